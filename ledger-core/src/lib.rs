@@ -1,0 +1,15 @@
+//! The pure core of the transparency ledger.
+//!
+//! Nothing here reads a file, a clock, a socket or a random number: bytes and times are arguments,
+//! verdicts and bytes are results. The same code judges records in the node, in the command line,
+//! in an auditor's hands and in a browser.
+//!
+//! Bytes from outside are parsed into types that claim something; only verification makes the types
+//! that other code trusts.
+
+pub mod hash;
+pub mod index;
+pub mod note;
+
+pub use hash::Hash;
+pub use index::{LeafIndex, TreeSize};

@@ -1,0 +1,112 @@
+//! Signing. Only with the feature `sign`; core makes no randomness, so seeds come from outside.
+
+use std::fmt;
+use std::str::FromStr;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ed25519_dalek::Signer as _;
+
+use super::key::parse_parts;
+use super::{Algorithm, KeyName, ParseKeyError, Signature, VerifierKey};
+
+const PREFIX: &str = "PRIVATE+KEY+";
+
+/// A key that signs, in the text form that note tools share:
+/// `PRIVATE+KEY+<name>+<id>+<base64 of type and seed>`.
+///
+/// [`fmt::Debug`] never prints the seed; [`SignerKey::to_secret_text`] does.
+#[derive(Clone)]
+pub struct SignerKey {
+    verifier: VerifierKey,
+    key: ed25519_dalek::SigningKey,
+}
+
+impl SignerKey {
+    /// Makes a key from a 32-byte seed, which must come from a cryptographic random source.
+    ///
+    /// # Errors
+    /// [`ParseKeyError::Material`] if the seed gives a weak key (no random seed does).
+    pub fn from_seed(
+        name: KeyName,
+        algorithm: Algorithm,
+        seed: [u8; 32],
+    ) -> Result<SignerKey, ParseKeyError> {
+        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
+        let verifier = VerifierKey::new(name, algorithm, key.verifying_key().to_bytes())?;
+        Ok(SignerKey { verifier, key })
+    }
+
+    /// The public half.
+    pub fn verifier(&self) -> &VerifierKey {
+        &self.verifier
+    }
+
+    /// The secret text of a key file. Keep it as a file of mode 0600.
+    pub fn to_secret_text(&self) -> String {
+        let data = [&[self.verifier.algorithm().byte()], self.key.as_bytes().as_slice()].concat();
+        let (name, id) = (self.verifier.name(), self.verifier.id());
+        format!("{PREFIX}{name}+{id}+{}", STANDARD.encode(data))
+    }
+
+    /// Signs a note's text with a key of type `0x01`.
+    ///
+    /// # Panics
+    /// If the key is a cosigner's: those sign checkpoints with a time, through
+    /// [`cosignature::cosign`](crate::cosignature::cosign).
+    pub fn sign_text(&self, text: &str) -> Signature {
+        assert_eq!(self.verifier.algorithm(), Algorithm::Ed25519, "a cosigner key signs no texts");
+        let signature = self.sign_bytes(text.as_bytes());
+        self.line(signature.to_vec())
+    }
+
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
+        self.key.sign(message).to_bytes()
+    }
+
+    pub(crate) fn line(&self, bytes: Vec<u8>) -> Signature {
+        Signature::new(self.verifier.name().clone(), self.verifier.id(), bytes)
+    }
+}
+
+impl FromStr for SignerKey {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<SignerKey, ParseKeyError> {
+        let rest = text.strip_prefix(PREFIX).ok_or(ParseKeyError::Shape)?;
+        let mut parts = rest.splitn(3, '+');
+        let (Some(name), Some(id), Some(data)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(ParseKeyError::Shape);
+        };
+        let (name, id, algorithm, seed) = parse_parts(name, id, data)?;
+        let key = SignerKey::from_seed(name, algorithm, seed)?;
+        let derived = key.verifier.id();
+        if derived != id { Err(ParseKeyError::IdMismatch(derived)) } else { Ok(key) }
+    }
+}
+
+impl fmt::Debug for SignerKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignerKey({}, secret)", self.verifier)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_files_round_trip_and_sign() {
+        let name = KeyName::new("example.org/log").expect("name");
+        let key = SignerKey::from_seed(name, Algorithm::Ed25519, [7; 32]).expect("sound");
+        let text = key.to_secret_text();
+        let again: SignerKey = text.parse().expect("own text");
+        assert_eq!(again.verifier(), key.verifier());
+        let line = again.sign_text("hello\n");
+        assert!(key.verifier().verify(b"hello\n", line.bytes()));
+        assert!(!format!("{key:?}").contains(&text[text.len() - 20..]));
+        let wrong = text.replacen(&key.verifier().id().to_string(), "00000000", 1);
+        assert!(matches!(wrong.parse::<SignerKey>(), Err(ParseKeyError::IdMismatch(_))));
+        assert!(matches!("PRIVATE+KEY+a".parse::<SignerKey>(), Err(ParseKeyError::Shape)));
+    }
+}
