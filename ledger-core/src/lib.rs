@@ -7,9 +7,16 @@
 //! Bytes from outside are parsed into types that claim something; only verification makes the types
 //! that other code trusts.
 
+pub mod batch;
+pub mod checkpoint;
+pub mod cosignature;
 pub mod hash;
 pub mod index;
+pub mod merkle;
 pub mod note;
+pub mod policy;
+pub mod proof;
+pub mod tile;
 
 pub use hash::Hash;
 pub use index::{LeafIndex, TreeSize};

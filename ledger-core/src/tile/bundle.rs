@@ -1,0 +1,133 @@
+//! Entry bundles: up to 256 log entries in one file.
+
+use super::{MAX_ENTRY_BYTES, TileCoord};
+
+/// The entries of one bundle, still in the bundle's bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntryBundle {
+    bytes: Vec<u8>,
+    /// Where each entry begins and ends.
+    spans: Vec<(usize, usize)>,
+}
+
+/// Why bytes are not the bundle that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BundleError {
+    /// The bytes end inside an entry.
+    #[error("the entry bundle ends inside entry {0}")]
+    Truncated(usize),
+    /// The bundle has another number of entries than its path says.
+    #[error("the entry bundle has {found} entries where its path says {expected}")]
+    WrongCount {
+        /// As the path says.
+        expected: u16,
+        /// As the bytes say; more than 256 are not counted on.
+        found: usize,
+    },
+}
+
+/// Appends an entry in a bundle's form: a big-endian 16-bit length, then the bytes.
+///
+/// Returns `None`, and appends nothing, for an entry longer than [`MAX_ENTRY_BYTES`].
+// SPEC tlog-tiles/log-entries
+#[must_use]
+pub fn append_entry(bundle: &mut Vec<u8>, entry: &[u8]) -> Option<()> {
+    let length = u16::try_from(entry.len()).ok()?;
+    bundle.extend(length.to_be_bytes());
+    bundle.extend(entry);
+    Some(())
+}
+
+impl EntryBundle {
+    /// Reads the bundle that `coord` names.
+    ///
+    /// # Errors
+    /// [`BundleError`] when the bytes are cut short or hold another number of entries.
+    pub fn parse(coord: TileCoord, bytes: Vec<u8>) -> Result<EntryBundle, BundleError> {
+        let expected = coord.width();
+        let mut spans = Vec::with_capacity(usize::from(expected));
+        let mut at = 0;
+        while at < bytes.len() {
+            if spans.len() > usize::from(expected) {
+                break;
+            }
+            let truncated = BundleError::Truncated(spans.len());
+            let prefix = bytes.get(at..at + 2).ok_or(truncated)?;
+            let start = at + 2;
+            let end = start + usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
+            if end > bytes.len() {
+                return Err(truncated);
+            }
+            spans.push((start, end));
+            at = end;
+        }
+        if spans.len() != usize::from(expected) {
+            return Err(BundleError::WrongCount { expected, found: spans.len() });
+        }
+        debug_assert!(spans.iter().all(|(start, end)| end - start <= MAX_ENTRY_BYTES));
+        Ok(EntryBundle { bytes, spans })
+    }
+
+    /// How many entries.
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// Whether there are none; a bundle that [`EntryBundle::parse`] read has at least one.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The entry at a place in the bundle, counted from zero.
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        self.spans.get(at).map(|(start, end)| &self.bytes[*start..*end])
+    }
+
+    /// The entries in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.spans.iter().map(|(start, end)| &self.bytes[*start..*end])
+    }
+
+    /// The bundle's bytes as they were read.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn coord(path: &str) -> TileCoord {
+        path.parse().expect("path")
+    }
+
+    #[test]
+    fn bundles_round_trip() {
+        let long = vec![7; MAX_ENTRY_BYTES];
+        let mut bytes = Vec::new();
+        for entry in [b"".as_slice(), b"one", &long] {
+            append_entry(&mut bytes, entry).expect("short enough");
+        }
+        assert_eq!(append_entry(&mut bytes, &vec![0; MAX_ENTRY_BYTES + 1]), None);
+        let bundle = EntryBundle::parse(coord("tile/entries/000.p/3"), bytes).expect("whole");
+        let entries: Vec<&[u8]> = bundle.iter().collect();
+        assert_eq!(entries, [b"".as_slice(), b"one", &long]);
+        assert_eq!(bundle.get(1), Some(b"one".as_slice()));
+        assert_eq!(bundle.get(3), None);
+    }
+
+    #[test]
+    fn damaged_bundles_are_refused() {
+        let parse = |path: &str, bytes: &[u8]| EntryBundle::parse(coord(path), bytes.to_vec());
+        let two = "tile/entries/000.p/2";
+        assert_eq!(parse(two, &[0, 1, 7, 0]), Err(BundleError::Truncated(1)));
+        assert_eq!(parse(two, &[0, 1, 7, 0, 2, 8]), Err(BundleError::Truncated(1)));
+        let count = |found| Err(BundleError::WrongCount { expected: 2, found });
+        assert_eq!(parse(two, &[]), count(0));
+        assert_eq!(parse(two, &[0, 1, 7]), count(1));
+        assert_eq!(parse(two, &[0; 6]), count(3));
+        assert_eq!(parse(two, &[0; 4096]), count(3));
+    }
+}

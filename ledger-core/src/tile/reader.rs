@@ -1,0 +1,106 @@
+//! Reading the tree's nodes out of hash tiles.
+
+use std::collections::BTreeMap;
+
+use super::{TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind};
+use crate::hash::Hash;
+use crate::index::TreeSize;
+use crate::merkle::{Node, NodeReader};
+
+/// A hash tile: 1 to 256 hashes of one tile level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HashTile(Vec<Hash>);
+
+/// Where hash tiles come from: a directory, an HTTP prefix, a store.
+pub trait TileSource {
+    /// Why a tile could not be read.
+    type Error;
+
+    /// The bytes of a hash tile, at least as wide as `coord` says (a full tile may stand in for a
+    /// partial one that is gone).
+    ///
+    /// # Errors
+    /// Whatever hinders reading it.
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, Self::Error>;
+}
+
+/// Why a node could not be read from tiles.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TileReadError<E> {
+    /// The tile could not be read.
+    #[error(transparent)]
+    Source(E),
+    /// The tile's bytes are not that many hashes.
+    #[error("{0} is damaged: it does not hold the {w} hashes its path says", w = .0.width())]
+    Malformed(TileCoord),
+    /// The tree has no such tile.
+    #[error("a tree of size {0} has no such node")]
+    OutsideTree(TreeSize),
+}
+
+/// Reads nodes of the tree of one size from a [`TileSource`], each tile once.
+#[derive(Debug)]
+pub struct TileReader<S> {
+    source: S,
+    size: TreeSize,
+    tiles: BTreeMap<(u8, u64), HashTile>,
+}
+
+impl HashTile {
+    /// Reads a hash tile at least as wide as `coord` says; what is beyond is dropped.
+    ///
+    /// Returns `None` when there are too few bytes, or not a whole number of hashes.
+    pub fn parse(coord: TileCoord, bytes: &[u8]) -> Option<HashTile> {
+        let (hashes, rest) = bytes.as_chunks::<{ Hash::LEN }>();
+        let fits = (usize::from(coord.width())..=usize::from(TILE_WIDTH)).contains(&hashes.len());
+        if !rest.is_empty() || !fits {
+            return None;
+        }
+        let wanted = &hashes[..usize::from(coord.width())];
+        Some(HashTile(wanted.iter().copied().map(Hash::from_bytes).collect()))
+    }
+
+    /// The hashes in order.
+    pub fn hashes(&self) -> &[Hash] {
+        &self.0
+    }
+
+    /// The hash of the complete subtree of 2^`height` of the tile's hashes, the `place`-th of that
+    /// height; `None` when the tile does not reach that far.
+    fn subtree(&self, height: u8, place: u64) -> Option<Hash> {
+        let start = usize::try_from(place.checked_shl(u32::from(height))?).ok()?;
+        let mut row = self.0.get(start..start.checked_add(1 << height)?)?.to_vec();
+        while row.len() > 1 {
+            row = row.chunks_exact(2).map(|pair| pair[0].join(&pair[1])).collect();
+        }
+        row.pop()
+    }
+}
+
+impl<S: TileSource> TileReader<S> {
+    /// Reads the tree of `size` leaves from `source`.
+    pub fn new(source: S, size: TreeSize) -> TileReader<S> {
+        TileReader { source, size, tiles: BTreeMap::new() }
+    }
+}
+
+impl<S: TileSource> NodeReader for TileReader<S> {
+    type Error = TileReadError<S::Error>;
+
+    fn read_node(&mut self, node: Node) -> Result<Hash, Self::Error> {
+        let outside = || TileReadError::OutsideTree(self.size);
+        let (level, height) = (node.level / TILE_HEIGHT, node.level % TILE_HEIGHT);
+        // one tile has this many subtrees of the height
+        let per_tile = u64::from(TILE_WIDTH >> height);
+        let (index, place) = (node.index / per_tile, node.index % per_tile);
+        let coord = TileCoord::in_tree(TileKind::Hashes(level), index, self.size);
+        let coord = coord.ok_or_else(outside)?;
+        if !self.tiles.contains_key(&(level, index)) {
+            let bytes = self.source.read_tile(coord).map_err(TileReadError::Source)?;
+            let tile = HashTile::parse(coord, &bytes).ok_or(TileReadError::Malformed(coord))?;
+            self.tiles.insert((level, index), tile);
+        }
+        self.tiles[&(level, index)].subtree(height, place).ok_or_else(outside)
+    }
+}
