@@ -7,9 +7,11 @@
 //! Bytes from outside are parsed into types that claim something; only verification makes the types
 //! that other code trusts.
 
+pub mod charter;
 pub mod hash;
 pub mod index;
 pub mod note;
+pub mod record;
 
 pub use hash::Hash;
 pub use index::{LeafIndex, TreeSize};
