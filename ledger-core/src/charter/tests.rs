@@ -475,6 +475,27 @@ fn a_record_verified_under_another_charter_is_judged_again() {
 }
 
 #[test]
+fn key_labels_are_one_word_and_founders_are_as_many_as_can_sign() {
+    let own = format!("\"vkey\": \"{}\"", lab().verifier());
+    let deep = signer("lab.example/a/b", 1);
+    let draft = edited(&own, &format!("\"vkey\": \"{}\"", deep.verifier()));
+    let message = said(Charter::check_draft(&Draft::from_object(&draft).expect("shapes hold")));
+    assert!(message.contains("is named \"lab.example/a/b\""), "{message}");
+    let crowd = |members: u8| {
+        let start = CharterDraft::new("c", log().verifier().clone());
+        let all = (0..members).fold(start, |draft, n| {
+            let name = format!("m{n}");
+            draft.member(&name, signer(&name, n + 1).verifier().clone(), ["steward"])
+        });
+        all.draft(id(), ISSUED)
+    };
+    assert!(crowd(64).is_ok());
+    let message = crowd(65).expect_err("65 cannot all sign").to_string();
+    let expected = "are more than the 64 founders who can sign one record";
+    assert_eq!(message, format!("the charter's `members` {expected}"));
+}
+
+#[test]
 fn charters_begin_like_records() {
     let draft = builder().draft(id(), ISSUED).expect("sound");
     assert!(draft.text().starts_with(&format!("{FIRST_LINE}\n{{\n  \"log\": {ORIGIN:?},")));
