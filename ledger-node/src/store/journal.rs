@@ -375,7 +375,7 @@ mod tests {
         let mut second = Segment::begin(dir.path(), 2, &head(8), BYTES).expect("spare");
         second.append(size(8), &batch(8, 3)).expect("room");
         let found = open(dir.path()).expect("two segments");
-        assert_eq!(found.older, [first.clone()]);
+        assert_eq!(found.older, std::slice::from_ref(&first));
         assert_eq!(found.replay.batches.len(), 4);
         retire(dir.path(), &first).expect("older");
         let found = open(dir.path()).expect("one segment");
