@@ -2,6 +2,9 @@
 //!
 //! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
 
+pub mod consortium;
+pub mod process;
+
 use std::path::{Path, PathBuf};
 
 use ledger_core::merkle::{MemoryTree, TreeHead};
