@@ -78,8 +78,9 @@ fn has_function(all: &[Source], name: &str) -> bool {
         parts => ("ledger-core/src", parts),
     };
     let [module, types @ .., item] = parts else { return false };
+    let folder = workspace().join(folder);
     let of_module = |source: &&Source| {
-        let below = source.path.strip_prefix(workspace().join(folder)).ok();
+        let below = source.path.strip_prefix(&folder).ok();
         let first = below.and_then(|path| path.components().next());
         let first = first.and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first) == *module
