@@ -62,7 +62,7 @@ impl Log {
             let clock = Arc::new(self.clock.clone());
             let parts = Parts { store, index, log_key, publisher, clock };
             let origin = Origin::new(ORIGIN).expect("an origin");
-            Sequencer::start(parts, recovered, origin).map_err(OpenError::Sequencer)
+            Sequencer::start(parts, recovered, origin).map_err(|_| OpenError::Start)
         });
         self.look();
         opened
@@ -135,7 +135,8 @@ impl Log {
 #[derive(Debug)]
 enum OpenError {
     Recovery(RecoveryError),
-    Sequencer(SequencerError),
+    /// The first head of the opened log could not be signed or shown.
+    Start,
 }
 
 /// Batches of various sizes; some records come twice.
@@ -184,7 +185,7 @@ fn fail_and_recover(all: &[Vec<Record>], at: u64, fault: Fault) {
                     log.check(&opened);
                     sequencer = Some(opened);
                 }
-                Err(OpenError::Recovery(RecoveryError::Store(_)) | OpenError::Sequencer(_)) => {
+                Err(OpenError::Recovery(RecoveryError::Store(_)) | OpenError::Start) => {
                     failures += 1;
                     log.store = log.store.crashed();
                 }
