@@ -8,6 +8,7 @@
 //! that other code trusts.
 
 pub mod batch;
+pub mod charter;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod hash;
@@ -16,6 +17,7 @@ pub mod merkle;
 pub mod note;
 pub mod policy;
 pub mod proof;
+pub mod record;
 pub mod tile;
 
 pub use hash::Hash;

@@ -1,0 +1,196 @@
+//! Why a charter refuses a record.
+
+use crate::index::LeafIndex;
+use crate::record::{Kind, MAX_TIME, format_time};
+
+/// The rule that a record breaks, or why this version cannot judge it.
+///
+/// Everything but [`Rejection::is_not_supported`] is a verdict that every auditor reaches from the
+/// same bytes. [`Rejection::WrongGovernance`] is the log's fault, the others are the signers'.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// The first entry is of another kind.
+    #[error("the first entry of a log is a charter, not a record of kind {0}")]
+    NotACharter(Kind),
+    /// A charter after the first entry.
+    #[error("a charter stands only at index 0, this one at {0}")]
+    CharterAgain(LeafIndex),
+    /// A record of another kind was to be admitted at index 0.
+    #[error("index 0 belongs to the charter")]
+    IndexZero,
+    /// A rule of the charter's own members.
+    #[error("the charter's `{path}` {problem}")]
+    Charter {
+        /// The member, like `members[2].keys[0].vkey`.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A key of the charter has a signature type that a later version may know.
+    #[error("the charter's `{path}` is a key of type 0x{byte:02x}, not supported by this version")]
+    KeyType {
+        /// The key's place.
+        path: String,
+        /// Its type.
+        byte: u8,
+    },
+    /// A founding member has not signed.
+    #[error("founding member {0:?} has not signed the charter")]
+    FounderMissing(String),
+    /// The record is meant for another log.
+    #[error("the record is meant for the log {found:?}, not for {expected:?}")]
+    WrongLog {
+        /// The charter's origin.
+        expected: String,
+        /// The record's.
+        found: String,
+    },
+    /// The `logged` line names another governance entry than the latest.
+    #[error("the logged line names governance entry {found}, but the latest is {expected}")]
+    WrongGovernance {
+        /// The latest governance entry before the record.
+        expected: LeafIndex,
+        /// What the line names.
+        found: LeafIndex,
+    },
+    /// The record claims to be issued later than the log's clock allows.
+    #[error(
+        "issued_at {} lies more than {} minutes after the log's time {}",
+        shown(*issued_at), super::EARLY_SECONDS / 60, shown(*logged)
+    )]
+    IssuedTooLate {
+        /// When the issuer says it wrote the record.
+        issued_at: u64,
+        /// The log's time.
+        logged: u64,
+    },
+    /// The record was issued too long ago.
+    #[error(
+        "issued_at {} lies more than {} before the log's time {}",
+        shown(*issued_at), span(*limit), shown(*logged)
+    )]
+    IssuedTooEarly {
+        /// When the issuer says it wrote the record.
+        issued_at: u64,
+        /// The log's time.
+        logged: u64,
+        /// The charter's limit, in seconds.
+        limit: u64,
+    },
+    /// A signature line names a key that the charter does not know.
+    #[error("key {name:?} with id {id} on signature line {line} is not in the charter")]
+    UnknownKey {
+        /// The line, counted from 1.
+        line: usize,
+        /// The key's name.
+        name: String,
+        /// The key's id.
+        id: String,
+    },
+    /// A signature line names a key that signs other things.
+    #[error("key {name:?} on signature line {line} is for use {usage:?}, not for records")]
+    WrongUse {
+        /// The line, counted from 1.
+        line: usize,
+        /// The key's name.
+        name: String,
+        /// What the charter lets it sign.
+        usage: &'static str,
+    },
+    /// A signature does not verify.
+    #[error("the signature of {name:?} on line {line} does not verify")]
+    BadSignature {
+        /// The line, counted from 1.
+        line: usize,
+        /// The key's name.
+        name: String,
+    },
+    /// A key was not valid when the record was logged.
+    #[error("key {name:?} was not valid at {}", shown(*at))]
+    KeyNotValid {
+        /// The key's name.
+        name: String,
+        /// The log's time.
+        at: u64,
+    },
+    /// The issuer is no member.
+    #[error("issuer {0:?} is not a member")]
+    UnknownIssuer(String),
+    /// No key of the issuer has signed.
+    #[error("no key of the issuer {0:?} is among the signatures")]
+    IssuerMissing(String),
+    /// A key that `signers` names has not signed.
+    #[error("`signers` asks for {0:?}, which has not signed")]
+    SignerMissing(String),
+    /// The charter has no rule for the kind.
+    #[error("the charter has no rule for records of kind {0}")]
+    NoRule(Kind),
+    /// Too few members of a role have signed.
+    #[error("records of kind {kind} need {needed} member(s) with role {role:?}; {found} signed")]
+    TooFew {
+        /// The record's kind.
+        kind: Kind,
+        /// The role.
+        role: String,
+        /// How many members the rule asks for.
+        needed: u64,
+        /// How many have signed.
+        found: u64,
+    },
+    /// The kind changes the charter, which this version cannot do.
+    #[error("records of kind {0} are not supported by this version")]
+    NotSupported(Kind),
+}
+
+impl Rejection {
+    /// Whether a later version may admit the record: an auditor says "cannot judge", never
+    /// "unlawful".
+    pub fn is_not_supported(&self) -> bool {
+        matches!(self, Rejection::NotSupported(_) | Rejection::KeyType { .. })
+    }
+
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Rejection::NotACharter(_) => "found the log with a record made by `ledger charter new`",
+            Rejection::CharterAgain(_) | Rejection::IndexZero => {
+                "a log has one charter, its first entry; changes are `membership` and `norm` records"
+            }
+            Rejection::Charter { .. } => "mend the charter's JSON and let every founder sign again",
+            Rejection::FounderMissing(_) => {
+                "let every founding member sign: ledger record sign CHARTER.record --key FILE"
+            }
+            Rejection::WrongLog { .. } => "write a new record with this log's origin in `log`",
+            Rejection::WrongGovernance { .. } => "keep the entry: it shows that the log misbehaved",
+            Rejection::IssuedTooLate { .. } => "check the clock of the machine that wrote it",
+            Rejection::IssuedTooEarly { .. } => "write the record again with a fresh `issued_at`",
+            Rejection::UnknownKey { .. } => "sign with a key that the charter lists",
+            Rejection::WrongUse { .. } => "sign with a member's key of use record",
+            Rejection::BadSignature { .. } => {
+                "the text was changed after it was signed; sign again"
+            }
+            Rejection::KeyNotValid { .. } => "sign with a key that is valid now",
+            Rejection::UnknownIssuer(_) => "`issuer` is a member's name as the charter writes it",
+            Rejection::IssuerMissing(_) => "let the issuer sign with a key of its own",
+            Rejection::SignerMissing(_) => "gather the missing signature before submitting",
+            Rejection::NoRule(_) => "the charter must say first who may sign this kind",
+            Rejection::TooFew { .. } => "let more members that hold the role sign",
+            Rejection::KeyType { .. } | Rejection::NotSupported(_) => {
+                "use a newer version of this program"
+            }
+        }
+    }
+}
+
+fn shown(seconds: u64) -> String {
+    if seconds > MAX_TIME { format!("{seconds} s") } else { format_time(seconds) }
+}
+
+fn span(seconds: u64) -> String {
+    match seconds {
+        days if days % 86_400 == 0 => format!("{} day(s)", days / 86_400),
+        hours if hours % 3_600 == 0 => format!("{} hour(s)", hours / 3_600),
+        seconds => format!("{seconds} second(s)"),
+    }
+}

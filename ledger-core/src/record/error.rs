@@ -1,0 +1,149 @@
+//! Why bytes are not a record.
+
+use crate::note::ParseNoteError;
+
+use super::json::JsonError;
+use super::{FIRST_LINE, Kind, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
+
+/// Why bytes are not a record, or not one that this version can judge.
+///
+/// Every variant but [`RecordError::NotSupported`] is the fault of whoever wrote the record.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// More than [`MAX_RECORD_BYTES`].
+    #[error("the record has {0} bytes; at most {MAX_RECORD_BYTES} are allowed")]
+    TooLong(usize),
+    /// Not a signed note.
+    #[error("not a signed note: {0}")]
+    Note(#[from] ParseNoteError),
+    /// The text does not begin with the first line of records.
+    #[error("the first line is not {FIRST_LINE:?}")]
+    FirstLine,
+    /// What follows the first line is not `{`, an object's members, `}` and one newline.
+    #[error("the text after the first line is not one JSON object that ends with its line")]
+    NotOneObject,
+    /// The object breaks a rule of JSON as records use it.
+    #[error("line {line} column {column}: {problem}")]
+    Json {
+        /// The line, counted from 1; of a record its first line is counted too.
+        line: usize,
+        /// The byte in the line, counted from 1.
+        column: usize,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A member is missing or not what the envelope or the kind asks for.
+    #[error("`{path}` {problem}")]
+    Member {
+        /// The member, like `findings[2].result`.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+        /// How it is written.
+        hint: &'static str,
+    },
+    /// A signature line does not sort after the one before it.
+    #[error("signature line {0} does not sort after the line before it by key name, then key id")]
+    SignatureOrder(usize),
+    /// One key has signed twice.
+    #[error("signature line {0} repeats the key of the line before it")]
+    SignatureRepeated(usize),
+    /// A key that signs checkpoints was asked to sign a record.
+    #[error("key {0:?} is a cosigner's, which signs checkpoints and no records")]
+    CosignerKey(String),
+    /// The record may be sound, but this version cannot judge it.
+    #[error("{0} not supported by this version")]
+    NotSupported(Unsupported),
+}
+
+/// What this version cannot judge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unsupported {
+    /// Records of a kind.
+    Kind(Kind),
+    /// Sealed members.
+    Sealed,
+}
+
+impl std::fmt::Display for Unsupported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Unsupported::Kind(kind) => write!(f, "records of kind {kind} are"),
+            Unsupported::Sealed => f.write_str("records with sealed members are"),
+        }
+    }
+}
+
+/// Why bytes are not an entry of a log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EntryError {
+    /// More than [`MAX_ENTRY_BYTES`].
+    #[error("the entry has {0} bytes; at most {MAX_ENTRY_BYTES} are allowed")]
+    TooLong(usize),
+    /// The log's own line is missing or misspelt: the log's fault, not the signers'.
+    #[error("the entry does not begin with a line \"logged <time> <index>\" in strict decimals")]
+    Logged,
+    /// What follows is not a record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+impl RecordError {
+    /// Whether a later version may judge the record: then it cannot be called unlawful.
+    pub fn is_not_supported(&self) -> bool {
+        matches!(self, RecordError::NotSupported(_))
+    }
+
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            RecordError::TooLong(_) => {
+                "put long material into a file and name it in `attachments` by its digest"
+            }
+            RecordError::Note(ParseNoteError::NoSignatures) => {
+                "sign the draft first: ledger record sign DRAFT --key FILE"
+            }
+            RecordError::Note(ParseNoteError::Control { .. }) => {
+                "use spaces for tabs and plain newlines; a text may hold the escapes \\n and \\t"
+            }
+            RecordError::Note(_) => "use the .record file as `ledger record sign` wrote it",
+            RecordError::FirstLine => "this is another kind of note, or the file was edited",
+            RecordError::NotOneObject => "write one JSON object, from `{` to `}`, and nothing else",
+            RecordError::Json { .. } => {
+                "mend the JSON at that place; see the JSON rules of records"
+            }
+            RecordError::Member { hint, .. } => hint,
+            RecordError::SignatureOrder(_) | RecordError::SignatureRepeated(_) => {
+                "let `ledger record sign` put the signature lines in order"
+            }
+            RecordError::CosignerKey(_) => "sign with a key made by `ledger keygen --use record`",
+            RecordError::NotSupported(_) => "use a newer version of this program",
+        }
+    }
+
+    /// The same error of a text that begins `lines` lines further down.
+    pub(super) fn moved_down(self, lines: usize) -> RecordError {
+        match self {
+            RecordError::Json { line, column, problem } => {
+                RecordError::Json { line: line + lines, column, problem }
+            }
+            other => other,
+        }
+    }
+}
+
+impl From<JsonError> for RecordError {
+    fn from(error: JsonError) -> RecordError {
+        RecordError::Json { line: error.line, column: error.column, problem: error.problem }
+    }
+}
+
+impl EntryError {
+    /// Whether a later version may judge the entry's record.
+    pub fn is_not_supported(&self) -> bool {
+        matches!(self, EntryError::Record(error) if error.is_not_supported())
+    }
+}

@@ -1,0 +1,261 @@
+//! Records: what members sign, and entries: what the log stores.
+//!
+//! A [`Record`] is well formed: a signed note whose text is [`FIRST_LINE`] and one JSON object that
+//! obeys the rules of the format, the envelope and its kind, with its signature lines in order. Who
+//! signed it, and whether they were allowed to, is for a [`Charter`](crate::charter::Charter) to
+//! say.
+
+mod draft;
+mod entry;
+mod envelope;
+mod error;
+mod id;
+mod json;
+mod kind;
+mod kinds;
+mod shape;
+mod time;
+
+use crate::note::{Note, Signature};
+
+pub use draft::{Basics, Draft, missing, required, template};
+pub use entry::{Entry, Logged};
+pub use envelope::Envelope;
+pub use error::{EntryError, RecordError, Unsupported};
+pub use id::{ParseRecordIdError, RecordId, StatementId};
+pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
+pub use kind::Kind;
+pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
+pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};
+pub use time::{MAX_DURATION, MAX_TIME, format_time, parse_date, parse_duration, parse_time};
+
+use json::{Seals, parse_object};
+use shape::Asking;
+
+/// The first line of every record's text, without its newline.
+pub const FIRST_LINE: &str = "ledger-record/v1";
+
+/// Bytes a record may have, signatures included; more belongs into attachments.
+pub const MAX_RECORD_BYTES: usize = 65_000;
+
+/// Bytes an entry may have.
+// SPEC tlog-tiles/log-entries: entries are at most 65,535 bytes
+pub const MAX_ENTRY_BYTES: usize = 65_535;
+
+/// First lines of signed texts that are not checkpoints: no log may be called so.
+pub const RESERVED_FIRST_LINES: &[&str] = &[
+    FIRST_LINE,
+    "ledger-request/v1",
+    "ledger-decline/v1",
+    "ledger-attestation/v1",
+    "ledger-succession/v1",
+    "cosignature/v1",
+    "subtree/v1",
+];
+
+/// A well-formed record. Its signatures are not verified yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    bytes: String,
+    note: Note,
+    statement: StatementId,
+    envelope: Envelope,
+    body: Object,
+}
+
+/// What can be said of any record, also of one that this version cannot judge.
+///
+/// The note, the JSON rules, the signature lines' order and those members of the envelope that are
+/// never sealed have been checked, the kind's members have not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    note: Note,
+    statement: StatementId,
+    envelope: Envelope,
+}
+
+impl Record {
+    /// Reads a record and checks everything but its signatures.
+    ///
+    /// # Errors
+    /// [`RecordError`] names the first rule that is broken. [`RecordError::NotSupported`] is no
+    /// verdict: the envelope is sound, but the kind or its sealed members cannot be judged yet.
+    pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
+        let note = read_note(bytes)?;
+        let (envelope, body) = check_text(note.text())?;
+        let statement = StatementId::of_note(&note);
+        let bytes = String::from_utf8(bytes.to_vec()).expect("a note is UTF-8");
+        Ok(Record { bytes, note, statement, envelope, body })
+    }
+
+    /// Puts a checked draft and its signatures together, in order.
+    #[cfg(feature = "sign")]
+    fn assemble(draft: &Draft, mut signatures: Vec<Signature>) -> Result<Record, RecordError> {
+        sort_signatures(&mut signatures);
+        check_order(&signatures)?;
+        let text = draft.text();
+        let note = Note::new(&text, signatures)?;
+        let bytes = note.to_string();
+        check_size(bytes.len())?;
+        let statement = StatementId::of_text(&text);
+        let (envelope, body) = (draft.envelope().clone(), draft.body().clone());
+        Ok(Record { bytes, note, statement, envelope, body })
+    }
+
+    /// The record with one more signature line at its sorted place: co-signing.
+    ///
+    /// # Errors
+    /// [`RecordError::SignatureRepeated`] if the key has a line already, [`RecordError::Note`] above
+    /// 64 lines, [`RecordError::TooLong`] if the line does not fit.
+    pub fn with_signature(&self, signature: Signature) -> Result<Record, RecordError> {
+        let mut signatures = self.note.signatures().to_vec();
+        signatures.push(signature);
+        sort_signatures(&mut signatures);
+        check_order(&signatures)?;
+        let note = Note::new(self.note.text(), signatures)?;
+        let bytes = note.to_string();
+        check_size(bytes.len())?;
+        Ok(Record { bytes, note, ..self.clone() })
+    }
+
+    /// What people cite: the digest of the text, whoever signed it.
+    pub fn statement(&self) -> StatementId {
+        self.statement
+    }
+
+    /// The signed note.
+    pub fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// The signed text, with its first line and final newline.
+    pub fn text(&self) -> &str {
+        self.note.text()
+    }
+
+    /// The record's bytes, exactly as they were read.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.as_bytes()
+    }
+
+    /// A copy of the record's bytes, exactly as they were read.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.as_bytes().to_vec()
+    }
+
+    /// What the record says about itself.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// What the record is.
+    pub fn kind(&self) -> Kind {
+        self.envelope.kind()
+    }
+
+    /// The JSON object with all its members, unknown ones too.
+    pub fn body(&self) -> &Object {
+        &self.body
+    }
+
+    /// The summary in English, else in the first language it is written in.
+    pub fn summary(&self) -> &str {
+        envelope::in_english(&self.body, "summary")
+    }
+}
+
+impl Outline {
+    /// Reads what can be said of any record.
+    ///
+    /// # Errors
+    /// [`RecordError`] for what no version would take; never [`RecordError::NotSupported`].
+    pub fn parse(bytes: &[u8]) -> Result<Outline, RecordError> {
+        let note = read_note(bytes)?;
+        let json = json_of(note.text())?;
+        let (body, seals) = read_object(json).map_err(|error| error.moved_down(1))?;
+        let asking = if seals == Seals::Some { Asking::Open } else { Asking::All };
+        let envelope = Envelope::read(&body, asking)?;
+        Ok(Outline { statement: StatementId::of_note(&note), note, envelope })
+    }
+
+    /// What people cite: the digest of the text.
+    pub fn statement(&self) -> StatementId {
+        self.statement
+    }
+
+    /// The signed note.
+    pub fn note(&self) -> &Note {
+        &self.note
+    }
+
+    /// What the record says about itself; the title is empty if it is sealed.
+    pub fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+}
+
+fn read_note(bytes: &[u8]) -> Result<Note, RecordError> {
+    check_size(bytes.len())?;
+    let note = Note::parse(bytes)?;
+    check_order(note.signatures())?;
+    Ok(note)
+}
+
+fn check_size(bytes: usize) -> Result<(), RecordError> {
+    if bytes > MAX_RECORD_BYTES { Err(RecordError::TooLong(bytes)) } else { Ok(()) }
+}
+
+fn json_of(text: &str) -> Result<&str, RecordError> {
+    let rest = text.strip_prefix(FIRST_LINE).and_then(|rest| rest.strip_prefix('\n'));
+    let rest = rest.ok_or(RecordError::FirstLine)?;
+    let json = rest.strip_suffix('\n').unwrap_or(rest);
+    if json.starts_with('{') && json.ends_with('}') {
+        Ok(json)
+    } else {
+        Err(RecordError::NotOneObject)
+    }
+}
+
+fn check_text(text: &str) -> Result<(Envelope, Object), RecordError> {
+    check_json(json_of(text)?).map_err(|error| error.moved_down(1))
+}
+
+/// Reads the object; says also whether members of it are sealed.
+fn read_object(json: &str) -> Result<(Object, Seals), RecordError> {
+    let (body, seals) = parse_object(json)?;
+    let sealed = body.get("sealed").is_some_and(|value| value.as_list() != Some(&[]));
+    Ok((body, if sealed { Seals::Some } else { seals }))
+}
+
+/// Checks an object against the rules, the envelope and its kind.
+fn check_json(json: &str) -> Result<(Envelope, Object), RecordError> {
+    let (body, seals) = read_object(json)?;
+    if seals == Seals::Some {
+        Envelope::read(&body, Asking::Open)?;
+        return Err(RecordError::NotSupported(Unsupported::Sealed));
+    }
+    let envelope = Envelope::read(&body, Asking::All)?;
+    let Some(definition) = envelope.kind().definition() else {
+        return Err(RecordError::NotSupported(Unsupported::Kind(envelope.kind())));
+    };
+    definition.check(&body)?;
+    Ok((envelope, body))
+}
+
+fn sort_signatures(signatures: &mut [Signature]) {
+    signatures.sort_by(|a, b| (a.name(), a.id()).cmp(&(b.name(), b.id())));
+}
+
+fn check_order(signatures: &[Signature]) -> Result<(), RecordError> {
+    for (at, pair) in signatures.windows(2).enumerate() {
+        match (pair[0].name(), pair[0].id()).cmp(&(pair[1].name(), pair[1].id())) {
+            std::cmp::Ordering::Less => {}
+            std::cmp::Ordering::Equal => return Err(RecordError::SignatureRepeated(at + 2)),
+            std::cmp::Ordering::Greater => return Err(RecordError::SignatureOrder(at + 2)),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(all(test, feature = "sign"))]
+pub(crate) mod tests;
