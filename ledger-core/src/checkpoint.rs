@@ -6,18 +6,7 @@ use crate::hash::Hash;
 use crate::index::{NumberError, TreeSize};
 use crate::merkle::TreeHead;
 use crate::note::{Algorithm, Note, ParseNoteError, VerifierKey};
-
-/// First lines of texts that this project or C2SP signs for other purposes. No log may have one as
-/// its origin, or a checkpoint could be taken for something else.
-const RESERVED_ORIGINS: [&str; 7] = [
-    "ledger-record/v1",
-    "ledger-request/v1",
-    "ledger-decline/v1",
-    "ledger-attestation/v1",
-    "ledger-succession/v1",
-    "cosignature/v1",
-    "subtree/v1",
-];
+use crate::record::RESERVED_FIRST_LINES;
 
 /// A log's unique name, the first line of its checkpoints: one line of text, not empty.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,7 +78,7 @@ impl Origin {
     /// # Errors
     /// [`ParseCheckpointError::Origin`] for an empty or reserved name or one with control characters.
     pub fn new(text: &str) -> Result<Origin, ParseCheckpointError> {
-        let reserved = RESERVED_ORIGINS.contains(&text);
+        let reserved = RESERVED_FIRST_LINES.contains(&text);
         if text.is_empty() || reserved || text.chars().any(char::is_control) {
             return Err(ParseCheckpointError::Origin);
         }

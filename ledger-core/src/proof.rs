@@ -104,7 +104,8 @@ impl TlogProof {
             Some(checkpoint) => ("", checkpoint),
             None => rest.split_once("\n\n").ok_or(ParseTlogProofError::NoCheckpoint)?,
         };
-        let inclusion = InclusionProof::parse(hashes.lines())?;
+        // not `lines`: it would drop a carriage return, so that one proof had several spellings
+        let inclusion = InclusionProof::parse(hashes.split_terminator('\n'))?;
         let checkpoint = ClaimedCheckpoint::parse(checkpoint.as_bytes())?;
         Ok(TlogProof { extra, index, inclusion, checkpoint })
     }
@@ -205,6 +206,10 @@ mod tests {
             ),
             (
                 text.replacen("index 1\n", "index 1\nAAAA\n", 1),
+                Inclusion(ParseProofError::Line(1, crate::hash::ParseHashError::Base64)),
+            ),
+            (
+                text.replacen("=\n", "=\r\n", 2).replacen("=\r\n", "=\n", 1),
                 Inclusion(ParseProofError::Line(1, crate::hash::ParseHashError::Base64)),
             ),
             (text.replacen("index 1\n", &many, 1), Inclusion(ParseProofError::TooLong)),

@@ -1,1 +1,26 @@
-//! Placeholder of the ledger-node crate.
+//! The ledger's daemon as a library: what `ledger-node` runs, and what `ledger demo` embeds.
+//!
+//! A record's way: [`admission`] checks form and signatures and puts it into a bounded queue; the
+//! [`sequencer`], the only writer, judges it at its final place, writes it to the [`store`], signs the
+//! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
+//! wire format. [`recovery`] brings a log up to its journal after any kind of stop.
+
+pub mod admission;
+pub mod cli;
+pub mod clock;
+pub mod config;
+mod grpc;
+mod http;
+pub mod index;
+mod init;
+pub mod log;
+mod node;
+pub mod publisher;
+pub mod recovery;
+pub mod refusal;
+pub mod sequencer;
+mod state;
+pub mod store;
+
+pub use init::{Founding, InitError, InitReport, init};
+pub use node::{Overrides, RunningNode, Service, StartError, reindex};

@@ -1,1 +1,83 @@
-//! Placeholder of the ledger-tests crate.
+//! What the integration tests share: keys from fixed seeds, small trees, and where test data lies.
+//!
+//! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::merkle::{MemoryTree, TreeHead};
+use ledger_core::note::{Algorithm, KeyName, SignerKey};
+use ledger_core::{Hash, LeafIndex, TreeSize};
+
+/// How many folders above the workspace are searched for `shared/data`.
+const LEVELS_ABOVE: usize = 2;
+
+/// The root of the workspace.
+pub fn workspace() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+}
+
+/// A folder of test data that is too large or too foreign for the repository, if it is at hand: below
+/// `$LEDGER_SHARED_DATA`, or below a folder `shared/data` beside the workspace or one level higher.
+///
+/// Without it says that the test was skipped; the caller just returns.
+///
+/// # Panics
+/// If the variable is set and there is no such folder: whoever sets it wants the test to run.
+pub fn shared_data(name: &str) -> Option<PathBuf> {
+    if let Some(folder) = std::env::var_os("LEDGER_SHARED_DATA") {
+        let folder = PathBuf::from(folder).join(name);
+        assert!(folder.is_dir(), "LEDGER_SHARED_DATA has no folder {name}");
+        return Some(folder);
+    }
+    let above = workspace().ancestors().skip(1).take(LEVELS_ABOVE);
+    let found =
+        above.map(|at| at.join("shared").join("data").join(name)).find(|folder| folder.is_dir());
+    if found.is_none() {
+        println!("skipped: no shared/data/{name} (LEDGER_SHARED_DATA can name its place)");
+    }
+    found
+}
+
+/// A signing key whose seed is 32 times one byte.
+///
+/// # Panics
+/// If the name cannot be a key's.
+pub fn key(name: &str, algorithm: Algorithm, seed: u8) -> SignerKey {
+    let name = KeyName::new(name).expect("a key's name");
+    SignerKey::from_seed(name, algorithm, [seed; 32]).expect("no seed gives a weak key")
+}
+
+/// A tree size.
+///
+/// # Panics
+/// Above 2^63 - 1.
+pub fn size(n: u64) -> TreeSize {
+    TreeSize::new(n).expect("a tree can have that size")
+}
+
+/// A leaf's place.
+///
+/// # Panics
+/// Above 2^63 - 2.
+pub fn index(n: u64) -> LeafIndex {
+    LeafIndex::new(n).expect("a tree can have that leaf")
+}
+
+/// The entry that [`tree`] has at a place.
+pub fn entry(n: u64) -> Vec<u8> {
+    format!("entry {n}").into_bytes()
+}
+
+/// The tree over the first `leaves` entries, and the heads of all its sizes from 0 on.
+///
+/// # Panics
+/// Never: no machine has room for a full tree.
+pub fn tree(leaves: u64) -> (MemoryTree, Vec<TreeHead>) {
+    let mut tree = MemoryTree::new();
+    let mut heads = vec![TreeHead::EMPTY];
+    for n in 0..leaves {
+        tree.push(Hash::leaf(&entry(n))).expect("room");
+        heads.push(tree.frontier().head());
+    }
+    (tree, heads)
+}

@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use clap::builder::Resettable;
 use clap::error::{ContextKind, ErrorKind};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, import, keygen, man, prove, record, submit, verify,
+    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, submit,
+    verify,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -43,6 +45,7 @@ enum Command {
     Checkpoint(checkpoint::Args),
     Audit(audit::Args),
     Import(import::Args),
+    Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
 }
@@ -69,6 +72,21 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     ExitCode::from(exit as u8)
 }
 
+/// Runs a command line inside this process, as the demo does.
+///
+/// # Errors
+/// [`Failure`] of the command, or of its command line.
+pub fn run_step(args: &[&str], out: &Output) -> Result<Outcome, Failure> {
+    let parsed = without_environment(Cli::command()).try_get_matches_from(args);
+    let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|e| usage(&e))?;
+    dispatch(cli.command, out)
+}
+
+/// The same commands without what the user's environment says: the demo has its own log.
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
+}
+
 fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
     match command {
         Command::Keygen(args) => keygen::run(&args, out),
@@ -80,6 +98,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Checkpoint(args) => checkpoint::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
         Command::Import(args) => import::run(args, out),
+        Command::Demo(args) => demo::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),
     }

@@ -11,6 +11,7 @@ use crate::failure::{Exit, Failure};
 pub struct Output {
     json: bool,
     quiet: bool,
+    remarks: bool,
     color: bool,
     progress: bool,
 }
@@ -43,9 +44,22 @@ impl Output {
         Output {
             json,
             quiet,
+            remarks: !quiet,
             color: !no_color && std::io::stdout().is_terminal(),
             progress: !quiet && !json && std::io::stderr().is_terminal(),
         }
+    }
+
+    /// The same without remarks: for a command that another one runs.
+    #[must_use]
+    pub fn for_story(self) -> Output {
+        Output { remarks: false, progress: false, ..self }
+    }
+
+    /// Says nothing: for a command whose result another one uses.
+    #[must_use]
+    pub fn silent(self) -> Output {
+        Output { json: true, quiet: true, remarks: false, progress: false, ..self }
     }
 
     /// Whether one JSON object is wanted.
@@ -79,7 +93,7 @@ impl Output {
 
     /// A remark on stderr; nothing with `-q`.
     pub fn note(&self, text: impl AsRef<str>) {
-        if !self.quiet {
+        if self.remarks {
             let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
         }
     }

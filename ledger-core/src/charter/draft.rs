@@ -9,7 +9,7 @@ use super::{Charter, KeyUse, Rejection};
 ///
 /// Rules by default: one publisher signs a decision or an incident (a steward, if nobody is a
 /// publisher), one reviewer signs a review; a majority of the stewards changes the charter. The
-/// deadlines are those of `docs/formats.md`; the policy trusts the log key without witnesses.
+/// deadlines are the format's; the policy trusts the log key without witnesses.
 #[derive(Debug, Clone)]
 pub struct CharterDraft {
     consortium: String,

@@ -155,7 +155,7 @@ impl Rejection {
         match self {
             Rejection::NotACharter(_) => "found the log with a record made by `ledger charter new`",
             Rejection::CharterAgain(_) | Rejection::IndexZero => {
-                "a log has one charter, its first entry; changes are `membership` and `norm` records"
+                "a log has one charter, its first entry; `membership` and `norm` change it"
             }
             Rejection::Charter { .. } => "mend the charter's JSON and let every founder sign again",
             Rejection::FounderMissing(_) => {

@@ -336,8 +336,7 @@ fn read_member(
             .expect("the shape of `use` was checked");
         let vkey = own.text("vkey").unwrap_or_default();
         let key = read_key(vkey, usage, &format!("{path}.vkey"), seen)?;
-        let owner = key.name().as_str().split_once('/').map_or(key.name().as_str(), |(m, _)| m);
-        if owner != name || key.name().as_str().ends_with('/') {
+        if !belongs(key.name().as_str(), &name) {
             let problem =
                 format!("is named {:?}, neither {name:?} nor \"{name}/label\"", key.name());
             return Err(refuse(&format!("{path}.vkey"), problem));
@@ -354,6 +353,14 @@ fn read_member(
     let node = object.text("node").map(str::to_owned);
     charter.members.push(Member { name, roles, node });
     Ok(())
+}
+
+/// Whether a key name is its member's, or that, a slash and a label without one.
+fn belongs(key: &str, member: &str) -> bool {
+    key.strip_prefix(member).is_some_and(|rest| match rest.strip_prefix('/') {
+        Some(label) => !label.is_empty() && !label.contains('/'),
+        None => rest.is_empty(),
+    })
 }
 
 /// Reads a key for a use, and sees to it that no public key comes twice.

@@ -60,8 +60,9 @@ pub fn verify_consistency(
         if !proof.0.is_empty() {
             return Err(VerifyError::WrongLength);
         }
-        let same = if old.size.is_empty() { &TreeHead::EMPTY } else { new };
-        return if old.root == same.root { Ok(()) } else { Err(VerifyError::RootMismatch) };
+        let equal = old.size != new.size || old.root == new.root;
+        let sound = !old.size.is_empty() || *old == TreeHead::EMPTY;
+        return if equal && sound { Ok(()) } else { Err(VerifyError::RootMismatch) };
     }
     let mut place = old.size.get() - 1;
     let mut last = new.size.get() - 1;
@@ -124,7 +125,8 @@ mod tests {
                 assert!(verify_consistency(&proof, &forged, new).is_err());
                 let forged = TreeHead { root: Hash::leaf(b"forged"), ..*new };
                 let lies = verify_consistency(&proof, old, &forged).is_err();
-                assert_eq!(lies, !old.size.is_empty(), "only the empty tree precedes anything");
+                let precedes_anything = old.size.is_empty() && !new.size.is_empty();
+                assert_eq!(lies, !precedes_anything, "{old:?} {new:?}");
                 let mut longer = proof.clone();
                 longer.0.push(Hash::EMPTY_ROOT);
                 assert!(verify_consistency(&longer, old, new).is_err());
@@ -143,6 +145,18 @@ mod tests {
         assert_eq!(made, Err(ProveError::OutOfRange(heads[2].size)));
         let verdict = verify_consistency(&ConsistencyProof::default(), &heads[3], &heads[2]);
         assert_eq!(verdict, Err(VerifyError::SizesReversed));
+    }
+
+    #[test]
+    fn an_empty_tree_with_another_root_is_consistent_with_nothing() {
+        // a head of size 0 and a wrong root once passed as the newer of two empty trees
+        let wrong = TreeHead { root: Hash::leaf(b"wrong"), ..TreeHead::EMPTY };
+        let proof = ConsistencyProof::default();
+        for (old, new) in [(TreeHead::EMPTY, wrong), (wrong, TreeHead::EMPTY), (wrong, wrong)] {
+            let verdict = verify_consistency(&proof, &old, &new);
+            assert_eq!(verdict, Err(VerifyError::RootMismatch), "{old:?} {new:?}");
+        }
+        assert_eq!(verify_consistency(&proof, &TreeHead::EMPTY, &TreeHead::EMPTY), Ok(()));
     }
 
     #[test]

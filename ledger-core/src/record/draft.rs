@@ -93,8 +93,8 @@ impl Draft {
     /// Signs the draft with each key; the lines come out sorted.
     ///
     /// # Errors
-    /// [`RecordError::Note`] without keys or above 64, [`RecordError::SignatureRepeated`] for one key
-    /// twice, [`RecordError::CosignerKey`] for a key that signs checkpoints,
+    /// [`RecordError::Note`] without keys or above 64, [`RecordError::SignatureRepeated`] for one
+    /// key twice, [`RecordError::CosignerKey`] for a key that signs checkpoints,
     /// [`RecordError::TooLong`] if the lines do not fit.
     #[cfg(feature = "sign")]
     pub fn sign(&self, keys: &[&SignerKey]) -> Result<Record, RecordError> {

@@ -1,4 +1,4 @@
-//! The JSON that records may hold: I-JSON without floats, read once into values that cannot be wrong.
+//! The JSON that records may hold: I-JSON without floats, read once into values.
 
 use std::cell::Cell;
 use std::fmt;
@@ -51,6 +51,14 @@ pub struct JsonError {
 }
 
 impl Value {
+    /// Reads one JSON value and nothing else around it but blanks.
+    ///
+    /// # Errors
+    /// [`JsonError`] as for an object; the line and column are those of `text`.
+    pub fn parse(text: &str) -> Result<Value, JsonError> {
+        parse_value(text).map(|(value, _)| value)
+    }
+
     /// The text, if it is one.
     pub fn as_text(&self) -> Option<&str> {
         if let Value::Text(text) = self { Some(text) } else { None }
@@ -208,6 +216,17 @@ pub(super) enum Seals {
 
 /// Reads one object; also says whether any object in it carries `_sd` or a sealed list element.
 pub(super) fn parse_object(text: &str) -> Result<(Object, Seals), JsonError> {
+    let (value, seals) = parse_value(text)?;
+    match value {
+        Value::Object(object) => Ok((object, seals)),
+        other => {
+            let problem = format!("a record is one JSON object, not {}", other.describe());
+            Err(JsonError { line: 1, column: 1, problem })
+        }
+    }
+}
+
+fn parse_value(text: &str) -> Result<(Value, Seals), JsonError> {
     // raw tabs and returns would be blanks to JSON; a note allows none of them
     if let Some(at) = text.bytes().position(|byte| byte < 0x20 && byte != b'\n') {
         return Err(JsonError::at(text, at, "a raw control character other than a newline"));
@@ -217,11 +236,7 @@ pub(super) fn parse_object(text: &str) -> Result<(Object, Seals), JsonError> {
     let seed = ValueSeed { depth: 1, seals: &seals };
     let value = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     match value {
-        Ok(Value::Object(object)) => Ok((object, seals.get())),
-        Ok(other) => {
-            let problem = format!("a record is one JSON object, not {}", other.describe());
-            Err(JsonError { line: 1, column: 1, problem })
-        }
+        Ok(value) => Ok((value, seals.get())),
         Err(error) => Err(JsonError::from_serde(&error)),
     }
 }

@@ -4,7 +4,26 @@
 //! obeys the rules of the format, the envelope and its kind, with its signature lines in order. Who
 //! signed it, and whether they were allowed to, is for a [`Charter`](crate::charter::Charter) to
 //! say.
+//!
+//! ```
+//! use ledger_core::record::{Draft, Kind};
+//!
+//! let draft = Draft::parse(r#"{
+//!   "log": "ledger.example/2026", "kind": "review",
+//!   "id": "0198a7c2-5d00-7000-8000-000000000001",
+//!   "issuer": "watch.example", "issued_at": "2026-11-23T11:23:20Z",
+//!   "title": {"en": "Review of model M"}, "summary": {"en": "It may be deployed."},
+//!   "body": "Review board", "review_stage": "pre_deployment", "outcome": "approve",
+//!   "public_summary": {"en": "We found nothing that speaks against it."}
+//! }"#)?;
+//! assert_eq!(draft.envelope().kind(), Kind::Review);
+//!
+//! let error = Draft::parse(r#"{"log": "ledger.example/2026"}"#).unwrap_err();
+//! assert_eq!(error.to_string(), "`kind` is missing");
+//! # Ok::<(), ledger_core::record::RecordError>(())
+//! ```
 
+mod argument;
 mod draft;
 mod entry;
 mod envelope;
@@ -18,6 +37,7 @@ mod time;
 
 use crate::note::{Note, Signature};
 
+pub use argument::{member, unknown_members};
 pub use draft::{Basics, Draft, missing, required, template};
 pub use entry::{Entry, Logged};
 pub use envelope::Envelope;
@@ -105,8 +125,8 @@ impl Record {
     /// The record with one more signature line at its sorted place: co-signing.
     ///
     /// # Errors
-    /// [`RecordError::SignatureRepeated`] if the key has a line already, [`RecordError::Note`] above
-    /// 64 lines, [`RecordError::TooLong`] if the line does not fit.
+    /// [`RecordError::SignatureRepeated`] if the key has a line already, [`RecordError::Note`]
+    /// above 64 lines, [`RecordError::TooLong`] if the line does not fit.
     pub fn with_signature(&self, signature: Signature) -> Result<Record, RecordError> {
         let mut signatures = self.note.signatures().to_vec();
         signatures.push(signature);

@@ -402,7 +402,7 @@ fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-// SPEC rfc5646/2.1, its outline: a primary language (or `x`), then subtags of 1 to 8 letters or digits
+// SPEC rfc5646/2.1, its outline: a primary language (or `x`), then subtags of 1 to 8 characters
 fn is_language_tag(tag: &str) -> bool {
     let mut subtags = tag.split('-');
     let first = subtags.next().unwrap_or_default();

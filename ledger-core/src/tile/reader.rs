@@ -44,8 +44,12 @@ pub enum TileReadError<E> {
 pub struct TileReader<S> {
     source: S,
     size: TreeSize,
-    tiles: BTreeMap<(u8, u64), HashTile>,
+    tiles: BTreeMap<(u8, u64), Subtrees>,
 }
+
+/// All complete subtrees inside one tile: the tile's own hashes, then the rows above them.
+#[derive(Debug)]
+struct Subtrees(Vec<Vec<Hash>>);
 
 impl HashTile {
     /// Reads a hash tile at least as wide as `coord` says; what is beyond is dropped.
@@ -65,16 +69,20 @@ impl HashTile {
     pub fn hashes(&self) -> &[Hash] {
         &self.0
     }
+}
 
-    /// The hash of the complete subtree of 2^`height` of the tile's hashes, the `place`-th of that
-    /// height; `None` when the tile does not reach that far.
-    fn subtree(&self, height: u8, place: u64) -> Option<Hash> {
-        let start = usize::try_from(place.checked_shl(u32::from(height))?).ok()?;
-        let mut row = self.0.get(start..start.checked_add(1 << height)?)?.to_vec();
-        while row.len() > 1 {
-            row = row.chunks_exact(2).map(|pair| pair[0].join(&pair[1])).collect();
+impl Subtrees {
+    fn of(tile: HashTile) -> Subtrees {
+        let mut rows = vec![tile.0];
+        while let Some(row) = rows.last().filter(|row| row.len() > 1) {
+            let above = row.chunks_exact(2).map(|pair| pair[0].join(&pair[1])).collect();
+            rows.push(above);
         }
-        row.pop()
+        Subtrees(rows)
+    }
+
+    fn get(&self, height: u8, place: u64) -> Option<Hash> {
+        self.0.get(usize::from(height))?.get(usize::try_from(place).ok()?).copied()
     }
 }
 
@@ -99,8 +107,8 @@ impl<S: TileSource> NodeReader for TileReader<S> {
         if !self.tiles.contains_key(&(level, index)) {
             let bytes = self.source.read_tile(coord).map_err(TileReadError::Source)?;
             let tile = HashTile::parse(coord, &bytes).ok_or(TileReadError::Malformed(coord))?;
-            self.tiles.insert((level, index), tile);
+            self.tiles.insert((level, index), Subtrees::of(tile));
         }
-        self.tiles[&(level, index)].subtree(height, place).ok_or_else(outside)
+        self.tiles[&(level, index)].get(height, place).ok_or_else(outside)
     }
 }

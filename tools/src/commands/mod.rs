@@ -4,6 +4,7 @@ pub mod audit;
 pub mod charter;
 pub mod checkpoint;
 pub mod completions;
+pub mod demo;
 pub mod import;
 pub mod keygen;
 pub mod man;

@@ -199,23 +199,26 @@ impl Order {
             Seen::Nothing => {}
             Seen::Signed(logged, signed) => self.signed(index, logged, &signed, report),
             Seen::NotSupported(logged, names, why) => {
-                let twice = self.remember(index, names.as_ref());
-                if let Some(why) = self.pass(logged).or(twice) {
-                    report.unlawful(index, &why);
+                let broken = self.pass(logged).or(self.twice(names.as_ref()));
+                if let Some(why) = broken {
+                    self.unlawful(index, names.as_ref(), &why, report);
                     return;
                 }
-                if names.is_some_and(|names| names.governance) {
+                if names.as_ref().is_some_and(|names| names.governance) {
                     self.blind_from.get_or_insert(index);
                 }
-                self.not_judged(why);
+                self.not_judged(index, names.as_ref(), why);
             }
             Seen::Unlawful(logged, names, why) => {
-                let twice = self.remember(index, names.as_ref());
                 let time = logged.and_then(|logged| self.pass(logged));
-                match self.blind_from {
+                let broken = time.or(self.twice(names.as_ref()));
+                match (broken, self.blind_from) {
                     // a key that is unknown now may have been admitted there
-                    Some(from) => self.not_judged(blind(from)),
-                    None => report.unlawful(index, &time.or(twice).unwrap_or(why)),
+                    (None, Some(from)) => self.not_judged(index, names.as_ref(), blind(from)),
+                    (broken, _) => {
+                        let why = broken.unwrap_or(why);
+                        self.unlawful(index, names.as_ref(), &why, report);
+                    }
                 }
             }
         }
@@ -224,27 +227,37 @@ impl Order {
     fn signed(&mut self, index: u64, logged: Logged, signed: &SignedRecord, report: &mut Report) {
         let record = signed.record();
         let names = Names::of(record.statement(), record.envelope());
-        let twice = self.remember(index, Some(&names));
-        if let Some(why) = self.pass(logged).or(twice) {
-            report.unlawful(index, &why);
+        if let Some(why) = self.pass(logged).or(self.twice(Some(&names))) {
+            self.unlawful(index, Some(&names), &why, report);
             return;
         }
         let signatures = record.note().signatures().len() as u64;
-        if index == 0 {
-            // the charter was founded before the judges began
-            self.lawful(signatures);
-            return;
-        }
-        if let Some(from) = self.blind_from {
-            self.not_judged(blind(from));
+        if let (Some(from), 1..) = (self.blind_from, index) {
+            self.not_judged(index, Some(&names), blind(from));
             return;
         }
         let place = LeafIndex::new(index).unwrap_or_default();
-        match self.charter.admit(signed, &logged, place) {
-            Ok(_) => self.lawful(signatures),
-            Err(e) if e.is_not_supported() => self.not_judged(e.to_string()),
-            Err(e) => report.unlawful(index, &e.to_string()),
+        // the charter itself was founded before the judges began
+        let admitted = match index {
+            0 => Ok(()),
+            _ => self.charter.admit(signed, &logged, place).map(|_| ()),
+        };
+        match admitted {
+            Ok(()) => {
+                self.remember(index, Some(&names));
+                self.lawful(signatures);
+            }
+            Err(e) if e.is_not_supported() => self.not_judged(index, Some(&names), e.to_string()),
+            Err(e) => self.unlawful(index, Some(&names), &e.to_string(), report),
         }
+    }
+
+    /// An unlawful entry occupies its statement, but takes no id away from others.
+    fn unlawful(&mut self, index: u64, names: Option<&Names>, why: &str, report: &mut Report) {
+        if let Some(names) = names {
+            self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
+        }
+        report.unlawful(index, why);
     }
 
     fn lawful(&mut self, signatures: u64) {
@@ -252,7 +265,8 @@ impl Order {
         self.tally.signatures += signatures;
     }
 
-    fn not_judged(&mut self, why: String) {
+    fn not_judged(&mut self, index: u64, names: Option<&Names>, why: String) {
+        self.remember(index, names);
         self.tally.not_judged += 1;
         *self.tally.reasons.entry(why).or_default() += 1;
     }
@@ -271,19 +285,20 @@ impl Order {
     }
 
     /// No statement and no (issuer, id) comes twice.
-    fn remember(&mut self, index: u64, names: Option<&Names>) -> Option<String> {
+    fn twice(&self, names: Option<&Names>) -> Option<String> {
         let names = names?;
-        let statement = *names.statement.as_hash().as_bytes();
-        if let Some(first) = self.names.insert(statement, index) {
-            self.names.insert(statement, first);
+        if let Some(first) = self.names.get(names.statement.as_hash().as_bytes()) {
             return Some(format!("its statement is already in entry {first}"));
         }
-        let unique = *names.unique.as_bytes();
-        if let Some(first) = self.names.insert(unique, index) {
-            self.names.insert(unique, first);
-            return Some(format!("its issuer used its id already for entry {first}"));
+        let first = self.names.get(names.unique.as_bytes())?;
+        Some(format!("its issuer used its id already for entry {first}"))
+    }
+
+    fn remember(&mut self, index: u64, names: Option<&Names>) {
+        if let Some(names) = names {
+            self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
+            self.names.entry(*names.unique.as_bytes()).or_insert(index);
         }
-        None
     }
 }
 

@@ -28,7 +28,9 @@ use crate::trust::{Basis, TrustArgs, charter_policy};
 
 use judge::Judges;
 use report::{Report, Summary};
-use tree::{TreeCheck, split_bundle};
+use tree::TreeCheck;
+
+pub(crate) use tree::split_bundle;
 
 const EXAMPLE: &str = "\
 Example: a copy of a log on disk, then any other C2SP log, of which only the tree is checked
@@ -62,21 +64,19 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let source = Source::open(&args.source)?;
     let anchor = args.trust.anchor()?;
-    let founding = if args.opaque { None } else { Some(founding_entry(&source)) };
-    let (policy, basis) = policy(args, anchor, founding.as_ref(), out)?;
-    let accepted = checkpoint(&source, &policy)?;
+    let checkpoint = read_checkpoint(&source)?;
+    let founding = if args.opaque { None } else { Some(founding_entry(&source, &checkpoint)) };
+    let (policy, basis, claimed) = policy(args, anchor, founding.as_ref(), out)?;
+    let accepted = accept(&checkpoint, &policy)?;
     let head = *accepted.checkpoint.head();
     let since = args.since.as_ref().map(|path| since(path, &policy, &accepted)).transpose()?;
     let mut report = Report::new(out);
-    let charter = match founding {
-        _ if head.size.is_empty() => None,
-        Some(entry) => found(entry, anchor, &mut report),
-        None => None,
-    };
     let origin = accepted.checkpoint.origin().to_string();
     out.note(format!("auditing {} at size {} from {source}", escape::line(&origin), head.size));
     let mut tree = TreeCheck::new(&source, head, since);
-    let judged = walk(&source, head, &mut tree, charter, &mut report, out)?;
+    let expected = anchor.or(claimed);
+    let judge = !args.opaque;
+    let judged = walk(&mut tree, judge.then_some(expected), &mut report, out)?;
     tree.finish(&mut report)?;
     let summary = Summary {
         origin,
@@ -92,25 +92,31 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 /// Reads every block of entries once and hands it to both checkers.
+///
+/// `charter` is `None` for opaque logs, else the statement that entry 0 must have, if one is known.
 fn walk(
-    source: &Source,
-    head: TreeHead,
     tree: &mut TreeCheck<'_>,
-    charter: Option<Charter>,
+    charter: Option<Option<StatementId>>,
     report: &mut Report,
     out: &Output,
 ) -> Result<judge::Tally, Failure> {
     let mut progress = Progress::new(out);
-    let now = environment::now();
+    let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
         let blocks = tree::read_ahead(scope, source, head.size);
-        let mut judges = charter.map(|charter| Judges::start(scope, charter, now));
+        let mut judges = None;
         for block in blocks {
             let block = block?;
             let first = block.first;
             let entries = tree.check(block, report)?;
             if report.is_full() {
                 break;
+            }
+            if let (0, Some(expected)) = (first, charter) {
+                // only what the tree commits to counts as the charter
+                let founded = entries.iter().next().flatten();
+                let founded = founded.and_then(|bytes| found(bytes, expected, report));
+                judges = founded.map(|c| Judges::start(scope, c, environment::now()));
             }
             if let Some(judges) = &mut judges {
                 judges.send(first, entries, report);
@@ -122,10 +128,8 @@ fn walk(
 }
 
 /// The first entry's bytes, for the charter in it.
-fn founding_entry(source: &Source) -> Result<Vec<u8>, String> {
-    // the log's size is not known yet: the narrowest bundle is asked for, the wider stand in
-    let checkpoint = source.checkpoint().map_err(|e| format!("the checkpoint {e}"))?;
-    let claimed = ClaimedCheckpoint::parse(&checkpoint).map_err(|e| e.to_string())?;
+fn founding_entry(source: &Source, checkpoint: &[u8]) -> Result<Vec<u8>, String> {
+    let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
     let size = claimed.checkpoint().head().size;
     let coord = TileCoord::in_tree(TileKind::Entries, 0, size).ok_or("the log has no entries")?;
     let bytes = source.tile(coord).map_err(|e| format!("{coord} {e}"))?;
@@ -140,16 +144,16 @@ fn policy(
     anchor: Option<StatementId>,
     founding: Option<&Result<Vec<u8>, String>>,
     out: &Output,
-) -> Result<(Policy, Basis), Failure> {
+) -> Result<(Policy, Basis, Option<StatementId>), Failure> {
     if let Some(vkey) = &args.vkey {
         let key: VerifierKey = vkey.trim().parse().map_err(|e| {
             Failure::usage(format!("--vkey: {e}"), "give the log's vkey, as `keygen` printed it")
         })?;
-        return Ok((Policy::single_log(key), Basis::User));
+        return Ok((Policy::single_log(key), Basis::User, None));
     }
     if args.trust.policy.is_some() || args.trust.charter.is_some() {
         let trust = args.trust.offline()?;
-        return trust.map(|trust| (trust.policy, Basis::User)).ok_or_else(|| {
+        return trust.map(|trust| (trust.policy, Basis::User, None)).ok_or_else(|| {
             Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")
         });
     }
@@ -181,18 +185,21 @@ fn policy(
             charter.statement()
         ));
     }
-    Ok((charter_policy(&charter)?, basis))
+    Ok((charter_policy(&charter)?, basis, Some(charter.statement())))
 }
 
-fn checkpoint(source: &Source, policy: &Policy) -> Result<AcceptedCheckpoint, Failure> {
-    let bytes = source.checkpoint().map_err(|e| match e {
+fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
+    source.checkpoint().map_err(|e| match e {
         ReadError::Failed(_) | ReadError::Missing => Failure::environment(
             format!("the checkpoint of {source} {e}"),
             "SOURCE is the folder or URL that holds `checkpoint` and `tile/`",
         ),
         e => Failure::refused(format!("the checkpoint {e}"), "this is no C2SP log"),
-    })?;
-    let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| {
+    })
+}
+
+fn accept(bytes: &[u8], policy: &Policy) -> Result<AcceptedCheckpoint, Failure> {
+    let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
         Failure::refused(format!("checkpoint: {e}"), "the file `checkpoint` is damaged")
     })?;
     policy.verify(&claimed).map_err(|e| {
@@ -224,18 +231,13 @@ fn since(
 }
 
 /// The charter that later entries are judged by; without one they are not judged.
-fn found(
-    entry: Result<Vec<u8>, String>,
-    anchor: Option<StatementId>,
-    report: &mut Report,
-) -> Option<Charter> {
-    let judged = entry.and_then(|bytes| {
-        let entry = Entry::parse(&bytes).map_err(|e| e.to_string())?;
-        Charter::found(&entry).map_err(|e| e.to_string())
-    });
-    match judged {
-        Ok(charter) if anchor.is_some_and(|anchor| anchor != charter.statement()) => {
-            report.unlawful(0, "it is another charter than the anchor");
+fn found(bytes: &[u8], expected: Option<StatementId>, report: &mut Report) -> Option<Charter> {
+    let entry = Entry::parse(bytes).map_err(|e| e.to_string());
+    let charter = entry.and_then(|entry| Charter::found(&entry).map_err(|e| e.to_string()));
+    match charter {
+        Ok(charter) if expected.is_some_and(|expected| expected != charter.statement()) => {
+            report
+                .unlawful(0, "it is another charter than the anchor, or than the one shown first");
             None
         }
         Ok(charter) => Some(charter),

@@ -130,6 +130,16 @@ impl<'a> TreeCheck<'a> {
         TreeCheck { source, head, since, since_seen, frontier, upper, lost: false, tiles: 0 }
     }
 
+    /// Where the log is read from.
+    pub fn source(&self) -> &'a Source {
+        self.source
+    }
+
+    /// The signed head.
+    pub fn head(&self) -> TreeHead {
+        self.head
+    }
+
     /// How many leaves were seen.
     pub fn size(&self) -> TreeSize {
         self.frontier.size()
@@ -164,13 +174,14 @@ impl<'a> TreeCheck<'a> {
             let hash = hashes.as_ref().map(|hashes| hashes[at]);
             let (leaf, sound) = match (entry, hash) {
                 (Some(entry), Some(hash)) if entry == hash => (entry, true),
-                (Some(entry), Some(hash)) if torn => {
+                (Some(_), Some(hash)) if torn => {
                     self.torn(index, bundle, report);
                     blamed = true;
-                    let _ = entry;
                     (hash, false)
                 }
-                (Some(entry), Some(hash)) => self.decide(index, entry, hash, coord, report),
+                (Some(entry), Some(hash)) => {
+                    self.decide(index, (entry, bundle), (hash, coord), report)
+                }
                 (Some(entry), None) => (entry, true),
                 (None, Some(hash)) => {
                     if torn && !blamed {
@@ -224,14 +235,14 @@ impl<'a> TreeCheck<'a> {
     fn decide(
         &self,
         index: u64,
-        entry: Hash,
-        hash: Hash,
-        coord: TileCoord,
+        (entry, bundle): (Hash, TileCoord),
+        (hash, tile): (Hash, TileCoord),
         report: &mut Report,
     ) -> (Hash, bool) {
         if self.leads_to_root(index, &hash) {
             let why = format!(
-                "it was altered: its leaf hash is {entry}, but {coord} and the signed root hold {hash}"
+                "{bundle} holds other bytes than were signed: its leaf hash is {entry}, but {tile} and the signed root hold \
+                 {hash}"
             );
             report.altered(index, &why);
             return (hash, false);
@@ -241,11 +252,12 @@ impl<'a> TreeCheck<'a> {
                 "the hash of entry {index} was altered: it is {hash}, but the entry and the signed \
                  root hold {entry}"
             );
-            report.damaged(&coord.to_string(), &why);
+            report.damaged(&tile.to_string(), &why);
             return (entry, true);
         }
         let why = format!(
-            "its leaf hash is {entry}, but {coord} holds {hash}; neither leads to the signed root"
+            "its leaf hash in {bundle} is {entry}, but {tile} holds {hash}; neither leads to the \
+             signed root"
         );
         report.altered(index, &why);
         (entry, false)

@@ -1,0 +1,103 @@
+//! The way in: form, signatures, a first look at duplicates; then the bounded queue.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use ledger_core::LeafIndex;
+use ledger_core::charter::{Charter, SignedRecord};
+use ledger_core::record::Record;
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+
+use crate::index::{Index, Key};
+use crate::log::{LogReader, Published};
+use crate::refusal::Refusal;
+use crate::sequencer::{Outcome, Pending, find_entry};
+
+/// Records that wait for the sequencer at most.
+const QUEUE_RECORDS: usize = 16_384;
+
+/// Bytes of records that wait for the sequencer at most.
+const QUEUE_BYTES: usize = 64 << 20;
+
+/// How long a record waits for room in the queue before it is refused.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What admission found out about a record.
+#[derive(Debug)]
+pub enum Admitted {
+    /// Its signatures are sound, and it is not in the log yet.
+    Verified(Box<SignedRecord>),
+    /// Its statement is in the log, at this index.
+    Duplicate(LeafIndex),
+}
+
+/// Admits records to the queue.
+pub struct Admission {
+    charter: Arc<Charter>,
+    index: Arc<Index>,
+    reader: Arc<LogReader>,
+    published: watch::Receiver<Option<Arc<Published>>>,
+    room: Arc<Semaphore>,
+    /// Taken away when the node shuts down.
+    queue: RwLock<Option<mpsc::Sender<Pending>>>,
+}
+
+impl Admission {
+    /// Admits by `charter`; the sequencer takes what comes out of the receiver.
+    pub fn new(
+        charter: Arc<Charter>,
+        index: Arc<Index>,
+        reader: Arc<LogReader>,
+        published: watch::Receiver<Option<Arc<Published>>>,
+    ) -> (Admission, mpsc::Receiver<Pending>) {
+        let (sender, receiver) = mpsc::channel(QUEUE_RECORDS);
+        let (room, queue) = (Arc::new(Semaphore::new(QUEUE_BYTES)), RwLock::new(Some(sender)));
+        (Admission { charter, index, reader, published, room, queue }, receiver)
+    }
+
+    /// Checks a record's form, looks for it in the log, and verifies its signatures: some tens of
+    /// microseconds of computing.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn check(&self, bytes: &[u8]) -> Result<Admitted, Refusal> {
+        let record = Record::parse(bytes)?;
+        let size = self.published.borrow().as_ref().map(|published| published.size());
+        if let Some(size) = size {
+            let statement = record.statement();
+            let same = |keys: &crate::index::EntryKeys| keys.statement == statement;
+            let found =
+                find_entry(&self.index, &self.reader, size, &Key::Statement(statement), same);
+            if let Some(at) = found.map_err(|e| Refusal::Internal(e.to_string()))? {
+                return Ok(Admitted::Duplicate(at));
+            }
+        }
+        let signed = self.charter.verify(record)?;
+        Ok(Admitted::Verified(Box::new(signed)))
+    }
+
+    /// Puts a record into the queue, waiting for room; the outcome arrives later.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] when the queue stays full, [`Refusal::ShuttingDown`].
+    pub async fn enqueue(
+        &self,
+        record: SignedRecord,
+    ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
+        let queue = self.queue.read().expect("no panics under this lock").clone();
+        let queue = queue.ok_or(Refusal::ShuttingDown)?;
+        let bytes = record.record().as_bytes().len() as u32;
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
+        let room = tokio::time::timeout(PATIENCE, room).await.map_err(|_| Refusal::Busy)?;
+        let room = room.map_err(|_| Refusal::ShuttingDown)?;
+        let (reply, outcome) = oneshot::channel();
+        let pending = Pending { record, reply, room: Some(room) };
+        queue.send(pending).await.map_err(|_| Refusal::Unknown)?;
+        Ok(outcome)
+    }
+
+    /// Lets no more records in. The sequencer ends once it has logged those that are.
+    pub fn close(&self) {
+        self.queue.write().expect("no panics under this lock").take();
+    }
+}

@@ -1,0 +1,231 @@
+//! `config.toml`: what an operator sets. Checked whole before anything is opened.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use ledger_core::note::{ParseKeyError, SignerKey};
+use serde::{Deserialize, Serialize};
+
+use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
+
+/// Where the node listens unless told otherwise.
+const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
+const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
+
+/// Bytes a key file may have.
+const MAX_KEY_FILE: u64 = 16 << 10;
+
+/// A node's configuration. Relative paths are relative to the log's directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The file with the key that signs this log's heads; mode 0600, not below `site`.
+    pub log_key: PathBuf,
+    /// Files with witness keys that this node holds itself and cosigns with.
+    #[serde(default)]
+    pub cosigners: Vec<PathBuf>,
+    /// Where gRPC listens; port 0 takes any free one.
+    #[serde(default = "default_grpc")]
+    pub grpc: SocketAddr,
+    /// Where HTTP listens; port 0 takes any free one.
+    #[serde(default = "default_http")]
+    pub http: SocketAddr,
+    /// Bytes of a journal segment, at least 8 MiB.
+    #[serde(default = "default_segment")]
+    pub journal_segment_bytes: u64,
+}
+
+fn default_grpc() -> SocketAddr {
+    GRPC
+}
+
+fn default_http() -> SocketAddr {
+    HTTP
+}
+
+fn default_segment() -> u64 {
+    DEFAULT_SEGMENT_BYTES
+}
+
+/// Why a configuration or a key file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The configuration is not what it should be.
+    #[error("{path}: {message}")]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// What and where.
+        message: String,
+    },
+    /// Segments could not hold the largest batch.
+    #[error("journal_segment_bytes is {0}; the least is {MIN_SEGMENT_BYTES}")]
+    SegmentTooSmall(u64),
+    /// The key file lies where anybody can fetch it.
+    #[error("the key file {0} lies below the public site")]
+    KeyInSite(PathBuf),
+    /// Others may read the key file.
+    #[error("the key file {path} has mode {mode:04o}: others may read it")]
+    KeyReadable {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds no signer key.
+    #[error("the key file {path} holds no signer key: {error}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: ParseKeyError,
+    },
+}
+
+impl ConfigError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
+            ConfigError::Syntax { .. } => {
+                "known settings: log_key, cosigners, grpc, http, journal_segment_bytes"
+            }
+            ConfigError::SegmentTooSmall(_) => "leave it out for the default of 16 MiB",
+            ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
+            ConfigError::KeyReadable { .. } => "chmod 600 the file",
+            ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] for a file that cannot be read, unknown settings, or values out of range.
+    pub fn read(path: &Path) -> Result<Config, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let config: Config = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            message: error.to_string().trim_end().to_owned(),
+        })?;
+        if config.journal_segment_bytes < MIN_SEGMENT_BYTES {
+            return Err(ConfigError::SegmentTooSmall(config.journal_segment_bytes));
+        }
+        Ok(config)
+    }
+
+    /// The configuration that `init` writes.
+    pub fn new(log_key: PathBuf, cosigners: Vec<PathBuf>) -> Config {
+        Config {
+            log_key,
+            cosigners,
+            grpc: GRPC,
+            http: HTTP,
+            journal_segment_bytes: DEFAULT_SEGMENT_BYTES,
+        }
+    }
+
+    /// The configuration as the text of `config.toml`.
+    pub fn to_text(&self) -> String {
+        toml::to_string(self).expect("paths come from text, so they are UTF-8")
+    }
+}
+
+/// Reads a signer key from a file that nobody else can read.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn read_key(layout: &Layout, dir: &Path, file: &Path) -> Result<SignerKey, ConfigError> {
+    let path = dir.join(file);
+    let read = |source| ConfigError::Read { path: path.clone(), source };
+    let real = fs::canonicalize(&path).map_err(read)?;
+    let in_site = fs::canonicalize(layout.site()).is_ok_and(|site| real.starts_with(site));
+    if in_site {
+        return Err(ConfigError::KeyInSite(path));
+    }
+    let metadata = fs::metadata(&real).map_err(read)?;
+    let mode = metadata.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(ConfigError::KeyReadable { path, mode });
+    }
+    let error = |error| ConfigError::Key { path: path.clone(), error };
+    if metadata.len() > MAX_KEY_FILE {
+        return Err(error(ParseKeyError::Shape));
+    }
+    let text = fs::read_to_string(&real).map_err(read)?;
+    text.trim_end().parse().map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("config.toml");
+        fs::write(&path, text).expect("write");
+        Config::read(&path)
+    }
+
+    #[test]
+    fn defaults_fill_in_and_texts_round_trip() {
+        let config = read("log_key = \"log.key\"\n").expect("minimal");
+        assert_eq!(config, Config::new("log.key".into(), vec![]));
+        assert_eq!(read(&config.to_text()).expect("own text"), config);
+    }
+
+    #[test]
+    fn unknown_settings_and_wrong_values_are_errors() {
+        for (text, part) in [
+            ("", "log_key"),
+            ("log_key = 1\n", "string"),
+            ("log_key = \"k\"\nlogkey = \"k\"\n", "logkey"),
+            ("log_key = \"k\"\ngrpc = \"localhost\"\n", "socket address"),
+        ] {
+            let error = read(text).expect_err(text).to_string();
+            assert!(error.contains(part), "{error}");
+        }
+        let small = read("log_key = \"k\"\njournal_segment_bytes = 1000\n");
+        assert!(matches!(small, Err(ConfigError::SegmentTooSmall(1000))));
+    }
+
+    #[test]
+    fn key_files_must_be_private_and_outside_the_site() {
+        let dir = tempfile::tempdir().expect("dir");
+        let layout = Layout::new(dir.path());
+        fs::create_dir(layout.site()).expect("dir");
+        let name = ledger_core::note::KeyName::new("log.example").expect("name");
+        let algorithm = ledger_core::note::Algorithm::Ed25519;
+        let key = SignerKey::from_seed(name, algorithm, [1; 32]).expect("sound");
+        let read = |file: &str, text: &str, mode: u32| {
+            let path = dir.path().join(file);
+            fs::write(&path, text).expect("write");
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("chmod");
+            read_key(&layout, dir.path(), Path::new(file))
+        };
+        let text = key.to_secret_text() + "\n";
+        let good = read("log.key", &text, 0o600).expect("private");
+        assert_eq!(good.verifier(), key.verifier());
+        let wide = read("log.key", &text, 0o640);
+        assert!(matches!(wide, Err(ConfigError::KeyReadable { mode: 0o640, .. })));
+        let public = read("site/log.key", &text, 0o600);
+        assert!(matches!(public, Err(ConfigError::KeyInSite(_))));
+        let wrong = read("log.key", "nothing", 0o600);
+        assert!(matches!(wrong, Err(ConfigError::Key { .. })));
+        let huge = read("log.key", &"x".repeat(20_000), 0o600);
+        assert!(matches!(huge, Err(ConfigError::Key { .. })));
+    }
+}

@@ -1,0 +1,476 @@
+//! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
+
+mod stream;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use ledger_core::hash::Hash;
+use ledger_core::record::{Entry, StatementId};
+use ledger_core::{LeafIndex, TreeSize};
+use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
+use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf, lookup_request};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::transport::Server;
+use tonic::{Code, Request, Response, Status};
+
+use crate::admission::Admitted;
+use crate::index::{EntryKeys, Key};
+use crate::log::{Published, ReadError};
+use crate::node::Service;
+use crate::refusal::Refusal;
+use crate::sequencer::{FindError, Outcome, Place, find_entry};
+
+/// Bytes of the largest request. Records are far smaller; up to here the answer says so, beyond it
+/// the connection refuses.
+const MAX_REQUEST: usize = 1 << 20;
+
+/// Entries that wait for a slow reader of `GetEntries`.
+const ENTRIES_AHEAD: usize = 256;
+
+/// Requests one connection may have under way.
+const STREAMS_PER_CONNECTION: u32 = 1024;
+
+/// The service behind the wire.
+#[derive(Clone)]
+struct Face {
+    service: Arc<Service>,
+}
+
+/// Serves gRPC, health and reflection until `stopping` turns true.
+///
+/// # Errors
+/// When the compiled descriptors are damaged.
+pub fn serve(
+    service: Arc<Service>,
+    listener: TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> Result<impl Future<Output = ()> + Send + 'static, tonic_reflection::server::Error> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    let ledger = LedgerServer::new(Face { service }).max_decoding_message_size(MAX_REQUEST);
+    Ok(async move {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_serving::<LedgerServer<Face>>().await;
+        let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
+            // small answers must not wait for more bytes to come
+            socket.and_then(|socket| socket.set_nodelay(true).map(|()| socket))
+        });
+        let stopped = async move {
+            let _ = stopping.wait_for(|stop| *stop).await;
+        };
+        let served = Server::builder()
+            .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .add_service(health)
+            .add_service(reflection)
+            .add_service(ledger)
+            .serve_with_incoming_shutdown(incoming, stopped)
+            .await;
+        if let Err(error) = served {
+            tracing::error!(%error, "gRPC ended");
+        }
+    })
+}
+
+#[tonic::async_trait]
+impl Ledger for Face {
+    async fn get_log(
+        &self,
+        _: Request<wire::GetLogRequest>,
+    ) -> Result<Response<wire::GetLogResponse>, Status> {
+        let service = &self.service;
+        Ok(Response::new(wire::GetLogResponse {
+            origin: service.current().checkpoint().origin().to_string(),
+            log_vkeys: service.log_vkeys.clone(),
+            charter_statement: hash_bytes(service.anchor.as_hash()),
+            policy: service.policy.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+
+    async fn submit(
+        &self,
+        request: Request<wire::SubmitRequest>,
+    ) -> Result<Response<wire::SubmitResponse>, Status> {
+        let wire::SubmitRequest { record, wait } = request.into_inner();
+        let admitted = self.service.admission.check(&record).map_err(Failure::from)?;
+        let outcome = match admitted {
+            Admitted::Duplicate(index) => Outcome::Duplicate(index),
+            Admitted::Verified(signed) => {
+                let queued = self.service.admission.enqueue(*signed).await;
+                let outcome = queued.map_err(Failure::from)?.await;
+                outcome.unwrap_or(Outcome::Refused(Refusal::Unknown))
+            }
+        };
+        Ok(Response::new(self.answer(outcome, &record, wait).await?))
+    }
+
+    type SubmitStreamStream = ReceiverStream<Result<wire::SubmitStreamResponse, Status>>;
+
+    async fn submit_stream(
+        &self,
+        request: Request<tonic::Streaming<wire::SubmitRequest>>,
+    ) -> Result<Response<Self::SubmitStreamStream>, Status> {
+        Ok(Response::new(stream::submit(self.clone(), request.into_inner())))
+    }
+
+    async fn get_checkpoint(
+        &self,
+        _: Request<wire::GetCheckpointRequest>,
+    ) -> Result<Response<wire::GetCheckpointResponse>, Status> {
+        let checkpoint = checkpoint_bytes(&self.service.current());
+        Ok(Response::new(wire::GetCheckpointResponse { checkpoint }))
+    }
+
+    async fn get_inclusion_proof(
+        &self,
+        request: Request<wire::GetInclusionProofRequest>,
+    ) -> Result<Response<wire::GetInclusionProofResponse>, Status> {
+        let wire::GetInclusionProofRequest { leaf, tree_size } = request.into_inner();
+        let leaf = leaf.ok_or_else(|| {
+            invalid("no leaf was named", "set one of index, leaf_hash and statement")
+        })?;
+        self.reading(move |service, published| inclusion(service, published, leaf, tree_size))
+            .await
+            .map_err(Status::from)
+            .map(Response::new)
+    }
+
+    async fn get_consistency_proof(
+        &self,
+        request: Request<wire::GetConsistencyProofRequest>,
+    ) -> Result<Response<wire::GetConsistencyProofResponse>, Status> {
+        let wire::GetConsistencyProofRequest { old_size, new_size } = request.into_inner();
+        self.reading(move |service, published| {
+            let new = size_within(new_size, published)?;
+            let old =
+                TreeSize::new(old_size).map_err(|e| invalid(format!("old_size is {e}"), ""))?;
+            let proof = service.reader.consistency(old, new)?;
+            Ok(wire::GetConsistencyProofResponse {
+                old_size,
+                new_size: new.get(),
+                hashes: proof.hashes().iter().map(hash_bytes).collect(),
+                checkpoint: match new_size {
+                    None => checkpoint_bytes(published),
+                    Some(_) => bytes::Bytes::new(),
+                },
+            })
+        })
+        .await
+        .map_err(Status::from)
+        .map(Response::new)
+    }
+
+    type GetEntriesStream = ReceiverStream<Result<wire::GetEntriesResponse, Status>>;
+
+    async fn get_entries(
+        &self,
+        request: Request<wire::GetEntriesRequest>,
+    ) -> Result<Response<Self::GetEntriesStream>, Status> {
+        let wire::GetEntriesRequest { start, count } = request.into_inner();
+        let published = self.service.current();
+        let size = published.size().get();
+        if start > size {
+            let message = format!("start is {start}, but the log has {size} entries");
+            return Err(Failure::new(Code::OutOfRange, message, "start within the log").into());
+        }
+        let end = count.map_or(size, |count| start.saturating_add(count).min(size));
+        let (sender, receiver) = mpsc::channel(ENTRIES_AHEAD);
+        let service = Arc::clone(&self.service);
+        tokio::task::spawn_blocking(move || {
+            send_entries(&service, published.size(), start..end, &sender);
+        });
+        Ok(Response::new(ReceiverStream::new(receiver)))
+    }
+
+    async fn lookup(
+        &self,
+        request: Request<wire::LookupRequest>,
+    ) -> Result<Response<wire::LookupResponse>, Status> {
+        let key = request.into_inner().key;
+        let key =
+            key.ok_or_else(|| invalid("no key was given", "set one of statement and leaf_hash"))?;
+        self.reading(move |service, published| {
+            let (index, entry) = match &key {
+                lookup_request::Key::Statement(id) => find(service, published, &statement(id)?)?,
+                lookup_request::Key::LeafHash(hash) => {
+                    find(service, published, &Key::Leaf(hash_of(hash, "leaf_hash")?))?
+                }
+            };
+            Ok(wire::LookupResponse { index: index.get(), entry: entry.into() })
+        })
+        .await
+        .map_err(Status::from)
+        .map(Response::new)
+    }
+}
+
+impl Face {
+    /// Runs something that reads files, away from the threads that serve sockets.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Service, &Published) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let service = Arc::clone(&self.service);
+        let published = service.current();
+        let done = tokio::task::spawn_blocking(move || read(&service, &published)).await;
+        done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
+    }
+
+    /// The answer to a record whose outcome is known.
+    async fn answer(
+        &self,
+        outcome: Outcome,
+        submitted: &bytes::Bytes,
+        wait: i32,
+    ) -> Result<wire::SubmitResponse, Failure> {
+        let wants_proof = wants_proof(wait)?;
+        let (place, duplicate) = match outcome {
+            Outcome::Refused(refusal) => return Err(refusal.into()),
+            Outcome::Logged(place) => (place, None),
+            Outcome::Duplicate(index) => {
+                let submitted = submitted.clone();
+                let read = self.reading(move |service, published| {
+                    duplicate(service, published, index, &submitted)
+                });
+                let (place, duplicate) = read.await?;
+                (place, Some(duplicate))
+            }
+        };
+        // the tiles that a proof needs were just written or read: this waits for no disk
+        let proof = if wants_proof { Some(prove(&self.service.current(), &place)?) } else { None };
+        Ok(wire::SubmitResponse {
+            index: place.index.get(),
+            statement: hash_bytes(place.statement.as_hash()),
+            logged: place.logged.to_string().into_bytes().into(),
+            proof: proof.unwrap_or_default(),
+            duplicate,
+        })
+    }
+}
+
+/// What is in the log where a submitted record's statement stands already.
+fn duplicate(
+    service: &Service,
+    published: &Published,
+    index: LeafIndex,
+    submitted: &[u8],
+) -> Result<(Place, wire::Duplicate), Failure> {
+    let entry = service.reader.entry(index, published.size())?;
+    let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
+    let keys = EntryKeys::of(&entry).map_err(|_| damaged(index))?;
+    let place = Place { index, logged, leaf: keys.leaf, statement: keys.statement };
+    let duplicate = wire::Duplicate {
+        record: bytes::Bytes::copy_from_slice(record),
+        signatures_differ: record != submitted,
+    };
+    Ok((place, duplicate))
+}
+
+fn inclusion(
+    service: &Service,
+    published: &Published,
+    leaf: Leaf,
+    tree_size: Option<u64>,
+) -> Result<wire::GetInclusionProofResponse, Failure> {
+    let size = size_within(tree_size, published)?;
+    let (index, entry) = match leaf {
+        Leaf::Index(index) => {
+            let index = LeafIndex::new(index).map_err(|e| invalid(format!("index is {e}"), ""))?;
+            let entry = service.reader.entry(index, published.size());
+            (index, entry?)
+        }
+        Leaf::Statement(id) => find(service, published, &statement(&id)?)?,
+        Leaf::LeafHash(hash) => find(service, published, &Key::Leaf(hash_of(&hash, "leaf_hash")?))?,
+    };
+    let leaf = Hash::leaf(&entry);
+    let mut response = wire::GetInclusionProofResponse {
+        index: index.get(),
+        tree_size: size.get(),
+        leaf_hash: hash_bytes(&leaf),
+        ..wire::GetInclusionProofResponse::default()
+    };
+    let proof = if tree_size.is_none() {
+        let (logged, _) = Entry::split(&entry).map_err(|_| damaged(index))?;
+        let proof = published.prove(index, &leaf, logged.to_string().into_bytes());
+        let proof = proof?;
+        response.proof = proof.to_string().into_bytes().into();
+        proof.inclusion
+    } else {
+        service.reader.inclusion(index, size)?
+    };
+    response.hashes = proof.hashes().iter().map(hash_bytes).collect();
+    Ok(response)
+}
+
+fn send_entries(
+    service: &Service,
+    size: TreeSize,
+    range: std::ops::Range<u64>,
+    sender: &mpsc::Sender<Result<wire::GetEntriesResponse, Status>>,
+) {
+    for index in range {
+        let entry = LeafIndex::new(index)
+            .map_err(|_| ReadError::OutOfRange(size))
+            .and_then(|at| service.reader.entry(at, size));
+        let response = entry
+            .map(|entry| wire::GetEntriesResponse { index, entry: entry.into() })
+            .map_err(|e| Failure::from(e).into());
+        let failed = response.is_err();
+        if sender.blocking_send(response).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn find(
+    service: &Service,
+    published: &Published,
+    key: &Key,
+) -> Result<(LeafIndex, Vec<u8>), Failure> {
+    let size = published.size();
+    let same = |keys: &EntryKeys| match key {
+        Key::Statement(id) => keys.statement == *id,
+        Key::Leaf(hash) => keys.leaf == *hash,
+        Key::IssuerAndId(hash) => keys.issuer_and_id == *hash,
+    };
+    let found = find_entry(&service.index, &service.reader, size, key, same);
+    let index = found?.ok_or_else(|| {
+        let message = "no published entry has this statement or leaf hash";
+        Failure::new(
+            Code::NotFound,
+            message,
+            "a record just submitted appears once it is published",
+        )
+    })?;
+    let entry = service.reader.entry(index, size)?;
+    Ok((index, entry))
+}
+
+fn prove(published: &Published, place: &Place) -> Result<bytes::Bytes, Failure> {
+    let extra = place.logged.to_string().into_bytes();
+    let proof = published.prove(place.index, &place.leaf, extra)?;
+    Ok(proof.to_string().into_bytes().into())
+}
+
+fn checkpoint_bytes(published: &Published) -> bytes::Bytes {
+    published.checkpoint().claimed().to_string().into_bytes().into()
+}
+
+fn hash_bytes(hash: &Hash) -> bytes::Bytes {
+    bytes::Bytes::copy_from_slice(hash.as_bytes())
+}
+
+fn hash_of(bytes: &[u8], what: &str) -> Result<Hash, Failure> {
+    bytes.try_into().map(Hash::from_bytes).map_err(|_| {
+        invalid(format!("{what} has {} bytes", bytes.len()), "a SHA-256 hash has 32 raw bytes")
+    })
+}
+
+fn statement(bytes: &[u8]) -> Result<Key, Failure> {
+    Ok(Key::Statement(StatementId::from_hash(hash_of(bytes, "statement")?)))
+}
+
+fn size_within(asked: Option<u64>, published: &Published) -> Result<TreeSize, Failure> {
+    let size = published.size();
+    let Some(asked) = asked else { return Ok(size) };
+    TreeSize::new(asked).ok().filter(|asked| *asked <= size).ok_or_else(|| {
+        let message = format!("size {asked} is larger than the published size {size}");
+        Failure::new(Code::OutOfRange, message, "ask again once the log has grown")
+    })
+}
+
+fn wants_proof(wait: i32) -> Result<bool, Failure> {
+    match wire::Wait::try_from(wait) {
+        Ok(wire::Wait::Unspecified) => Ok(false),
+        Ok(wire::Wait::Published) => Ok(true),
+        Err(_) => Err(invalid(format!("wait is {wait}"), "use WAIT_UNSPECIFIED or WAIT_PUBLISHED")),
+    }
+}
+
+/// What went wrong, before it becomes a status or a line in a stream of answers.
+#[derive(Debug)]
+struct Failure {
+    code: Code,
+    message: String,
+    hint: String,
+}
+
+impl Failure {
+    fn new(code: Code, message: impl ToString, hint: &str) -> Failure {
+        Failure { code, message: message.to_string(), hint: hint.to_owned() }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Status {
+        let Failure { code, message, hint } = failure;
+        let text = if hint.is_empty() { message } else { format!("{message}\nhint: {hint}") };
+        Status::new(code, text)
+    }
+}
+
+impl From<Failure> for wire::Refusal {
+    fn from(failure: Failure) -> wire::Refusal {
+        let Failure { code, message, hint } = failure;
+        wire::Refusal { code: code.into(), message, hint }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure::new(refusal_code(&refusal), &refusal, refusal.hint())
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Failure {
+        match &error {
+            ReadError::OutOfRange(_) | ReadError::SizesReversed(_) => {
+                Failure::new(Code::OutOfRange, &error, "ask for what the published tree has")
+            }
+            ReadError::Store(store) => Failure::new(Code::Internal, &error, store.hint()),
+            ReadError::Missing(_) | ReadError::Damaged(_) | ReadError::Unproven(..) => {
+                Failure::new(Code::DataLoss, &error, "tell the operator to run `ledger audit`")
+            }
+        }
+    }
+}
+
+impl From<FindError> for Failure {
+    fn from(error: FindError) -> Failure {
+        match error {
+            FindError::Read(error) => error.into(),
+            FindError::Index(error) => {
+                Failure::new(Code::Internal, error, "tell the operator to run ledger-node reindex")
+            }
+        }
+    }
+}
+
+fn invalid(message: impl ToString, hint: &str) -> Failure {
+    Failure::new(Code::InvalidArgument, message, hint)
+}
+
+fn damaged(index: LeafIndex) -> Failure {
+    let hint = "tell the operator to run `ledger audit`";
+    Failure::new(Code::DataLoss, format!("entry {index} is stored damaged"), hint)
+}
+
+/// The status code of a refusal; see `ledger.proto`.
+fn refusal_code(refusal: &Refusal) -> Code {
+    match refusal {
+        Refusal::Malformed(error) if error.is_not_supported() => Code::Unimplemented,
+        Refusal::Malformed(_) => Code::InvalidArgument,
+        Refusal::NotAllowed(rejection) if rejection.is_not_supported() => Code::Unimplemented,
+        Refusal::NotAllowed(_) => Code::PermissionDenied,
+        Refusal::IdTaken(_) => Code::AlreadyExists,
+        Refusal::LogFull | Refusal::Busy => Code::ResourceExhausted,
+        Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,
+        Refusal::Internal(_) => Code::Internal,
+    }
+}

@@ -1,0 +1,117 @@
+//! The HTTP face: the C2SP `tlog-tiles` read path and a health check.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use ledger_core::tile::TileCoord;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
+use tower_http::cors::{Any, CorsLayer};
+
+use crate::node::Service;
+
+// SPEC tlog-tiles/apis
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+
+/// A checkpoint changes with every batch.
+// SPEC tlog-tiles/checkpoints: headers should prevent caching beyond a few seconds
+const FRESH: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// Tiles and bundles never change.
+// SPEC tlog-tiles/merkle-tree: caching headers should be long-lived
+const FOREVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000, immutable");
+
+/// What is not there yet may come.
+const NEVER: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Serves HTTP until `stopping` turns true.
+pub fn serve(
+    service: Arc<Service>,
+    listener: TcpListener,
+    mut stopping: watch::Receiver<bool>,
+) -> impl Future<Output = ()> + Send + 'static {
+    let stopped = async move {
+        let _ = stopping.wait_for(|stop| *stop).await;
+    };
+    async move {
+        use axum::serve::ListenerExt as _;
+        let listener = listener.tap_io(|socket| {
+            let _ = socket.set_nodelay(true);
+        });
+        let served = axum::serve(listener, router(service)).with_graceful_shutdown(stopped).await;
+        if let Err(error) = served {
+            tracing::error!(%error, "HTTP ended");
+        }
+    }
+}
+
+/// The routes of a log.
+fn router(service: Arc<Service>) -> Router {
+    let bundles = Router::new()
+        .route("/tile/entries/{*place}", get(bundle))
+        // SPEC tlog-tiles/log-entries: entry bundles should be compressed
+        .layer(CompressionLayer::new());
+    Router::new()
+        .route("/checkpoint", get(checkpoint))
+        .route("/tile/{*place}", get(tile))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .merge(bundles)
+        .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
+        .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))
+        .with_state(service)
+}
+
+async fn checkpoint(State(service): State<Arc<Service>>) -> Response {
+    let text = service.current().checkpoint().claimed().to_string();
+    ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, FRESH)], text).into_response()
+}
+
+async fn tile(state: State<Arc<Service>>, Path(place): Path<String>) -> Response {
+    serve_tile(state, format!("tile/{place}")).await
+}
+
+async fn bundle(state: State<Arc<Service>>, Path(place): Path<String>) -> Response {
+    serve_tile(state, format!("tile/entries/{place}")).await
+}
+
+async fn serve_tile(State(service): State<Arc<Service>>, path: String) -> Response {
+    let Ok(coord) = path.parse::<TileCoord>() else {
+        return missing("not the path of a tile: tile/<level or \"entries\">/<number>[.p/<width>]");
+    };
+    // never show what is not signed: tiles are written before the head that covers them
+    if !coord.is_within(service.current().size()) {
+        return missing("the published tree does not reach this tile");
+    }
+    let read = tokio::task::spawn_blocking(move || service.reader.file(coord)).await;
+    match read {
+        Ok(Ok(Some(bytes))) => {
+            let headers = [(header::CONTENT_TYPE, OCTETS), (header::CACHE_CONTROL, FOREVER)];
+            (headers, bytes).into_response()
+        }
+        Ok(Ok(None)) if !coord.is_full() => {
+            missing("this partial tile has gone; fetch the full one")
+        }
+        Ok(Ok(None)) => failed("a tile of the published tree is missing"),
+        _ => failed("the tile cannot be read"),
+    }
+}
+
+fn missing(why: &'static str) -> Response {
+    plain(StatusCode::NOT_FOUND, why)
+}
+
+fn failed(why: &'static str) -> Response {
+    plain(StatusCode::INTERNAL_SERVER_ERROR, why)
+}
+
+fn plain(status: StatusCode, why: &'static str) -> Response {
+    let headers = [(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, NEVER)];
+    (status, headers, format!("{why}\n")).into_response()
+}

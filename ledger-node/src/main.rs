@@ -1,0 +1,188 @@
+//! `ledger-node`: makes, serves and rebuilds one log.
+
+use std::fs;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use ledger_core::policy::Tolerance;
+use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, ServeArgs};
+use ledger_node::{Founding, InitError, Overrides, RunningNode, StartError, init, reindex};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Exit codes as all programs of the ledger use them.
+const REFUSED: u8 = 1;
+const ENVIRONMENT: u8 = 3;
+
+/// What went wrong, and what to do about it.
+struct Failure {
+    code: u8,
+    message: String,
+    hint: String,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy)]
+struct Output {
+    json: bool,
+    quiet: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let filter = EnvFilter::try_from_env("LEDGER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::io::IsTerminal::is_terminal(&std::io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colour)
+        .with_writer(std::io::stderr)
+        .init();
+    let output = Output { json: cli.json, quiet: cli.quiet };
+    let done = match cli.command {
+        Command::Init(args) => run_init(&args, output),
+        Command::Serve(args) => run_serve(args, output),
+        Command::Reindex(args) => run_reindex(&args, output),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure { code, message, hint }) => {
+            eprintln!("error: {message}");
+            if !hint.is_empty() {
+                eprintln!("hint: {hint}");
+            }
+            ExitCode::from(code)
+        }
+    }
+}
+
+impl Output {
+    fn print(self, json: &serde_json::Value, text: &str) {
+        if self.json {
+            println!("{json}");
+        } else if !self.quiet {
+            println!("{text}");
+        }
+    }
+}
+
+fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
+    let charter = fs::read(&args.charter).map_err(|e| Failure {
+        code: ENVIRONMENT,
+        message: format!("cannot read {}: {e}", args.charter.display()),
+        hint: "give the charter's .record file".into(),
+    })?;
+    let founding = Founding {
+        dir: &args.dir,
+        charter: &charter,
+        log_key: &args.log_key,
+        cosigners: &args.cosigners,
+    };
+    let report = init(&founding).map_err(|e| {
+        let refused = matches!(
+            e,
+            InitError::Record(_)
+                | InitError::Charter(_)
+                | InitError::Policy(_)
+                | InitError::Origin(_)
+                | InitError::KeyNotInCharter(_)
+                | InitError::Publisher(_)
+        );
+        let code = if refused { REFUSED } else { ENVIRONMENT };
+        Failure { code, message: e.to_string(), hint: e.hint().into() }
+    })?;
+    let origin = report.checkpoint.origin();
+    let dir = args.dir.display();
+    let policy = describe(report.tolerance.as_ref());
+    let text = format!(
+        "made the log \"{origin}\" in {dir}\nanchor: {}\npolicy: {policy}\nnext: ledger-node serve \
+         --dir {dir}",
+        report.anchor
+    );
+    let json = serde_json::json!({
+        "origin": origin.as_str(),
+        "dir": args.dir,
+        "anchor": report.anchor.to_string(),
+        "log_vkey": report.checkpoint.log_key().to_string(),
+        "checkpoint": report.checkpoint.claimed().to_string(),
+        "policy": report.tolerance.map(|t| serde_json::json!({
+            "witnesses": t.witnesses,
+            "needed": t.needed,
+            "may_be_down": t.may_be_down,
+            "may_lie": t.may_lie,
+        })),
+    });
+    output.print(&json, &text);
+    Ok(())
+}
+
+fn describe(tolerance: Option<&Tolerance>) -> String {
+    let Some(tolerance) = tolerance else {
+        return "quorum none: readers trust this log's signature alone".into();
+    };
+    let Tolerance { witnesses, needed, may_be_down, may_lie } = tolerance;
+    let lies = match may_lie {
+        Some(may_lie) => format!("{may_lie} may lie"),
+        None => "WARNING: two quorums need not share a witness, so a log could show two histories"
+            .to_owned(),
+    };
+    format!("{needed} of {witnesses} witnesses make a quorum; {may_be_down} may be down; {lies}")
+}
+
+fn start_failure(error: &StartError) -> Failure {
+    Failure { code: ENVIRONMENT, message: error.to_string(), hint: error.hint().into() }
+}
+
+fn run_reindex(args: &DirArgs, output: Output) -> Result<(), Failure> {
+    let entries = reindex(&args.dir).map_err(|e| start_failure(&e))?;
+    output.print(&serde_json::json!({ "entries": entries }), &format!("indexed {entries} entries"));
+    Ok(())
+}
+
+fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure {
+        code: ENVIRONMENT,
+        message: format!("cannot start: {e}"),
+        hint: "the system may be out of threads or memory".into(),
+    })?;
+    runtime.block_on(serve(args, output))
+}
+
+async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
+    let overrides = Overrides { config: args.config, grpc: args.grpc, http: args.http };
+    // before the log is opened: a signal must never end the process half way
+    let environment = |e: std::io::Error| Failure {
+        code: ENVIRONMENT,
+        message: format!("cannot listen for signals: {e}"),
+        hint: String::new(),
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(environment)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(environment)?;
+    let started = RunningNode::start(&args.dir, overrides).await;
+    let mut node = started.map_err(|e| start_failure(&e))?;
+    let (grpc, http) = (node.grpc_addr(), node.http_addr());
+    let size = node.service().current().size().get();
+    let origin = node.service().current().checkpoint().origin().to_string();
+    output.print(
+        &serde_json::json!({
+            "origin": origin,
+            "size": size,
+            "grpc": format!("http://{grpc}"),
+            "http": format!("http://{http}"),
+        }),
+        &format!(
+            "serving \"{origin}\" with {size} entries\ngRPC http://{grpc}\nHTTP http://{http}"
+        ),
+    );
+    let stopped = tokio::select! {
+        error = node.failed() => Err(error),
+        _ = interrupt.recv() => node.shutdown().await,
+        _ = terminate.recv() => node.shutdown().await,
+    };
+    stopped.map_err(|e| Failure {
+        code: ENVIRONMENT,
+        message: format!("the node stopped: {e}"),
+        hint: "nothing acknowledged is lost; mend the cause and serve again".into(),
+    })
+}

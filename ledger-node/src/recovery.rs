@@ -1,0 +1,223 @@
+//! Bringing a log up to its journal after any kind of stop, before it takes records again.
+
+use std::sync::Arc;
+
+use ledger_core::batch::{AppendError, Edge, RestoreError};
+use ledger_core::charter::{Charter, Rejection};
+use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint, ParseCheckpointError};
+use ledger_core::merkle::TreeHead;
+use ledger_core::note::SignerKey;
+use ledger_core::record::{Entry, EntryError, Logged};
+use ledger_core::tile::TILE_WIDTH;
+use ledger_core::{LeafIndex, TreeSize};
+
+use crate::index::{EntryKeys, Index, IndexError};
+use crate::log::{LogReader, ReadError};
+use crate::store::{Store, StoreError};
+
+/// A log brought up to its journal.
+pub struct Recovered {
+    /// The tree's right edge.
+    pub edge: Edge,
+    /// The head promised last; it is the edge's, or older by what a crash left unpromised.
+    pub head: Option<ClaimedCheckpoint>,
+    /// The rules in force.
+    pub charter: Charter,
+    /// The last entry's `logged` line.
+    pub last: Logged,
+}
+
+/// Why a log cannot be brought up. Nothing was signed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecoveryError {
+    /// The store failed or found damage.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A stored file is missing or damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The index failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The tiles do not give the tree that the journal starts from.
+    #[error("the stored tiles do not give the tree that the journal goes on from: {0}")]
+    Restore(#[from] RestoreError<ReadError>),
+    /// The journal cannot be appended; only a full tree does that.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The promised head is not a checkpoint.
+    #[error("the promised head is damaged: {0}")]
+    Head(#[from] ParseCheckpointError),
+    /// The head was signed by another key.
+    #[error("the last head of this log was not signed by the configured log key: {0}")]
+    WrongKey(CheckpointError),
+    /// The journal ends before the promised head.
+    #[error("this log has signed a head of {promised} entries, but only {found} are stored")]
+    EntriesLost {
+        /// The size of the promised head.
+        promised: TreeSize,
+        /// The size that journal and tiles give.
+        found: TreeSize,
+    },
+    /// The journal's entries are not those of the promised head.
+    #[error("the stored entries do not have the root of the head of size {0} that this log signed")]
+    OtherTree(TreeSize),
+    /// Readers have seen more than was promised: the state was restored from a backup.
+    #[error("site/checkpoint has size {published}, but the node remembers signing only {promised}")]
+    StateBehind {
+        /// The size in the published checkpoint.
+        published: TreeSize,
+        /// The size of the promised head.
+        promised: TreeSize,
+    },
+    /// The log has no entry, so no charter.
+    #[error("the log has no charter")]
+    NoCharter,
+    /// A stored entry is not one that this node writes.
+    #[error("entry {0} is not an entry of this log: {1}")]
+    Entry(LeafIndex, EntryError),
+    /// Entry 0 founds nothing.
+    #[error("entry 0 is not a sound charter: {0}")]
+    Charter(#[from] Rejection),
+    /// The configured key is not the charter's.
+    #[error("the configured log key {0} is not one of the charter's log keys")]
+    KeyNotInCharter(String),
+}
+
+impl RecoveryError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            RecoveryError::Store(error) => error.hint(),
+            RecoveryError::Read(ReadError::Store(error)) => error.hint(),
+            RecoveryError::WrongKey(_) | RecoveryError::KeyNotInCharter(_) => {
+                "set log_key in config.toml to the key file that this log was made with"
+            }
+            RecoveryError::NoCharter => "make the log with ledger-node init",
+            RecoveryError::Append(_) => "the log is full; the consortium needs a new one",
+            RecoveryError::Index(_) => {
+                "delete private/index or run ledger-node reindex; it is derived from the entries"
+            }
+            _ => {
+                "keep the directory as it is: nothing was signed. Compare it with a backup or with \
+                 what readers hold (`ledger audit`) before anything else"
+            }
+        }
+    }
+}
+
+/// Brings tiles, index and charter up to the journal.
+///
+/// # Errors
+/// [`RecoveryError`] when what is stored is not what this log has promised.
+pub fn recover(
+    store: &Arc<dyn Store>,
+    index: &Index,
+    log_key: &SignerKey,
+) -> Result<Recovered, RecoveryError> {
+    let head = promised_head(store.as_ref(), log_key)?;
+    let reader = LogReader::new(Arc::clone(store));
+    let replay = store.replay()?;
+    let mut edge = match replay.base {
+        TreeHead::EMPTY => Edge::new(),
+        base => restore_edge(&reader, &base)?,
+    };
+    let promised = head.as_ref().map(|head| *head.checkpoint().head());
+    for batch in &replay.batches {
+        for (coord, bytes) in edge.append(batch)?.tiles {
+            store.restore(coord, &bytes)?;
+        }
+        if let Some(promised) = promised.filter(|head| head.size == edge.size())
+            && promised != edge.head()
+        {
+            return Err(RecoveryError::OtherTree(promised.size));
+        }
+    }
+    if let Some(promised) = promised {
+        check_promise(&reader, promised, &edge)?;
+    }
+    let size = edge.size();
+    catch_up(index, &reader, size)?;
+    let charter = read_charter(&reader, size, log_key)?;
+    let last = size.last().ok_or(RecoveryError::NoCharter)?;
+    let entry = reader.entry(last, size)?;
+    let (last, _) = Entry::split(&entry).map_err(|e| RecoveryError::Entry(last, e))?;
+    Ok(Recovered { edge, head, charter, last })
+}
+
+fn restore_edge(reader: &LogReader, base: &TreeHead) -> Result<Edge, RecoveryError> {
+    Ok(Edge::restore(reader.tiles(), base)?)
+}
+
+fn promised_head(
+    store: &dyn Store,
+    log_key: &SignerKey,
+) -> Result<Option<ClaimedCheckpoint>, RecoveryError> {
+    let Some(text) = store.head()? else { return Ok(None) };
+    let head = ClaimedCheckpoint::parse(text.as_bytes())?;
+    let key = std::slice::from_ref(log_key.verifier());
+    head.verify(key).map_err(RecoveryError::WrongKey)?;
+    let promised = head.checkpoint().head().size;
+    let published = store.published()?.map(|text| ClaimedCheckpoint::parse(text.as_bytes()));
+    // a damaged file is written again; one that is ahead and signed by this log is a warning
+    if let Some(Ok(published)) = published {
+        let size = published.checkpoint().head().size;
+        if size > promised && published.verify(key).is_ok() {
+            return Err(RecoveryError::StateBehind { published: size, promised });
+        }
+    }
+    Ok(Some(head))
+}
+
+/// The tree must begin with the tree of the promised head.
+fn check_promise(reader: &LogReader, promised: TreeHead, edge: &Edge) -> Result<(), RecoveryError> {
+    if promised.size > edge.size() {
+        let (promised, found) = (promised.size, edge.size());
+        return Err(RecoveryError::EntriesLost { promised, found });
+    }
+    if promised == edge.head() || reader.head(promised.size)? == promised {
+        Ok(())
+    } else {
+        Err(RecoveryError::OtherTree(promised.size))
+    }
+}
+
+/// Adds the entries that the index has not seen.
+fn catch_up(index: &Index, reader: &LogReader, size: TreeSize) -> Result<(), RecoveryError> {
+    let width = u64::from(TILE_WIDTH);
+    if index.size() > size.get() {
+        // an index of entries that were never promised and are gone
+        index.clear()?;
+    }
+    while index.size() < size.get() {
+        let at = index.size();
+        let bundle = reader.bundle(at / width, size)?;
+        let mut keys = Vec::with_capacity(bundle.len());
+        for (n, entry) in bundle.iter().enumerate().skip((at % width) as usize) {
+            let place = LeafIndex::new(at / width * width + n as u64)
+                .map_err(|_| ReadError::OutOfRange(size))?;
+            keys.push(EntryKeys::of(entry).map_err(|e| RecoveryError::Entry(place, e))?);
+        }
+        keys.truncate(usize::try_from(size.get() - at).unwrap_or(usize::MAX));
+        index.insert(&keys)?;
+    }
+    Ok(())
+}
+
+fn read_charter(
+    reader: &LogReader,
+    size: TreeSize,
+    log_key: &SignerKey,
+) -> Result<Charter, RecoveryError> {
+    if size.is_empty() {
+        return Err(RecoveryError::NoCharter);
+    }
+    let bytes = reader.entry(LeafIndex::ZERO, size)?;
+    let entry = Entry::parse(&bytes).map_err(|e| RecoveryError::Entry(LeafIndex::ZERO, e))?;
+    let charter = Charter::found(&entry)?;
+    if !charter.log_keys().contains(log_key.verifier()) {
+        return Err(RecoveryError::KeyNotInCharter(log_key.verifier().to_string()));
+    }
+    Ok(charter)
+}

@@ -1,0 +1,169 @@
+//! The one suite that every store passes.
+
+use ledger_core::batch::Edge;
+use ledger_core::merkle::TreeHead;
+use ledger_core::tile::TileCoord;
+
+use super::disk::{DiskStore, Layout, MIN_SEGMENT_BYTES};
+use super::memory::MemoryStore;
+use super::{HeadSwap, Store, StoreError};
+
+/// A store that can be closed and opened again.
+trait Reopen {
+    fn open(&self) -> Box<dyn Store>;
+}
+
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new() -> Disk {
+        let dir = tempfile::tempdir().expect("dir");
+        DiskStore::create(&Layout::new(dir.path()), MIN_SEGMENT_BYTES).expect("empty dir");
+        Disk(dir)
+    }
+}
+
+impl Reopen for Disk {
+    fn open(&self) -> Box<dyn Store> {
+        Box::new(DiskStore::open(&Layout::new(self.0.path()), MIN_SEGMENT_BYTES).expect("own log"))
+    }
+}
+
+impl Reopen for MemoryStore {
+    fn open(&self) -> Box<dyn Store> {
+        Box::new(self.clone())
+    }
+}
+
+fn each(claim: impl Fn(&dyn Reopen)) {
+    claim(&Disk::new());
+    claim(&MemoryStore::new(3));
+}
+
+fn coord(path: &str) -> TileCoord {
+    path.parse().expect("path")
+}
+
+#[test]
+fn the_journal_returns_all_that_was_appended_and_not_yet_retired() {
+    each(|log| {
+        let mut edge = Edge::new();
+        let mut appended = Vec::new();
+        for round in 0..40u32 {
+            let store = log.open();
+            for batch in 0..2 {
+                // large enough that the disk's segments rotate
+                let entries = vec![vec![round as u8; 60_000], vec![batch; 60_000]];
+                store.append(&edge.head(), &entries).expect("healthy");
+                for (coord, bytes) in edge.append(&entries).expect("room").tiles {
+                    store.put(coord, &bytes).expect("healthy");
+                }
+                appended.extend(entries);
+            }
+            drop(store);
+            let store = log.open();
+            let replay = store.replay().expect("healthy");
+            let source = TilesOf(store.as_ref());
+            let mut again = Edge::restore(source, &replay.base).expect("tiles of the base stay");
+            let base = replay.base.size.get() as usize;
+            assert_eq!(replay.batches.concat(), appended[base..]);
+            for batch in &replay.batches {
+                for (coord, bytes) in again.append(batch).expect("room").tiles {
+                    store.restore(coord, &bytes).expect("healthy");
+                }
+            }
+            assert_eq!(again.head(), edge.head());
+        }
+    });
+}
+
+struct TilesOf<'a>(&'a dyn Store);
+
+impl ledger_core::tile::TileSource for TilesOf<'_> {
+    type Error = String;
+
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, String> {
+        let bytes = self.0.get(coord).map_err(|e| e.to_string())?;
+        bytes.ok_or_else(|| format!("no {coord}"))
+    }
+}
+
+#[test]
+fn tiles_are_immutable_but_for_restoring() {
+    each(|log| {
+        let store = log.open();
+        let tile = coord("tile/0/x001/000.p/1");
+        assert_eq!(store.get(tile).expect("healthy"), None);
+        store.put(tile, b"one").expect("free");
+        store.put(tile, b"one").expect("the same again");
+        let other = store.put(tile, b"two");
+        assert!(matches!(other, Err(StoreError::Conflict(at)) if at == tile));
+        assert_eq!(store.get(tile).expect("healthy").as_deref(), Some(b"one".as_slice()));
+        store.restore(tile, b"two").expect("healthy");
+        drop(store);
+        let store = log.open();
+        assert_eq!(store.get(tile).expect("healthy").as_deref(), Some(b"two".as_slice()));
+    });
+}
+
+#[test]
+fn heads_change_only_from_what_the_caller_believes() {
+    each(|log| {
+        let store = log.open();
+        assert_eq!(store.head().expect("healthy"), None);
+        store.swap_head(HeadSwap { old: None, new: "one" }).expect("none before");
+        let wrong = store.swap_head(HeadSwap { old: None, new: "two" });
+        assert!(matches!(wrong, Err(StoreError::HeadMoved)));
+        let wrong = store.swap_head(HeadSwap { old: Some("two"), new: "three" });
+        assert!(matches!(wrong, Err(StoreError::HeadMoved)));
+        store.swap_head(HeadSwap { old: Some("one"), new: "two" }).expect("as believed");
+        drop(store);
+        assert_eq!(log.open().head().expect("healthy").as_deref(), Some("two"));
+    });
+}
+
+#[test]
+fn the_checkpoint_is_what_was_published_last() {
+    each(|log| {
+        let store = log.open();
+        assert_eq!(store.published().expect("healthy"), None);
+        store.publish("one\n").expect("healthy");
+        store.publish("two\n").expect("healthy");
+        drop(store);
+        assert_eq!(log.open().published().expect("healthy").as_deref(), Some("two\n"));
+    });
+}
+
+#[test]
+fn one_writer_at_a_time() {
+    let disk = Disk::new();
+    let first = disk.open();
+    let layout = Layout::new(disk.0.path());
+    let second = DiskStore::open(&layout, MIN_SEGMENT_BYTES);
+    assert!(matches!(second, Err(StoreError::Locked(_))));
+    drop(first);
+    disk.open();
+}
+
+#[test]
+fn partial_tiles_go_once_the_full_one_is_there() {
+    let disk = Disk::new();
+    let store = disk.open();
+    for path in ["tile/0/000.p/1", "tile/0/000.p/255", "tile/0/001.p/1"] {
+        store.put(coord(path), b"partial").expect("free");
+    }
+    store.put(coord("tile/0/000"), b"full").expect("free");
+    assert_eq!(store.get(coord("tile/0/000.p/255")).expect("healthy"), None);
+    assert!(store.get(coord("tile/0/001.p/1")).expect("healthy").is_some());
+    assert!(!disk.0.path().join("site/tile/0/000.p").exists());
+}
+
+#[test]
+fn a_batch_that_fills_a_segment_to_the_last_byte_fits() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let entries = vec![vec![0; 65_535]; 127];
+    for _ in 0..3 {
+        store.append(&TreeHead::EMPTY, &entries).expect("smaller than a segment");
+    }
+}

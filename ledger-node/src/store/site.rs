@@ -1,0 +1,150 @@
+//! The folder that anybody may serve: a static C2SP `tlog-tiles` site at every moment.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use ledger_core::tile::TileCoord;
+
+use super::StoreError;
+use super::journal::sync_dir;
+
+/// Tiles, bundles and the checkpoint as files. Files appear whole, by rename.
+#[derive(Debug)]
+pub struct Site {
+    root: PathBuf,
+    /// Where files are written before they are renamed into the site.
+    temporary: PathBuf,
+    next_temporary: AtomicU64,
+    /// What was written since the last [`Site::take_unsynced`].
+    unsynced: Mutex<BTreeSet<TileCoord>>,
+}
+
+impl Site {
+    /// Opens the site in `root`; unfinished files in `temporary` are removed.
+    pub fn open(root: PathBuf, temporary: PathBuf) -> Result<Site, StoreError> {
+        if temporary.exists() {
+            fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
+        }
+        fs::create_dir(&temporary).map_err(StoreError::io("create", &temporary))?;
+        let (next_temporary, unsynced) = Default::default();
+        Ok(Site { root, temporary, next_temporary, unsynced })
+    }
+
+    fn path(&self, coord: TileCoord) -> PathBuf {
+        self.root.join(coord.to_string())
+    }
+
+    /// The file's bytes, if it is there.
+    pub fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        read_if_there(&self.path(coord))
+    }
+
+    /// Writes a file unless it is there with the same bytes.
+    pub fn put(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
+        match self.get(coord)? {
+            Some(there) if there == bytes => Ok(()),
+            Some(_) => Err(StoreError::Conflict(coord)),
+            None => self.write_tile(coord, bytes),
+        }
+    }
+
+    /// Writes a file over whatever is there.
+    pub fn restore(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
+        match self.get(coord) {
+            Ok(Some(there)) if there == bytes => {
+                // it may be there without being durable
+                self.unsynced().insert(coord);
+                Ok(())
+            }
+            _ => self.write_tile(coord, bytes),
+        }
+    }
+
+    fn write_tile(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.path(coord);
+        self.write(&path, bytes)?;
+        self.unsynced().insert(coord);
+        if coord.is_full() {
+            // SPEC tlog-tiles/partial-tiles: partial tiles may go once the full one is there
+            let partial = self.root.join(coord.partial_folder());
+            match fs::remove_dir_all(&partial) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(StoreError::io("remove", &partial)(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Replaces the checkpoint.
+    pub fn publish(&self, checkpoint: &str) -> Result<(), StoreError> {
+        self.write(&self.root.join("checkpoint"), checkpoint.as_bytes())
+    }
+
+    /// The checkpoint, if there is one.
+    pub fn published(&self) -> Result<Option<String>, StoreError> {
+        let bytes = read_if_there(&self.root.join("checkpoint"))?;
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| StoreError::Damaged("site/checkpoint is not text".into()))
+    }
+
+    /// The files written since the last call, for [`Site::sync`].
+    pub fn take_unsynced(&self) -> BTreeSet<TileCoord> {
+        std::mem::take(&mut self.unsynced())
+    }
+
+    /// Makes files durable, and the folders that name them. Partial files that have gone since are
+    /// no error: the full one took their place.
+    pub fn sync(&self, coords: &BTreeSet<TileCoord>) -> Result<(), StoreError> {
+        let mut folders = BTreeSet::new();
+        for coord in coords {
+            let path = self.path(*coord);
+            match File::open(&path).and_then(|file| file.sync_all()) {
+                Err(e) if e.kind() == io::ErrorKind::NotFound && !coord.is_full() => continue,
+                Err(e) => return Err(StoreError::io("sync", &path)(e)),
+                Ok(()) => {}
+            }
+            let above = path.ancestors().skip(1);
+            folders.extend(above.take_while(|dir| dir.starts_with(&self.root)).map(Path::to_owned));
+        }
+        for folder in folders {
+            match sync_dir(&folder) {
+                // a folder of partial tiles that has gone since
+                Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                synced => synced?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+        let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
+        let temporary = self.temporary.join(number.to_string());
+        fs::write(&temporary, bytes).map_err(StoreError::io("write", &temporary))?;
+        match fs::rename(&temporary, path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                let folder = path.parent().unwrap_or(&self.root);
+                fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
+                fs::rename(&temporary, path).map_err(StoreError::io("write", path))
+            }
+            renamed => renamed.map_err(StoreError::io("write", path)),
+        }
+    }
+
+    fn unsynced(&self) -> std::sync::MutexGuard<'_, BTreeSet<TileCoord>> {
+        self.unsynced.lock().expect("no thread panics while it holds the set")
+    }
+}
+
+fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(StoreError::io("read", path)(e)),
+    }
+}

@@ -1,0 +1,10 @@
+//! The core against published vectors, other implementations, random input, and its own past.
+
+mod ed25519_edges;
+mod golden;
+mod large_trees;
+mod merkle_vectors;
+mod note_oracles;
+mod parsers;
+mod tile_oracles;
+mod tree_oracles;
