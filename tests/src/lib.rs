@@ -2,7 +2,10 @@
 //!
 //! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
 
-use std::path::{Path, PathBuf};
+pub mod consortium;
+pub mod process;
+
+use std::path::PathBuf;
 
 use ledger_core::merkle::{MemoryTree, TreeHead};
 use ledger_core::note::{Algorithm, KeyName, SignerKey};
@@ -12,8 +15,16 @@ use ledger_core::{Hash, LeafIndex, TreeSize};
 const LEVELS_ABOVE: usize = 2;
 
 /// The root of the workspace.
-pub fn workspace() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the workspace")
+///
+/// # Panics
+/// Never, as long as the crate lies in the workspace.
+pub fn workspace() -> PathBuf {
+    // the variable of the running test comes first: two clones that share a target folder share what
+    // was compiled, so that the path compiled into it may be the other's
+    let folder = std::env::var_os("CARGO_MANIFEST_DIR");
+    let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
+    let root = folder.ancestors().find(|at| at.join("Cargo.lock").is_file());
+    root.expect("the crate lies in the workspace").to_owned()
 }
 
 /// A folder of test data that is too large or too foreign for the repository, if it is at hand: below
@@ -29,7 +40,8 @@ pub fn shared_data(name: &str) -> Option<PathBuf> {
         assert!(folder.is_dir(), "LEDGER_SHARED_DATA has no folder {name}");
         return Some(folder);
     }
-    let above = workspace().ancestors().skip(1).take(LEVELS_ABOVE);
+    let root = workspace();
+    let above = root.ancestors().skip(1).take(LEVELS_ABOVE);
     let found =
         above.map(|at| at.join("shared").join("data").join(name)).find(|folder| folder.is_dir());
     if found.is_none() {

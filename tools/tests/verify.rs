@@ -114,6 +114,11 @@ fn checkpoints_are_verified_and_their_growth_is_proven_from_the_files() {
     ledger(["verify", &old, "--old", &old, "--policy", policy]).ends(0);
     let run = ledger(["verify", &new, "--old", &old, "--policy", policy, "--source", &source]);
     assert!(run.ends(0).stdout.contains("it only grew since size 9"));
+    let mut grown = Site::of(&files.dir.path().join("grown"), 700);
+    grown.push((700..900).map(|i| common::entry(common::START + i, decision(i).as_bytes())));
+    let later = grown.dir.display().to_string();
+    let run = ledger(["verify", &new, "--old", &old, "--policy", policy, "--source", &later]);
+    run.ends(0);
     let run = ledger(["verify", &new, "--old", &old, "--policy", policy]);
     run.fails(1, "not proven to be the beginning");
     ledger(["verify", &old, "--old", &new, "--policy", policy])

@@ -109,6 +109,9 @@ impl Note {
         if signatures.len() > MAX_SIGNATURES {
             return Err(ParseNoteError::TooManySignatures);
         }
+        if let Some(at) = signatures.iter().position(|signature| signature.bytes.is_empty()) {
+            return Err(ParseNoteError::BadSignatureLine(at + 1));
+        }
         let note = Note { text: text.to_owned(), signatures };
         if note.to_string().len() > MAX_NOTE_BYTES {
             return Err(ParseNoteError::TooLong);
@@ -268,5 +271,8 @@ mod tests {
         }
         assert_eq!(Note::parse(b"a\xff\n\n"), Err(NotUtf8(1)));
         assert_eq!(Note::new("no newline", vec![]), Err(TextWithoutNewline));
+        let name = KeyName::new("name").expect("name");
+        let empty = Signature::new(name, KeyId::from_bytes([0; 4]), vec![]);
+        assert_eq!(Note::new("text\n", vec![empty]), Err(BadSignatureLine(1)));
     }
 }

@@ -6,5 +6,6 @@ mod large_trees;
 mod merkle_vectors;
 mod note_oracles;
 mod parsers;
+mod spec_map;
 mod tile_oracles;
 mod tree_oracles;

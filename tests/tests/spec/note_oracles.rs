@@ -2,12 +2,15 @@
 
 use ledger_core::Hash;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
+use ledger_core::cosignature::{cosign, verify_line};
 use ledger_core::merkle::TreeHead;
-use ledger_core::note::{Algorithm, Note, SignerKey, VerifierKey};
+use ledger_core::note::{
+    Algorithm, KeyName, MAX_SIGNATURES, Note, Signature, SignerKey, VerifierKey,
+};
 use ledger_tests::{key, size};
 use proptest::prelude::*;
+use signed_note::Verifier as _;
 use signed_note::{Note as TheirNote, Signer as _, StandardSigner, StandardVerifier, VerifierList};
-use signed_note::{Verifier as _, Verifiers};
 
 const SIGNED: &str = "example.com/foo";
 
@@ -162,12 +165,63 @@ proptest! {
 fn an_unknown_key_of_a_known_name_or_id_is_ignored_by_both() {
     let (own, other) = (key(SIGNED, Algorithm::Ed25519, 1), key(SIGNED, Algorithm::Ed25519, 2));
     let text = format!("{SIGNED}\n0\n{}\n", Hash::EMPTY_ROOT.to_base64());
-    let lines = vec![other.sign_text("something else\n"), own.sign_text(&text)];
-    let note = Note::new(&text, lines).expect("a note").to_string();
-    let claimed = ClaimedCheckpoint::parse(note.as_bytes()).expect("a checkpoint");
+    let same_name = other.sign_text("something else\n");
+    let name = KeyName::new("other.example").expect("name");
+    let same_id = Signature::new(name, own.verifier().id(), vec![7; 64]);
+    let note = Note::new(&text, vec![same_name, same_id, own.sign_text(&text)]).expect("a note");
+    let claimed = ClaimedCheckpoint::parse(note.to_string().as_bytes()).expect("a checkpoint");
     assert!(claimed.verify(&[own.verifier().clone()]).is_ok());
-    let theirs = TheirNote::from_bytes(note.as_bytes()).expect("a note");
-    let list = known(&[own.verifier()]);
-    assert!(list.verifier(SIGNED, 0).is_err());
-    assert_eq!(theirs.verify(&list).expect("one good line").0.len(), 1);
+    let theirs = TheirNote::from_bytes(note.to_string().as_bytes()).expect("a note");
+    let (good, unknown) = theirs.verify(&known(&[own.verifier()])).expect("one good line");
+    assert_eq!((good.len(), unknown.len()), (1, 2));
+}
+
+#[test]
+fn one_key_has_another_id_for_another_type() {
+    let (note, witness) = (Algorithm::Ed25519, Algorithm::CosignatureV1);
+    let (a, b) = (key(SIGNED, note, 1), key(SIGNED, witness, 1));
+    assert_eq!(a.verifier().public(), b.verifier().public());
+    assert_ne!(a.verifier().id(), b.verifier().id());
+    let data = [&[4], a.verifier().public().as_bytes().as_slice()].concat();
+    let id = u32::from_be_bytes(*b.verifier().id().as_bytes());
+    assert_eq!(signed_note::key_id(SIGNED, &data), id);
+}
+
+#[test]
+fn notes_with_up_to_64_signatures_are_read() {
+    for count in [1, 16, MAX_SIGNATURES as u8] {
+        let sign = |seed| key(&format!("k{seed}"), Algorithm::Ed25519, seed).sign_text("text\n");
+        let note = Note::new("text\n", (0..count).map(sign).collect()).expect("a note");
+        let read = Note::parse(note.to_string().as_bytes()).expect("a note");
+        assert_eq!(read.signatures().len(), usize::from(count));
+    }
+}
+
+#[test]
+fn an_origin_need_not_look_like_a_url() {
+    let root = Hash::EMPTY_ROOT.to_base64();
+    for origin in ["a log", "a+b", "\u{e9}\u{2003}\u{4e16}", "https://x/", "\u{2014} x AAAA"] {
+        let text = format!("{origin}\n0\n{root}\n");
+        let own = Checkpoint::parse_text(&text).expect("any line is an origin");
+        assert_eq!(own.origin().as_str(), origin);
+        let theirs = tlog_tiles::Checkpoint::from_bytes(text.as_bytes()).expect("to them too");
+        assert_eq!(theirs.origin(), origin);
+    }
+}
+
+#[test]
+fn extension_lines_are_cosigned() {
+    let root = Hash::EMPTY_ROOT.to_base64();
+    let extended = format!("{SIGNED}\n0\n{root}\nan extension\n");
+    let checkpoint = Checkpoint::parse_text(&extended).expect("a checkpoint");
+    let witness = key("witness.example", Algorithm::CosignatureV1, 3);
+    let line = cosign(&witness, &checkpoint, 5);
+    for (text, time) in [
+        (extended.clone(), Some(5)),
+        (extended.replace("an ", "another "), None),
+        (extended.replace("an extension\n", ""), None),
+    ] {
+        let note = Note::new(&text, vec![line.clone()]).expect("a note");
+        assert_eq!(verify_line(&note, witness.verifier(), &line), time, "{text}");
+    }
 }

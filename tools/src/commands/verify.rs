@@ -330,7 +330,10 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
 
 fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
     let source = Source::open(source)?;
-    let mut nodes = TileReader::new(&source, new.size);
+    // the source may have grown past both: then it holds the partial tiles of its own size only
+    let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
+    let latest = latest.map_or(new.size, |latest| latest.checkpoint().head().size);
+    let mut nodes = TileReader::new(&source, latest.max(new.size));
     let proof = prove_consistency(&mut nodes, old.size, new.size).map_err(|e| {
         let hint = "the source must hold the log's tiles up to the newer checkpoint";
         Failure::environment(format!("no consistency proof from {source}: {e}"), hint)

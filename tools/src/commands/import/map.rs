@@ -396,7 +396,7 @@ mod tests {
         let other = Target { log: "other.example".to_owned(), ..target() };
         let other = map(&report(), "AVID-2026-R0002", &other).expect("maps").object;
         assert_ne!(one.text("id"), other.text("id"));
-        assert_eq!(other.text("id").map(|id| &id[..13]), Some("019c118a-b800"));
+        assert_eq!(other.text("id").map(|id| &id[..13]), Some("019c1159-7000"));
     }
 
     #[test]

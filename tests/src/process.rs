@@ -1,0 +1,127 @@
+//! A real `ledger-node` process: started, asked, killed by its own process id.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::OnceLock;
+
+use ledger_proto::v1::ledger_client::LedgerClient;
+use tonic::transport::Channel;
+
+use crate::workspace;
+
+/// A built program of the workspace, in the profile of the tests.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn program(name: &str) -> PathBuf {
+    static BUILT: OnceLock<()> = OnceLock::new();
+    // tests/.. binaries of other packages are not built by `cargo test -p`: make sure they are there
+    BUILT.get_or_init(|| {
+        let mut build = Command::new(env!("CARGO"));
+        build.current_dir(workspace()).args(["build", "--locked", "--quiet"]);
+        build.args(["-p", "ledger-node", "-p", "ledger-tools", "--bins"]);
+        if !cfg!(debug_assertions) {
+            build.arg("--release");
+        }
+        assert!(build.status().expect("cargo runs").success(), "the programs build");
+    });
+    // target/<profile>/deps/<test> -> target/<profile>/<program>
+    let test = std::env::current_exe().expect("a running test");
+    let profile = test.ancestors().find(|at| at.join(name).is_file());
+    profile.expect("the program lies beside the tests").join(name)
+}
+
+/// A node that serves a log; killed when dropped.
+#[derive(Debug)]
+pub struct NodeProcess {
+    child: Child,
+    /// The address of gRPC, as a URL.
+    pub grpc: String,
+    /// The address of HTTP, as a URL.
+    pub http: String,
+}
+
+impl NodeProcess {
+    /// Serves the log in `dir` on free ports of the loopback.
+    ///
+    /// # Panics
+    /// If the node does not start.
+    pub fn serve(dir: &Path) -> NodeProcess {
+        match NodeProcess::try_serve(dir) {
+            Ok(node) => node,
+            Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// As [`NodeProcess::serve`], or what the node said when it ended instead.
+    ///
+    /// # Errors
+    /// The output of a node that did not start.
+    ///
+    /// # Panics
+    /// If the program cannot be run.
+    pub fn try_serve(dir: &Path) -> Result<NodeProcess, Output> {
+        let mut command = Command::new(program("ledger-node"));
+        command.arg("--json").arg("serve").arg("--dir").arg(dir);
+        command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program runs");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a pipe");
+        if line.is_empty() {
+            return Err(child.wait_with_output().expect("it has ended"));
+        }
+        let ready: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
+        let url = |name: &str| ready[name].as_str().expect("an address").to_owned();
+        Ok(NodeProcess { child, grpc: url("grpc"), http: url("http") })
+    }
+
+    /// A client of the node.
+    ///
+    /// # Panics
+    /// If it cannot connect.
+    pub async fn client(&self) -> LedgerClient<Channel> {
+        LedgerClient::connect(self.grpc.clone()).await.expect("the node listens")
+    }
+
+    /// Kills the process as a power cut would, as far as a process can be.
+    ///
+    /// # Panics
+    /// If it has gone already.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("it runs");
+        self.child.wait().expect("it is ours");
+    }
+
+    /// Asks the node to stop, and returns its exit code and what it wrote to standard error.
+    ///
+    /// # Panics
+    /// If it cannot be asked.
+    pub fn terminate(mut self) -> (Option<i32>, String) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill runs");
+        assert!(sent.success());
+        let status = self.child.wait().expect("it is ours");
+        let mut stderr = String::new();
+        let mut pipe = self.child.stderr.take().expect("piped");
+        pipe.read_to_string(&mut stderr).expect("text");
+        (status.code(), stderr)
+    }
+}
+
+impl Drop for NodeProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a program to its end.
+///
+/// # Panics
+/// If it cannot be run.
+pub fn run(name: &str, arguments: &[&std::ffi::OsStr]) -> Output {
+    Command::new(program(name)).args(arguments).output().expect("the program runs")
+}
