@@ -8,7 +8,7 @@ use std::path::Path;
 use common::{
     charter, decision, dir, key, ledger, ledger_in, log_key, member_key, write, write_key,
 };
-use ledger_core::record::{Draft, Kind, Object, Record, RecordId};
+use ledger_core::record::{Draft, Object, Record, RecordId};
 use ledger_node::{Founding, Overrides, RunningNode};
 
 struct Running {
@@ -145,12 +145,23 @@ fn a_duplicate_with_other_signatures_brings_the_logged_record() {
     let path = draft(at, "one.record", 1);
     let submit = ["submit", path.as_str(), "--node", &node.grpc, "--anchor", &node.anchor];
     ledger(submit).ends(0);
-    let record = Record::parse(&std::fs::read(&path).unwrap()).unwrap();
-    // the same statement, its one line signed again by the same key, is the same record: only
-    // another signer makes it differ, and the charter of this log knows one
-    assert_eq!(record.kind(), Kind::Decision);
+    let logged = std::fs::read(&path).unwrap();
+    let text = Record::parse(&logged).unwrap().text().to_owned();
+    let json = text.strip_prefix("ledger-record/v1\n").unwrap();
+    let other = Draft::parse(json).unwrap().sign(&[&common::second_key()]).unwrap();
+    write(at, "one.record", other.as_bytes());
     let run = ledger(submit).ends(0);
-    assert!(run.stdout.contains("the log had it since"), "{}", run.stdout);
+    assert!(run.stdout.contains("with other signatures"), "{}", run.stdout);
+    assert_eq!(std::fs::read(at.join("one.logged.record")).unwrap(), logged);
+    let verify = [
+        "verify",
+        "one.logged.tlog-proof",
+        "--anchor",
+        &node.anchor,
+        "--charter",
+        "charter.record",
+    ];
+    ledger_in(at, verify).ends(0);
 }
 
 #[test]

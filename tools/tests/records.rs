@@ -210,8 +210,8 @@ fn the_human_view_of_a_record_is_a_contract() {
          issued_at: 2026-01-01T00:00:00Z\n\
          title\n  en: Decision 1\n\
          summary\n  en: What was decided.\n\
-         status: accepted\ncontext: c\noptions\n  -: a\n  -: b\noutcome: a\nrationale: r\n\
-         decided_by\n  -: board\n\n\
+         status: accepted\ncontext: c\noptions\n  - a\n  - b\noutcome: a\nrationale: r\n\
+         decided_by\n  - board\n\n\
          statement    {statement}\n\
          signed by    lab.example ({id}): not judged\n             \
          not judged: give --anchor STATEMENT with --charter FILE or --node URL\n"

@@ -88,9 +88,15 @@ pub fn member_key() -> SignerKey {
     key(MEMBER, 2)
 }
 
+/// The member's other key.
+pub fn second_key() -> SignerKey {
+    key("lab.example/second", 3)
+}
+
 pub fn charter() -> Record {
     let draft = CharterDraft::new("Test", log_key().verifier().clone())
         .member(MEMBER, member_key().verifier().clone(), ["publisher", "reviewer", "steward"])
+        .member(MEMBER, second_key().verifier().clone(), [])
         .draft(RecordId::from_parts(START * 1000, [0; 10]), START)
         .expect("a charter");
     draft.sign(&[&member_key()]).expect("signs")

@@ -72,14 +72,13 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
     let told = demo.tell(&anchor, grpc, http);
-    let told = told.map(|object| {
+    let told = told.inspect(|_| {
         if !args.fast {
             demo.next(&anchor, grpc, http);
             // without a signal handler there is nothing to wait for: the demo just ends
             let _ = runtime.block_on(tokio::signal::ctrl_c());
             out.line("\nstopping the node");
         }
-        object
     });
     let stopped = runtime.block_on(node.shutdown());
     let object = told?;

@@ -205,24 +205,24 @@ fn print_object(out: &mut String, object: &Object, depth: usize) {
 
 fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
     let indent = "  ".repeat(depth);
-    match value {
+    // members are `name: value`, values of a list `- value`
+    let label = if name == "-" { "-".to_owned() } else { format!("{name}:") };
+    let text = match value {
         Value::Object(object) if !object.is_empty() => {
             out.push_str(&format!("{indent}{name}\n"));
-            print_object(out, object, depth + 1);
+            return print_object(out, object, depth + 1);
         }
         Value::List(values) if !values.is_empty() => {
             out.push_str(&format!("{indent}{name}\n"));
-            for value in values {
-                print_value(out, "-", value, depth + 1);
-            }
+            return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
         }
         Value::Text(text) => {
-            let text = escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "));
-            out.push_str(&format!("{indent}{name}: {text}\n"));
+            escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
         }
-        Value::Integer(number) => out.push_str(&format!("{indent}{name}: {number}\n")),
-        Value::Bool(flag) => out.push_str(&format!("{indent}{name}: {flag}\n")),
-        Value::Null => out.push_str(&format!("{indent}{name}: null\n")),
-        Value::Object(_) | Value::List(_) => out.push_str(&format!("{indent}{name}: none\n")),
-    }
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null => "null".to_owned(),
+        Value::Object(_) | Value::List(_) => "none".to_owned(),
+    };
+    out.push_str(&format!("{indent}{label} {text}\n"));
 }
