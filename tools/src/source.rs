@@ -88,8 +88,7 @@ impl Source {
         self.read("checkpoint", MAX_NOTE_BYTES)
     }
 
-    /// A tile or bundle. Where a partial one is gone, the full one stands in, cut to size when it
-    /// is a hash tile.
+    /// A tile or bundle. Where a partial one is gone, the full one stands in, cut to size.
     ///
     /// # Errors
     /// [`ReadError`].
@@ -99,9 +98,14 @@ impl Source {
         match read(coord) {
             Err(ReadError::Missing) if !coord.is_full() => {
                 let mut bytes = read(coord.to_full())?;
-                if let TileKind::Hashes(_) = coord.kind() {
-                    bytes.truncate(usize::from(coord.width()) * Hash::LEN);
-                }
+                let width = usize::from(coord.width());
+                let end = match coord.kind() {
+                    TileKind::Hashes(_) => width * Hash::LEN,
+                    TileKind::Entries => {
+                        split_bundle(&bytes, width).0.last().map_or(0, |(_, end)| *end)
+                    }
+                };
+                bytes.truncate(end);
                 Ok(bytes)
             }
             other => other,
@@ -131,6 +135,23 @@ impl TileSource for &Source {
     fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
         self.tile(coord)
     }
+}
+
+/// Where the entries lie in a bundle, as far as it can be read, and whether that is all of it.
+pub fn split_bundle(bytes: &[u8], width: usize) -> (Vec<(usize, usize)>, bool) {
+    let mut spans = Vec::with_capacity(width);
+    let mut at = 0;
+    while spans.len() < width {
+        let Some(prefix) = bytes.get(at..at + 2) else { return (spans, false) };
+        let start = at + 2;
+        let end = start + usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
+        if end > bytes.len() {
+            return (spans, false);
+        }
+        spans.push((start, end));
+        at = end;
+    }
+    (spans, at == bytes.len())
 }
 
 fn limit(coord: TileCoord) -> usize {

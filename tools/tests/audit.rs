@@ -215,3 +215,31 @@ fn since_proves_growth_and_finds_a_rewritten_past() {
     let run = old.audit(&["--since", &since]).ends(1);
     assert!(run.stdout.contains("the log shrank: from 300 entries to 9"), "{}", run.stdout);
 }
+
+#[test]
+fn bytes_behind_the_last_entry_are_named() {
+    let dir = dir();
+    let site = Site::of(dir.path(), 300);
+    for name in ["tile/entries/000", "tile/entries/001.p/44", "tile/0/001.p/44"] {
+        let path = dir.path().join(name);
+        let sound = std::fs::read(&path).unwrap();
+        std::fs::write(&path, [sound.as_slice(), b"more"].concat()).unwrap();
+        let run = site.audit(&[]).ends(1);
+        assert!(run.stdout.contains(&format!("damaged {name}: it ")), "{name}: {}", run.stdout);
+        std::fs::write(&path, sound).unwrap();
+    }
+}
+
+#[test]
+fn full_files_stand_in_for_partial_ones_that_are_gone() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 300);
+    let checkpoint = std::fs::read(dir.path().join("checkpoint")).unwrap();
+    site.push((300..600).map(|i| entry(START + i, decision(i).as_bytes())));
+    for folder in ["tile/entries/001.p", "tile/0/001.p"] {
+        std::fs::remove_dir_all(dir.path().join(folder)).unwrap();
+    }
+    std::fs::write(dir.path().join("checkpoint"), checkpoint).unwrap();
+    let run = site.audit(&[]).ends(0);
+    assert!(run.stdout.contains("proven 300 entries"), "{}", run.stdout);
+}

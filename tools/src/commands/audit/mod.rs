@@ -23,14 +23,12 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::progress::Progress;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, split_bundle};
 use crate::trust::{Basis, TrustArgs, charter_policy};
 
 use judge::Judges;
 use report::{Report, Summary};
 use tree::TreeCheck;
-
-pub(crate) use tree::split_bundle;
 
 const EXAMPLE: &str = "\
 Example: a copy of a log on disk, then any other C2SP log, of which only the tree is checked

@@ -10,7 +10,7 @@ use ledger_core::tile::{HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, 
 
 use super::report::Report;
 use crate::failure::Failure;
-use crate::source::{ReadError, Source};
+use crate::source::{ReadError, Source, split_bundle};
 
 /// Blocks that are read before they are needed.
 const AHEAD: usize = 4;
@@ -101,24 +101,6 @@ fn reachable(
         )),
         other => Ok(other),
     }
-}
-
-/// Where the entries lie in a bundle, as far as it can be read, and whether all of it was.
-pub fn split_bundle(bytes: &[u8], width: usize) -> (Vec<(usize, usize)>, bool) {
-    let mut spans = Vec::with_capacity(width);
-    let mut at = 0;
-    while spans.len() < width {
-        let Some(prefix) = bytes.get(at..at + 2) else { return (spans, false) };
-        let start = at + 2;
-        let end = start + usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
-        if end > bytes.len() {
-            return (spans, false);
-        }
-        spans.push((start, end));
-        at = end;
-    }
-    // more bytes are fine only where a full bundle stands in for a partial one
-    (spans, at == bytes.len() || width < WIDTH)
 }
 
 impl<'a> TreeCheck<'a> {

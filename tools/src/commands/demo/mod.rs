@@ -10,12 +10,12 @@ use ledger_core::tile::{TileCoord, TileKind};
 use ledger_node::{Founding, Overrides, RunningNode};
 use serde_json::json;
 
-use super::audit::split_bundle;
 use crate::cli;
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output};
+use crate::source::split_bundle;
 use story::{CHAPTERS, Chapter, MEMBERS};
 
 /// The file that marks a folder as a demo's, which may be made anew.
