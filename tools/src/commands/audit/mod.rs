@@ -1,6 +1,6 @@
 //! `ledger audit`: re-checks a whole log, trusting nothing but a key.
 //!
-//! [`tree`] re-hashes the entries and rebuilds the tiles; [`judge`] re-checks signatures and
+//! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and
 //! authority. Both run while the files are read, in bounded memory.
 
 mod judge;
