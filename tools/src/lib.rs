@@ -1,1 +1,21 @@
-//! Placeholder of the ledger-tools crate.
+//! The command line `ledger`: what members, watchdogs, researchers and auditors type.
+//!
+//! Every command is a file in [`commands`]. A command prints its result through
+//! [`Output`](output::Output) and ends with an [`Outcome`](output::Outcome), which is the one JSON
+//! object of `--json`, or with a [`Failure`](failure::Failure), which always says what to do next.
+
+pub mod cli;
+pub mod client;
+pub mod commands;
+pub mod environment;
+pub mod escape;
+pub mod failure;
+pub mod files;
+pub mod keys;
+pub mod output;
+pub mod progress;
+pub mod source;
+pub mod submitter;
+pub mod trust;
+
+pub use cli::run;

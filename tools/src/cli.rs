@@ -1,0 +1,129 @@
+//! The command line itself: global flags, commands, and how the program ends.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::builder::Resettable;
+use clap::error::{ContextKind, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::commands::{
+    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, submit,
+    verify,
+};
+use crate::failure::{Exit, Failure};
+use crate::output::{Outcome, Output};
+
+const EXAMPLES: &str = "\
+Exit codes: 0 done, 1 refused or not proven, 2 usage, 3 environment (files, network, disk)
+
+Example: check a record that somebody sent you, without any network
+  ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record";
+
+/// Found, sign, submit, prove, verify and audit: a transparency ledger for consortia
+#[derive(Debug, Parser)]
+#[command(name = "ledger", version, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Print one JSON object on stdout and nothing else there
+    #[arg(long, global = true)]
+    json: bool,
+    /// Print data and errors only
+    #[arg(short, long, global = true)]
+    quiet: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Charter(charter::Args),
+    Record(record::Args),
+    Submit(submit::Args),
+    Prove(prove::Args),
+    Verify(verify::Args),
+    Checkpoint(checkpoint::Args),
+    Audit(audit::Args),
+    Import(import::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+    Man(man::Args),
+}
+
+/// The whole command tree, for completions and manual pages.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Runs the program with its arguments, the program's name first.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let wants_json = args.iter().any(|arg| arg == "--json");
+    let exit = match Cli::try_parse_from(args) {
+        Ok(cli) => {
+            let out = Output::new(cli.json, cli.quiet);
+            out.finish(&dispatch(cli.command, &out))
+        }
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            Exit::Done
+        }
+        Err(error) => Output::new(wants_json, false).finish(&Err(usage(&error))),
+    };
+    ExitCode::from(exit as u8)
+}
+
+/// Runs a command line inside this process, as the demo does.
+///
+/// # Errors
+/// [`Failure`] of the command, or of its command line.
+pub fn run_step(args: &[&str], out: &Output) -> Result<Outcome, Failure> {
+    let parsed = without_environment(Cli::command()).try_get_matches_from(args);
+    let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|e| usage(&e))?;
+    dispatch(cli.command, out)
+}
+
+/// The same commands without what the user's environment says: the demo has its own log.
+fn without_environment(command: clap::Command) -> clap::Command {
+    command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
+}
+
+fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
+    match command {
+        Command::Keygen(args) => keygen::run(&args, out),
+        Command::Charter(args) => charter::run(&args, out),
+        Command::Record(args) => record::run(&args, out),
+        Command::Submit(args) => submit::run(args, out),
+        Command::Prove(args) => prove::run(&args, out),
+        Command::Verify(args) => verify::run(&args, out),
+        Command::Checkpoint(args) => checkpoint::run(&args, out),
+        Command::Audit(args) => audit::run(&args, out),
+        Command::Import(args) => import::run(args, out),
+        Command::Demo(args) => demo::run(&args, out),
+        Command::Completions(args) => completions::run(&args, out),
+        Command::Man(args) => man::run(&args, out),
+    }
+}
+
+/// A usage error in the shape of all others.
+fn usage(error: &clap::Error) -> Failure {
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return Failure::usage("no command was given", "see `ledger --help`");
+    }
+    let text = error.render().to_string();
+    let mut lines = text.lines().take_while(|line| !line.starts_with("Usage:"));
+    let first = lines.next().unwrap_or_default();
+    let message = first.strip_prefix("error: ").unwrap_or(first).to_owned();
+    let rest: Vec<&str> = lines.map(str::trim).filter(|line| !line.is_empty()).collect();
+    let (tips, more): (Vec<&str>, Vec<&str>) =
+        rest.into_iter().partition(|line| line.starts_with("tip: ") || line.starts_with('['));
+    let message = [message, more.join(", ")].join(" ").trim_end().to_owned();
+    let hint = match (tips.first(), error.get(ContextKind::Usage)) {
+        (Some(tip), _) => tip.trim_start_matches("tip: ").to_owned(),
+        (None, Some(usage)) => {
+            let usage = usage.to_string();
+            usage.trim_start_matches("Usage: ").trim().lines().next().unwrap_or("").to_owned()
+        }
+        (None, None) => "see `ledger --help`".to_owned(),
+    };
+    Failure::usage(message, hint)
+}

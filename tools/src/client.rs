@@ -1,0 +1,228 @@
+//! The node's gRPC interface, with failures that say what to do. Nothing here is trusted.
+
+use ledger_proto::v1;
+use ledger_proto::v1::ledger_client::LedgerClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use crate::failure::Failure;
+
+/// How long connecting may take.
+const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+/// How long one question may take; streams are not limited.
+const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Where the node is.
+#[derive(Debug, Clone, clap::Args)]
+pub struct NodeArgs {
+    /// The node's gRPC address, such as http://127.0.0.1:7070
+    #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
+    pub node: Option<String>,
+}
+
+/// A connection to a node.
+#[derive(Debug, Clone)]
+pub struct Node {
+    client: LedgerClient<Channel>,
+    url: String,
+}
+
+/// What names a leaf when asking for its proof.
+#[derive(Debug, Clone, Copy)]
+pub enum LeafName {
+    /// Its position.
+    Index(u64),
+    /// The statement id of its record.
+    Statement([u8; 32]),
+}
+
+impl NodeArgs {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Failure`] without an address, or when nobody answers there.
+    pub async fn connect(&self) -> Result<Node, Failure> {
+        match &self.node {
+            Some(url) => Node::connect(url).await,
+            None => Err(Failure::usage(
+                "no node was named",
+                "give --node URL or set LEDGER_NODE, for instance http://127.0.0.1:7070",
+            )),
+        }
+    }
+}
+
+impl Node {
+    /// Connects to an address.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is no address, or nobody answers.
+    pub async fn connect(url: &str) -> Result<Node, Failure> {
+        if url.starts_with("https:") {
+            return Err(Failure::usage(
+                "https is not supported by this version for a node's gRPC address",
+                "use http:// on a trusted network or through a tunnel",
+            ));
+        }
+        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let endpoint = Endpoint::from_shared(full.clone()).map_err(|e| {
+            Failure::usage(format!("--node {url}: {e}"), "an address looks like http://HOST:PORT")
+        })?;
+        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
+        let channel = endpoint.connect().await.map_err(|e| {
+            let cause = std::error::Error::source(&e).map(|e| format!(": {e}")).unwrap_or_default();
+            Failure::environment(
+                format!("cannot connect to {full}: {e}{cause}"),
+                "is the node running, and is this the gRPC address that `serve` printed?",
+            )
+        })?;
+        Ok(Node { client: LedgerClient::new(channel), url: full })
+    }
+
+    /// The address.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The client itself, for streams.
+    pub fn client(&mut self) -> &mut LedgerClient<Channel> {
+        &mut self.client
+    }
+
+    /// The log's name and keys, as the node claims them.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn log(&mut self) -> Result<v1::GetLogResponse, Failure> {
+        let answer = self.client.get_log(within(v1::GetLogRequest {})).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// The latest published checkpoint.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn checkpoint(&mut self) -> Result<Vec<u8>, Failure> {
+        let answer = self.client.get_checkpoint(within(v1::GetCheckpointRequest {})).await;
+        answer.map(|a| a.into_inner().checkpoint.to_vec()).map_err(|e| failure(&e))
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn entry(&mut self, index: u64) -> Result<Vec<u8>, Failure> {
+        let request = v1::GetEntriesRequest { start: index, count: Some(1) };
+        let answer = self.client.get_entries(within(request)).await.map_err(|e| failure(&e))?;
+        let first = answer.into_inner().message().await.map_err(|e| failure(&e))?;
+        match first {
+            Some(entry) if entry.index == index => Ok(entry.entry.to_vec()),
+            _ => Err(wrong_answer(format!("it did not send entry {index}"))),
+        }
+    }
+
+    /// The entry of a statement, and where it stands.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn lookup(&mut self, statement: [u8; 32]) -> Result<(u64, Vec<u8>), Failure> {
+        let key = Some(v1::lookup_request::Key::Statement(statement.to_vec().into()));
+        let answer = self.client.lookup(within(v1::LookupRequest { key })).await;
+        answer.map(|a| a.into_inner()).map(|a| (a.index, a.entry.to_vec())).map_err(|e| failure(&e))
+    }
+
+    /// The proof of a leaf in the published tree, or in an older one.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn inclusion(
+        &mut self,
+        leaf: LeafName,
+        tree_size: Option<u64>,
+    ) -> Result<v1::GetInclusionProofResponse, Failure> {
+        use v1::get_inclusion_proof_request::Leaf;
+        let leaf = Some(match leaf {
+            LeafName::Index(index) => Leaf::Index(index),
+            LeafName::Statement(id) => Leaf::Statement(id.to_vec().into()),
+        });
+        let request = v1::GetInclusionProofRequest { leaf, tree_size };
+        let answer = self.client.get_inclusion_proof(within(request)).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// The proof that one tree begins with another.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn consistency(
+        &mut self,
+        old_size: u64,
+        new_size: Option<u64>,
+    ) -> Result<v1::GetConsistencyProofResponse, Failure> {
+        let request = v1::GetConsistencyProofRequest { old_size, new_size };
+        let answer = self.client.get_consistency_proof(within(request)).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+}
+
+/// The runtime in which a command speaks with a node.
+///
+/// # Errors
+/// [`Failure`] when the system gives no event loop.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
+        |e| {
+            Failure::environment(
+                format!("cannot start the runtime: {e}"),
+                "are there free threads?",
+            )
+        },
+    )
+}
+
+/// The failure of an answer that is not what was asked for.
+pub fn wrong_answer(what: impl std::fmt::Display) -> Failure {
+    Failure::refused(
+        format!("the node answered wrongly: {what}"),
+        "keep the answer and ask the log's operator, or another node",
+    )
+}
+
+/// Turns a status into a failure: what is the record's fault, and what the surroundings'.
+pub fn failure(status: &Status) -> Failure {
+    let text = crate::escape::shown(status.message(), crate::escape::Lines::Many);
+    let (message, hint) = match text.split_once("\nhint: ") {
+        Some((message, hint)) => (message.to_owned(), hint.to_owned()),
+        None => (text, String::new()),
+    };
+    refusal(status.code(), message, hint)
+}
+
+/// A failure from the parts of a status.
+pub fn refusal(code: Code, message: String, hint: String) -> Failure {
+    let message = if message.is_empty() { code.description().to_owned() } else { message };
+    let refused = matches!(
+        code,
+        Code::InvalidArgument
+            | Code::PermissionDenied
+            | Code::AlreadyExists
+            | Code::Unimplemented
+            | Code::NotFound
+            | Code::FailedPrecondition
+            | Code::OutOfRange
+    );
+    let or = |hint: String, fallback: &str| {
+        if hint.is_empty() { fallback.to_owned() } else { hint }
+    };
+    if refused {
+        Failure::refused(message, or(hint, "see what the node says about it"))
+    } else {
+        Failure::environment(message, or(hint, "is the node well? try again in a moment"))
+    }
+}
+
+fn within<T>(message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.set_timeout(ANSWER_TIMEOUT);
+    request
+}

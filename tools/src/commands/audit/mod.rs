@@ -1,0 +1,247 @@
+//! `ledger audit`: re-checks a whole log, trusting nothing but a key.
+//!
+//! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and
+//! authority. Both run while the files are read, in bounded memory.
+
+mod judge;
+mod report;
+mod tree;
+
+use std::path::PathBuf;
+
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::merkle::TreeHead;
+use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
+use ledger_core::policy::{AcceptedCheckpoint, Policy};
+use ledger_core::record::{Entry, StatementId};
+use ledger_core::tile::{TileCoord, TileKind};
+
+use crate::environment;
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::progress::Progress;
+use crate::source::{ReadError, Source, split_bundle};
+use crate::trust::{Basis, TrustArgs, charter_policy};
+
+use judge::Judges;
+use report::{Report, Summary};
+use tree::TreeCheck;
+
+const EXAMPLE: &str = "\
+Example: a copy of a log on disk, then any other C2SP log, of which only the tree is checked
+  ledger audit backup/site --vkey \"$LOG_VKEY\"
+  ledger audit https://log.example/prefix --vkey \"$OTHER_VKEY\" --opaque";
+
+/// Re-hash every entry, rebuild every tile, and re-check every signature and authorisation
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// A node's HTTP address, any C2SP tlog-tiles URL, or a directory
+    source: String,
+    /// The log's key
+    #[arg(long, value_name = "VKEY")]
+    vkey: Option<String>,
+    /// The entries are not our records: check the tree only
+    #[arg(long)]
+    opaque: bool,
+    /// An older checkpoint that the log must have grown out of
+    #[arg(long, value_name = "CHECKPOINT")]
+    since: Option<PathBuf>,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the source cannot be read or its checkpoint is not acceptable; what is wrong
+/// inside the log is listed and ends with exit code 1.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let source = Source::open(&args.source)?;
+    let anchor = args.trust.anchor()?;
+    let checkpoint = read_checkpoint(&source)?;
+    let founding = if args.opaque { None } else { Some(founding_entry(&source, &checkpoint)) };
+    let (policy, basis, claimed) = policy(args, anchor, founding.as_ref(), out)?;
+    let accepted = accept(&checkpoint, &policy)?;
+    let head = *accepted.checkpoint.head();
+    let since = args.since.as_ref().map(|path| since(path, &policy, &accepted)).transpose()?;
+    let mut report = Report::new(out);
+    let origin = accepted.checkpoint.origin().to_string();
+    out.note(format!("auditing {} at size {} from {source}", escape::line(&origin), head.size));
+    let mut tree = TreeCheck::new(&source, head, since);
+    let expected = anchor.or(claimed);
+    let judge = !args.opaque;
+    let judged = walk(&mut tree, judge.then_some(expected), &mut report, out)?;
+    tree.finish(&mut report)?;
+    let summary = Summary {
+        origin,
+        head,
+        cosigned: accepted.cosigned.len(),
+        basis,
+        since: since.map(|head| head.size.get()),
+        tiles: tree.tiles_checked(),
+        opaque: args.opaque,
+        judged,
+    };
+    Ok(report.finish(&summary, out))
+}
+
+/// Reads every block of entries once and hands it to both checkers.
+///
+/// `charter` is `None` for opaque logs, else the statement that entry 0 must have, if one is known.
+fn walk(
+    tree: &mut TreeCheck<'_>,
+    charter: Option<Option<StatementId>>,
+    report: &mut Report,
+    out: &Output,
+) -> Result<judge::Tally, Failure> {
+    let mut progress = Progress::new(out);
+    let (source, head) = (tree.source(), tree.head());
+    std::thread::scope(|scope| {
+        let blocks = tree::read_ahead(scope, source, head.size);
+        let mut judges = None;
+        for block in blocks {
+            let block = block?;
+            let first = block.first;
+            let entries = tree.check(block, report)?;
+            if report.is_full() {
+                break;
+            }
+            if let (0, Some(expected)) = (first, charter) {
+                // only what the tree commits to counts as the charter
+                let founded = entries.iter().next().flatten();
+                let founded = founded.and_then(|bytes| found(bytes, expected, report));
+                judges = founded.map(|c| Judges::start(scope, c, environment::now()));
+            }
+            if let Some(judges) = &mut judges {
+                judges.send(first, entries, report);
+            }
+            progress.at("audited", tree.size().get(), Some(head.size.get()));
+        }
+        Ok(judges.map(|judges| judges.finish(report)).unwrap_or_default())
+    })
+}
+
+/// The first entry's bytes, for the charter in it.
+fn founding_entry(source: &Source, checkpoint: &[u8]) -> Result<Vec<u8>, String> {
+    let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
+    let size = claimed.checkpoint().head().size;
+    let coord = TileCoord::in_tree(TileKind::Entries, 0, size).ok_or("the log has no entries")?;
+    let bytes = source.tile(coord).map_err(|e| format!("{coord} {e}"))?;
+    let (spans, _) = split_bundle(&bytes, usize::from(coord.width()));
+    let (start, end) = spans.first().ok_or_else(|| format!("{coord} holds no whole entry"))?;
+    Ok(bytes[*start..*end].to_vec())
+}
+
+/// Whom the audit trusts: the user's choice, else, loudly, the log itself.
+fn policy(
+    args: &Args,
+    anchor: Option<StatementId>,
+    founding: Option<&Result<Vec<u8>, String>>,
+    out: &Output,
+) -> Result<(Policy, Basis, Option<StatementId>), Failure> {
+    if let Some(vkey) = &args.vkey {
+        let key: VerifierKey = vkey.trim().parse().map_err(|e| {
+            Failure::usage(format!("--vkey: {e}"), "give the log's vkey, as `keygen` printed it")
+        })?;
+        return Ok((Policy::single_log(key), Basis::User, None));
+    }
+    if args.trust.policy.is_some() || args.trust.charter.is_some() {
+        let trust = args.trust.offline()?;
+        return trust.map(|trust| (trust.policy, Basis::User, None)).ok_or_else(|| {
+            Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")
+        });
+    }
+    let Some(founding) = founding else {
+        return Err(Failure::usage(
+            "an opaque log's key is not known",
+            "give --vkey VKEY or --policy FILE",
+        ));
+    };
+    let unread = |why: String| {
+        Failure::refused(
+            format!("the charter in entry 0 gives no key: {why}"),
+            "give the log's key with --vkey; for a log that is not ours add --opaque",
+        )
+    };
+    let bytes = founding.as_ref().map_err(|e| unread(e.clone()))?;
+    let entry = Entry::parse(bytes).map_err(|e| unread(e.to_string()))?;
+    let charter = Charter::found(&entry).map_err(|e| unread(e.to_string()))?;
+    if anchor.is_some_and(|anchor| anchor != charter.statement()) {
+        return Err(Failure::refused(
+            format!("the log's charter is {}, not the anchor", charter.statement()),
+            "this is another log, or one that pretends to be yours",
+        ));
+    }
+    let basis = if anchor.is_some() { Basis::User } else { Basis::Claimed };
+    if basis == Basis::Claimed {
+        out.warn(format!(
+            "no --vkey, --policy or --anchor: this trusts the log itself, its charter {}",
+            charter.statement()
+        ));
+    }
+    Ok((charter_policy(&charter)?, basis, Some(charter.statement())))
+}
+
+fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
+    source.checkpoint().map_err(|e| match e {
+        ReadError::Failed(_) | ReadError::Missing => Failure::environment(
+            format!("the checkpoint of {source} {e}"),
+            "SOURCE is the folder or URL that holds `checkpoint` and `tile/`",
+        ),
+        e => Failure::refused(format!("the checkpoint {e}"), "this is no C2SP log"),
+    })
+}
+
+fn accept(bytes: &[u8], policy: &Policy) -> Result<AcceptedCheckpoint, Failure> {
+    let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
+        Failure::refused(format!("checkpoint: {e}"), "the file `checkpoint` is damaged")
+    })?;
+    policy.verify(&claimed).map_err(|e| {
+        Failure::refused(
+            format!("checkpoint: {e}"),
+            "the file `checkpoint` was altered, or the log's key is another one",
+        )
+    })
+}
+
+/// The older head, signed by the same log.
+fn since(
+    path: &std::path::Path,
+    policy: &Policy,
+    new: &AcceptedCheckpoint,
+) -> Result<TreeHead, Failure> {
+    let refused = |e: String, hint: &str| Failure::refused(e, hint).of(path.display());
+    let bytes = files::read(path, MAX_NOTE_BYTES)?;
+    let claimed = ClaimedCheckpoint::parse(&bytes)
+        .map_err(|e| refused(e.to_string(), "--since takes a signed checkpoint"))?;
+    let old = policy
+        .verify(&claimed)
+        .map_err(|e| refused(e.to_string(), "it was altered, or it is of another log"))?;
+    if old.checkpoint.origin() != new.checkpoint.origin() {
+        let hint = "--since takes a checkpoint of the same log";
+        return Err(refused("it is of another log".to_owned(), hint));
+    }
+    Ok(*old.checkpoint.head())
+}
+
+/// The charter that later entries are judged by; without one they are not judged.
+fn found(bytes: &[u8], expected: Option<StatementId>, report: &mut Report) -> Option<Charter> {
+    let entry = Entry::parse(bytes).map_err(|e| e.to_string());
+    let charter = entry.and_then(|entry| Charter::found(&entry).map_err(|e| e.to_string()));
+    match charter {
+        Ok(charter) if expected.is_some_and(|expected| expected != charter.statement()) => {
+            report
+                .unlawful(0, "it is another charter than the anchor, or than the one shown first");
+            None
+        }
+        Ok(charter) => Some(charter),
+        Err(why) => {
+            report.unlawful(0, &format!("it founds no log of ours: {why}"));
+            None
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! `ledger charter new`: the draft of a founding document.
+
+use std::path::PathBuf;
+
+use ledger_core::charter::CharterDraft;
+use ledger_core::note::{Algorithm, VerifierKey};
+use ledger_core::policy::Policy;
+use serde_json::json;
+
+use crate::environment;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: two members found a log
+  ledger charter new --log \"$LOG_VKEY\" --consortium 'Evaluation Commons' \\
+    --issuer lab.example \\
+    --member lab.example=\"$LAB_VKEY\":publisher,steward \\
+    --member board.example=\"$BOARD_VKEY\":reviewer,steward > charter.json
+  ledger record sign charter.json --key lab.key --key board.key -o charter.record";
+
+const NEW_EXAMPLE: &str = EXAMPLE;
+
+/// Write the charter that founds a log
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    New(NewArgs),
+}
+
+/// Print the draft of a charter for every founder to sign
+#[derive(Debug, clap::Args)]
+#[command(after_help = NEW_EXAMPLE)]
+struct NewArgs {
+    /// The vkey of the log's key; its name becomes the log's origin
+    #[arg(long, value_name = "VKEY")]
+    log: String,
+    /// The consortium's name
+    #[arg(long, value_name = "NAME")]
+    consortium: String,
+    /// The founding member that speaks for all
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// A founding member: its name, a key and its roles (operator, publisher, reviewer, steward)
+    #[arg(long = "member", value_name = "NAME=VKEY:ROLE,ROLE", required = true)]
+    members: Vec<String>,
+    /// A C2SP tlog-policy with the witnesses; without it the log key alone is enough
+    #[arg(long, value_name = "FILE")]
+    policy: Option<PathBuf>,
+    /// How many stewards change the charter; without it more than half of them
+    #[arg(long, value_name = "N")]
+    threshold: Option<u64>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for keys, members or a policy that make no charter.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let Command::New(args) = &args.command;
+    let log = read_vkey(&args.log, "--log")?;
+    if log.algorithm() != Algorithm::Ed25519 {
+        let hint = "make the log's key with: ledger keygen ORIGIN --use log --out FILE";
+        return Err(Failure::usage("--log is a cosigner's key, which signs no heads", hint));
+    }
+    let mut charter = CharterDraft::new(&args.consortium, log).issuer(&args.issuer);
+    for member in &args.members {
+        let (name, vkey, roles) = read_member(member)?;
+        charter = charter.member(name, vkey, roles);
+    }
+    if let Some(path) = &args.policy {
+        charter = charter.policy(&read_policy(path)?);
+    }
+    if let Some(threshold) = args.threshold {
+        charter = charter.threshold(threshold);
+    }
+    let draft = charter
+        .draft(environment::fresh_id()?, environment::now())
+        .map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    out.data(format!("{}\n", draft.json()).as_bytes())?;
+    out.note(
+        "next: every founder signs: ledger record sign charter.json --key FILE -o charter.record",
+    );
+    let statement = draft.statement().to_string();
+    Ok(Outcome::done(json!({ "draft": draft.json(), "statement": statement })))
+}
+
+fn read_vkey(text: &str, whose: &str) -> Result<VerifierKey, Failure> {
+    text.trim().parse().map_err(|e| {
+        Failure::usage(format!("{whose}: {e}"), "give the vkey that `ledger keygen` printed")
+    })
+}
+
+/// Splits at the first `=` and the last `:`; the key between them may hold both.
+fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
+    let parts = text.split_once('=').and_then(|(name, rest)| {
+        let (vkey, roles) = rest.rsplit_once(':')?;
+        Some((name, vkey, roles))
+    });
+    let hint =
+        "write --member NAME=VKEY:ROLE,ROLE with roles of operator, publisher, reviewer, steward";
+    let (name, vkey, roles) =
+        parts.ok_or_else(|| Failure::usage(format!("--member {text:?} is incomplete"), hint))?;
+    let vkey = read_vkey(vkey, &format!("--member {name}"))?;
+    let roles: Vec<&str> = roles.split(',').map(str::trim).filter(|r| !r.is_empty()).collect();
+    if name.is_empty() || roles.is_empty() {
+        return Err(Failure::usage(format!("--member {text:?} is incomplete"), hint));
+    }
+    Ok((name, vkey, roles))
+}
+
+fn read_policy(path: &std::path::Path) -> Result<String, Failure> {
+    let bytes = files::read(path, 1 << 16)?;
+    let hint = "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`";
+    let refused = |e: String| Failure::refused(e, hint).of(path.display());
+    Policy::parse(&bytes).map_err(|e| refused(e.to_string()))?;
+    String::from_utf8(bytes).map_err(|_| refused("a charter's policy is UTF-8".to_owned()))
+}

@@ -1,0 +1,373 @@
+//! `ledger demo`: the whole story on this machine, with a real node and real files.
+
+mod story;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ledger_core::record::{Basics, Draft, Kind, Object, template};
+use ledger_core::tile::{TileCoord, TileKind};
+use ledger_node::{Founding, Overrides, RunningNode};
+use serde_json::json;
+
+use crate::cli;
+use crate::environment;
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::source::split_bundle;
+use story::{CHAPTERS, Chapter, MEMBERS};
+
+/// The file that marks a folder as a demo's, which may be made anew.
+const MARKER: &str = ".ledger-demo";
+/// What a demo leaves in its folder.
+const PARTS: [&str; 6] = ["keys", "node", "records", "tampered", "charter.json", "charter.record"];
+const ORIGIN: &str = "ledger.example/demo";
+/// The entry that somebody alters in a copy.
+const TAMPERED: usize = 2;
+
+const EXAMPLE: &str = "\
+Example: the whole story in a folder of its own, ended by Ctrl-C; and only a quick look
+  ledger demo --dir my-first-ledger
+  ledger demo --fast";
+
+/// Found a consortium, publish, prove, verify and catch a forger, on this machine
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// Where the demo lives; without it ./ledger-demo, and with --fast a folder that goes again
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// End when the story is told, instead of waiting for Ctrl-C
+    #[arg(long)]
+    fast: bool,
+    /// The node's gRPC address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    grpc: SocketAddr,
+    /// The node's HTTP address; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    http: SocketAddr,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] of any step, or when the folder holds something else.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let passing = match (&args.dir, args.fast) {
+        (None, true) => Some(tempfile::tempdir().map_err(|e| {
+            Failure::environment(format!("no temporary folder: {e}"), "give --dir DIR")
+        })?),
+        _ => None,
+    };
+    let dir = match (&passing, &args.dir) {
+        (Some(passing), _) => passing.path().to_owned(),
+        (None, Some(dir)) => dir.clone(),
+        (None, None) => PathBuf::from("ledger-demo"),
+    };
+    prepare(&dir)?;
+    let demo = Demo { dir, out: *out, told: out.for_story() };
+    let anchor = demo.found()?;
+    let runtime = crate::client::runtime()?;
+    let node = runtime.block_on(demo.start(args))?;
+    let (grpc, http) = (node.grpc_addr(), node.http_addr());
+    let told = demo.tell(&anchor, grpc, http);
+    let told = told.inspect(|_| {
+        if !args.fast {
+            demo.next(&anchor, grpc, http);
+            // without a signal handler there is nothing to wait for: the demo just ends
+            let _ = runtime.block_on(tokio::signal::ctrl_c());
+            out.line("\nstopping the node");
+        }
+    });
+    let stopped = runtime.block_on(node.shutdown());
+    let object = told?;
+    stopped.map_err(|e| Failure::environment(format!("the node: {e}"), "see the line above"))?;
+    Ok(Outcome::done(object))
+}
+
+/// Makes the folder, or clears one that an earlier demo made.
+fn prepare(dir: &Path) -> Result<(), Failure> {
+    let marker = dir.join(MARKER);
+    let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    if occupied && !marker.exists() {
+        return Err(Failure::refused(
+            format!("{} holds something else", dir.display()),
+            "choose an empty or new folder with --dir",
+        ));
+    }
+    let make = || {
+        for part in PARTS {
+            let path = dir.join(part);
+            if path.is_dir() {
+                std::fs::remove_dir_all(&path)?;
+            } else if path.exists() {
+                std::fs::remove_file(&path)?;
+            }
+        }
+        std::fs::create_dir_all(dir.join("keys"))?;
+        std::fs::create_dir_all(dir.join("records"))?;
+        std::fs::write(&marker, "made by `ledger demo`, which may clear this folder\n")
+    };
+    make().map_err(|e| files::cannot_write(dir, &e))
+}
+
+struct Demo {
+    dir: PathBuf,
+    /// Speaks for the demo.
+    out: Output,
+    /// Speaks for the commands that the demo runs: results, no remarks.
+    told: Output,
+}
+
+impl Demo {
+    fn path(&self, name: &str) -> String {
+        self.dir.join(name).display().to_string()
+    }
+
+    fn title(&self, text: &str) {
+        self.out.line(format!("\n{}", self.out.strong(text)));
+    }
+
+    /// Runs a command of this program as the user would, shown as they would type it.
+    fn step(&self, args: &[&str], out: &Output) -> Result<Outcome, Failure> {
+        self.out.line(format!("$ ledger {}", shell(args)));
+        let mut argv = vec!["ledger"];
+        argv.extend(args);
+        cli::run_step(&argv, out)
+    }
+
+    /// A step that must succeed.
+    fn must(&self, args: &[&str], out: &Output) -> Result<Outcome, Failure> {
+        let outcome = self.step(args, out)?;
+        if outcome.exit == Exit::Done {
+            return Ok(outcome);
+        }
+        let message = format!("`ledger {}` did not end well", args[0]);
+        Err(Failure::refused(message, "please report this with the lines above"))
+    }
+
+    /// Keys, charter, signatures, and the log. Returns the anchor.
+    fn found(&self) -> Result<String, Failure> {
+        self.title("1. Three organisations that do not trust each other found a ledger");
+        let silent = self.out.silent();
+        let mut charter = vec!["charter".to_owned(), "new".to_owned()];
+        let log_key = self.path("keys/log.key");
+        let made = self.must(&["keygen", ORIGIN, "--use", "log", "--out", &log_key], &silent)?;
+        let text = |name: &str, value: &serde_json::Value| {
+            value[name].as_str().unwrap_or_default().to_owned()
+        };
+        charter.extend(["--log".to_owned(), text("vkey", &made.object)]);
+        charter.extend(["--consortium".to_owned(), "Open Evaluation Commons".to_owned()]);
+        charter.extend(["--issuer".to_owned(), MEMBERS[0].0.to_owned()]);
+        for (name, roles, what) in MEMBERS {
+            let made = self.must(&["keygen", name, "--out", &self.key(name)], &silent)?;
+            self.out.line(format!("  {name}: {what}"));
+            charter.push("--member".to_owned());
+            charter.push(format!("{name}={}:{roles}", text("vkey", &made.object)));
+        }
+        let json = self.path("charter.json");
+        let shown = "charter new --log VKEY --consortium 'Open Evaluation Commons' --member ...";
+        self.out.line(format!("$ ledger {shown} > {json}"));
+        let argv: Vec<&str> =
+            std::iter::once("ledger").chain(charter.iter().map(String::as_str)).collect();
+        let made = cli::run_step(&argv, &silent)?;
+        files::create(Path::new(&json), text("draft", &made.object).as_bytes())?;
+        let record = self.path("charter.record");
+        let keys = MEMBERS.map(|(name, _, _)| self.key(name));
+        let mut sign = vec!["record", "sign", json.as_str(), "-o", record.as_str()];
+        for key in &keys {
+            sign.extend(["--key", key]);
+        }
+        self.must(&sign, &self.told)?;
+        let node = self.path("node");
+        self.out.line(format!(
+            "$ ledger-node init --dir {node} --charter {record} --log-key {log_key}"
+        ));
+        let bytes = files::read(Path::new(&record), ledger_core::record::MAX_RECORD_BYTES)?;
+        let founding = Founding {
+            dir: Path::new(&node),
+            charter: &bytes,
+            log_key: Path::new(&log_key),
+            cosigners: &[],
+        };
+        let report = ledger_node::init(&founding)
+            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let anchor = report.anchor.to_string();
+        self.out.line(format!("  the trust anchor, all that anybody has to know: {anchor}"));
+        Ok(anchor)
+    }
+
+    fn key(&self, member: &str) -> String {
+        let name = member.split('.').next().unwrap_or(member);
+        self.path(&format!("keys/{name}.key"))
+    }
+
+    async fn start(&self, args: &Args) -> Result<RunningNode, Failure> {
+        let dir = self.dir.join("node");
+        let overrides =
+            Overrides { grpc: Some(args.grpc), http: Some(args.http), ..Overrides::default() };
+        let node = RunningNode::start(&dir, overrides)
+            .await
+            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        self.out.line(format!("$ ledger-node serve --dir {}", dir.display()));
+        let (grpc, http) = (node.grpc_addr(), node.http_addr());
+        self.out.line(format!("  gRPC for programs at {grpc}, the log's files at http://{http}/"));
+        Ok(node)
+    }
+
+    /// Publishing, proving, verifying, and the forger. Returns what happened as JSON.
+    fn tell(
+        &self,
+        anchor: &str,
+        grpc: SocketAddr,
+        http: SocketAddr,
+    ) -> Result<serde_json::Value, Failure> {
+        let (node, site) = (format!("http://{grpc}"), format!("http://{http}"));
+        self.title("2. They publish decisions, incidents and reviews, each signed by its members");
+        let records: Result<Vec<String>, Failure> =
+            CHAPTERS.iter().map(|c| self.write(c)).collect();
+        let records = records?;
+        let mut submit = vec!["submit"];
+        submit.extend(records.iter().map(String::as_str));
+        submit.extend(["--node", &node, "--anchor", anchor]);
+        self.must(&submit, &self.told)?;
+        self.title("3. One signed line commits to all of it: the checkpoint");
+        self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.told)?;
+        self.title("4. Anybody verifies, offline: in the log, and signed by those who may");
+        let charter = self.path("charter.record");
+        let proofs: Vec<String> =
+            records.iter().map(|r| r.replace(".record", ".tlog-proof")).collect();
+        let mut verify = vec!["verify"];
+        verify.extend(proofs.iter().map(String::as_str));
+        verify.extend(["--anchor", anchor, "--charter", &charter]);
+        self.must(&verify, &self.told)?;
+        self.title("5. An auditor re-checks every entry, tile and signature");
+        let honest = self.must(&["audit", &site, "--anchor", anchor], &self.told)?;
+        self.title("6. Somebody with access to the disk changes one byte in a copy");
+        let index = TAMPERED as u64;
+        let file = self.tamper()?;
+        self.out.line(format!("  one bit flipped in {file}, inside entry {index}"));
+        let copy = self.path("tampered");
+        let forged = self.step(&["audit", &copy, "--anchor", anchor], &self.told)?;
+        let named = forged.object["problems"]
+            .as_array()
+            .is_some_and(|problems| problems.len() == 1 && problems[0]["index"] == json!(index));
+        if forged.exit != Exit::Refused || !named {
+            let hint = "please report this: an audit must find what was altered";
+            return Err(Failure::refused("the audit did not name the altered entry", hint));
+        }
+        self.out.line(format!("  caught: the audit names entry {index}, and exactly that one"));
+        Ok(json!({
+            "dir": self.dir.display().to_string(),
+            "anchor": anchor,
+            "grpc": node,
+            "http": site,
+            "records": records,
+            "proofs": proofs,
+            "audit": honest.object,
+            "tampered_entry": index,
+            "tampered_audit": forged.object,
+        }))
+    }
+
+    /// Writes and signs a record. Returns its path.
+    fn write(&self, chapter: &Chapter) -> Result<String, Failure> {
+        let broken = |e: String| Failure::refused(e, "please report this").of(chapter.name);
+        let kind = Kind::parse(chapter.kind).ok_or_else(|| broken("no such kind".to_owned()))?;
+        let issuer = MEMBERS[chapter.signers[0]].0;
+        let (id, issued_at) = (environment::fresh_id()?, environment::now());
+        let mut object = template(kind, &Basics { log: ORIGIN, issuer, id, issued_at });
+        let members = Object::parse(chapter.json).map_err(|e| broken(e.to_string()))?;
+        for (name, value) in members.iter() {
+            object.set(name, value.clone());
+        }
+        let draft = Draft::from_object(&object).map_err(|e| broken(e.to_string()))?;
+        let keys: Result<Vec<_>, Failure> = chapter
+            .signers
+            .iter()
+            .map(|at| crate::keys::read(Path::new(&self.key(MEMBERS[*at].0))))
+            .collect();
+        let keys = keys?;
+        let record = draft.sign(&keys.iter().collect::<Vec<_>>());
+        let record = record.map_err(|e| broken(e.to_string()))?;
+        let path = self.path(&format!("records/{}.record", chapter.name));
+        files::create(Path::new(&path), record.as_bytes())?;
+        Ok(path)
+    }
+
+    /// Copies the log's files and flips one bit inside an entry. Returns the file's path.
+    fn tamper(&self) -> Result<String, Failure> {
+        let (site, copy) = (self.dir.join("node/site"), self.dir.join("tampered"));
+        copy_folder(&site, &copy).map_err(|e| files::cannot_write(&copy, &e))?;
+        let entries = u64::try_from(CHAPTERS.len()).unwrap_or_default() + 1;
+        let size = ledger_core::TreeSize::new(entries).unwrap_or_default();
+        let coord = TileCoord::in_tree(TileKind::Entries, 0, size)
+            .unwrap_or_else(|| TileCoord::full(TileKind::Entries, 0));
+        let path = copy.join(coord.to_string());
+        let mut bytes = files::read(&path, ledger_core::tile::MAX_BUNDLE_BYTES)?;
+        let (spans, _) = split_bundle(&bytes, CHAPTERS.len() + 1);
+        if let Some((start, end)) = spans.get(TAMPERED) {
+            bytes[(start + end) / 2] ^= 1;
+        }
+        files::replace(&path, &bytes)?;
+        Ok(path.display().to_string())
+    }
+
+    fn next(&self, anchor: &str, grpc: SocketAddr, http: SocketAddr) {
+        self.title("The node stays up until you press Ctrl-C. In another terminal, try:");
+        let (charter, record) = (self.path("charter.record"), self.path("records/mine.record"));
+        let draft = self.path("mine.json");
+        let key = self.key(MEMBERS[0].0);
+        let proof = self.path("records/decision-pause-agent-trials.tlog-proof");
+        for line in [
+            format!("export LEDGER_NODE=http://{grpc}"),
+            format!("ledger record show 4 --anchor {anchor}"),
+            format!(
+                "ledger record new incident --issuer {} --log {ORIGIN} > {draft}",
+                MEMBERS[0].0
+            ),
+            format!("ledger record sign {draft} --key {key} -o {record}"),
+            format!("ledger submit {record} --anchor {anchor}"),
+            format!("ledger verify {proof} --anchor {anchor} --charter {charter}"),
+            format!("ledger audit http://{http} --anchor {anchor}"),
+            format!("curl http://{http}/checkpoint"),
+        ] {
+            self.out.line(format!("  {line}"));
+        }
+    }
+}
+
+/// A command line as a shell takes it, with long lists of files cut short for reading.
+fn shell(args: &[&str]) -> String {
+    let mut words: Vec<String> = Vec::with_capacity(args.len());
+    for arg in args {
+        let extension = Path::new(arg).extension().and_then(|e| e.to_str());
+        let folder = Path::new(arg).parent().and_then(|folder| folder.file_name());
+        let is_one_of_many = folder.is_some_and(|folder| folder == "records")
+            && matches!(extension, Some("record" | "tlog-proof"));
+        let word = match (is_one_of_many, extension, Path::new(arg).parent()) {
+            (true, Some(extension), Some(folder)) => format!("{}/*.{extension}", folder.display()),
+            _ if arg.contains(' ') => format!("'{arg}'"),
+            _ => (*arg).to_owned(),
+        };
+        if words.last() != Some(&word) {
+            words.push(word);
+        }
+    }
+    words.join(" ")
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &target)?;
+        } else {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! `ledger import avid`: the AI Vulnerability Database, report by report.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledger_core::hash::Hash;
+use ledger_core::note::SignerKey;
+use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record};
+use serde_json::{Value, json};
+
+use super::map::{self, Target};
+use super::read::{Found, Reports};
+use crate::client::{self, NodeArgs};
+use crate::environment;
+use crate::escape;
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::keys;
+use crate::output::{Outcome, Output, failure_object};
+use crate::progress::Progress;
+use crate::submitter::{self, Job};
+use crate::trust::TrustArgs;
+
+/// Members that the summary on the terminal lists; the report file lists all.
+const SHOWN_MEMBERS: usize = 12;
+
+const EXAMPLE: &str = "\
+Example: look first, then import; run the second command again to go on after a break
+  ledger import avid reports.jsonl.gz --key lab.key --out avid --log ledger.example/2026 --dry-run
+  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7070";
+
+/// Import reports of the AI Vulnerability Database (AVID)
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// .json (an object or an array), .jsonl, either with .gz
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The key that signs; its member speaks
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// Where records and proofs go, and where a second run finds what is done
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The log's origin, where no node is asked for it; without --node records are only written
+    #[arg(long, value_name = "ORIGIN")]
+    log: Option<String>,
+    /// Map and check everything, write nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// What happened so far; shared with the thread that reads.
+#[derive(Debug, Default)]
+struct Tally {
+    read: u64,
+    mapped: u64,
+    written: u64,
+    reused: u64,
+    skipped: u64,
+    repeated: u64,
+    logged: u64,
+    duplicates: u64,
+    replaced: u64,
+    carried: BTreeMap<String, u64>,
+    classes: BTreeMap<String, u64>,
+    bad: Vec<(String, Failure)>,
+}
+
+/// Turns reports into jobs, one at a time.
+struct Importer {
+    reports: Reports,
+    target: Target,
+    key: SignerKey,
+    dir: PathBuf,
+    dry_run: bool,
+    /// The digest of each report seen, by its id.
+    seen: HashMap<String, Hash>,
+    tally: Arc<Mutex<Tally>>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when key, folder or node are unusable; bad reports are listed and end with exit code
+/// 1.
+pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
+    let key = keys::read(&args.key)?;
+    if !args.dry_run {
+        std::fs::create_dir_all(&args.out).map_err(|e| files::cannot_write(&args.out, &e))?;
+    }
+    let tally = Arc::new(Mutex::new(Tally::default()));
+    let ended = if args.dry_run || args.node.node.is_none() {
+        offline(&args, key, &tally, out)
+    } else {
+        client::runtime()?.block_on(online(&args, key, &tally, out))
+    };
+    let tally = Arc::into_inner(tally).map(Mutex::into_inner);
+    let tally = tally.map(|t| t.unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
+    for (place, failure) in &tally.bad {
+        out.problem(&failure.clone().of(escape::line(place)));
+    }
+    if let Err(failure) = ended {
+        let done = tally.logged + tally.skipped;
+        out.note(format!("{done} are in the log; run the command again to go on"));
+        return Err(failure);
+    }
+    finish(&args, &tally, out)
+}
+
+/// Without a node: records are checked, and unless it is a dry run written.
+fn offline(
+    args: &Args,
+    key: SignerKey,
+    tally: &Arc<Mutex<Tally>>,
+    out: &Output,
+) -> Result<(), Failure> {
+    let log = match &args.log {
+        Some(log) => log.clone(),
+        None if args.dry_run => "ledger.example/dry-run".to_owned(),
+        None => {
+            return Err(Failure::usage(
+                "which log are the records meant for?",
+                "give --node URL to submit them, or --log ORIGIN only to write them",
+            ));
+        }
+    };
+    let mut progress = Progress::new(out);
+    for (at, _) in importer(args, key, log, tally).enumerate() {
+        progress.at("mapped", at as u64 + 1, None);
+    }
+    Ok(())
+}
+
+async fn online(
+    args: &Args,
+    key: SignerKey,
+    tally: &Arc<Mutex<Tally>>,
+    out: &Output,
+) -> Result<(), Failure> {
+    let mut node = args.node.connect().await?;
+    let trust = args.trust.with_node(&mut node, out).await?;
+    let log = node.log().await?.origin;
+    if args.log.as_ref().is_some_and(|own| *own != log) {
+        return Err(Failure::usage(
+            format!("the node's log is {}, not --log", escape::line(&log)),
+            "leave --log out, or name another --node",
+        ));
+    }
+    let jobs = importer(args, key, log, tally);
+    let mut progress = Progress::new(out);
+    submitter::submit(&mut node, &trust, jobs, |job, result| {
+        let proof = result.and_then(|proven| {
+            submitter::write_proof(&job.path, None, &proven)?;
+            Ok(proven)
+        });
+        let mut tally = lock(tally);
+        match proof {
+            Ok(proven) => {
+                tally.logged += 1;
+                tally.duplicates += u64::from(proven.duplicate.is_some());
+            }
+            Err(failure) if failure.exit == Exit::Environment => return Err(failure),
+            Err(failure) => tally.bad.push((job.name, failure)),
+        }
+        progress.at("logged and proven", tally.logged, None);
+        Ok(())
+    })
+    .await
+}
+
+fn importer(args: &Args, key: SignerKey, log: String, tally: &Arc<Mutex<Tally>>) -> Importer {
+    let name = key.verifier().name().as_str();
+    // SPEC formats/charter: a key name is its member's name, or that plus /label
+    let issuer = name.split('/').next().unwrap_or(name).to_owned();
+    Importer {
+        reports: Reports::new(args.files.clone()),
+        target: Target { log, issuer, issued_at: environment::now() },
+        key,
+        dir: args.out.clone(),
+        dry_run: args.dry_run,
+        seen: HashMap::new(),
+        tally: Arc::clone(tally),
+    }
+}
+
+fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+    tally.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Iterator for Importer {
+    type Item = Job;
+
+    fn next(&mut self) -> Option<Job> {
+        loop {
+            let found = self.reports.next()?;
+            let place = found.place.clone();
+            match self.prepare(found) {
+                Ok(Some(job)) => return Some(job),
+                Ok(None) => {}
+                Err(failure) => lock(&self.tally).bad.push((place, failure)),
+            }
+        }
+    }
+}
+
+impl Importer {
+    /// The job of a report; `None` when there is nothing left to do for it.
+    fn prepare(&mut self, found: Found) -> Result<Option<Job>, Failure> {
+        lock(&self.tally).read += 1;
+        let report = found.report?;
+        let id = map::avid_id(&report)?.to_owned();
+        let digest = Hash::digest(report.to_string().as_bytes());
+        match self.seen.insert(id.clone(), digest) {
+            Some(before) if before == digest => {
+                lock(&self.tally).repeated += 1;
+                return Ok(None);
+            }
+            Some(_) => {
+                let message = format!("{id} came before with other contents");
+                return Err(Failure::refused(message, "import one version of each report"));
+            }
+            None => {}
+        }
+        let path = self.dir.join(format!("{id}.record"));
+        let mapped = map::map(&report, &id, &self.target)?;
+        let draft = Draft::from_object(&mapped.object)
+            .map_err(|e| Failure::refused(format!("{id}: {e}"), e.hint()))?;
+        {
+            let mut tally = lock(&self.tally);
+            tally.mapped += 1;
+            tally.replaced += mapped.replaced;
+            for (member, count) in mapped.carried {
+                *tally.carried.entry(member).or_default() += count;
+            }
+            let class = report["problemtype"]["classof"].as_str().unwrap_or_default();
+            let class = if class.is_empty() { "(none)" } else { class };
+            *tally.classes.entry(class.to_owned()).or_default() += 1;
+        }
+        let record = if self.dry_run {
+            self.sign(&draft)?
+        } else if path.exists() {
+            if is_done(&path) {
+                lock(&self.tally).skipped += 1;
+                return Ok(None);
+            }
+            lock(&self.tally).reused += 1;
+            self.reuse(&path)?
+        } else {
+            let record = self.sign(&draft)?;
+            files::replace(&path, record.as_bytes())?;
+            lock(&self.tally).written += 1;
+            record
+        };
+        Ok(Some(Job { name: format!("{}, {id}", found.place), path, record }))
+    }
+
+    fn sign(&self, draft: &Draft) -> Result<Record, Failure> {
+        draft.sign(&[&self.key]).map_err(|e| Failure::refused(e.to_string(), e.hint()))
+    }
+
+    /// The record that an earlier run wrote: writing it anew would give it another time.
+    fn reuse(&self, path: &Path) -> Result<Record, Failure> {
+        let bytes = files::read(path, MAX_RECORD_BYTES)?;
+        let hint = "delete the file to have the record written anew";
+        let refused = |e: String| Failure::refused(e, hint).of(path.display());
+        let record = Record::parse(&bytes).map_err(|e| refused(e.to_string()))?;
+        if record.envelope().log() != self.target.log {
+            let log = escape::line(record.envelope().log());
+            return Err(refused(format!("it is meant for the log {log}")));
+        }
+        Ok(record)
+    }
+}
+
+/// Whether a proof lies beside the record already.
+fn is_done(record: &Path) -> bool {
+    ["tlog-proof", "logged.tlog-proof"].iter().any(|ext| files::beside(record, ext).exists())
+}
+
+fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> {
+    let object = summary(args, tally);
+    if !args.dry_run {
+        let text = serde_json::to_string_pretty(&object).unwrap_or_default();
+        files::replace(&args.out.join("import-report.json"), format!("{text}\n").as_bytes())?;
+    }
+    let dir = args.out.display();
+    out.line(format!("{} reports read, {} mapped", tally.read, tally.mapped));
+    for (class, count) in &tally.classes {
+        out.line(format!("  {count:>6} {}", escape::line(class)));
+    }
+    if args.dry_run {
+        out.line("dry run: nothing was written, nothing submitted");
+    } else {
+        let Tally { written, reused, skipped, logged, duplicates, .. } = tally;
+        out.line(format!("{written} records written to {dir}, {reused} taken up again"));
+        out.line(format!(
+            "{logged} logged and proven ({duplicates} were in the log before), {skipped} done earlier"
+        ));
+    }
+    if tally.repeated > 0 {
+        out.line(format!("{} reports came twice and were taken once", tally.repeated));
+    }
+    if tally.replaced > 0 {
+        out.line(format!("{} characters that no record may hold were replaced", tally.replaced));
+    }
+    out.line("without a counterpart in the record format, kept word for word in ext.avid:");
+    let mut carried: Vec<_> = tally.carried.iter().collect();
+    carried.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    for (member, count) in carried.iter().take(SHOWN_MEMBERS) {
+        out.line(format!("  {count:>6} {}", escape::line(member)));
+    }
+    if let Some(more) = carried.len().checked_sub(SHOWN_MEMBERS + 1) {
+        let whole = if args.dry_run { "--json lists all" } else { "import-report.json lists all" };
+        out.line(format!("         and {} more; {whole}", more + 1));
+    }
+    if !tally.bad.is_empty() {
+        out.line(format!("{} {} reports", out.bad("NOT IMPORTED"), tally.bad.len()));
+    }
+    let worst = tally.bad.iter().any(|(_, failure)| failure.exit == Exit::Environment);
+    let exit = match (tally.bad.is_empty(), worst) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Environment,
+        (false, false) => Exit::Refused,
+    };
+    Ok(Outcome { exit, object })
+}
+
+fn summary(args: &Args, tally: &Tally) -> Value {
+    let bad = tally.bad.iter().map(|(place, failure)| {
+        let mut object = failure_object(failure);
+        object["place"] = json!(place);
+        object
+    });
+    json!({
+        "dry_run": args.dry_run,
+        "read": tally.read,
+        "mapped": tally.mapped,
+        "classes": tally.classes,
+        "written": tally.written,
+        "taken_up_again": tally.reused,
+        "logged": tally.logged,
+        "duplicates": tally.duplicates,
+        "done_earlier": tally.skipped,
+        "repeated": tally.repeated,
+        "replaced_characters": tally.replaced,
+        "carried_in_ext": tally.carried,
+        "not_imported": bad.collect::<Vec<_>>(),
+    })
+}

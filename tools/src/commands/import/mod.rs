@@ -1,0 +1,35 @@
+//! `ledger import`: published incident collections into the log.
+
+mod avid;
+mod map;
+mod read;
+
+use crate::failure::Failure;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: every report becomes a signed record with a proof beside it; run it again to go on
+  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7070";
+
+/// Turn published incident reports into records
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Avid(avid::Args),
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] of the subcommand.
+pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
+    match args.command {
+        Command::Avid(args) => avid::run(args, out),
+    }
+}

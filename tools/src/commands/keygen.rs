@@ -1,0 +1,82 @@
+//! `ledger keygen`: a fresh key.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use ledger_core::note::{Algorithm, KeyName, SignerKey};
+use serde_json::json;
+
+use crate::environment;
+use crate::failure::Failure;
+use crate::keys;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: a key with which the member safety-lab.example signs records
+  ledger keygen safety-lab.example/publishing --out publishing.key";
+
+/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// The key's name: a member's name or MEMBER/LABEL; for a log its origin
+    name: String,
+    /// Where the secret goes; never overwritten
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// What the key will sign
+    #[arg(long = "use", value_enum, default_value_t = Use::Record)]
+    usage: Use,
+    /// The signature algorithm
+    #[arg(long, value_enum, default_value_t = Alg::Ed25519)]
+    alg: Alg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Use {
+    Record,
+    Log,
+    Witness,
+    Mirror,
+    Node,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Alg {
+    Ed25519,
+    #[value(name = "ml-dsa-44")]
+    MlDsa44,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for a bad name, an algorithm that is not built, or a file that exists.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    if args.alg == Alg::MlDsa44 {
+        return Err(Failure::usage(
+            "ml-dsa-44 keys are not supported by this version",
+            "leave --alg out for an Ed25519 key, which every C2SP tool accepts",
+        ));
+    }
+    let name = KeyName::new(&args.name).map_err(|e| {
+        Failure::usage(e.to_string(), "names look like safety-lab.example/publishing")
+    })?;
+    let (algorithm, next) = match args.usage {
+        Use::Record => (Algorithm::Ed25519, "give the vkey to whoever writes the charter"),
+        Use::Log => (Algorithm::Ed25519, "ledger charter new --log VKEY ..."),
+        Use::Node => (Algorithm::Ed25519, "name the file in the node's configuration"),
+        Use::Witness | Use::Mirror => (Algorithm::CosignatureV1, "policies list it as a witness"),
+    };
+    let key = SignerKey::from_seed(name, algorithm, environment::random()?)
+        .map_err(|e| Failure::environment(e.to_string(), "run the command again"))?;
+    keys::write(&args.out, &key)?;
+    let vkey = key.verifier().to_string();
+    out.data(format!("{vkey}\n").as_bytes())?;
+    out.note(format!("the secret is in {}; keep it and back it up", args.out.display()));
+    out.note(format!("next: {next}"));
+    let file = args.out.display().to_string();
+    Ok(Outcome::done(
+        json!({ "vkey": vkey, "key_id": key.verifier().id().to_string(), "file": file }),
+    ))
+}

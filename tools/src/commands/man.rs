@@ -1,0 +1,37 @@
+//! `ledger man`: manual pages.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example:
+  ledger man ~/.local/share/man/man1 && man ledger-audit";
+
+/// Write a manual page for every command
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// Where the pages go; made if it does not exist
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the pages cannot be written.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let write = || {
+        std::fs::create_dir_all(&args.dir)?;
+        clap_mangen::generate_to(crate::cli::command(), &args.dir)
+    };
+    write().map_err(|e| files::cannot_write(&args.dir, &e))?;
+    let dir = args.dir.display().to_string();
+    out.line(format!("manual pages written to {dir}"));
+    Ok(Outcome::done(json!({ "dir": dir })))
+}

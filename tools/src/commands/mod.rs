@@ -1,0 +1,14 @@
+//! One file per command.
+
+pub mod audit;
+pub mod charter;
+pub mod checkpoint;
+pub mod completions;
+pub mod demo;
+pub mod import;
+pub mod keygen;
+pub mod man;
+pub mod prove;
+pub mod record;
+pub mod submit;
+pub mod verify;

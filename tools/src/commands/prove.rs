@@ -1,0 +1,127 @@
+//! `ledger prove`: the proof that an entry is in the log.
+
+use std::path::PathBuf;
+
+use ledger_core::hash::Hash;
+use ledger_core::index::LeafIndex;
+use ledger_core::proof::TlogProof;
+use ledger_core::record::{Entry, MAX_RECORD_BYTES, Record, StatementId};
+use serde_json::json;
+
+use crate::client::{self, LeafName, Node, NodeArgs};
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::trust::TrustArgs;
+
+const EXAMPLE: &str = "\
+Example: a fresh proof for a record, and both files for entry 41
+  ledger prove --record decision.record -o decision.tlog-proof
+  ledger prove --index 41 -o entry41.tlog-proof";
+
+/// Fetch and verify the proof that an entry is in the log
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE, group = clap::ArgGroup::new("which").required(true))]
+pub struct Args {
+    /// The entry of this record
+    #[arg(long, value_name = "FILE", group = "which")]
+    record: Option<PathBuf>,
+    /// The entry at this index
+    #[arg(long, value_name = "N", group = "which")]
+    index: Option<u64>,
+    /// The entry of this statement id
+    #[arg(long, value_name = "HEX", group = "which")]
+    statement: Option<String>,
+    /// Where the proof goes; the record goes beside it unless it is there. Without it: stdout
+    #[arg(short, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the entry is not found, or the node's proof does not hold.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let record = match &args.record {
+        None => None,
+        Some(path) => {
+            let bytes = files::read(path, MAX_RECORD_BYTES)?;
+            let record = Record::parse(&bytes)
+                .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(path.display()))?;
+            Some(record)
+        }
+    };
+    let statement = match (&record, &args.statement) {
+        (Some(record), _) => Some(record.statement()),
+        (None, Some(hex)) => Some(StatementId::from_hex(hex).map_err(|e| {
+            Failure::usage(format!("--statement is {e}"), "give the id that `record show` prints")
+        })?),
+        (None, None) => None,
+    };
+    client::runtime()?.block_on(prove(args, statement, record, out))
+}
+
+async fn prove(
+    args: &Args,
+    statement: Option<StatementId>,
+    record: Option<Record>,
+    out: &Output,
+) -> Result<Outcome, Failure> {
+    let mut node = args.node.connect().await?;
+    let trust = args.trust.with_node(&mut node, out).await?;
+    let (index, entry) = entry(&mut node, args.index, statement).await?;
+    let (_, in_log) = Entry::split(&entry).map_err(client::wrong_answer)?;
+    let answer = node.inclusion(LeafName::Index(index), None).await?;
+    let proof = TlogProof::parse(&answer.proof).map_err(client::wrong_answer)?;
+    if proof.index != LeafIndex::new(index).map_err(client::wrong_answer)? {
+        return Err(client::wrong_answer("its proof is of another index"));
+    }
+    let accepted = proof.verify(&Hash::leaf(&entry), &trust.policy).map_err(|e| {
+        let hint = "keep the files and ask the log's operator, or another node";
+        Failure::refused(format!("the node's proof does not hold: {e}"), hint)
+    })?;
+    if record.as_ref().is_some_and(|record| record.as_bytes() != in_log) {
+        out.warn("the log holds this statement with other signatures: the proof is of that record");
+    }
+    match &args.out {
+        None => out.data(&answer.proof)?,
+        Some(path) => {
+            files::replace(path, &answer.proof)?;
+            let beside = files::beside(path, "record");
+            let same = args.record.as_ref().is_some_and(|own| *own == beside);
+            if !same && !beside.exists() {
+                files::create(&beside, in_log)?;
+            }
+        }
+    }
+    let size = accepted.checkpoint.head().size.get();
+    out.note(format!("entry {index} is in the tree of size {size}"));
+    Ok(Outcome::done(json!({
+        "index": index,
+        "tree_size": size,
+        "proof": String::from_utf8_lossy(&answer.proof),
+    })))
+}
+
+/// The entry that was asked for; its statement is checked, its place is not yet.
+async fn entry(
+    node: &mut Node,
+    index: Option<u64>,
+    statement: Option<StatementId>,
+) -> Result<(u64, Vec<u8>), Failure> {
+    let Some(statement) = statement else {
+        let index = index.unwrap_or_default();
+        return Ok((index, node.entry(index).await?));
+    };
+    let (index, bytes) = node.lookup(*statement.as_hash().as_bytes()).await?;
+    let (_, record) = Entry::split(&bytes).map_err(client::wrong_answer)?;
+    let note = ledger_core::note::Note::parse(record).map_err(client::wrong_answer)?;
+    if StatementId::of_note(&note) != statement {
+        return Err(client::wrong_answer("it sent another statement"));
+    }
+    Ok((index, bytes))
+}

@@ -1,0 +1,285 @@
+//! `ledger record new`: a draft that obeys every rule, ready to be signed.
+
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use ledger_core::record::{
+    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, Shape, Value, missing, template,
+};
+use serde_json::json;
+
+use crate::client::{self, Node};
+use crate::environment;
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: an incident report, with nothing left to ask
+  ledger record new incident --issuer lab.example --log ledger.example/2026 \\
+    --set title='Refusals bypassed by a poem' --set summary='Seen once, in a red-team run.' \\
+    --set stage=initial --set class=near_miss --set severity=hazard --set aware_at=unknown \\
+    --set ai_relation=misuse --set 'harm_types=[]' --set 'triggers=[\"misuse\"]' > draft.json
+
+A text given for a title or another member per language is taken as English. Personal data does not
+belong into records: what is logged stays.";
+
+/// Members that the command itself sets.
+const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
+
+/// Print the draft of a record, asking only for what its kind requires
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// decision, incident or review
+    kind: String,
+    /// The member that speaks
+    #[arg(long, value_name = "NAME")]
+    issuer: String,
+    /// The origin of the log that the record is meant for
+    #[arg(long, value_name = "ORIGIN", conflicts_with = "node")]
+    log: Option<String>,
+    /// A node that says its log's origin; also from LEDGER_NODE
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
+    /// A JSON object with members to begin with
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+    /// A member's value: JSON if it reads as JSON, else text; PATH is dotted, like system.name
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for an unknown kind, missing members, or values that the kind refuses.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let kind = read_kind(&args.kind)?;
+    let log = origin(args)?;
+    let id = environment::fresh_id()?;
+    let basics = Basics { log: &log, issuer: &args.issuer, id, issued_at: environment::now() };
+    let mut object = template(kind, &basics);
+    if let Some(path) = &args.from {
+        merge(&mut object, path)?;
+    }
+    for set in &args.sets {
+        apply(&mut object, kind, set)?;
+    }
+    let lacking = missing(kind, &object);
+    if !lacking.is_empty() {
+        let asking = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+        if !asking || out.is_json() {
+            return Err(lacks(kind, &lacking));
+        }
+        for member in lacking {
+            let value = ask(member)?;
+            object.set(member.name, value);
+        }
+    }
+    let draft =
+        Draft::from_object(&object).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    out.data(format!("{}\n", draft.json()).as_bytes())?;
+    out.note("next: ledger record sign DRAFT --key FILE (personal data belongs in no record)");
+    let statement = draft.statement().to_string();
+    Ok(Outcome::done(json!({ "draft": draft.json(), "statement": statement })))
+}
+
+fn read_kind(word: &str) -> Result<Kind, Failure> {
+    let built: Vec<&str> =
+        Kind::ALL.iter().filter(|kind| kind.is_supported()).map(|kind| kind.as_str()).collect();
+    let hint = format!("kinds of this version: {}", built.join(", "));
+    match Kind::parse(word) {
+        Some(Kind::Charter) => Err(Failure::usage(
+            "a charter has its own command",
+            "ledger charter new --log VKEY --consortium NAME --issuer NAME --member ...",
+        )),
+        Some(kind) if kind.is_supported() => Ok(kind),
+        Some(kind) => {
+            Err(Failure::usage(format!("kind {kind} is not supported by this version"), hint))
+        }
+        None => Err(Failure::usage(format!("there is no kind {:?}", escape::line(word)), hint)),
+    }
+}
+
+fn origin(args: &Args) -> Result<String, Failure> {
+    let node = args.node.clone().or_else(|| std::env::var("LEDGER_NODE").ok());
+    match (&args.log, node) {
+        (Some(log), _) => Ok(log.clone()),
+        (None, Some(url)) => client::runtime()?.block_on(async {
+            let mut node = Node::connect(&url).await?;
+            Ok(node.log().await?.origin)
+        }),
+        (None, None) => Err(Failure::usage(
+            "which log is the record meant for?",
+            "give --log ORIGIN, the log's name, or --node URL to ask a node",
+        )),
+    }
+}
+
+/// Takes all members of a file but those that the command sets afresh.
+fn merge(object: &mut Object, path: &Path) -> Result<(), Failure> {
+    let bytes = files::read(path, MAX_RECORD_BYTES)?;
+    let hint = "give a file with one JSON object, for instance an older draft";
+    let refused = |e: String| Failure::refused(e, hint).of(path.display());
+    let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
+    let from = Object::parse(&text).map_err(|e| refused(e.to_string()))?;
+    if let Some(kind) = from.text("kind").filter(|kind| Some(*kind) != object.text("kind")) {
+        return Err(refused(format!("it is of kind {}", escape::line(kind))));
+    }
+    for (name, value) in from.iter().filter(|(name, _)| !OWN.contains(name)) {
+        object.set(name, value.clone());
+    }
+    Ok(())
+}
+
+/// Applies one `--set PATH=VALUE`.
+fn apply(object: &mut Object, kind: Kind, set: &str) -> Result<(), Failure> {
+    let hint = "write --set PATH=VALUE, for instance --set system.name='Example 7B'";
+    let (path, text) =
+        set.split_once('=').filter(|(path, _)| !path.is_empty()).ok_or_else(|| {
+            Failure::usage(format!("--set {:?} has no value", escape::line(set)), hint)
+        })?;
+    let wrapped = format!("{{\"value\":{text}}}");
+    let parsed = Object::parse(&wrapped).ok().filter(|object| object.len() == 1);
+    let mut value = match parsed.as_ref().and_then(|object| object.get("value")) {
+        Some(value) => value.clone(),
+        None => Value::Text(text.to_owned()),
+    };
+    if is_language_map(kind, path) && value.as_text().is_some() {
+        value = Object::new().with("en", value).into();
+    }
+    let steps: Vec<&str> = path.split('.').collect();
+    *object = match put(Some(Value::Object(object.clone())), &steps, value) {
+        Some(Value::Object(object)) => object,
+        _ => {
+            let message = format!("--set {path}: the path does not fit what is there");
+            return Err(Failure::usage(message, hint));
+        }
+    };
+    Ok(())
+}
+
+/// The value at a place, with another value further in. Numbers name places of a list.
+fn put(at: Option<Value>, steps: &[&str], value: Value) -> Option<Value> {
+    let Some((step, rest)) = steps.split_first() else { return Some(value) };
+    let place = step.parse::<usize>().ok();
+    match (at, place) {
+        (Some(Value::List(mut list)), Some(place)) if place <= list.len() => {
+            let inner = put(list.get(place).cloned(), rest, value)?;
+            if place < list.len() {
+                list[place] = inner
+            } else {
+                list.push(inner)
+            }
+            Some(Value::List(list))
+        }
+        (None, Some(0)) => Some(Value::List(vec![put(None, rest, value)?])),
+        (Some(Value::Object(mut object)), _) => {
+            let inner = put(object.get(step).cloned(), rest, value)?;
+            object.set(step, inner);
+            Some(Value::Object(object))
+        }
+        (None, _) => Some(Object::new().with(step, put(None, rest, value)?).into()),
+        _ => None,
+    }
+}
+
+fn is_language_map(kind: Kind, name: &str) -> bool {
+    let own = kind.definition().map_or(&[][..], |definition| definition.members);
+    let mut all = ledger_core::record::ENVELOPE.iter().chain(own);
+    all.any(|member| member.name == name && matches!(member.shape, Shape::LanguageMap))
+}
+
+fn lacks(kind: Kind, lacking: &[&Member]) -> Failure {
+    let names: Vec<String> =
+        lacking.iter().map(|member| format!("{} ({})", member.name, member.about)).collect();
+    let example = lacking.first().map_or("title", |member| member.name);
+    Failure::usage(
+        format!("a record of kind {kind} also needs: {}", names.join("; ")),
+        format!("give them with --from FILE or --set, for instance --set {example}=..."),
+    )
+}
+
+/// Asks for one member on the terminal.
+fn ask(member: &Member) -> Result<Value, Failure> {
+    let how = how(&member.shape);
+    loop {
+        let how = if how.is_empty() { String::new() } else { format!(" [{how}]") };
+        let _ = write!(std::io::stderr(), "{} - {}{how}: ", member.name, member.about);
+        let mut line = String::new();
+        let read = std::io::stdin().lock().read_line(&mut line);
+        if !matches!(read, Ok(1..)) {
+            let hint = "answer every question, or give the members with --set";
+            return Err(Failure::usage(format!("no answer for {}", member.name), hint));
+        }
+        match answer(&member.shape, line.trim()) {
+            Some(value) => return Ok(value),
+            None => {
+                let _ = writeln!(std::io::stderr(), "that does not fit; please try again");
+            }
+        }
+    }
+}
+
+fn how(shape: &Shape) -> String {
+    match shape {
+        Shape::OneOf(words) | Shape::Suggested(words) => words.join(", "),
+        Shape::LanguageMap => "in English".to_owned(),
+        Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
+            "one or more, with ; between them".to_owned()
+        }
+        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) => "as JSON".to_owned(),
+        Shape::Time => "like 2026-01-31T09:30:00Z".to_owned(),
+        Shape::DateOrTime => "like 2026-01-31".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn answer(shape: &Shape, line: &str) -> Option<Value> {
+    if line.is_empty() && !matches!(shape, Shape::List { min: 0, .. }) {
+        return None;
+    }
+    match shape {
+        Shape::OneOf(words) => words.contains(&line).then(|| line.into()),
+        Shape::LanguageMap => Some(Object::new().with("en", line).into()),
+        Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
+            let items = line.split(';').map(str::trim).filter(|item| !item.is_empty());
+            Some(Value::List(items.map(Value::from).collect()))
+        }
+        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) | Shape::Integer { .. } => {
+            let object = Object::parse(&format!("{{\"value\":{line}}}")).ok()?;
+            object.get("value").cloned()
+        }
+        _ => Some(line.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dotted_paths_reach_into_objects_and_lists() {
+        let mut object = Object::new();
+        for set in [
+            "title=A",
+            "system.name=Example",
+            "options.0=wait",
+            "options.1=act",
+            "rev=3",
+            "title.fr=B",
+            "summary={\"de\":\"C\"}",
+        ] {
+            apply(&mut object, Kind::Decision, set).expect("fits");
+        }
+        let text = object.to_pretty_json();
+        let expected = r#"{"title":{"en":"A","fr":"B"},"system":{"name":"Example"},
+            "options":["wait","act"],"rev":3,"summary":{"de":"C"}}"#;
+        assert_eq!(object, Object::parse(expected).expect("JSON"), "{text}");
+        for bad in ["title", "=x", "options.7=x", "rev.x=1"] {
+            assert!(apply(&mut object, Kind::Decision, bad).is_err(), "{bad}");
+        }
+    }
+}

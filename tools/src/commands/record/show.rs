@@ -1,0 +1,228 @@
+//! `ledger record show`: a record for people.
+
+use std::path::Path;
+
+use ledger_core::charter::Charter;
+use ledger_core::hash::Hash;
+use ledger_core::index::LeafIndex;
+use ledger_core::proof::TlogProof;
+use ledger_core::record::{
+    Entry, Logged, MAX_RECORD_BYTES, Object, Outline, Record, RecordError, StatementId, Value,
+    format_time,
+};
+use serde_json::json;
+
+use crate::client::{self, LeafName, NodeArgs};
+use crate::escape::{self, Lines};
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::trust::{Basis, Trust, TrustArgs};
+
+const EXAMPLE: &str = "\
+Example: a file, and an entry of a running log
+  ledger record show decision.record --anchor STATEMENT --charter charter.record
+  ledger record show 41 --node http://127.0.0.1:7070";
+
+/// Show a record: what it says, who signed, and whether the charter knows them
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// A record file, an index in the log, or a statement id
+    #[arg(value_name = "FILE|INDEX|STATEMENT")]
+    what: String,
+    #[command(flatten)]
+    node: NodeArgs,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// What is shown, and what is known about its place.
+struct Found {
+    record: Vec<u8>,
+    place: Option<(u64, Logged)>,
+    in_log: Option<String>,
+    trust: Option<Trust>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when it is not found or no record; a forged signature ends with exit code 1.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let found = find(args, out)?;
+    let record = match Record::parse(&found.record) {
+        Ok(record) => record,
+        Err(e) if e.is_not_supported() => return show_outline(&found, &e, out),
+        Err(e) => return Err(Failure::refused(e.to_string(), e.hint()).of(&args.what)),
+    };
+    let charter = found.trust.as_ref().and_then(|trust| trust.charter.as_ref());
+    let lines = signatures(&record, charter);
+    out.line(out.strong(&escape::line(record.envelope().title())));
+    let mut text = String::new();
+    print_object(&mut text, record.body(), 0);
+    out.line(text.trim_end());
+    out.line("");
+    show_place(&found, &record.statement().to_string(), out);
+    for (name, id, verdict, _) in &lines {
+        out.line(format!("signed by    {} ({id}): {verdict}", escape::line(name)));
+    }
+    let basis = found.trust.as_ref().map(|trust| trust.basis);
+    if basis == Some(Basis::Claimed) {
+        out.line("             judged by the charter that the node itself claims");
+    } else if charter.is_none() {
+        out.line(
+            "             not judged: give --anchor STATEMENT with --charter FILE or --node URL",
+        );
+    }
+    let well = lines.iter().all(|(_, _, _, well)| *well != Some(false));
+    let signers: Vec<_> = lines
+        .iter()
+        .map(|(name, id, verdict, _)| json!({ "name": name, "key_id": id, "verdict": verdict }))
+        .collect();
+    let body: serde_json::Value =
+        serde_json::from_str(&record.body().to_pretty_json()).unwrap_or(serde_json::Value::Null);
+    Ok(Outcome::judged(
+        well,
+        json!({
+            "statement": record.statement().to_string(),
+            "record": body,
+            "signatures": signers,
+            "index": found.place.map(|(index, _)| index),
+            "logged": found.place.map(|(_, logged)| format_time(logged.time)),
+            "in_log": found.in_log,
+        }),
+    ))
+}
+
+fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
+    let path = Path::new(&args.what);
+    if path.exists() || args.what == "-" {
+        let record = files::read(path, MAX_RECORD_BYTES)?;
+        let trust = if args.trust.charter.is_some() { args.trust.offline()? } else { None };
+        return Ok(Found { record, place: None, in_log: None, trust });
+    }
+    let name = if let Ok(index) = LeafIndex::parse(&args.what) {
+        LeafName::Index(index.get())
+    } else if let Ok(id) = StatementId::from_hex(&args.what) {
+        LeafName::Statement(*id.as_hash().as_bytes())
+    } else {
+        return Err(Failure::environment(
+            format!("there is no file {}", escape::line(&args.what)),
+            "name a record file, an index in the log, or a statement id of 64 hex digits",
+        ));
+    };
+    client::runtime()?.block_on(fetch(args, name, out))
+}
+
+async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failure> {
+    let mut node = args.node.connect().await?;
+    let trust = args.trust.with_node(&mut node, out).await?;
+    let (index, bytes) = match name {
+        LeafName::Index(index) => (index, node.entry(index).await?),
+        LeafName::Statement(id) => node.lookup(id).await?,
+    };
+    let (logged, record) = Entry::split(&bytes)
+        .map_err(|e| Failure::refused(format!("entry {index}: {e}"), "ask the log's operator"))?;
+    let answer = node.inclusion(LeafName::Index(index), None).await?;
+    let proof = TlogProof::parse(&answer.proof).map_err(client::wrong_answer)?;
+    let accepted = proof.verify(&Hash::leaf(&bytes), &trust.policy).map_err(|e| {
+        Failure::refused(
+            format!("the entry is not proven: {e}"),
+            "the node may be lying: keep this",
+        )
+    })?;
+    if proof.index.get() != index {
+        return Err(client::wrong_answer("its proof is of another index"));
+    }
+    let size = accepted.checkpoint.head().size;
+    let in_log = Some(format!("proven in the tree of size {size}"));
+    let record = record.to_vec();
+    Ok(Found { record, place: Some((index, logged)), in_log, trust: Some(trust) })
+}
+
+type Line = (String, String, String, Option<bool>);
+
+/// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
+fn signatures(record: &Record, charter: Option<&Charter>) -> Vec<Line> {
+    let lines = record.note().signatures().iter();
+    lines
+        .map(|line| {
+            let signer = charter.map(|charter| charter.signer(line));
+            let (verdict, well) = match signer {
+                None => ("not judged".to_owned(), None),
+                Some(None) => ("unknown to the charter".to_owned(), Some(false)),
+                Some(Some((member, key))) => {
+                    if key.key().verify(record.text().as_bytes(), line.bytes()) {
+                        let roles: Vec<&str> = member.roles().iter().map(|r| r.role()).collect();
+                        let name = escape::line(member.name());
+                        (format!("valid, member {name} ({})", roles.join(", ")), Some(true))
+                    } else {
+                        ("FORGED: it does not verify".to_owned(), Some(false))
+                    }
+                }
+            };
+            (line.name().to_string(), line.id().to_string(), verdict, well)
+        })
+        .collect()
+}
+
+fn show_place(found: &Found, statement: &str, out: &Output) {
+    out.line(format!("statement    {statement}"));
+    if let Some((index, logged)) = found.place {
+        out.line(format!("entry        {index}, logged {}", format_time(logged.time)));
+    }
+    if let Some(in_log) = &found.in_log {
+        out.line(format!("in the log   {in_log}"));
+    }
+}
+
+/// A record that this version cannot judge: its envelope only.
+fn show_outline(found: &Found, why: &RecordError, out: &Output) -> Result<Outcome, Failure> {
+    let outline =
+        Outline::parse(&found.record).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let envelope = outline.envelope();
+    let statement = outline.statement().to_string();
+    out.line(out.strong(&escape::line(envelope.title())));
+    out.line(format!("kind         {}", envelope.kind()));
+    out.line(format!("issuer       {}", escape::line(envelope.issuer())));
+    show_place(found, &statement, out);
+    out.line(format!("not judged: {why}"));
+    Ok(Outcome::done(json!({
+        "statement": statement,
+        "kind": envelope.kind().as_str(),
+        "issuer": envelope.issuer(),
+        "not_judged": why.to_string(),
+    })))
+}
+
+/// Prints members below each other, indented, every text escaped.
+fn print_object(out: &mut String, object: &Object, depth: usize) {
+    for (name, value) in object.iter() {
+        print_value(out, &escape::line(name), value, depth);
+    }
+}
+
+fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    // members are `name: value`, values of a list `- value`
+    let label = if name == "-" { "-".to_owned() } else { format!("{name}:") };
+    let text = match value {
+        Value::Object(object) if !object.is_empty() => {
+            out.push_str(&format!("{indent}{name}\n"));
+            return print_object(out, object, depth + 1);
+        }
+        Value::List(values) if !values.is_empty() => {
+            out.push_str(&format!("{indent}{name}\n"));
+            return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
+        }
+        Value::Text(text) => {
+            escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
+        }
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null => "null".to_owned(),
+        Value::Object(_) | Value::List(_) => "none".to_owned(),
+    };
+    out.push_str(&format!("{indent}{label} {text}\n"));
+}

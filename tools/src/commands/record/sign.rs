@@ -1,0 +1,97 @@
+//! `ledger record sign`: signs a draft, or adds a signature to a record.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::note::{Algorithm, SignerKey};
+use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError};
+use serde_json::json;
+
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::keys;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: two members sign one decision, one after the other
+  ledger record sign draft.json --key lab.key -o decision.record
+  ledger record sign decision.record --key board.key";
+
+/// Sign a draft, or add a signature to a signed record
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// A draft from `record new` or `charter new`, or a record
+    #[arg(value_name = "DRAFT|RECORD")]
+    file: PathBuf,
+    /// A key file of use record; may be given several times
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    keys: Vec<PathBuf>,
+    /// Where the record goes; without it NAME.record beside a draft, and a record in its place
+    #[arg(short, value_name = "OUT.record")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when a file cannot be read, the draft is refused, or a key does not sign records.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let keys = read_keys(&args.keys)?;
+    let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
+    let is_record = bytes.starts_with(ledger_core::record::FIRST_LINE.as_bytes());
+    let record = if is_record { cosign(&bytes, &keys) } else { sign(&bytes, &keys) };
+    let record =
+        record.map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
+    let path = target(args, is_record);
+    if path.as_os_str() == "-" {
+        out.data(record.as_bytes())?;
+    } else if is_record && args.out.is_none() {
+        files::replace(&path, record.as_bytes())?;
+    } else {
+        files::create(&path, record.as_bytes())?;
+    }
+    let signers: Vec<String> =
+        record.note().signatures().iter().map(|line| line.name().to_string()).collect();
+    let (file, statement) = (path.display().to_string(), record.statement().to_string());
+    if file != "-" {
+        out.line(format!("{file}\n  statement {statement}"));
+        out.line(format!("  signed by {}", escape::line(&signers.join(", "))));
+    }
+    Ok(Outcome::done(json!({ "file": file, "statement": statement, "signers": signers })))
+}
+
+fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
+    let mut keys = Vec::with_capacity(paths.len());
+    for path in paths {
+        let key = keys::read(path)?;
+        if key.verifier().algorithm() != Algorithm::Ed25519 {
+            return Err(Failure::refused(
+                format!("{} holds a cosigner's key, which signs no records", path.display()),
+                "sign with a key made by `ledger keygen --use record`",
+            ));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+fn sign(bytes: &[u8], keys: &[SignerKey]) -> Result<Record, RecordError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| RecordError::NotOneObject)?;
+    Draft::parse(text)?.sign(&keys.iter().collect::<Vec<_>>())
+}
+
+fn cosign(bytes: &[u8], keys: &[SignerKey]) -> Result<Record, RecordError> {
+    let record = Record::parse(bytes)?;
+    keys.iter().try_fold(record, |record, key| record.cosign(key))
+}
+
+fn target(args: &Args, is_record: bool) -> PathBuf {
+    let stdin = args.file.as_os_str() == "-";
+    match &args.out {
+        Some(path) => path.clone(),
+        None if stdin => Path::new("-").to_owned(),
+        None if is_record => args.file.clone(),
+        None => files::beside(&args.file, "record"),
+    }
+}

@@ -1,0 +1,349 @@
+//! `ledger verify`: judges files, offline wherever that is possible.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::hash::Hash;
+use ledger_core::index::LeafIndex;
+use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
+use ledger_core::note::MAX_NOTE_BYTES;
+use ledger_core::policy::AcceptedCheckpoint;
+use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof};
+use ledger_core::record::{
+    Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
+};
+use ledger_core::tile::TileReader;
+use serde_json::{Value, json};
+
+use super::checkpoint::prove_growth;
+use crate::client::{self, Node};
+use crate::escape;
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::output::{Outcome, Output, failure_object};
+use crate::source::Source;
+use crate::trust::{Trust, TrustArgs};
+
+/// Bytes of the longest file that is judged here.
+const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
+
+const EXAMPLE: &str = "\
+Example: all proofs of a folder, each with the record beside it
+  ledger verify proofs/*.tlog-proof --policy consortium.policy
+Example: judge the signers too; STATEMENT is the charter's statement id from a source you trust
+  ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record
+Example: has the log only grown since then?
+  ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR";
+
+/// Verify proofs, checkpoints and records, and say what is proven and why
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    /// tlog-proofs, checkpoints or records; X.tlog-proof pairs with X.record beside it
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    /// The record of a single proof, when it does not lie beside it
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    /// An older checkpoint: the log must have grown out of it
+    #[arg(long, value_name = "CHECKPOINT")]
+    old: Option<PathBuf>,
+    /// Where the proof of growth comes from: a tlog-tiles directory or URL
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// Where the proof of growth comes from: a node
+    #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
+    node: Option<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// What was proven, for people and as JSON.
+struct Verdict {
+    text: String,
+    object: Value,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for unusable trust files; verdicts on the files end with exit code 0, 1 or 3.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    if args.record.is_some() && args.files.len() > 1 {
+        let hint = "verify one proof at a time, or put each record beside its proof";
+        return Err(Failure::usage("--record goes with a single proof", hint));
+    }
+    let trust = args.trust.offline()?;
+    let mut results = Vec::with_capacity(args.files.len());
+    let mut exit = Exit::Done;
+    let mut proven = 0;
+    for path in &args.files {
+        let name = path.display().to_string();
+        let mut object = match judge(path, args, trust.as_ref(), out) {
+            Ok(verdict) => {
+                proven += 1;
+                out.line(format!("{} {name}: {}", out.good("proven"), verdict.text));
+                verdict.object
+            }
+            Err(failure) if failure.exit == Exit::Usage => return Err(failure),
+            Err(failure) => {
+                out.line(format!("{} {name}", out.bad("NOT PROVEN")));
+                exit = if exit == Exit::Environment { exit } else { failure.exit };
+                let object = failure_object(&failure);
+                out.problem(&failure.of(&name));
+                object
+            }
+        };
+        object["file"] = json!(name);
+        object["proven"] = json!(object.get("error").is_none());
+        results.push(object);
+    }
+    if args.files.len() > 1 {
+        out.line(format!("{proven} of {} proven", args.files.len()));
+    }
+    Ok(Outcome { exit, object: json!({ "results": results }) })
+}
+
+fn judge(
+    path: &Path,
+    args: &Args,
+    trust: Option<&Trust>,
+    out: &Output,
+) -> Result<Verdict, Failure> {
+    let bytes = files::read(path, MAX_FILE)?;
+    if bytes.starts_with(FIRST_LINE.as_bytes()) {
+        return judge_record(&bytes, trust);
+    }
+    if bytes.trim_ascii_start().starts_with(b"{") {
+        let hint = "sign it first: ledger record sign DRAFT --key FILE";
+        return Err(Failure::refused("this is a draft: nobody has signed it", hint));
+    }
+    let trust = trust.ok_or_else(|| {
+        Failure::usage(
+            "a proof or checkpoint cannot be judged without knowing whom you trust",
+            "give --policy FILE, or --anchor STATEMENT with --charter FILE",
+        )
+    })?;
+    if bytes.starts_with(b"c2sp.org/tlog-proof") {
+        judge_proof(path, &bytes, args, trust)
+    } else {
+        judge_checkpoint(&bytes, args, trust, out)
+    }
+}
+
+/// A proof with the record that it is about.
+fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<Verdict, Failure> {
+    let damaged = "the proof file is damaged: fetch a fresh one with `ledger prove`";
+    let proof = TlogProof::parse(bytes).map_err(|e| Failure::refused(e.to_string(), damaged))?;
+    let beside = files::beside(path, "record");
+    let record_path = args.record.as_deref().unwrap_or(&beside);
+    if args.record.is_none() && !beside.exists() {
+        return Err(Failure::refused(
+            format!("there is no record {} beside the proof", beside.display()),
+            "name the record with --record FILE: without it nothing can be proven",
+        ));
+    }
+    let record = files::read(record_path, MAX_RECORD_BYTES)?;
+    if !record.starts_with(format!("{FIRST_LINE}\n").as_bytes()) {
+        let hint = "the record file was altered, or it is another file";
+        return Err(Failure::refused(format!("{} is no record", record_path.display()), hint));
+    }
+    let extra = proof.extra.as_deref().unwrap_or_default();
+    let logged = std::str::from_utf8(extra).ok().and_then(|line| Logged::parse(line).ok());
+    let logged = logged.ok_or_else(|| {
+        Failure::refused("the proof carries no `logged` line, so it is not of a record", damaged)
+    })?;
+    let leaf = Hash::leaf(&[extra, &record].concat());
+    let accepted = proof.verify(&leaf, &trust.policy).map_err(|e| {
+        Failure::refused(
+            e.to_string(),
+            "record or proof was altered, or they do not belong together, or the log is another",
+        )
+    })?;
+    let signers = match &trust.charter {
+        None => "signers not judged".to_owned(),
+        Some(charter) => judge_entry(charter, logged, &record, proof.index)?,
+    };
+    let (index, size) = (proof.index, accepted.checkpoint.head().size);
+    let when = format_time(logged.time);
+    let text = format!(
+        "in the log {} at {index}, logged {when}, tree of {size}{}; {signers}",
+        escape::line(accepted.checkpoint.origin().as_str()),
+        witnessed(&accepted),
+    );
+    let object = json!({
+        "type": "tlog-proof",
+        "origin": accepted.checkpoint.origin().as_str(),
+        "index": index.get(),
+        "logged": when,
+        "tree_size": size.get(),
+        "cosignatures": accepted.cosigned.len(),
+        "signers": signers,
+        "signers_judged": trust.charter.is_some(),
+    });
+    Ok(Verdict { text, object })
+}
+
+/// Judges the signers of an entry that is proven to be in the log; says who they are.
+fn judge_entry(
+    charter: &Charter,
+    logged: Logged,
+    record: &[u8],
+    index: LeafIndex,
+) -> Result<String, Failure> {
+    let in_log = |message: String, hint: &str| {
+        Failure::refused(format!("it is in the log, but {message}"), hint)
+    };
+    let record = Record::parse(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
+    if index == LeafIndex::ZERO {
+        if record.statement() != charter.statement() {
+            let hint = "this log was founded by another charter than the anchor";
+            return Err(in_log("it is another charter".to_owned(), hint));
+        }
+        let founded = Charter::found(&Entry::new(logged, record));
+        founded.map_err(|e| in_log(e.to_string(), e.hint()))?;
+        return Ok("it is the charter of the anchor, signed by every founder".to_owned());
+    }
+    let names: Vec<String> =
+        record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
+    let signed = charter.verify(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
+    charter.admit(&signed, &logged, index).map_err(|e| in_log(e.to_string(), e.hint()))?;
+    Ok(format!("signed by {}, allowed by the charter", names.join(", ")))
+}
+
+fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure> {
+    let record = Record::parse(bytes).map_err(|e| unsound(&e))?;
+    let statement = record.statement().to_string();
+    let Some(charter) = trust.and_then(|trust| trust.charter.as_ref()) else {
+        return Err(Failure::refused(
+            "the record is well formed; its signers are not judged",
+            "give --anchor STATEMENT with --charter FILE; a .tlog-proof proves that it is in the log",
+        ));
+    };
+    let refused = |e: ledger_core::charter::Rejection| Failure::refused(e.to_string(), e.hint());
+    if statement == charter.statement().to_string() {
+        let text = "the charter of the anchor, signed by every founder".to_owned();
+        let object = json!({ "type": "record", "statement": statement, "signers_judged": true });
+        return Ok(Verdict { text, object });
+    }
+    let names: Vec<String> =
+        record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
+    let (time, governance) = (record.envelope().issued_at(), charter.governance_index());
+    let signed = charter.verify(record).map_err(refused)?;
+    let index = LeafIndex::new(governance.get() + 1).unwrap_or(governance);
+    charter.admit(&signed, &Logged { time, governance }, index).map_err(refused)?;
+    let by = names.join(", ");
+    let text =
+        format!("signed by {by}, enough for the charter; whether it was logged is not judged");
+    let object = json!({
+        "type": "record", "statement": statement, "signers": by, "signers_judged": true,
+    });
+    Ok(Verdict { text, object })
+}
+
+fn unsound(error: &RecordError) -> Failure {
+    Failure::refused(error.to_string(), error.hint())
+}
+
+fn judge_checkpoint(
+    bytes: &[u8],
+    args: &Args,
+    trust: &Trust,
+    out: &Output,
+) -> Result<Verdict, Failure> {
+    let new = accept(bytes, trust)?;
+    let head = *new.checkpoint.head();
+    let origin = new.checkpoint.origin();
+    let mut text = format!(
+        "checkpoint of {} at size {}{}",
+        escape::line(origin.as_str()),
+        head.size,
+        witnessed(&new)
+    );
+    let mut object = json!({
+        "type": "checkpoint",
+        "origin": origin.as_str(),
+        "size": head.size.get(),
+        "root": head.root.to_base64(),
+        "cosignatures": new.cosigned.len(),
+    });
+    if let Some(path) = &args.old {
+        let old = accept(&files::read(path, MAX_FILE)?, trust).map_err(|e| e.of(path.display()))?;
+        if old.checkpoint.origin() != origin {
+            let hint = "compare checkpoints of one log";
+            return Err(Failure::refused("the older checkpoint is of another log", hint));
+        }
+        let old = *old.checkpoint.head();
+        grown(&old, &head, args, out)?;
+        text.push_str(&format!("; it only grew since size {}", old.size));
+        object["grown_from"] = json!(old.size.get());
+    }
+    Ok(Verdict { text, object })
+}
+
+fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
+    let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
+        let hint = "files that can be verified: tlog-proofs, checkpoints, records";
+        Failure::refused(format!("neither proof nor record, and as a checkpoint: {e}"), hint)
+    })?;
+    trust.policy.verify(&claimed).map_err(|e| {
+        let hint = "it was altered, or it is of a log that your policy does not trust";
+        Failure::refused(e.to_string(), hint)
+    })
+}
+
+fn witnessed(accepted: &AcceptedCheckpoint) -> String {
+    match accepted.cosigned.len() {
+        0 => String::new(),
+        1 => ", cosigned by 1 witness".to_owned(),
+        n => format!(", cosigned by {n} witnesses"),
+    }
+}
+
+/// Proves that the tree of `new` begins with the tree of `old`, offline where that is possible.
+fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<(), Failure> {
+    if old.size > new.size {
+        return Err(Failure::refused(
+            format!("the older checkpoint has size {}, the newer {}", old.size, new.size),
+            "swap them; if the log really shrank, keep both: they are evidence",
+        ));
+    }
+    if let Some(source) = &args.source {
+        return grown_in_source(old, new, source);
+    }
+    if old.size.is_empty() || old.size == new.size {
+        return verify_consistency(&Default::default(), old, new).map_err(|e| forked(&e));
+    }
+    let Some(url) = &args.node else {
+        return Err(Failure::refused(
+            format!("size {} is not proven to be the beginning of size {}", old.size, new.size),
+            "name where the proof comes from: --node URL or --source DIR",
+        ));
+    };
+    out.note(format!("asking {url} for the consistency proof"));
+    client::runtime()?.block_on(async {
+        let mut node = Node::connect(url).await?;
+        prove_growth(&mut node, old, new).await
+    })
+}
+
+fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
+    let source = Source::open(source)?;
+    // the source may have grown past both: then it holds the partial tiles of its own size only
+    let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
+    let latest = latest.map_or(new.size, |latest| latest.checkpoint().head().size);
+    let mut nodes = TileReader::new(&source, latest.max(new.size));
+    let proof = prove_consistency(&mut nodes, old.size, new.size).map_err(|e| {
+        let hint = "the source must hold the log's tiles up to the newer checkpoint";
+        Failure::environment(format!("no consistency proof from {source}: {e}"), hint)
+    })?;
+    verify_consistency(&proof, old, new).map_err(|e| forked(&e))
+}
+
+fn forked(error: &ledger_core::merkle::VerifyError) -> Failure {
+    Failure::refused(
+        format!("the newer tree is not proven to begin with the older one: {error}"),
+        "if both checkpoints are signed and the source is complete, the log has forked: keep both",
+    )
+}

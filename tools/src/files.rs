@@ -1,0 +1,94 @@
+//! Reading files with a limit, and writing them whole or not at all.
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::failure::Failure;
+
+/// Reads a file of at most `limit` bytes; `-` is stdin.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read or is longer.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+    let name = path.display();
+    let mut bytes = Vec::new();
+    let most = limit as u64 + 1;
+    let result = if path.as_os_str() == "-" {
+        std::io::stdin().lock().take(most).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+    };
+    result.map_err(|e| cannot_read(path, &e))?;
+    if bytes.len() > limit {
+        let hint = "is it the right file?";
+        return Err(Failure::refused(format!("{name} has more than {limit} bytes"), hint));
+    }
+    Ok(bytes)
+}
+
+/// The failure of a file that cannot be read.
+pub fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => "check the path",
+        std::io::ErrorKind::PermissionDenied => "check who may read it",
+        _ => "check the path and the disk",
+    };
+    Failure::environment(format!("cannot read {}: {error}", path.display()), hint)
+}
+
+/// The failure of a file that cannot be written.
+pub fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
+    let hint = "check that the folder exists, that you may write there, and that the disk has room";
+    Failure::environment(format!("cannot write {}: {error}", path.display()), hint)
+}
+
+/// Writes a file whole: beside it first, then renamed. What was there is replaced.
+///
+/// # Errors
+/// [`Failure`]; what was there is untouched.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        set_public(file.as_file())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|e| cannot_write(path, &e))
+}
+
+/// Writes a file that must not exist yet.
+///
+/// # Errors
+/// [`Failure`] when it exists or cannot be written.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let file = File::options().write(true).create_new(true).open(path);
+    let mut file = file.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AlreadyExists => Failure::refused(
+            format!("{} exists; it is not overwritten", path.display()),
+            "choose another name, or move the file away",
+        ),
+        _ => cannot_write(path, &e),
+    })?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| cannot_write(path, &e))
+}
+
+/// The file beside `path` with another extension: `a/x.record` gives `a/x.tlog-proof`.
+pub fn beside(path: &Path, extension: &str) -> PathBuf {
+    path.with_extension(extension)
+}
+
+#[cfg(unix)]
+fn set_public(file: &File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    // temporary files are private; proofs and records are for everybody
+    file.set_permissions(std::fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn set_public(_: &File) -> std::io::Result<()> {
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! Whom a command trusts: a policy, or a charter whose statement id the user knows.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::charter::Charter;
+use ledger_core::policy::Policy;
+use ledger_core::record::{Entry, MAX_RECORD_BYTES, Record, StatementId};
+
+use crate::client::Node;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::Output;
+
+/// Bytes a policy file may have: a thousand lines of keys and addresses.
+const MAX_POLICY_BYTES: usize = 1 << 20;
+
+/// What the command line says about trust.
+#[derive(Debug, Clone, clap::Args)]
+pub struct TrustArgs {
+    /// A C2SP tlog-policy: the log, its witnesses and the quorum
+    #[arg(long, value_name = "FILE", env = "LEDGER_POLICY")]
+    pub policy: Option<PathBuf>,
+    /// The charter's statement id, from a source you trust: keys, members and policy follow from it
+    #[arg(long, value_name = "STATEMENT")]
+    pub anchor: Option<String>,
+    /// The charter's record file; must have the statement id of --anchor
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub charter: Option<PathBuf>,
+}
+
+/// What verdicts rest on.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    /// What makes a checkpoint acceptable.
+    pub policy: Policy,
+    /// Who may sign; without it signers are not judged.
+    pub charter: Option<Charter>,
+    /// Where it comes from.
+    pub basis: Basis,
+}
+
+/// Where trust comes from. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Basis {
+    /// From the user.
+    User,
+    /// From the very log or node that is to be checked.
+    Claimed,
+}
+
+impl TrustArgs {
+    /// The anchor, if one was given.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is not a statement id.
+    pub fn anchor(&self) -> Result<Option<StatementId>, Failure> {
+        let Some(text) = &self.anchor else { return Ok(None) };
+        let id = StatementId::from_hex(text).map_err(|e| {
+            Failure::usage(
+                format!("--anchor is {e}"),
+                "give the charter's statement id, as `ledger record show CHARTER.record` prints it",
+            )
+        })?;
+        Ok(Some(id))
+    }
+
+    /// Whether nothing was given.
+    pub fn is_empty(&self) -> bool {
+        self.policy.is_none() && self.anchor.is_none()
+    }
+
+    /// Trust from files alone; `None` when neither policy nor anchor was given.
+    ///
+    /// # Errors
+    /// [`Failure`] when a file is missing, malformed, or not the anchor's.
+    pub fn offline(&self) -> Result<Option<Trust>, Failure> {
+        let charter = match (self.anchor()?, &self.charter) {
+            (None, _) => None,
+            (Some(anchor), Some(path)) => Some(read_charter(path, anchor)?),
+            (Some(_), None) if self.policy.is_some() => None,
+            (Some(_), None) => {
+                return Err(Failure::usage(
+                    "--anchor alone is not enough without a node",
+                    "add --charter FILE, the charter's record",
+                ));
+            }
+        };
+        self.combine(charter)
+    }
+
+    /// Trust for a command that speaks with a node: from the user, else from the node itself.
+    ///
+    /// # Errors
+    /// [`Failure`] when what was given is malformed, or the node's charter is not the anchor's.
+    pub async fn with_node(&self, node: &mut Node, out: &Output) -> Result<Trust, Failure> {
+        let anchored = match (self.anchor()?, &self.charter) {
+            (Some(anchor), None) => Some(charter_of_node(node, Some(anchor)).await?),
+            _ => None,
+        };
+        let trust = match anchored {
+            Some(charter) => self.combine(Some(charter))?,
+            None => self.offline()?,
+        };
+        if let Some(trust) = trust {
+            return Ok(trust);
+        }
+        let charter = charter_of_node(node, None).await?;
+        out.warn(format!(
+            "no --policy and no --anchor: this trusts what the node itself claims, \
+             the charter {}",
+            charter.statement()
+        ));
+        let policy = charter_policy(&charter)?;
+        Ok(Trust { policy, charter: Some(charter), basis: Basis::Claimed })
+    }
+
+    fn combine(&self, charter: Option<Charter>) -> Result<Option<Trust>, Failure> {
+        let policy = match (&self.policy, &charter) {
+            (Some(path), _) => read_policy(path)?,
+            (None, Some(charter)) => charter_policy(charter)?,
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Trust { policy, charter, basis: Basis::User }))
+    }
+}
+
+/// The policy that a charter carries, for the charter's own log keys.
+///
+/// # Errors
+/// [`Failure`] when it carries none that can be read.
+pub fn charter_policy(charter: &Charter) -> Result<Policy, Failure> {
+    let text = charter.policy_text().unwrap_or_default();
+    let policy = Policy::parse(text.as_bytes()).map_err(|e| {
+        Failure::refused(
+            format!("the charter's policy: {e}"),
+            "give a policy of your own: --policy",
+        )
+    })?;
+    Ok(policy.with_logs(charter.log_keys().iter().cloned()))
+}
+
+fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let bytes = files::read(path, MAX_POLICY_BYTES)?;
+    Policy::parse(&bytes).map_err(|e| {
+        let hint = "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`";
+        Failure::refused(e.to_string(), hint).of(path.display())
+    })
+}
+
+/// Reads a charter's record file, which must have the anchor's statement id.
+///
+/// # Errors
+/// [`Failure`] when it is another record or no sound charter.
+pub fn read_charter(path: &Path, anchor: StatementId) -> Result<Charter, Failure> {
+    let bytes = files::read(path, MAX_RECORD_BYTES)?;
+    let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
+    let record = Record::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
+    if record.statement() != anchor {
+        let message = format!("its statement id is {}, not the anchor's", record.statement());
+        return Err(refused(message, "it is another charter, or it was altered: ask your source"));
+    }
+    // a charter in a file has no time of the log: its own stands in
+    Charter::check_record(&record, record.envelope().issued_at())
+        .map_err(|e| refused(e.to_string(), e.hint()))
+}
+
+async fn charter_of_node(node: &mut Node, anchor: Option<StatementId>) -> Result<Charter, Failure> {
+    let bytes = node.entry(0).await?;
+    let entry = Entry::parse(&bytes).map_err(|e| {
+        Failure::refused(format!("entry 0: {e}"), "the node does not serve one of our logs")
+    })?;
+    if anchor.is_some_and(|anchor| anchor != entry.record().statement()) {
+        return Err(Failure::refused(
+            format!("the node's charter is {}, not the anchor", entry.record().statement()),
+            "this is another log, or one that pretends: check --node and --anchor",
+        ));
+    }
+    Charter::found(&entry).map_err(|e| Failure::refused(format!("entry 0: {e}"), e.hint()))
+}

@@ -1,0 +1,230 @@
+//! The commands that speak with a node, against a real one in this process.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::Path;
+
+use common::{
+    charter, decision, dir, key, ledger, ledger_in, log_key, member_key, write, write_key,
+};
+use ledger_core::record::{Draft, Object, Record, RecordId};
+use ledger_node::{Founding, Overrides, RunningNode};
+
+struct Running {
+    runtime: tokio::runtime::Runtime,
+    node: Option<RunningNode>,
+    grpc: String,
+    http: String,
+    anchor: String,
+}
+
+/// The charter of the tests, written now: a node judges times by its clock.
+fn fresh_charter() -> Record {
+    let now = ledger_tools::environment::now();
+    let object = charter().body().clone().with("issued_at", ledger_core::record::format_time(now));
+    Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap()
+}
+
+fn fresh_decision(number: u64) -> Object {
+    let now = ledger_tools::environment::now();
+    let id = RecordId::from_parts(now * 1000, [number as u8; 10]);
+    decision(number)
+        .body()
+        .clone()
+        .with("issued_at", ledger_core::record::format_time(now))
+        .with("id", id.to_string())
+}
+
+fn start(dir: &Path) -> Running {
+    let log = write_key(dir, "log.key", &log_key());
+    let record = fresh_charter();
+    write(dir, "charter.record", record.as_bytes());
+    let home = dir.join("node");
+    let founding = Founding {
+        dir: &home,
+        charter: record.as_bytes(),
+        log_key: Path::new(&log),
+        cosigners: &[],
+    };
+    let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
+    let node = runtime.block_on(RunningNode::start(&home, overrides)).unwrap();
+    let (grpc, http) =
+        (format!("http://{}", node.grpc_addr()), format!("http://{}", node.http_addr()));
+    Running { runtime, node: Some(node), grpc, http, anchor }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(node) = self.node.take() {
+            self.runtime.block_on(node.shutdown()).unwrap();
+        }
+    }
+}
+
+fn draft(dir: &Path, name: &str, number: u64) -> String {
+    let record = Draft::from_object(&fresh_decision(number)).unwrap();
+    write(dir, name, record.sign(&[&member_key()]).unwrap().as_bytes())
+}
+
+#[test]
+fn records_are_submitted_proven_shown_and_audited() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let (url, anchor) = (node.grpc.as_str(), node.anchor.as_str());
+    let files: Vec<String> = (1..=5).map(|i| draft(at, &format!("{i}.record"), i)).collect();
+    let mut submit = vec!["submit", "--node", url, "--anchor", anchor];
+    submit.extend(files.iter().map(String::as_str));
+    let run = ledger(&submit).ends(0);
+    assert_eq!(run.stdout.matches("logged ").count(), 5, "{}", run.stdout);
+    let again = ledger(&submit).ends(0);
+    assert_eq!(again.stdout.matches("duplicate ").count(), 5, "{}", again.stdout);
+
+    let verify = ["verify", "3.tlog-proof", "--anchor", anchor, "--charter", "charter.record"];
+    ledger_in(at, verify).ends(0);
+    let object =
+        ledger(["--json", "checkpoint", "--node", url, "--anchor", anchor]).ends(0).object();
+    assert_eq!(object["size"], 6);
+    let args = ["checkpoint", "--size", "7", "--node", url, "--anchor", anchor];
+    ledger(args).fails(1, "fewer than 7");
+    let run = ledger_in(
+        at,
+        ["prove", "--index", "2", "-o", "two.tlog-proof", "--node", url, "--anchor", anchor],
+    );
+    run.ends(0);
+    let verify = ["verify", "two.tlog-proof", "--anchor", anchor, "--charter", "charter.record"];
+    ledger_in(at, verify).ends(0);
+    let show = ledger(["record", "show", "2", "--node", url, "--anchor", anchor]).ends(0);
+    assert!(show.stdout.contains("proven in the tree of size 6"), "{}", show.stdout);
+    ledger(["record", "show", "77", "--node", url, "--anchor", anchor]).ends(1);
+    let run = ledger(["audit", &node.http, "--anchor", anchor]).ends(0);
+    assert!(run.stdout.contains("6 entries lawful, 6 signatures valid"), "{}", run.stdout);
+    let zero = "0".repeat(64);
+    ledger(["checkpoint", "--node", url, "--anchor", &zero]).fails(1, "not the anchor");
+    let run = ledger(["checkpoint", "--node", url]).ends(0);
+    assert!(run.stderr.contains("trusts what the node itself claims"), "{}", run.stderr);
+}
+
+#[test]
+fn refused_records_are_named_and_the_others_are_logged() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let stranger = Draft::from_object(&fresh_decision(1)).unwrap();
+    let stranger = stranger.sign(&[&key("lab.example", 99)]).unwrap();
+    write(at, "bad.record", stranger.as_bytes());
+    write(at, "junk.record", "junk");
+    draft(at, "good.record", 2);
+    let args = [
+        "submit",
+        "bad.record",
+        "junk.record",
+        "good.record",
+        "--node",
+        &node.grpc,
+        "--anchor",
+        &node.anchor,
+        "--proofs",
+        "proofs",
+    ];
+    let run = ledger_in(at, args).fails(1, "bad.record: ");
+    assert!(run.stderr.contains("junk.record: "), "{}", run.stderr);
+    assert!(at.join("proofs/good.tlog-proof").exists());
+    assert!(!at.join("proofs/bad.tlog-proof").exists());
+}
+
+#[test]
+fn a_duplicate_with_other_signatures_brings_the_logged_record() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let path = draft(at, "one.record", 1);
+    let submit = ["submit", path.as_str(), "--node", &node.grpc, "--anchor", &node.anchor];
+    ledger(submit).ends(0);
+    let logged = std::fs::read(&path).unwrap();
+    let text = Record::parse(&logged).unwrap().text().to_owned();
+    let json = text.strip_prefix("ledger-record/v1\n").unwrap();
+    let other = Draft::parse(json).unwrap().sign(&[&common::second_key()]).unwrap();
+    write(at, "one.record", other.as_bytes());
+    let run = ledger(submit).ends(0);
+    assert!(run.stdout.contains("with other signatures"), "{}", run.stdout);
+    assert_eq!(std::fs::read(at.join("one.logged.record")).unwrap(), logged);
+    let verify = [
+        "verify",
+        "one.logged.tlog-proof",
+        "--anchor",
+        &node.anchor,
+        "--charter",
+        "charter.record",
+    ];
+    ledger_in(at, verify).ends(0);
+}
+
+#[test]
+fn an_import_goes_on_where_it_stopped() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let key = write_key(at, "k", &member_key());
+    let report = |i: u64| {
+        serde_json::json!({
+            "metadata": {"report_id": format!("AVID-2026-R{i:04}")},
+            "problemtype": {"description": {"lang": "eng", "value": format!("Title {i}")}},
+            "description": {"lang": "eng", "value": "Text"},
+            "reported_date": "2026-01-31",
+        })
+        .to_string()
+    };
+    let all: Vec<String> = (0..40).map(report).collect();
+    write(at, "in.jsonl", all[..25].join("\n"));
+    let args = [
+        "import",
+        "avid",
+        "in.jsonl",
+        "--key",
+        &key,
+        "--out",
+        "r",
+        "--node",
+        &node.grpc,
+        "--anchor",
+        &node.anchor,
+        "--json",
+    ];
+    let object = ledger_in(at, args).ends(0).object();
+    assert_eq!(object["logged"], 25);
+    std::fs::remove_file(at.join("r/AVID-2026-R0003.tlog-proof")).unwrap();
+    write(at, "in.jsonl", all.join("\n"));
+    let object = ledger_in(at, args).ends(0).object();
+    let counts = ["done_earlier", "taken_up_again", "written", "logged", "duplicates"];
+    let counts: Vec<u64> = counts.iter().map(|name| object[*name].as_u64().unwrap()).collect();
+    assert_eq!(counts, [24, 1, 15, 16, 1]);
+    let run = ledger(["audit", &node.http, "--anchor", &node.anchor]).ends(0);
+    assert!(run.stdout.contains("41 entries lawful"), "{}", run.stdout);
+    let proofs: Vec<String> = (0..40).map(|i| format!("r/AVID-2026-R{i:04}.tlog-proof")).collect();
+    let mut verify = vec!["verify", "--anchor", &node.anchor, "--charter", "charter.record"];
+    verify.extend(proofs.iter().map(String::as_str));
+    let run = ledger_in(at, verify).ends(0);
+    assert!(run.stdout.ends_with("40 of 40 proven\n"), "{}", run.stdout);
+}
+
+#[test]
+fn the_root_at_any_older_size_is_proven_also_where_no_batch_ended() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let (url, anchor) = (node.grpc.as_str(), node.anchor.as_str());
+    let files: Vec<String> = (1..=5).map(|i| draft(at, &format!("{i}.record"), i)).collect();
+    let mut submit = vec!["submit", "--node", url, "--anchor", anchor];
+    submit.extend(files.iter().map(String::as_str));
+    ledger(&submit).ends(0);
+    for size in ["0", "1", "2", "3", "4", "5", "6"] {
+        let args = ["--json", "checkpoint", "--size", size, "--node", url, "--anchor", anchor];
+        let object = ledger(args).ends(0).object();
+        assert_eq!(object["size"].to_string(), size);
+    }
+}

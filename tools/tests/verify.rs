@@ -1,0 +1,146 @@
+//! `ledger verify` on files made with the core.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{MEMBER, ORIGIN, Site, charter, decision, dir, key, ledger, log_key, write};
+
+struct Files {
+    dir: tempfile::TempDir,
+    site: Site,
+    policy: String,
+    charter: String,
+    anchor: String,
+}
+
+/// A log of nine entries, and the record and proof of entry 5.
+fn files() -> Files {
+    let dir = dir();
+    let site = Site::of(&dir.path().join("site"), 9);
+    write(dir.path(), "five.record", decision(5).as_bytes());
+    write(dir.path(), "five.tlog-proof", site.proof(5));
+    let policy = format!("log {}\nquorum none\n", log_key().verifier());
+    let policy = write(dir.path(), "policy", policy);
+    let charter_file = write(dir.path(), "charter.record", charter().as_bytes());
+    let anchor = charter().statement().to_string();
+    Files { dir, site, policy, charter: charter_file, anchor }
+}
+
+impl Files {
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).display().to_string()
+    }
+
+    fn anchored<'a>(&'a self, file: &'a str) -> Vec<&'a str> {
+        vec!["verify", file, "--anchor", &self.anchor, "--charter", &self.charter]
+    }
+}
+
+#[test]
+fn a_policy_proves_the_log_and_an_anchor_the_signers_too() {
+    let files = files();
+    let proof = files.path("five.tlog-proof");
+    let run = ledger(["verify", &proof, "--policy", &files.policy]).ends(0);
+    let expected = format!(
+        "proven {proof}: in the log {ORIGIN} at 5, logged 2026-01-01T00:00:05Z, tree of 9; \
+         signers not judged\n"
+    );
+    assert_eq!(run.stdout, expected);
+    let run = ledger(files.anchored(&proof)).ends(0);
+    assert!(run.stdout.contains(&format!("signed by {MEMBER}, allowed by the charter")));
+    let json = [&["--json"], files.anchored(&proof).as_slice()].concat();
+    let object = ledger(json).ends(0).object();
+    assert_eq!(object["results"][0]["proven"], true);
+    assert_eq!(object["results"][0]["signers_judged"], true);
+    ledger(["verify", &proof]).fails(2, "whom you trust");
+}
+
+#[test]
+fn one_changed_byte_in_record_or_proof_is_never_proven() {
+    let files = files();
+    let (proof, record) = (files.path("five.tlog-proof"), files.path("five.record"));
+    for path in [&proof, &record] {
+        let sound = std::fs::read(path).unwrap();
+        for at in (0..sound.len()).step_by(37) {
+            let mut bytes = sound.clone();
+            bytes[at] ^= 1;
+            std::fs::write(path, &bytes).unwrap();
+            let run = ledger(["verify", &proof, "--policy", &files.policy]);
+            assert_eq!(run.code, 1, "{path} byte {at}: {}{}", run.stdout, run.stderr);
+            assert!(run.stdout.contains("NOT PROVEN") && run.stderr.contains("hint: "));
+        }
+        std::fs::write(path, sound).unwrap();
+    }
+    ledger(["verify", &proof, "--policy", &files.policy]).ends(0);
+}
+
+#[test]
+fn a_proof_without_its_record_or_under_another_key_proves_nothing() {
+    let files = files();
+    let proof = files.path("five.tlog-proof");
+    let stranger = format!("log {}\nquorum none\n", key(ORIGIN, 9).verifier());
+    let stranger = write(files.dir.path(), "stranger", stranger);
+    ledger(["verify", &proof, "--policy", &stranger]).fails(1, "no known key of the log");
+    let other = write(files.dir.path(), "six.record", decision(6).as_bytes());
+    let run = ledger(["verify", &proof, "--policy", &files.policy, "--record", &other]);
+    run.fails(1, "not proven to be in the tree");
+    std::fs::remove_file(files.path("five.record")).unwrap();
+    ledger(["verify", &proof, "--policy", &files.policy]).fails(1, "there is no record");
+}
+
+#[test]
+fn signers_without_authority_are_named_though_the_entry_is_in_the_log() {
+    let files = files();
+    let mut site = Site::of(&files.dir.path().join("two"), 3);
+    let draft = ledger_core::record::Draft::from_object(&common::decision_object(50)).unwrap();
+    let forged = draft.sign(&[&key(MEMBER, 77)]).unwrap();
+    site.push([common::entry(common::START + 9, forged.as_bytes())]);
+    write(files.dir.path(), "forged.record", forged.as_bytes());
+    let proof = write(files.dir.path(), "forged.tlog-proof", site.proof(3));
+    ledger(["verify", &proof, "--policy", &files.policy]).ends(0);
+    ledger(files.anchored(&proof)).fails(1, "it is in the log, but key");
+}
+
+#[test]
+fn checkpoints_are_verified_and_their_growth_is_proven_from_the_files() {
+    let files = files();
+    let old =
+        write(files.dir.path(), "old", std::fs::read(files.site.dir.join("checkpoint")).unwrap());
+    let bigger = Site::of(&files.dir.path().join("bigger"), 700);
+    let new = bigger.dir.join("checkpoint").display().to_string();
+    let source = bigger.dir.display().to_string();
+    let policy = files.policy.as_str();
+    ledger(["verify", &new, "--policy", policy]).ends(0);
+    ledger(["verify", &old, "--old", &old, "--policy", policy]).ends(0);
+    let run = ledger(["verify", &new, "--old", &old, "--policy", policy, "--source", &source]);
+    assert!(run.ends(0).stdout.contains("it only grew since size 9"));
+    let mut grown = Site::of(&files.dir.path().join("grown"), 700);
+    grown.push((700..900).map(|i| common::entry(common::START + i, decision(i).as_bytes())));
+    let later = grown.dir.display().to_string();
+    let run = ledger(["verify", &new, "--old", &old, "--policy", policy, "--source", &later]);
+    run.ends(0);
+    let run = ledger(["verify", &new, "--old", &old, "--policy", policy]);
+    run.fails(1, "not proven to be the beginning");
+    ledger(["verify", &old, "--old", &new, "--policy", policy])
+        .fails(1, "the older checkpoint has");
+
+    let mut fork = Site::founded(&files.dir.path().join("fork"));
+    fork.push((1..9).map(|i| common::entry(common::START + i, decision(100 + i).as_bytes())));
+    let forked = fork.dir.join("checkpoint").display().to_string();
+    let run = ledger(["verify", &new, "--old", &forked, "--policy", policy, "--source", &source]);
+    run.fails(1, "is not proven to begin with the older one");
+    ledger(["verify", &old, "--old", &forked, "--policy", policy]).fails(1, "not proven to begin");
+}
+
+#[test]
+fn records_alone_are_judged_by_the_charter_or_not_at_all() {
+    let files = files();
+    let record = files.path("five.record");
+    ledger(["verify", &record]).fails(1, "its signers are not judged");
+    let run = ledger(files.anchored(&record)).ends(0);
+    assert!(run.stdout.contains("enough for the charter; whether it was logged is not judged"));
+    let draft = write(files.dir.path(), "d.json", common::decision_object(1).to_pretty_json());
+    ledger(files.anchored(&draft)).fails(1, "nobody has signed it");
+    let junk = write(files.dir.path(), "junk", "hello\n");
+    ledger(files.anchored(&junk)).fails(1, "neither proof nor record");
+}
