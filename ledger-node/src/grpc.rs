@@ -145,11 +145,11 @@ impl Ledger for Face {
         request: Request<wire::GetConsistencyProofRequest>,
     ) -> Result<Response<wire::GetConsistencyProofResponse>, Status> {
         let wire::GetConsistencyProofRequest { old_size, new_size } = request.into_inner();
-        self.reading(move |service, published| {
+        self.reading(move |_, published| {
             let new = size_within(new_size, published)?;
             let old =
                 TreeSize::new(old_size).map_err(|e| invalid(format!("old_size is {e}"), ""))?;
-            let proof = service.reader.consistency(old, new)?;
+            let proof = published.consistency(old, new)?;
             Ok(wire::GetConsistencyProofResponse {
                 old_size,
                 new_size: new.get(),
@@ -301,7 +301,7 @@ fn inclusion(
         response.proof = proof.to_string().into_bytes().into();
         proof.inclusion
     } else {
-        service.reader.inclusion(index, size)?
+        published.inclusion(index, &leaf, size)?
     };
     response.hashes = proof.hashes().iter().map(hash_bytes).collect();
     Ok(response)
@@ -434,9 +434,7 @@ impl From<ReadError> for Failure {
                 Failure::new(Code::OutOfRange, &error, "ask for what the published tree has")
             }
             ReadError::Store(store) => Failure::new(Code::Internal, &error, store.hint()),
-            ReadError::Missing(_) | ReadError::Damaged(_) | ReadError::Unproven(..) => {
-                Failure::new(Code::DataLoss, &error, "tell the operator to run `ledger audit`")
-            }
+            _ => Failure::new(Code::DataLoss, &error, "tell the operator to run `ledger audit`"),
         }
     }
 }

@@ -7,7 +7,7 @@ use ledger_core::checkpoint::VerifiedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{
     ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError, prove_consistency,
-    prove_inclusion, root, verify_inclusion,
+    prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 use ledger_core::proof::TlogProof;
 use ledger_core::tile::{
@@ -43,6 +43,9 @@ pub enum ReadError {
     /// The stored tiles do not lead to the root that the log signed.
     #[error("the stored tiles do not prove entry {0}: {1}")]
     Unproven(LeafIndex, VerifyError),
+    /// The stored tiles of an older size are not the beginning of the tree that the log signed.
+    #[error("the stored tiles do not prove that the tree begins with its first {0} leaves: {1}")]
+    Inconsistent(TreeSize, VerifyError),
 }
 
 /// Hash tiles of a store, as core reads them.
@@ -152,31 +155,56 @@ impl LogReader {
         }
     }
 
-    /// The root of the tree of `size` leaves, as the stored tiles give it.
+    /// The tree as it is stored up to `size`, to read nodes from and make proofs with.
+    pub fn tree(&self, size: TreeSize) -> Tree {
+        Tree { size, nodes: Mutex::new(TileReader::new(self.tiles(), size)) }
+    }
+}
+
+/// A stored tree: proofs about it and about its beginnings. Tiles are read once.
+pub struct Tree {
+    /// Which tiles there are follows from this size, also when the question is about an older one.
+    size: TreeSize,
+    nodes: Mutex<TileReader<StoreTiles>>,
+}
+
+impl Tree {
+    /// The head of the tree's first `size` leaves, as the stored tiles give it.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn head(&self, size: TreeSize) -> Result<TreeHead, ReadError> {
-        let root = root(&mut TileReader::new(self.tiles(), size), size)?;
+        self.check(size)?;
+        let root = root(&mut *self.nodes(), size)?;
         Ok(TreeHead { size, root })
     }
 
-    /// Proves the entry at `index` in the tree of `size` leaves.
+    /// Proves the entry at `index` in the tree's first `size` leaves.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn inclusion(&self, index: LeafIndex, size: TreeSize) -> Result<InclusionProof, ReadError> {
-        prove_inclusion(&mut TileReader::new(self.tiles(), size), index, size)
+        self.check(size)?;
+        prove_inclusion(&mut *self.nodes(), index, size)
             .map_err(|e| proof_error(e, ReadError::OutOfRange(size)))
     }
 
-    /// Proves that the tree of `new` leaves begins with the tree of `old` leaves.
+    /// Proves that the tree's first `new` leaves begin with its first `old` leaves.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn consistency(&self, old: TreeSize, new: TreeSize) -> Result<ConsistencyProof, ReadError> {
-        prove_consistency(&mut TileReader::new(self.tiles(), new), old, new)
+        self.check(new)?;
+        prove_consistency(&mut *self.nodes(), old, new)
             .map_err(|e| proof_error(e, ReadError::SizesReversed(new)))
+    }
+
+    fn check(&self, size: TreeSize) -> Result<(), ReadError> {
+        if size > self.size { Err(ReadError::OutOfRange(self.size)) } else { Ok(()) }
+    }
+
+    fn nodes(&self) -> std::sync::MutexGuard<'_, TileReader<StoreTiles>> {
+        self.nodes.lock().expect("no panics under this lock")
     }
 }
 
@@ -201,15 +229,14 @@ fn proof_error(error: ProveError<TileReadError<ReadError>>, range: ReadError) ->
 /// What readers see now: the published checkpoint, and proofs under it.
 pub struct Published {
     checkpoint: VerifiedCheckpoint,
-    /// Shared by all proofs under this checkpoint: the tiles at the right edge are read once.
-    nodes: Mutex<TileReader<StoreTiles>>,
+    tree: Tree,
 }
 
 impl Published {
     /// Serves proofs under `checkpoint` out of the tiles of `log`.
     pub fn new(checkpoint: VerifiedCheckpoint, log: &LogReader) -> Published {
-        let nodes = Mutex::new(TileReader::new(log.tiles(), checkpoint.head().size));
-        Published { checkpoint, nodes }
+        let tree = log.tree(checkpoint.head().size);
+        Published { checkpoint, tree }
     }
 
     /// The checkpoint.
@@ -222,6 +249,48 @@ impl Published {
         self.checkpoint.head().size
     }
 
+    /// The head of the first `size` leaves, proven to be a beginning of the published tree.
+    fn head(&self, size: TreeSize) -> Result<TreeHead, ReadError> {
+        let published = self.checkpoint.head();
+        if size == published.size {
+            return Ok(*published);
+        }
+        let older = self.tree.head(size)?;
+        let proof = self.tree.consistency(size, published.size)?;
+        verify_consistency(&proof, &older, published)
+            .map_err(|e| ReadError::Inconsistent(size, e))?;
+        Ok(older)
+    }
+
+    /// Proves the entry at `index`, whose leaf hash is `leaf`, in the published tree's first `size`
+    /// leaves; the proof has been verified.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn inclusion(
+        &self,
+        index: LeafIndex,
+        leaf: &Hash,
+        size: TreeSize,
+    ) -> Result<InclusionProof, ReadError> {
+        let inclusion = self.tree.inclusion(index, size)?;
+        verify_inclusion(&inclusion, leaf, index, &self.head(size)?)
+            .map_err(|e| ReadError::Unproven(index, e))?;
+        Ok(inclusion)
+    }
+
+    /// Proves that the published tree's first `new` leaves begin with its first `old` leaves; the
+    /// proof has been verified.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn consistency(&self, old: TreeSize, new: TreeSize) -> Result<ConsistencyProof, ReadError> {
+        let proof = self.tree.consistency(old, new)?;
+        verify_consistency(&proof, &self.head(old)?, &self.head(new)?)
+            .map_err(|e| ReadError::Inconsistent(old, e))?;
+        Ok(proof)
+    }
+
     /// The proof file of the entry at `index`, whose leaf hash is `leaf`; it has been verified.
     ///
     /// # Errors
@@ -232,13 +301,7 @@ impl Published {
         leaf: &Hash,
         extra: Vec<u8>,
     ) -> Result<TlogProof, ReadError> {
-        let head = self.checkpoint.head();
-        let mut nodes = self.nodes.lock().expect("no panics under this lock");
-        let inclusion = prove_inclusion(&mut *nodes, index, head.size)
-            .map_err(|e| proof_error(e, ReadError::OutOfRange(head.size)))?;
-        drop(nodes);
-        verify_inclusion(&inclusion, leaf, index, head)
-            .map_err(|e| ReadError::Unproven(index, e))?;
+        let inclusion = self.inclusion(index, leaf, self.size())?;
         let checkpoint = self.checkpoint.claimed().clone();
         Ok(TlogProof { extra: Some(extra), index, inclusion, checkpoint })
     }

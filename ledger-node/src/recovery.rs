@@ -176,7 +176,7 @@ fn check_promise(reader: &LogReader, promised: TreeHead, edge: &Edge) -> Result<
         let (promised, found) = (promised.size, edge.size());
         return Err(RecoveryError::EntriesLost { promised, found });
     }
-    if promised == edge.head() || reader.head(promised.size)? == promised {
+    if promised == edge.head() || reader.tree(edge.size()).head(promised.size)? == promised {
         Ok(())
     } else {
         Err(RecoveryError::OtherTree(promised.size))

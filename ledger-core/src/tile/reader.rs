@@ -7,6 +7,9 @@ use crate::hash::Hash;
 use crate::index::TreeSize;
 use crate::merkle::{Node, NodeReader};
 
+/// Tiles that a reader keeps: about 16 kB each. A proof touches a handful.
+const MAX_TILES: usize = 1024;
+
 /// A hash tile: 1 to 256 hashes of one tile level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HashTile(Vec<Hash>);
@@ -39,7 +42,7 @@ pub enum TileReadError<E> {
     OutsideTree(TreeSize),
 }
 
-/// Reads nodes of the tree of one size from a [`TileSource`], each tile once.
+/// Reads nodes of the tree of one size from a [`TileSource`], and keeps the tiles it has read.
 #[derive(Debug)]
 pub struct TileReader<S> {
     source: S,
@@ -107,6 +110,9 @@ impl<S: TileSource> NodeReader for TileReader<S> {
         if !self.tiles.contains_key(&(level, index)) {
             let bytes = self.source.read_tile(coord).map_err(TileReadError::Source)?;
             let tile = HashTile::parse(coord, &bytes).ok_or(TileReadError::Malformed(coord))?;
+            if self.tiles.len() == MAX_TILES {
+                self.tiles.clear();
+            }
             self.tiles.insert((level, index), Subtrees::of(tile));
         }
         self.tiles[&(level, index)].get(height, place).ok_or_else(outside)
