@@ -11,7 +11,7 @@ use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
-use super::Face;
+use super::{Face, Failure};
 use crate::admission::Admitted;
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
@@ -33,11 +33,17 @@ struct Checked {
     verdict: Result<Admitted, Refusal>,
 }
 
-/// A request whose answer is known or will be.
-struct Awaited {
-    record: bytes::Bytes,
-    wait: i32,
-    state: State,
+/// What the reader hands on, in order.
+enum Read {
+    Requests(JoinHandle<Vec<Checked>>),
+    /// Nothing more is read; whoever sends is told why.
+    End(Status),
+}
+
+/// What is answered, in order.
+enum Awaited {
+    Record { record: bytes::Bytes, wait: i32, state: State },
+    End(Status),
 }
 
 enum State {
@@ -50,7 +56,7 @@ pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverS
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
     let (responses, stream) = mpsc::channel(PIECE * PIECES_AHEAD);
-    tokio::spawn(read(face.clone(), requests, pieces, responses.clone()));
+    tokio::spawn(read(face.clone(), requests, pieces));
     tokio::spawn(enqueue(face.clone(), checked, awaited));
     tokio::spawn(answer(face, answers, responses));
     ReceiverStream::new(stream)
@@ -60,41 +66,50 @@ pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverS
 async fn read(
     face: Face,
     mut requests: Streaming<wire::SubmitRequest>,
-    pieces: mpsc::Sender<JoinHandle<Vec<Checked>>>,
-    responses: mpsc::Sender<Response>,
+    pieces: mpsc::Sender<Read>,
 ) {
     let mut stopping = face.service.stopping.clone();
     loop {
         let next = tokio::select! {
             next = requests.message() => next,
-            // nobody answers what comes from here on: the node is shutting down
-            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = stopping.wait_for(|stop| *stop) => {
+                Err(Failure::from(Refusal::ShuttingDown).into())
+            }
         };
         let mut piece = Vec::with_capacity(PIECE);
-        let mut ended = false;
+        let mut end = None;
         match next {
             Ok(Some(first)) => piece.push(first),
             Ok(None) => return,
             Err(status) => {
-                let _ = responses.send(Err(status)).await;
+                let _ = pieces.send(Read::End(status)).await;
                 return;
             }
         }
-        while piece.len() < PIECE && !ended {
+        while piece.len() < PIECE && end.is_none() {
             // only what has already arrived: a lone record must not wait for company
             let poll = std::future::poll_fn(|context| {
                 Poll::Ready(Pin::new(&mut requests).poll_next(context))
             });
             match poll.await {
                 Poll::Ready(Some(Ok(request))) => piece.push(request),
-                Poll::Ready(None | Some(Err(_))) => ended = true,
+                Poll::Ready(None) => end = Some(None),
+                Poll::Ready(Some(Err(status))) => end = Some(Some(status)),
                 Poll::Pending => break,
             }
         }
         let face = face.clone();
         let verified = tokio::spawn(async move { check(&face, piece) });
-        if pieces.send(verified).await.is_err() || ended {
+        if pieces.send(Read::Requests(verified)).await.is_err() {
             return;
+        }
+        match end {
+            None => {}
+            Some(None) => return,
+            Some(Some(status)) => {
+                let _ = pieces.send(Read::End(status)).await;
+                return;
+            }
         }
     }
 }
@@ -108,13 +123,19 @@ fn check(face: &Face, piece: Vec<wire::SubmitRequest>) -> Vec<Checked> {
 }
 
 /// Puts verified records into the queue, in order.
-async fn enqueue(
-    face: Face,
-    mut pieces: mpsc::Receiver<JoinHandle<Vec<Checked>>>,
-    awaited: mpsc::Sender<Awaited>,
-) {
-    while let Some(piece) = pieces.recv().await {
-        let Ok(piece) = piece.await else { return };
+async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Sender<Awaited>) {
+    while let Some(read) = pieces.recv().await {
+        let piece = match read {
+            Read::Requests(piece) => piece.await.map_err(|_| Status::internal("checking failed")),
+            Read::End(status) => Err(status),
+        };
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(status) => {
+                let _ = awaited.send(Awaited::End(status)).await;
+                return;
+            }
+        };
         for Checked { request, verdict } in piece {
             let wire::SubmitRequest { record, wait } = request;
             let state = match verdict {
@@ -127,7 +148,7 @@ async fn enqueue(
                     }
                 }
             };
-            if awaited.send(Awaited { record, wait, state }).await.is_err() {
+            if awaited.send(Awaited::Record { record, wait, state }).await.is_err() {
                 return;
             }
         }
@@ -140,7 +161,14 @@ async fn answer(
     mut answers: mpsc::Receiver<Awaited>,
     responses: mpsc::Sender<Response>,
 ) {
-    while let Some(Awaited { record, wait, state }) = answers.recv().await {
+    while let Some(awaited) = answers.recv().await {
+        let (record, wait, state) = match awaited {
+            Awaited::Record { record, wait, state } => (record, wait, state),
+            Awaited::End(status) => {
+                let _ = responses.send(Err(status)).await;
+                return;
+            }
+        };
         let outcome = match state {
             State::Known(outcome) => outcome,
             State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
