@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
-use super::Face;
+use super::{Face, Failure};
 use crate::admission::Admitted;
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
@@ -50,53 +50,68 @@ pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverS
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
     let (responses, stream) = mpsc::channel(PIECE * PIECES_AHEAD);
-    tokio::spawn(read(face.clone(), requests, pieces, responses.clone()));
+    let (end, ended) = oneshot::channel();
+    tokio::spawn(read(face.clone(), requests, pieces, end));
     tokio::spawn(enqueue(face.clone(), checked, awaited));
-    tokio::spawn(answer(face, answers, responses));
+    tokio::spawn(answer(face, answers, responses, ended));
     ReceiverStream::new(stream)
 }
 
-/// Reads requests as they come and has them verified in pieces.
+/// Reads requests as they come and has them verified in pieces. A stream that does not end by itself
+/// has an `end` that its client is told, after the answers to what was read.
 async fn read(
     face: Face,
     mut requests: Streaming<wire::SubmitRequest>,
     pieces: mpsc::Sender<JoinHandle<Vec<Checked>>>,
-    responses: mpsc::Sender<Response>,
+    end: oneshot::Sender<Status>,
 ) {
     let mut stopping = face.service.stopping.clone();
     loop {
         let next = tokio::select! {
             next = requests.message() => next,
             // nobody answers what comes from here on: the node is shutting down
-            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = stopping.wait_for(|stop| *stop) => Err(cut_off()),
         };
         let mut piece = Vec::with_capacity(PIECE);
-        let mut ended = false;
+        let mut last = None;
         match next {
             Ok(Some(first)) => piece.push(first),
             Ok(None) => return,
             Err(status) => {
-                let _ = responses.send(Err(status)).await;
+                // whoever sent it may have gone
+                let _ = end.send(status);
                 return;
             }
         }
-        while piece.len() < PIECE && !ended {
+        while piece.len() < PIECE && last.is_none() {
             // only what has already arrived: a lone record must not wait for company
             let poll = std::future::poll_fn(|context| {
                 Poll::Ready(Pin::new(&mut requests).poll_next(context))
             });
             match poll.await {
                 Poll::Ready(Some(Ok(request))) => piece.push(request),
-                Poll::Ready(None | Some(Err(_))) => ended = true,
+                Poll::Ready(None) => last = Some(Ok(())),
+                Poll::Ready(Some(Err(status))) => last = Some(Err(status)),
                 Poll::Pending => break,
             }
         }
         let face = face.clone();
         let verified = tokio::spawn(async move { check(&face, piece) });
-        if pieces.send(verified).await.is_err() || ended {
+        if pieces.send(verified).await.is_err() {
+            return;
+        }
+        if let Some(last) = last {
+            if let Err(status) = last {
+                let _ = end.send(status);
+            }
             return;
         }
     }
+}
+
+fn cut_off() -> Status {
+    let message = "the node is shutting down; what was not answered was not logged";
+    Failure::new(Code::Unavailable, message, Refusal::ShuttingDown.hint()).into()
 }
 
 fn check(face: &Face, piece: Vec<wire::SubmitRequest>) -> Vec<Checked> {
@@ -139,6 +154,7 @@ async fn answer(
     face: Face,
     mut answers: mpsc::Receiver<Awaited>,
     responses: mpsc::Sender<Response>,
+    ended: oneshot::Receiver<Status>,
 ) {
     while let Some(Awaited { record, wait, state }) = answers.recv().await {
         let outcome = match state {
@@ -153,5 +169,8 @@ async fn answer(
         if responses.send(Ok(response)).await.is_err() {
             return;
         }
+    }
+    if let Ok(status) = ended.await {
+        let _ = responses.send(Err(status)).await;
     }
 }
