@@ -17,7 +17,7 @@ use crate::index::{Index, IndexError};
 use crate::publisher::{Publisher, PublisherError};
 use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Sequencer, SequencerError};
-use crate::store::disk::{DEFAULT_SEGMENT_BYTES, DiskStore, Layout, is_free};
+use crate::store::disk::{DEFAULT_SEGMENT_BYTES, DiskStore, Layout, is_free, sync_dir};
 use crate::store::{Store, StoreError};
 
 /// What a new log is made from.
@@ -129,7 +129,11 @@ pub fn init(founding: &Founding<'_>) -> Result<InitReport, InitError> {
     let making = parent.join(name);
     fs::create_dir(&making).map_err(StoreError::io("create", &making))?;
     let made = found(founding, &making).and_then(|report| {
+        for folder in [&making.join("private"), &making] {
+            sync_dir(folder)?;
+        }
         fs::rename(&making, dir).map_err(StoreError::io("create", dir))?;
+        sync_dir(parent)?;
         Ok(report)
     });
     if made.is_err() {
@@ -161,7 +165,9 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let files: Result<Vec<_>, _> = founding.cosigners.iter().map(|f| absolute(f)).collect();
     let config = Config::new(absolute(founding.log_key)?, files?);
     let path = layout.config();
-    fs::write(&path, config.to_text()).map_err(StoreError::io("write", &path))?;
+    fs::write(&path, config.to_text())
+        .and_then(|()| fs::File::open(&path)?.sync_all())
+        .map_err(StoreError::io("write", &path))?;
     DiskStore::create(&layout, DEFAULT_SEGMENT_BYTES)?;
 
     let store = DiskStore::open(&layout, DEFAULT_SEGMENT_BYTES)?;

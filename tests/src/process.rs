@@ -18,11 +18,12 @@ use crate::workspace;
 /// If it cannot be built.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    // tests/.. binaries of other packages are not built by `cargo test -p`: make sure they are there
+    // cargo builds no other package's programs for a test; the flags are those of tests/run, so that
+    // what it has built is used as it is
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(workspace()).args(["build", "--locked", "--quiet"]);
-        build.args(["-p", "ledger-node", "-p", "ledger-tools", "--bins"]);
+        build.args(["--workspace", "--all-features", "--bins"]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

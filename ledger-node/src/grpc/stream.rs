@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status, Streaming};
+use tonic::{Status, Streaming};
 
 use super::{Face, Failure};
 use crate::admission::Admitted;
@@ -33,11 +33,17 @@ struct Checked {
     verdict: Result<Admitted, Refusal>,
 }
 
-/// A request whose answer is known or will be.
-struct Awaited {
-    record: bytes::Bytes,
-    wait: i32,
-    state: State,
+/// What the reader hands on, in order.
+enum Read {
+    Requests(JoinHandle<Vec<Checked>>),
+    /// Nothing more is read; whoever sends is told why.
+    End(Status),
+}
+
+/// What is answered, in order.
+enum Awaited {
+    Record { record: bytes::Bytes, wait: i32, state: State },
+    End(Status),
 }
 
 enum State {
@@ -50,68 +56,62 @@ pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverS
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
     let (responses, stream) = mpsc::channel(PIECE * PIECES_AHEAD);
-    let (end, ended) = oneshot::channel();
-    tokio::spawn(read(face.clone(), requests, pieces, end));
+    tokio::spawn(read(face.clone(), requests, pieces));
     tokio::spawn(enqueue(face.clone(), checked, awaited));
-    tokio::spawn(answer(face, answers, responses, ended));
+    tokio::spawn(answer(face, answers, responses));
     ReceiverStream::new(stream)
 }
 
-/// Reads requests as they come and has them verified in pieces. A stream that does not end by itself
-/// has an `end` that its client is told, after the answers to what was read.
+/// Reads requests as they come and has them verified in pieces.
 async fn read(
     face: Face,
     mut requests: Streaming<wire::SubmitRequest>,
-    pieces: mpsc::Sender<JoinHandle<Vec<Checked>>>,
-    end: oneshot::Sender<Status>,
+    pieces: mpsc::Sender<Read>,
 ) {
     let mut stopping = face.service.stopping.clone();
     loop {
         let next = tokio::select! {
             next = requests.message() => next,
-            // nobody answers what comes from here on: the node is shutting down
-            _ = stopping.wait_for(|stop| *stop) => Err(cut_off()),
+            _ = stopping.wait_for(|stop| *stop) => {
+                Err(Failure::from(Refusal::ShuttingDown).into())
+            }
         };
         let mut piece = Vec::with_capacity(PIECE);
-        let mut last = None;
+        let mut end = None;
         match next {
             Ok(Some(first)) => piece.push(first),
             Ok(None) => return,
             Err(status) => {
-                // whoever sent it may have gone
-                let _ = end.send(status);
+                let _ = pieces.send(Read::End(status)).await;
                 return;
             }
         }
-        while piece.len() < PIECE && last.is_none() {
+        while piece.len() < PIECE && end.is_none() {
             // only what has already arrived: a lone record must not wait for company
             let poll = std::future::poll_fn(|context| {
                 Poll::Ready(Pin::new(&mut requests).poll_next(context))
             });
             match poll.await {
                 Poll::Ready(Some(Ok(request))) => piece.push(request),
-                Poll::Ready(None) => last = Some(Ok(())),
-                Poll::Ready(Some(Err(status))) => last = Some(Err(status)),
+                Poll::Ready(None) => end = Some(None),
+                Poll::Ready(Some(Err(status))) => end = Some(Some(status)),
                 Poll::Pending => break,
             }
         }
         let face = face.clone();
         let verified = tokio::spawn(async move { check(&face, piece) });
-        if pieces.send(verified).await.is_err() {
+        if pieces.send(Read::Requests(verified)).await.is_err() {
             return;
         }
-        if let Some(last) = last {
-            if let Err(status) = last {
-                let _ = end.send(status);
+        match end {
+            None => {}
+            Some(None) => return,
+            Some(Some(status)) => {
+                let _ = pieces.send(Read::End(status)).await;
+                return;
             }
-            return;
         }
     }
-}
-
-fn cut_off() -> Status {
-    let message = "the node is shutting down; what was not answered was not logged";
-    Failure::new(Code::Unavailable, message, Refusal::ShuttingDown.hint()).into()
 }
 
 fn check(face: &Face, piece: Vec<wire::SubmitRequest>) -> Vec<Checked> {
@@ -123,13 +123,19 @@ fn check(face: &Face, piece: Vec<wire::SubmitRequest>) -> Vec<Checked> {
 }
 
 /// Puts verified records into the queue, in order.
-async fn enqueue(
-    face: Face,
-    mut pieces: mpsc::Receiver<JoinHandle<Vec<Checked>>>,
-    awaited: mpsc::Sender<Awaited>,
-) {
-    while let Some(piece) = pieces.recv().await {
-        let Ok(piece) = piece.await else { return };
+async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Sender<Awaited>) {
+    while let Some(read) = pieces.recv().await {
+        let piece = match read {
+            Read::Requests(piece) => piece.await.map_err(|_| Status::internal("checking failed")),
+            Read::End(status) => Err(status),
+        };
+        let piece = match piece {
+            Ok(piece) => piece,
+            Err(status) => {
+                let _ = awaited.send(Awaited::End(status)).await;
+                return;
+            }
+        };
         for Checked { request, verdict } in piece {
             let wire::SubmitRequest { record, wait } = request;
             let state = match verdict {
@@ -142,7 +148,7 @@ async fn enqueue(
                     }
                 }
             };
-            if awaited.send(Awaited { record, wait, state }).await.is_err() {
+            if awaited.send(Awaited::Record { record, wait, state }).await.is_err() {
                 return;
             }
         }
@@ -154,9 +160,15 @@ async fn answer(
     face: Face,
     mut answers: mpsc::Receiver<Awaited>,
     responses: mpsc::Sender<Response>,
-    ended: oneshot::Receiver<Status>,
 ) {
-    while let Some(Awaited { record, wait, state }) = answers.recv().await {
+    while let Some(awaited) = answers.recv().await {
+        let (record, wait, state) = match awaited {
+            Awaited::Record { record, wait, state } => (record, wait, state),
+            Awaited::End(status) => {
+                let _ = responses.send(Err(status)).await;
+                return;
+            }
+        };
         let outcome = match state {
             State::Known(outcome) => outcome,
             State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
@@ -169,8 +181,5 @@ async fn answer(
         if responses.send(Ok(response)).await.is_err() {
             return;
         }
-    }
-    if let Ok(status) = ended.await {
-        let _ = responses.send(Err(status)).await;
     }
 }

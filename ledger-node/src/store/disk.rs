@@ -27,7 +27,7 @@ use super::site::Site;
 use super::{HeadSwap, Replay, Store, StoreError};
 use crate::state::State;
 
-pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
+pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES, sync_dir};
 
 /// A log's directory, opened by its one writer.
 #[derive(Debug)]

@@ -188,6 +188,9 @@ pub fn retire(dir: &Path, segment: &Path) -> Result<(), StoreError> {
 }
 
 /// Makes a folder's entries durable.
+///
+/// # Errors
+/// [`StoreError::Io`].
 pub fn sync_dir(dir: &Path) -> Result<(), StoreError> {
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(StoreError::io("sync", dir))
 }
