@@ -11,7 +11,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use crate::index::{Index, Key};
 use crate::log::{LogReader, Published};
 use crate::refusal::Refusal;
-use crate::sequencer::{Outcome, Pending, find_entry};
+use crate::sequencer::{FindError, Outcome, Pending, find_entry};
 
 /// Records that wait for the sequencer at most.
 const QUEUE_RECORDS: usize = 16_384;
@@ -68,7 +68,10 @@ impl Admission {
             let same = |keys: &crate::index::EntryKeys| keys.statement == statement;
             let found =
                 find_entry(&self.index, &self.reader, size, &Key::Statement(statement), same);
-            if let Some(at) = found.map_err(|e| Refusal::Internal(e.to_string()))? {
+            if let Some(at) = found.map_err(|error| match error {
+                FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
+                error => Refusal::Internal(error.to_string()),
+            })? {
                 return Ok(Admitted::Duplicate(at));
             }
         }

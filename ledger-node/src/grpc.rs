@@ -1,5 +1,6 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
+mod linger;
 mod stream;
 
 use std::future::Future;
@@ -16,6 +17,7 @@ use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
+use self::linger::Lingering;
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
@@ -58,7 +60,7 @@ pub fn serve(
         reporter.set_serving::<LedgerServer<Face>>().await;
         let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
             // small answers must not wait for more bytes to come
-            socket.and_then(|socket| socket.set_nodelay(true).map(|()| socket))
+            socket.and_then(|socket| socket.set_nodelay(true).map(|()| Lingering::new(socket)))
         });
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
@@ -470,5 +472,6 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::LogFull | Refusal::Busy => Code::ResourceExhausted,
         Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,
         Refusal::Internal(_) => Code::Internal,
+        Refusal::Damaged(_) => Code::DataLoss,
     }
 }

@@ -149,6 +149,9 @@ pub fn open(dir: &Path) -> Result<Found, StoreError> {
     };
     let file = OpenOptions::new().read(true).write(true).open(&path);
     let file = file.map_err(StoreError::io("open", &path))?;
+    // a process that was killed may leave a batch that only the page cache holds; it is about to be
+    // signed
+    file.sync_data().map_err(StoreError::io("sync", &path))?;
     let length = file.metadata().map_err(StoreError::io("inspect", &path))?.len();
     let segment = Segment { file, path, number, at, bytes: length };
     let older = paths[..paths.len() - 1].to_vec();
