@@ -111,6 +111,9 @@ impl LogReader {
     /// # Errors
     /// [`ReadError`].
     pub fn entry(&self, index: LeafIndex, size: TreeSize) -> Result<Vec<u8>, ReadError> {
+        if !size.contains(index) {
+            return Err(ReadError::OutOfRange(size));
+        }
         let width = u64::from(TILE_WIDTH);
         let bundle = self.bundle(index.get() / width, size)?;
         let entry = bundle.get((index.get() % width) as usize);
