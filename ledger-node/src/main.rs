@@ -12,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 /// Exit codes as all programs of the ledger use them.
 const REFUSED: u8 = 1;
+const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 
 /// What went wrong, and what to do about it.
@@ -30,7 +31,14 @@ struct Output {
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let filter = EnvFilter::try_from_env("LEDGER_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    let filter = match log_filter() {
+        Ok(filter) => filter,
+        Err(message) => {
+            eprintln!("error: LEDGER_LOG: {message}");
+            eprintln!("hint: set it to error, warn, info, debug or trace");
+            return ExitCode::from(USAGE);
+        }
+    };
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
@@ -54,6 +62,18 @@ fn main() -> ExitCode {
             ExitCode::from(code)
         }
     }
+}
+
+/// What is logged: `LEDGER_LOG` is a level for this project's own events, or a full filter.
+fn log_filter() -> Result<EnvFilter, String> {
+    let asked = std::env::var("LEDGER_LOG").unwrap_or_default();
+    let level = asked.parse::<tracing::Level>();
+    let filter = match (asked.as_str(), level) {
+        ("", _) => "warn".to_owned(),
+        (_, Ok(level)) => format!("warn,ledger_node={level}"),
+        (filter, Err(_)) => filter.to_owned(),
+    };
+    EnvFilter::try_new(filter).map_err(|e| e.to_string())
 }
 
 impl Output {
@@ -81,7 +101,8 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
     let report = init(&founding).map_err(|e| {
         let refused = matches!(
             e,
-            InitError::Record(_)
+            InitError::Exists(_)
+                | InitError::Record(_)
                 | InitError::Charter(_)
                 | InitError::Policy(_)
                 | InitError::Origin(_)

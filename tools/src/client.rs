@@ -15,7 +15,7 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 /// Where the node is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NodeArgs {
-    /// The node's gRPC address, such as http://127.0.0.1:7070
+    /// The node's gRPC address, such as http://127.0.0.1:7780
     #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
     pub node: Option<String>,
 }
@@ -46,7 +46,7 @@ impl NodeArgs {
             Some(url) => Node::connect(url).await,
             None => Err(Failure::usage(
                 "no node was named",
-                "give --node URL or set LEDGER_NODE, for instance http://127.0.0.1:7070",
+                "give --node URL or set LEDGER_NODE, for instance http://127.0.0.1:7780",
             )),
         }
     }

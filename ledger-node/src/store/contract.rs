@@ -156,6 +156,10 @@ fn partial_tiles_go_once_the_full_one_is_there() {
     assert_eq!(store.get(coord("tile/0/000.p/255")).expect("healthy"), None);
     assert!(store.get(coord("tile/0/001.p/1")).expect("healthy").is_some());
     assert!(!disk.0.path().join("site/tile/0/000.p").exists());
+    // replaying the journal passes the same sizes again
+    store.restore(coord("tile/0/000.p/1"), b"partial").expect("healthy");
+    store.restore(coord("tile/0/000"), b"full").expect("healthy");
+    assert!(!disk.0.path().join("site/tile/0/000.p").exists());
 }
 
 #[test]

@@ -58,8 +58,10 @@ impl Site {
             Ok(Some(there)) if there == bytes => {
                 // it may be there without being durable
                 self.unsynced().insert(coord);
-                Ok(())
+                self.drop_partial(coord)
             }
+            // replay passes sizes whose partial tiles have gone
+            _ if !coord.is_full() && self.path(coord.to_full()).exists() => Ok(()),
             _ => self.write_tile(coord, bytes),
         }
     }
@@ -68,17 +70,22 @@ impl Site {
         let path = self.path(coord);
         self.write(&path, bytes)?;
         self.unsynced().insert(coord);
-        if coord.is_full() {
-            // SPEC tlog-tiles/partial-tiles: partial tiles may go once the full one is there
-            let partial = self.root.join(coord.partial_folder());
-            match fs::remove_dir_all(&partial) {
-                Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                    return Err(StoreError::io("remove", &partial)(e));
-                }
-                _ => {}
-            }
+        self.drop_partial(coord)
+    }
+
+    /// Removes the partial tiles in whose place a full one stands.
+    // SPEC tlog-tiles/partial-tiles: partial tiles may go once the full one is there
+    fn drop_partial(&self, coord: TileCoord) -> Result<(), StoreError> {
+        if !coord.is_full() {
+            return Ok(());
         }
-        Ok(())
+        let partial = self.root.join(coord.partial_folder());
+        match fs::remove_dir_all(&partial) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                Err(StoreError::io("remove", &partial)(e))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Replaces the checkpoint.

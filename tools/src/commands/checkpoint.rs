@@ -15,8 +15,8 @@ use crate::trust::TrustArgs;
 
 const EXAMPLE: &str = "\
 Example: keep today's checkpoint; next month, have it proven that the log only grew
-  ledger checkpoint --node http://127.0.0.1:7070 --policy consortium.policy > today.checkpoint
-  ledger verify today.checkpoint --old last-month.checkpoint --node http://127.0.0.1:7070";
+  ledger checkpoint --node http://127.0.0.1:7780 --policy consortium.policy > today.checkpoint
+  ledger verify today.checkpoint --old last-month.checkpoint --node http://127.0.0.1:7780";
 
 /// Print the latest published checkpoint, verified
 #[derive(Debug, clap::Args)]

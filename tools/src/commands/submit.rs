@@ -15,7 +15,7 @@ use crate::trust::{Basis, TrustArgs};
 
 const EXAMPLE: &str = "\
 Example: submit all records of a folder; each gets its proof beside it
-  ledger submit records/*.record --node http://127.0.0.1:7070 --policy consortium.policy";
+  ledger submit records/*.record --node http://127.0.0.1:7780 --policy consortium.policy";
 
 /// Submit records, wait until they are published, and verify and write their proofs
 #[derive(Debug, clap::Args)]

@@ -28,7 +28,7 @@ const SHOWN_MEMBERS: usize = 12;
 const EXAMPLE: &str = "\
 Example: look first, then import; run the second command again to go on after a break
   ledger import avid reports.jsonl.gz --key lab.key --out avid --log ledger.example/2026 --dry-run
-  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7070";
+  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7780";
 
 /// Import reports of the AI Vulnerability Database (AVID)
 #[derive(Debug, clap::Args)]

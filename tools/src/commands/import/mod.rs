@@ -9,7 +9,7 @@ use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
 Example: every report becomes a signed record with a proof beside it; run it again to go on
-  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7070";
+  ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7780";
 
 /// Turn published incident reports into records
 #[derive(Debug, clap::Args)]

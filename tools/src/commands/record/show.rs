@@ -22,7 +22,7 @@ use crate::trust::{Basis, Trust, TrustArgs};
 const EXAMPLE: &str = "\
 Example: a file, and an entry of a running log
   ledger record show decision.record --anchor STATEMENT --charter charter.record
-  ledger record show 41 --node http://127.0.0.1:7070";
+  ledger record show 41 --node http://127.0.0.1:7780";
 
 /// Show a record: what it says, who signed, and whether the charter knows them
 #[derive(Debug, clap::Args)]
