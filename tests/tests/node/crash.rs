@@ -27,7 +27,7 @@ use crate::process::Founded;
 const ROUNDS: u64 = 100;
 
 /// A round ends by then, whatever was acknowledged.
-const LONGEST_ROUND: u64 = 200;
+const LONGEST_ROUND: u64 = 300;
 
 /// Milliseconds within which a node has started, most of the time.
 const START: u64 = 250;
@@ -91,7 +91,7 @@ impl Load {
             }
             _ => {}
         }
-        let (n, long) = (told.next, told.random.one_in(20));
+        let (n, long) = (told.next, told.random.one_in(6));
         told.next += 1;
         drop(told);
         if long { self.consortium.long_incident(n, 60_000) } else { self.consortium.incident(n) }
@@ -279,7 +279,7 @@ async fn prove_consistency(client: &mut LedgerClient<Channel>, load: &Load, now:
 async fn load_and_kill(load: &Arc<Load>, mut node: NodeProcess) {
     let urls = || (node.grpc.clone(), node.http.clone());
     let mut clients = JoinSet::new();
-    let counts: Vec<u64> = (0..4).map(|_| load.below(40)).collect();
+    let counts: Vec<u64> = (0..4).map(|_| load.below(60)).collect();
     let start = *load.answers().borrow();
     let spawn_stream = |clients: &mut JoinSet<()>, count, wait| {
         let streamed = Arc::clone(load).stream(urls().0, count, wait);
