@@ -64,6 +64,7 @@ impl Edge {
     }
 
     /// Reads the edge of the tree of `head` from stored files, and checks that it is that tree's.
+    /// Where a partial tile has gone, the source gives the full one.
     ///
     /// # Errors
     /// [`RestoreError`] when a file is missing, damaged or belongs to another tree.
@@ -86,12 +87,13 @@ impl Edge {
         }
         let mut bundle = Vec::new();
         if let Some(coord) = partial_tile(TileKind::Entries, size) {
-            bundle = source.read_tile(coord).map_err(TileReadError::Source)?;
-            let entries = EntryBundle::parse(coord, bundle.clone());
+            let bytes = source.read_tile(coord).map_err(TileReadError::Source)?;
+            let entries = EntryBundle::parse_or_cut(coord, bytes);
             let entries = entries.map_err(|_| RestoreError::WrongBundle(coord))?;
             if !entries.iter().map(Hash::leaf).eq(partial[0].iter().copied()) {
                 return Err(RestoreError::WrongBundle(coord));
             }
+            bundle = entries.into_bytes();
         }
         let mut nodes = TileReader::new(source, size);
         let hashes: Result<_, _> =
@@ -251,6 +253,32 @@ mod tests {
             let mut again = Edge::restore(&files, &edge.head()).expect("own files");
             again.partial.truncate(edge.partial.len());
             assert_eq!(again, edge);
+        }
+    }
+
+    #[test]
+    fn an_edge_restores_from_full_tiles_where_its_partial_ones_have_gone() {
+        struct Grown<'a>(&'a Files);
+        impl TileSource for Grown<'_> {
+            type Error = String;
+
+            fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, String> {
+                let full = self.0.get(&coord.to_full());
+                full.or_else(|| self.0.get(&coord)).cloned().ok_or_else(|| format!("no {coord}"))
+            }
+        }
+        let mut files = Files::new();
+        let mut edge = Edge::new();
+        let mut edges = Vec::new();
+        for _ in 0..600 {
+            append(&mut edge, &mut files, 1);
+            edges.push(edge.clone());
+        }
+        for edge in edges {
+            let again = Edge::restore(Grown(&files), &edge.head()).expect("own files");
+            let (mut own, mut other) = (edge.clone(), again);
+            let next = [entry(own.size().get())];
+            assert_eq!(own.append(&next), other.append(&next));
         }
     }
 
