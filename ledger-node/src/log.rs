@@ -144,14 +144,8 @@ impl LogReader {
 
     fn read_bundle(&self, coord: TileCoord) -> Result<EntryBundle, ReadError> {
         let damaged = |_: BundleError| ReadError::Damaged(coord);
-        let bundle = match self.store.get(coord)? {
-            Some(bytes) => EntryBundle::parse(coord, bytes).map_err(damaged)?,
-            None => {
-                let full = coord.to_full();
-                let bytes = read_tile(self.store.as_ref(), full)?;
-                EntryBundle::parse(full, bytes).map_err(damaged)?
-            }
-        };
+        let bytes = read_tile(self.store.as_ref(), coord)?;
+        let bundle = EntryBundle::parse_or_cut(coord, bytes).map_err(damaged)?;
         let hashes = TileCoord::in_tree(
             TileKind::Hashes(0),
             coord.index(),
@@ -162,7 +156,7 @@ impl LogReader {
         let hashes = hashes.ok_or(ReadError::Damaged(coord))?;
         let tile = HashTile::parse(hashes, &read_tile(self.store.as_ref(), hashes)?);
         let tile = tile.ok_or(ReadError::Damaged(hashes))?;
-        let entries = bundle.iter().take(usize::from(coord.width())).map(Hash::leaf);
+        let entries = bundle.iter().map(Hash::leaf);
         if entries.eq(tile.hashes().iter().copied()) {
             Ok(bundle)
         } else {

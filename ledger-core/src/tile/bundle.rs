@@ -69,6 +69,23 @@ impl EntryBundle {
         Ok(EntryBundle { bytes, spans })
     }
 
+    /// Reads the bundle that `coord` names out of its own bytes or, where the partial one has gone,
+    /// out of those of the full one: what is beyond is dropped.
+    ///
+    /// # Errors
+    /// [`BundleError`] when the bytes are those of neither.
+    // SPEC tlog-tiles/partial-tiles: the full tile takes the place of a partial one that has gone
+    pub fn parse_or_cut(coord: TileCoord, bytes: Vec<u8>) -> Result<EntryBundle, BundleError> {
+        let mut bundle = match EntryBundle::parse(coord.to_full(), bytes.clone()) {
+            Ok(full) => full,
+            Err(_) => return EntryBundle::parse(coord, bytes),
+        };
+        bundle.spans.truncate(usize::from(coord.width()));
+        let end = bundle.spans.last().map_or(0, |(_, end)| *end);
+        bundle.bytes.truncate(end);
+        Ok(bundle)
+    }
+
     /// How many entries.
     pub fn len(&self) -> usize {
         self.spans.len()

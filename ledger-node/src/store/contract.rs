@@ -7,6 +7,7 @@ use ledger_core::tile::TileCoord;
 use super::disk::{DiskStore, Layout, MIN_SEGMENT_BYTES};
 use super::memory::MemoryStore;
 use super::{HeadSwap, Store, StoreError};
+use crate::log::LogReader;
 
 /// A store that can be closed and opened again.
 trait Reopen {
@@ -88,6 +89,34 @@ impl ledger_core::tile::TileSource for TilesOf<'_> {
         let bytes = self.0.get(coord).map_err(|e| e.to_string())?;
         bytes.ok_or_else(|| format!("no {coord}"))
     }
+}
+
+/// The journal goes on in a new segment inside a bundle; later the bundle fills up, and its partial
+/// forms go. The log still opens.
+#[test]
+fn the_tree_that_the_journal_goes_on_from_outlives_its_partial_tiles() {
+    let disk = Disk::new();
+    let store = disk.open();
+    let mut edge = Edge::new();
+    let long = vec![vec![1; 65_000]; 10];
+    let short: Vec<_> = (0..30u8).map(|n| vec![n; 100]).collect();
+    for entries in std::iter::repeat_n(&long, 15).chain(std::iter::repeat_n(&short, 10)) {
+        store.append(&edge.head(), entries).expect("healthy");
+        for (coord, bytes) in edge.append(entries).expect("room").tiles {
+            store.put(coord, &bytes).expect("healthy");
+        }
+    }
+    drop(store);
+    let store: std::sync::Arc<dyn Store> = disk.open().into();
+    let replay = store.replay().expect("healthy");
+    let base = replay.base.size.get();
+    assert!((1..256).contains(&base), "the first segment has gone: {base}");
+    let reader = LogReader::new(std::sync::Arc::clone(&store));
+    let mut again = Edge::restore(reader.tiles(), &replay.base).expect("the full tiles stay");
+    for batch in &replay.batches {
+        again.append(batch).expect("room");
+    }
+    assert_eq!(again.head(), edge.head());
 }
 
 #[test]

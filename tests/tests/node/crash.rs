@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger_core::LeafIndex;
 use ledger_core::hash::Hash;
@@ -26,8 +26,12 @@ use crate::process::Founded;
 
 const ROUNDS: u64 = 100;
 
-/// A round ends by then, whatever was acknowledged.
-const LONGEST_ROUND: u64 = 300;
+/// Milliseconds after which most rounds end, whatever was acknowledged.
+const LONGEST_ROUND: u64 = 200;
+
+/// The whole log is audited after every round; on a machine so slow that this time has passed, after
+/// every tenth.
+const AUDITS: Duration = Duration::from_secs(60);
 
 /// Milliseconds within which a node has started, most of the time.
 const START: u64 = 250;
@@ -91,7 +95,7 @@ impl Load {
             }
             _ => {}
         }
-        let (n, long) = (told.next, told.random.one_in(6));
+        let (n, long) = (told.next, told.random.one_in(7));
         told.next += 1;
         drop(told);
         if long { self.consortium.long_incident(n, 60_000) } else { self.consortium.incident(n) }
@@ -279,7 +283,9 @@ async fn prove_consistency(client: &mut LedgerClient<Channel>, load: &Load, now:
 async fn load_and_kill(load: &Arc<Load>, mut node: NodeProcess) {
     let urls = || (node.grpc.clone(), node.http.clone());
     let mut clients = JoinSet::new();
-    let counts: Vec<u64> = (0..4).map(|_| load.below(60)).collect();
+    // now and then so long that the journal lets go of a segment
+    let times = if load.below(12) == 0 { 8 } else { 1 };
+    let counts: Vec<u64> = (0..4).map(|_| times * load.below(40)).collect();
     let start = *load.answers().borrow();
     let spawn_stream = |clients: &mut JoinSet<()>, count, wait| {
         let streamed = Arc::clone(load).stream(urls().0, count, wait);
@@ -293,7 +299,7 @@ async fn load_and_kill(load: &Arc<Load>, mut node: NodeProcess) {
     }
     clients.spawn(Arc::clone(load).watch(urls(), 10));
     let enough = start + load.below(counts.iter().sum::<u64>() + 1);
-    let moment = Duration::from_millis(1 + load.below(LONGEST_ROUND));
+    let moment = Duration::from_millis(1 + times * load.below(LONGEST_ROUND));
     let mut answers = load.answers();
     let answered = answers.wait_for(|answers| *answers >= enough);
     let _ = tokio::time::timeout(moment, answered).await;
@@ -319,7 +325,8 @@ async fn killing_the_process_loses_doubles_and_rewrites_nothing() {
     let load = Load::new(founded.consortium.clone(), Random::new(random.next()));
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
     let (mut while_starting, mut segments) = (0, 0);
-    for _ in 0..ROUNDS {
+    let (began, mut audits) = (Instant::now(), 0);
+    for round in 0..ROUNDS {
         for _ in 0..random.below(3) {
             let moment = Duration::from_micros(random.below(START * 1000));
             let served = NodeProcess::kill_while_starting(&founded.dir(), moment);
@@ -330,7 +337,10 @@ async fn killing_the_process_loses_doubles_and_rewrites_nothing() {
         let head = follower.catch_up(&mut client).await;
         load.check(&follower);
         prove_consistency(&mut client, &load, &head).await;
-        audit(&founded);
+        if began.elapsed() < AUDITS || round % 10 == 0 {
+            audit(&founded);
+            audits += 1;
+        }
         segments = segments.max(newest_segment(&founded));
         drop(client);
         load_and_kill(&load, node).await;
@@ -343,7 +353,7 @@ async fn killing_the_process_loses_doubles_and_rewrites_nothing() {
     let told = load.told();
     println!(
         "{} entries, {} acknowledged, {} duplicates, {} heads seen, {} sent and unanswered, {} \
-         kills while starting, {segments} segments",
+         kills while starting, {segments} segments, {audits} audits",
         follower.size(),
         told.acknowledged.len(),
         told.duplicates,
