@@ -322,7 +322,7 @@ pub fn audit(founded: &Founded) {
 async fn killing_the_process_loses_doubles_and_rewrites_nothing() {
     let mut random = Random::from_environment();
     let founded = Founded::with_small_segments();
-    let load = Load::new(founded.consortium.clone(), Random::new(random.next()));
+    let load = Load::new(founded.consortium.clone(), Random::new(random.word()));
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
     let (mut while_starting, mut segments) = (0, 0);
     let (began, mut audits) = (Instant::now(), 0);

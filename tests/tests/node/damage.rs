@@ -294,6 +294,9 @@ fn frames(segment: &[u8]) -> Vec<usize> {
     }
 }
 
+/// What is done to a file's bytes.
+type Change<'a> = Box<dyn Fn(&mut Vec<u8>) + 'a>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flipped_bit_in_any_file_is_refused_or_recovered_from() {
     let mut random = Random::from_environment();
@@ -463,7 +466,7 @@ async fn garbage_behind_the_journals_last_batch_is_dropped() {
     let places = frames(&content);
     let end = *places.last().expect("one");
     let last = &content[places[places.len() - 2]..end];
-    let noise: Vec<u8> = (0..5000).map(|_| random.next() as u8).collect();
+    let noise: Vec<u8> = (0..5000).map(|_| random.word() as u8).collect();
     // a batch that never was whole: its beginning, and nothing of it
     let torn = last[..last.len() - 1].to_vec();
     let mut of_another_segment = last.to_vec();
@@ -499,7 +502,7 @@ async fn a_journal_that_lost_promised_entries_is_refused() {
     let lost = |found: usize| {
         format!("this log has signed a head of 3 entries, but only {found} are stored")
     };
-    let cases: [(&str, Box<dyn Fn(&mut Vec<u8>)>, String); 7] = [
+    let cases: [(&str, Change<'_>, String); 7] = [
         ("the last batch is flipped", Box::new(|bytes| bytes[end - 9] ^= 4), lost(2)),
         ("it ends in the last batch", Box::new(|bytes| bytes.truncate(end - 1)), lost(2)),
         ("it ends before the last batch", Box::new(|bytes| bytes.truncate(*first_end)), lost(2)),

@@ -233,7 +233,7 @@ async fn garbage_on_either_port_harms_nobody_else() {
     let mut random = Random::from_environment();
     let founded = Founded::new();
     let node = node_with_entries(&founded).await;
-    let noise: Vec<u8> = (0..100_000).map(|_| random.next() as u8).collect();
+    let noise: Vec<u8> = (0..100_000).map(|_| random.word() as u8).collect();
     let long_path = format!("GET /{} HTTP/1.1\r\nhost: node\r\n\r\n", "a".repeat(1 << 20));
     let headers = "x: y\r\n".repeat(5000);
     let many_headers = format!("GET /checkpoint HTTP/1.1\r\nhost: node\r\n{headers}\r\n");

@@ -22,7 +22,7 @@ const REQUESTS: u64 = 2000;
 async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
     let mut random = Random::from_environment();
     let founded = Founded::new();
-    let load = Load::new(founded.consortium.clone(), Random::new(random.next()));
+    let load = Load::new(founded.consortium.clone(), Random::new(random.word()));
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
     for _ in 0..ROUNDS {
         let node = NodeProcess::serve(&founded.dir());
