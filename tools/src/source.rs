@@ -60,6 +60,9 @@ impl Source {
             let config = ureq::Agent::config_builder()
                 .timeout_global(Some(TIMEOUT))
                 .http_status_as_error(false)
+                // who is audited is for the user to say, not for a server on the way
+                .max_redirects(0)
+                .max_redirects_will_error(false)
                 .user_agent(concat!("ledger/", env!("CARGO_PKG_VERSION")))
                 .build();
             let prefix = text.trim_end_matches('/').to_owned();
@@ -176,11 +179,24 @@ fn read_file(path: &std::path::Path, limit: usize) -> Result<Vec<u8>, ReadError>
 }
 
 fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let answer = agent.get(url).call().map_err(|e| ReadError::Failed(e.to_string()))?;
+    let answer = agent.get(url).call().map_err(|e| {
+        ReadError::Failed(match e {
+            ureq::Error::Protocol(e) => {
+                format!("{e}; this looks like the gRPC address; audit reads the HTTP address")
+            }
+            e => e.to_string(),
+        })
+    })?;
     let status = answer.status().as_u16();
     match status {
         200 => {}
         404 | 410 => return Err(ReadError::Missing),
+        300..400 => {
+            let to = answer.headers().get("location").and_then(|to| to.to_str().ok());
+            let to = crate::escape::line(to.unwrap_or("nowhere"));
+            let why = format!("the server redirects to {to}: name that address if you trust it");
+            return Err(ReadError::Failed(why));
+        }
         other => return Err(ReadError::Failed(format!("the server answered {other}"))),
     }
     let mut body = answer.into_body();

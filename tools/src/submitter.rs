@@ -141,6 +141,7 @@ fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Resul
         let hint = "the node has not proven that the record is in the log: keep the record, ask";
         Failure::refused(format!("the proof does not hold: {e}"), hint)
     })?;
+    trust.binds(&accepted, &in_log)?;
     Ok(Proven {
         index: response.index,
         logged,

@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::charter::Charter;
-use ledger_core::policy::Policy;
-use ledger_core::record::{Entry, MAX_RECORD_BYTES, Record, StatementId};
+use ledger_core::policy::{AcceptedCheckpoint, Policy};
+use ledger_core::record::{Entry, MAX_RECORD_BYTES, Outline, Record, StatementId};
 
 use crate::client::Node;
+use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
@@ -48,6 +49,57 @@ pub enum Basis {
     Claimed,
 }
 
+impl Trust {
+    /// A record that is proven under a checkpoint must be meant for that log, and the charter that
+    /// judges it must be that log's own. Every command that accepts a proof asks this.
+    ///
+    /// # Errors
+    /// [`Failure`] names both logs.
+    pub fn binds(&self, accepted: &AcceptedCheckpoint, record: &[u8]) -> Result<(), Failure> {
+        let outline = Outline::parse(record).map_err(|e| {
+            Failure::refused(format!("it is in the log, but is no record: {e}"), e.hint())
+        })?;
+        let (meant, origin) = (outline.envelope().log(), accepted.checkpoint.origin().as_str());
+        if meant != origin {
+            let (meant, origin) = (escape::line(meant), escape::line(origin));
+            return Err(Failure::refused(
+                format!("the record is meant for the log {meant}, but it is in the log {origin}"),
+                "somebody logged it where it does not belong: it binds nobody there",
+            ));
+        }
+        self.is_charter_of(accepted)
+    }
+
+    /// The charter must be that of the log whose checkpoint was accepted.
+    ///
+    /// # Errors
+    /// [`Failure`] names both logs.
+    pub fn is_charter_of(&self, accepted: &AcceptedCheckpoint) -> Result<(), Failure> {
+        let origin = accepted.checkpoint.origin().as_str();
+        match self.charter.as_ref().map(Charter::origin).filter(|own| *own != origin) {
+            None => Ok(()),
+            Some(own) => Err(Failure::refused(
+                format!(
+                    "the charter is that of the log {}, but the checkpoint is of {}",
+                    escape::line(own),
+                    escape::line(origin)
+                ),
+                "give the anchor and the policy of one log",
+            )),
+        }
+    }
+}
+
+impl Basis {
+    /// The word that `--json` uses.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Basis::User => "user",
+            Basis::Claimed => "node",
+        }
+    }
+}
+
 impl TrustArgs {
     /// The anchor, if one was given.
     ///
@@ -77,7 +129,7 @@ impl TrustArgs {
         let charter = match (self.anchor()?, &self.charter) {
             (None, _) => None,
             (Some(anchor), Some(path)) => Some(read_charter(path, anchor)?),
-            (Some(_), None) if self.policy.is_some() => None,
+            // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
             (Some(_), None) => {
                 return Err(Failure::usage(
                     "--anchor alone is not enough without a node",
@@ -112,6 +164,14 @@ impl TrustArgs {
         ));
         let policy = charter_policy(&charter)?;
         Ok(Trust { policy, charter: Some(charter), basis: Basis::Claimed })
+    }
+
+    /// The policy file alone, for a command that reads the charter from the log itself.
+    ///
+    /// # Errors
+    /// [`Failure`] when it is missing or malformed.
+    pub fn policy_file(&self) -> Result<Option<Policy>, Failure> {
+        self.policy.as_deref().map(read_policy).transpose()
     }
 
     fn combine(&self, charter: Option<Charter>) -> Result<Option<Trust>, Failure> {

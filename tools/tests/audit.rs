@@ -7,7 +7,10 @@ use common::{
     MEMBER, START, Site, charter, decision, decision_object, dir, entry, key, ledger, log_key,
     member_key, write,
 };
-use ledger_core::record::Draft;
+use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
+use ledger_core::index::LeafIndex;
+use ledger_core::note::{Note, Signature, SignerKey};
+use ledger_core::record::{Draft, Logged};
 
 #[test]
 fn a_sound_log_is_proven_at_any_size() {
@@ -132,13 +135,27 @@ fn unlawful_entries_are_listed_with_their_rule() {
     site.audit(&["--opaque"]).ends(0);
 }
 
-/// A record of a kind that this version does not build, signed by hand.
-fn unsupported(kind: &str, number: u64) -> Vec<u8> {
-    let json =
-        decision_object(number).to_pretty_json().replace("\"decision\"", &format!("{kind:?}"));
-    let text = format!("ledger-record/v1\n{json}\n");
-    let line = member_key().sign_text(&text);
-    ledger_core::note::Note::new(&text, vec![line]).unwrap().to_string().into_bytes()
+/// A record that this version cannot judge, with lines made by hand.
+fn note(object: &str, lines: Vec<Signature>) -> Vec<u8> {
+    let text = format!("ledger-record/v1\n{object}\n");
+    Note::new(&text, lines).unwrap().to_string().into_bytes()
+}
+
+fn of_kind(kind: &str, number: u64) -> String {
+    decision_object(number).to_pretty_json().replace("\"decision\"", &format!("{kind:?}"))
+}
+
+/// A record of a kind that this version does not build, signed by a key.
+fn unsupported(kind: &str, number: u64, key: &SignerKey) -> Vec<u8> {
+    let object = of_kind(kind, number);
+    let line = key.sign_text(&format!("ledger-record/v1\n{object}\n"));
+    note(&object, vec![line])
+}
+
+/// The same, with bytes that are no signature in the key's name.
+fn forged(object: &str, key: &SignerKey) -> Vec<u8> {
+    let name = key.verifier().name().clone();
+    note(object, vec![Signature::new(name, key.verifier().id(), vec![0; 64])])
 }
 
 #[test]
@@ -146,7 +163,7 @@ fn kinds_of_later_versions_cannot_be_judged_and_are_never_unlawful() {
     let dir = dir();
     let mut site = Site::of(dir.path(), 3);
     site.push([
-        entry(START + 10, &unsupported("risk", 20)),
+        entry(START + 10, &unsupported("risk", 20, &member_key())),
         entry(START + 11, decision(21).as_bytes()),
     ]);
     let object = site.audit(&["--json"]).ends(0).object();
@@ -154,13 +171,170 @@ fn kinds_of_later_versions_cannot_be_judged_and_are_never_unlawful() {
     // after a change of the charter that is not followed, nobody's authority is known
     let stranger = Draft::from_object(&decision_object(23)).unwrap();
     let stranger = stranger.sign(&[&key("new-member.example", 90)]).unwrap();
+    let named = |record: &[u8]| {
+        let logged = Logged { time: START + 15, governance: LeafIndex::new(5).unwrap() };
+        [logged.to_string().as_bytes(), record].concat()
+    };
     site.push([
-        entry(START + 12, &unsupported("membership", 22)),
+        entry(START + 12, &unsupported("membership", 22, &member_key())),
         entry(START + 13, stranger.as_bytes()),
         entry(START + 14, decision(24).as_bytes()),
+        named(decision(25).as_bytes()),
     ]);
+    let run = site.audit(&[]).ends(0);
+    assert!(run.stdout.starts_with("PARTLY JUDGED cannot judge 5 entries; "), "{}", run.stdout);
+    assert!(!run.stdout.contains("proven"), "{}", run.stdout);
     let object = site.audit(&["--json"]).ends(0).object();
-    assert_eq!((&object["cannot_judge"], &object["lawful"]), (&4.into(), &4.into()));
+    assert_eq!((&object["cannot_judge"], &object["lawful"]), (&5.into(), &4.into()));
+    assert_eq!((&object["proven"], &object["judged"]), (&false.into(), &"partly".into()));
+    assert_eq!(object["reasons"].as_array().unwrap().len(), 3, "{object}");
+}
+
+#[test]
+fn an_unsigned_record_never_switches_the_audit_off() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 3);
+    let stranger_key = key("stranger.example", 67);
+    let stranger = Draft::from_object(&decision_object(21)).unwrap();
+    let stranger = stranger.sign(&[&stranger_key]).unwrap();
+    let sealed = incident_with_seal();
+    let elsewhere = of_kind("risk", 24).replace(common::ORIGIN, "another.example");
+    let line = member_key().sign_text(&format!("ledger-record/v1\n{elsewhere}\n"));
+    site.push([
+        entry(START + 10, &forged(&of_kind("membership", 20), &stranger_key)),
+        entry(START + 10, stranger.as_bytes()),
+        entry(START + 10, b"not a record\n"),
+        b"no logged line".to_vec(),
+        entry(START + 10, &forged(&of_kind("membership", 22), &member_key())),
+        entry(START + 10, &forged(&of_kind("risk", 23), &member_key())),
+        entry(START + 10, &note(&elsewhere, vec![line])),
+        entry(START + 10, &forged(&sealed, &member_key())),
+        entry(START + 10, &unsupported("risk", 26, &stranger_key)),
+    ]);
+    let object = site.audit(&["--json"]).ends(1).object();
+    let expected = [
+        (3, "is not in the charter"),
+        (4, "is not in the charter"),
+        (5, "not a signed note"),
+        (6, "does not begin with a line"),
+        (7, "does not verify"),
+        (8, "does not verify"),
+        (9, "meant for the log"),
+        (10, "does not verify"),
+        (11, "is not in the charter"),
+    ];
+    assert_unlawful(&object, &expected);
+    assert_eq!((&object["lawful"], &object["cannot_judge"]), (&3.into(), &0.into()));
+}
+
+#[test]
+fn what_any_charter_refuses_stays_unlawful_after_a_change_that_is_not_followed() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 3);
+    let id = ledger_core::record::RecordId::from_parts(START * 1000, [9; 10]).to_string();
+    let again = charter().body().clone().with("id", id);
+    let again = Draft::from_object(&again).unwrap().sign(&[&member_key()]).unwrap();
+    let mut elsewhere = decision_object(32);
+    elsewhere.set("log", "another.example");
+    let elsewhere = Draft::from_object(&elsewhere).unwrap();
+    let elsewhere = elsewhere.sign(&[&key("stranger.example", 67)]).unwrap();
+    let month = 31 * 86_400;
+    let unheard = Logged { time: START + 10, governance: LeafIndex::new(2).unwrap() };
+    let forged = forged(&decision_object(34).to_pretty_json(), &member_key());
+    site.push([
+        entry(START + 10, &unsupported("membership", 30, &member_key())),
+        entry(START + 10, b"not a record\n"),
+        b"no logged line".to_vec(),
+        entry(START + 10, again.as_bytes()),
+        entry(START + 10, elsewhere.as_bytes()),
+        [unheard.to_string().as_bytes(), decision(33).as_bytes()].concat(),
+        entry(START + 10, &forged),
+        entry(START + month, decision(35).as_bytes()),
+    ]);
+    let object = site.audit(&["--json"]).ends(1).object();
+    let expected = [
+        (4, "not a signed note"),
+        (5, "does not begin with a line"),
+        (6, "a charter stands only at index 0"),
+        (7, "meant for the log"),
+        (8, "which did not change the charter"),
+        (9, "does not verify"),
+        (10, "before the log's time"),
+    ];
+    assert_unlawful(&object, &expected);
+    assert_eq!((&object["proven"], &object["cannot_judge"]), (&false.into(), &1.into()));
+}
+
+#[track_caller]
+fn assert_unlawful(object: &serde_json::Value, expected: &[(u64, &str)]) {
+    let problems = object["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), expected.len(), "{problems:#?}");
+    for (problem, (index, rule)) in problems.iter().zip(expected) {
+        let found = (&problem["index"], &problem["problem"]);
+        assert_eq!(found, (&(*index).into(), &"unlawful".into()), "{problems:#?}");
+        assert!(problem["message"].as_str().unwrap().contains(rule), "{rule}: {problem}");
+    }
+}
+
+/// An incident with something sealed in it.
+fn incident_with_seal() -> String {
+    let json = of_kind("incident", 25);
+    json.replacen('{', "{\n  \"sealed\": [{\"path\": \"x\"}],", 1)
+}
+
+#[test]
+fn an_auditor_whose_clock_is_slow_condemns_nobody() {
+    let dir = dir();
+    let now = ledger_tools::environment::now();
+    let mut site = Site::of(dir.path(), 3);
+    let fresh = |number| {
+        let issued = ledger_core::record::format_time(now + 5_000);
+        let object = decision_object(number).with("issued_at", issued);
+        Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap()
+    };
+    site.push([entry(now + 5_000, fresh(50).as_bytes()), entry(now + 5_001, fresh(51).as_bytes())]);
+    let run = site.audit(&[]).ends(0);
+    assert!(run.stdout.contains("entry 3 and 1 more lie up to"), "{}", run.stdout);
+    assert!(run.stdout.contains("s after this machine's clock"), "{}", run.stdout);
+    let object = site.audit(&["--json"]).ends(0).object();
+    assert_eq!((&object["ahead_of_clock"]["entries"], &object["lawful"]), (&2.into(), &5.into()));
+    // times that go back are the log's fault by any clock, and only where they do
+    site.push([entry(now + 4_990, fresh(52).as_bytes()), entry(now + 4_991, fresh(53).as_bytes())]);
+    let object = site.audit(&["--json"]).ends(1).object();
+    assert_unlawful(&object, &[(5, "lies before the entry before it")]);
+}
+
+/// Signs the site's head for a log of any name.
+fn sign_as(site: &Site, key: &SignerKey) {
+    let bytes = std::fs::read(site.dir.join("checkpoint")).unwrap();
+    let head = *ClaimedCheckpoint::parse(&bytes).unwrap().checkpoint().head();
+    let origin = Origin::new(key.verifier().name().as_str()).unwrap();
+    let signed = Checkpoint::new(origin, head).sign(key).to_string();
+    std::fs::write(site.dir.join("checkpoint"), signed).unwrap();
+}
+
+#[test]
+fn the_entries_of_one_log_under_the_head_of_another_are_not_proven() {
+    let dir = dir();
+    let site = Site::of(dir.path(), 5);
+    let path = dir.path().display().to_string();
+    let other = key("another.example/log", 44);
+    sign_as(&site, &other);
+    let vkey = other.verifier().to_string();
+    let run = ledger(["audit", &path, "--vkey", &vkey]).ends(1);
+    assert!(run.stdout.contains("but the checkpoint is of"), "{}", run.stdout);
+    let policy = tempfile::NamedTempFile::new().unwrap();
+    let stranger = key(common::ORIGIN, 45);
+    sign_as(&site, &stranger);
+    let vkey = stranger.verifier().to_string();
+    std::fs::write(policy.path(), format!("log {vkey}\nquorum none\n")).unwrap();
+    let policy = policy.path().display().to_string();
+    for args in [["--vkey", vkey.as_str()], ["--policy", policy.as_str()]] {
+        let run = ledger(["audit", &path].iter().chain(&args)).ends(1);
+        assert!(run.stdout.contains("is no log key of the charter"), "{}", run.stdout);
+    }
+    sign_as(&site, &log_key());
+    site.audit(&[]).ends(0);
 }
 
 #[test]
@@ -242,4 +416,77 @@ fn full_files_stand_in_for_partial_ones_that_are_gone() {
     std::fs::write(dir.path().join("checkpoint"), checkpoint).unwrap();
     let run = site.audit(&[]).ends(0);
     assert!(run.stdout.contains("proven 300 entries"), "{}", run.stdout);
+}
+
+/// Serves a folder over HTTP for as long as the test runs.
+fn serve(folder: std::path::PathBuf) -> String {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let Ok(mut stream) = stream else { return };
+            let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+            let request = lines.next().unwrap_or_default();
+            // the rest of the head is read, so that closing resets nothing
+            let _ = lines.take_while(|line| !line.is_empty()).count();
+            let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
+            let (status, body) =
+                match (path.strip_prefix("moved/"), std::fs::read(folder.join(path))) {
+                    (Some(_), _) => {
+                        ("302 Found\r\nLocation: http://elsewhere.example/", Vec::new())
+                    }
+                    (None, Ok(body)) => ("200 OK", body),
+                    (None, Err(_)) => ("404 Not Found", Vec::new()),
+                };
+            let length = body.len();
+            let head = format!(
+                "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+            );
+            let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+        }
+    });
+    url
+}
+
+#[test]
+fn full_tiles_and_bundles_are_audited_over_http_and_redirects_are_not_followed() {
+    let dir = dir();
+    let site = Site::of(dir.path(), 700);
+    let url = serve(site.dir.clone());
+    let vkey = log_key().verifier().to_string();
+    let run = ledger(["audit", &url, "--vkey", &vkey]).ends(0);
+    assert!(run.stdout.contains("700 entries lawful, 700 signatures valid"), "{}", run.stdout);
+    let moved = format!("{url}/moved");
+    let run = ledger(["audit", &moved, "--vkey", &vkey]);
+    run.fails(3, "redirects to http://elsewhere.example/");
+}
+
+#[test]
+fn what_lies_beside_the_signed_tree_is_told_of() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 9);
+    site.push((9..20).map(|i| entry(START + i, decision(i).as_bytes())));
+    let old = dir.path().join("tile/0/000.p/9");
+    assert!(old.exists());
+    assert_eq!(site.audit(&["--json"]).ends(0).object()["warnings"].as_array().unwrap().len(), 0);
+    write(&dir.path().join("tile"), "notes.txt", "hello");
+    write(&dir.path().join("tile/0"), "004", [0; 8192]);
+    let run = site.audit(&[]).ends(0);
+    assert!(run.stderr.contains("tile/notes.txt is no file of a log"), "{}", run.stderr);
+    assert!(run.stderr.contains("tile/0/004 lies beyond the signed tree of 20"), "{}", run.stderr);
+    let mut bytes = std::fs::read(&old).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&old, bytes).unwrap();
+    let run = site.audit(&[]).ends(1);
+    assert!(run.stdout.contains("tile/0/000.p/9: it is not the beginning of"), "{}", run.stdout);
+}
+
+#[test]
+fn an_empty_log_is_not_one_of_ours() {
+    let dir = dir();
+    let mut site = Site::bare(dir.path());
+    site.push([]);
+    site.audit(&[]).fails(1, "the log is empty");
+    site.audit(&["--opaque"]).ends(0);
 }

@@ -205,9 +205,9 @@ fn the_human_view_of_a_record_is_a_contract() {
         "Decision 1\n\
          log: ledger.example/test\n\
          kind: decision\n\
-         id: 019b76da-a800-7707-8000-000000000001\n\
+         id: 01941f29-7c00-7707-8000-000000000001\n\
          issuer: lab.example\n\
-         issued_at: 2026-01-01T00:00:00Z\n\
+         issued_at: 2025-01-01T00:00:00Z\n\
          title\n  en: Decision 1\n\
          summary\n  en: What was decided.\n\
          status: accepted\ncontext: c\noptions\n  - a\n  - b\noutcome: a\nrationale: r\n\

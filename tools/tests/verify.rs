@@ -3,7 +3,13 @@
 
 mod common;
 
-use common::{MEMBER, ORIGIN, Site, charter, decision, dir, key, ledger, log_key, write};
+use common::{
+    MEMBER, ORIGIN, START, Site, charter, decision, dir, entry, key, ledger, log_key, member_key,
+    write,
+};
+use ledger_core::charter::CharterDraft;
+use ledger_core::note::{Note, Signature};
+use ledger_core::record::{Draft, Object, RecordId, format_time};
 
 struct Files {
     dir: tempfile::TempDir,
@@ -42,7 +48,7 @@ fn a_policy_proves_the_log_and_an_anchor_the_signers_too() {
     let proof = files.path("five.tlog-proof");
     let run = ledger(["verify", &proof, "--policy", &files.policy]).ends(0);
     let expected = format!(
-        "proven {proof}: in the log {ORIGIN} at 5, logged 2026-01-01T00:00:05Z, tree of 9; \
+        "proven {proof}: in the log {ORIGIN} at 5, logged 2025-01-01T00:00:05Z, tree of 9; \
          signers not judged\n"
     );
     assert_eq!(run.stdout, expected);
@@ -137,10 +143,92 @@ fn records_alone_are_judged_by_the_charter_or_not_at_all() {
     let files = files();
     let record = files.path("five.record");
     ledger(["verify", &record]).fails(1, "its signers are not judged");
-    let run = ledger(files.anchored(&record)).ends(0);
-    assert!(run.stdout.contains("enough for the charter; whether it was logged is not judged"));
+    let fresh = common::decision_object(60).with("issued_at", now(0));
+    let fresh = Draft::from_object(&fresh).unwrap().sign(&[&member_key()]).unwrap();
+    let fresh = write(files.dir.path(), "fresh.record", fresh.as_bytes());
+    let run = ledger(files.anchored(&fresh)).ends(0);
+    assert!(run.stdout.contains("enough for the charter if logged now; not known to be logged"));
     let draft = write(files.dir.path(), "d.json", common::decision_object(1).to_pretty_json());
     ledger(files.anchored(&draft)).fails(1, "nobody has signed it");
     let junk = write(files.dir.path(), "junk", "hello\n");
     ledger(files.anchored(&junk)).fails(1, "neither proof nor record");
+}
+
+fn now(ahead: u64) -> String {
+    format_time(ledger_tools::environment::now() + ahead)
+}
+
+#[test]
+fn a_charter_file_is_judged_by_its_own_signature_lines() {
+    let files = files();
+    ledger(files.anchored(&files.charter)).ends(0);
+    let text = charter().text().to_owned();
+    let key = member_key();
+    let line = |bytes| Signature::new(key.verifier().name().clone(), key.verifier().id(), bytes);
+    let forged = Note::new(&text, vec![line(vec![0; 64])]).unwrap().to_string();
+    let forged = write(files.dir.path(), "forged.record", forged);
+    ledger(files.anchored(&forged)).fails(1, "does not verify");
+    let two = CharterDraft::new("Two", log_key().verifier().clone())
+        .member(MEMBER, member_key().verifier().clone(), ["publisher", "steward"])
+        .member("b.example", common::key("b.example", 5).verifier().clone(), ["steward"])
+        .draft(RecordId::from_parts(START * 1000, [1; 10]), START)
+        .unwrap();
+    let both = two.sign(&[&member_key(), &common::key("b.example", 5)]).unwrap();
+    let both = write(files.dir.path(), "both.record", both.as_bytes());
+    let alone = two.sign(&[&member_key()]).unwrap();
+    let alone = write(files.dir.path(), "alone.record", alone.as_bytes());
+    let anchor = two.statement().to_string();
+    let run = ledger(["verify", &alone, "--anchor", &anchor, "--charter", &both]);
+    run.fails(1, "founding member \"b.example\" has not signed");
+}
+
+#[test]
+fn a_key_whose_term_has_ended_cannot_backdate_a_record() {
+    let files = files();
+    let ended = format_time(ledger_tools::environment::now() - 60);
+    let json = charter().body().to_pretty_json();
+    let json =
+        json.replace("\"use\": \"record\"", &format!("\"use\": \"record\", \"until\": {ended:?}"));
+    let object = Object::parse(&json).unwrap();
+    let founding = Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap();
+    let anchor = founding.statement().to_string();
+    let founding = write(files.dir.path(), "ended.record", founding.as_bytes());
+    let issued = format_time(ledger_tools::environment::now() - 3_600);
+    let record = common::decision_object(61).with("issued_at", issued);
+    let record = Draft::from_object(&record).unwrap().sign(&[&member_key()]).unwrap();
+    let record = write(files.dir.path(), "late.record", record.as_bytes());
+    let trust = ["--anchor", anchor.as_str(), "--charter", founding.as_str()];
+    let run = ledger(["verify", record.as_str()].iter().chain(&trust));
+    run.fails(1, "if it were logged now: key");
+    let run = ledger(["record", "show", record.as_str()].iter().chain(&trust)).ends(1);
+    assert!(run.stdout.contains("the key is not valid at"), "{}", run.stdout);
+}
+
+#[test]
+fn a_record_of_another_log_is_not_proven_by_being_logged_here() {
+    let files = files();
+    let mut site = Site::of(&files.dir.path().join("two"), 3);
+    let object = common::decision_object(62).with("log", "another.example");
+    let foreign = Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap();
+    site.push([entry(START + 9, foreign.as_bytes())]);
+    write(files.dir.path(), "foreign.record", foreign.as_bytes());
+    let proof = write(files.dir.path(), "foreign.tlog-proof", site.proof(3));
+    let run = ledger(["verify", &proof, "--policy", &files.policy]);
+    run.fails(1, "meant for the log another.example");
+}
+
+#[test]
+fn flags_that_do_not_fit_are_refused() {
+    let files = files();
+    let (proof, record) = (files.path("five.tlog-proof"), files.path("five.record"));
+    let policy = ["--policy", files.policy.as_str()];
+    let run = |args: &[&str]| ledger(["verify"].iter().chain(args).chain(&policy));
+    run(&[&proof, "--anchor", &files.anchor]).fails(2, "--anchor alone is not enough");
+    run(&[&proof, "--old", &proof]).fails(2, "--old goes with a checkpoint");
+    run(&[&proof, "--old", &proof, "--source", "."]).fails(2, "goes with a checkpoint");
+    run(&[&proof, "--source", "."]).fails(2, "--source goes with --old");
+    run(&[&record, "--record", &record]).fails(2, "--record goes with a tlog-proof");
+    let checkpoint = files.site.dir.join("checkpoint").display().to_string();
+    run(&[&checkpoint, "--record", &record]).fails(2, "--record goes with a tlog-proof");
+    ledger(["record", "show", &record, "--anchor", &files.anchor]).fails(2, "without a node");
 }

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use crate::index::LeafIndex;
 use crate::note::{PublicKey, Signature, VerifierKey};
-use crate::record::{Draft, Entry, Envelope, Kind, Logged, Object, Record, StatementId};
+use crate::record::{Draft, Entry, Envelope, Kind, Logged, Object, Outline, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
 pub use rejection::Rejection;
@@ -123,16 +123,11 @@ impl Charter {
     /// [`Rejection::UnknownKey`], [`Rejection::WrongUse`] or [`Rejection::BadSignature`], for the
     /// first line that is refused. One line too many is as bad as one that is forged.
     pub fn verify(&self, record: Record) -> Result<SignedRecord, Rejection> {
-        let text = record.text().as_bytes();
+        let text = record.text();
         let lines = record.note().signatures();
         let mut keys = Vec::with_capacity(lines.len());
         for (at, line) in lines.iter().enumerate() {
-            let key = self.record_key(line, at + 1)?;
-            if !key.key().verify(text, line.bytes()) {
-                let name = line.name().to_string();
-                return Err(Rejection::BadSignature { line: at + 1, name });
-            }
-            keys.push(key.key().public());
+            keys.push(self.signing_key(line, at + 1, text)?.key().public());
         }
         Ok(SignedRecord { record, keys })
     }
@@ -151,6 +146,30 @@ impl Charter {
         index: LeafIndex,
     ) -> Result<Change, Rejection> {
         let envelope = record.record().envelope();
+        self.check_place(envelope, logged, index)?;
+        self.check_governed_by(logged)?;
+        if !envelope.kind().is_supported() {
+            return Err(Rejection::NotSupported(envelope.kind()));
+        }
+        let members = self.signing_members(record, logged.time)?;
+        self.check_issuer(envelope, &members)?;
+        self.check_signers(record)?;
+        self.check_rule(envelope.kind(), &members, logged.time)?;
+        Ok(Change::Record)
+    }
+
+    /// Judges what needs no member and no key: the place of a record that any charter of this log
+    /// would refuse.
+    ///
+    /// # Errors
+    /// [`Rejection::IndexZero`], [`Rejection::WrongLog`], [`Rejection::CharterAgain`],
+    /// [`Rejection::IssuedTooLate`] or [`Rejection::IssuedTooEarly`].
+    pub fn check_place(
+        &self,
+        envelope: &Envelope,
+        logged: &Logged,
+        index: LeafIndex,
+    ) -> Result<(), Rejection> {
         if index == LeafIndex::ZERO {
             return Err(Rejection::IndexZero);
         }
@@ -158,21 +177,64 @@ impl Charter {
             let (expected, found) = (self.origin.clone(), envelope.log().to_owned());
             return Err(Rejection::WrongLog { expected, found });
         }
-        if logged.governance != self.governed_by {
-            let (expected, found) = (self.governed_by, logged.governance);
-            return Err(Rejection::WrongGovernance { expected, found });
+        if envelope.kind() == Kind::Charter {
+            return Err(Rejection::CharterAgain(index));
         }
-        match envelope.kind() {
-            Kind::Charter => return Err(Rejection::CharterAgain(index)),
-            kind if !kind.is_supported() => return Err(Rejection::NotSupported(kind)),
-            _ => {}
+        self.check_window(envelope, logged.time)
+    }
+
+    /// Judges a record of which this version knows the outline only: a kind of later versions, or
+    /// one with sealed members.
+    ///
+    /// Its place, its signatures and its issuer are judged like any record's. So is the rule, where
+    /// the charter has one for the kind, and for a `norm` the threshold that changes the charter. A
+    /// pass is no admission: what the record says was not looked at. In governance, terms that
+    /// ended are not held against a signer, because stewards may be held over.
+    ///
+    /// # Errors
+    /// [`Rejection`] names the rule; [`Rejection::NotSupported`] where the charter lets anybody
+    /// sign the kind, with keys that it does not list.
+    pub fn verify_outline(
+        &self,
+        outline: &Outline,
+        logged: &Logged,
+        index: LeafIndex,
+    ) -> Result<(), Rejection> {
+        let envelope = outline.envelope();
+        let (kind, time) = (envelope.kind(), logged.time);
+        self.check_place(envelope, logged, index)?;
+        self.check_governed_by(logged)?;
+        let lines = outline.note().signatures();
+        let mut members = Vec::with_capacity(lines.len());
+        let mut anybody = false;
+        for (at, line) in lines.iter().enumerate() {
+            if self.is_public(line) && self.asks_the_public(kind) {
+                anybody = true;
+                continue;
+            }
+            let key = self.signing_key(line, at + 1, outline.note().text())?;
+            if !kind.is_governance() && !key.term().contains(time) {
+                return Err(Rejection::KeyNotValid { name: line.name().to_string(), at: time });
+            }
+            if !members.contains(&key.member()) {
+                members.push(key.member());
+            }
         }
-        self.check_window(envelope, logged.time)?;
-        let members = self.signing_members(record, logged.time)?;
+        let missing = |name: &&String| !lines.iter().any(|line| line.name().as_str() == *name);
+        if let Some(name) = envelope.signers().iter().find(missing) {
+            return Err(Rejection::SignerMissing(name.clone()));
+        }
+        if anybody {
+            return Err(Rejection::NotSupported(kind));
+        }
         self.check_issuer(envelope, &members)?;
-        self.check_signers(record)?;
-        self.check_rule(envelope.kind(), &members, logged.time)?;
-        Ok(Change::Record)
+        match kind {
+            Kind::Norm => self.check_threshold(kind, &members, time),
+            // a member may revoke its own key alone: not for this version to tell apart
+            Kind::Membership => Ok(()),
+            _ if self.rules.contains_key(&kind) => self.check_rule(kind, &members, time),
+            _ => Ok(()),
+        }
     }
 
     /// The log's origin.
@@ -307,6 +369,54 @@ impl Charter {
             return Err(Rejection::WrongUse { line: number, name: name(), usage });
         }
         Ok(key)
+    }
+
+    /// The record key of a line whose signature verifies.
+    fn signing_key(
+        &self,
+        line: &Signature,
+        number: usize,
+        text: &str,
+    ) -> Result<&MemberKey, Rejection> {
+        let key = self.record_key(line, number)?;
+        if key.key().verify(text.as_bytes(), line.bytes()) {
+            return Ok(key);
+        }
+        Err(Rejection::BadSignature { line: number, name: line.name().to_string() })
+    }
+
+    /// Whether a line is by a key that anybody may have.
+    fn is_public(&self, line: &Signature) -> bool {
+        let label = line.name().as_str().strip_prefix(PUBLIC);
+        label.is_some_and(|label| label.starts_with('/')) && self.key_of(line).is_none()
+    }
+
+    fn asks_the_public(&self, kind: Kind) -> bool {
+        let rule = self.rules.get(&kind).map(Vec::as_slice).unwrap_or_default();
+        rule.iter().any(|requirement| requirement.role() == PUBLIC)
+    }
+
+    fn check_governed_by(&self, logged: &Logged) -> Result<(), Rejection> {
+        if logged.governance == self.governed_by {
+            return Ok(());
+        }
+        let (expected, found) = (self.governed_by, logged.governance);
+        Err(Rejection::WrongGovernance { expected, found })
+    }
+
+    /// Whether so many sign as change the charter; who held a role once may be held over.
+    fn check_threshold(&self, kind: Kind, members: &[usize], at: u64) -> Result<(), Rejection> {
+        for requirement in &self.governance {
+            let role = requirement.role();
+            let began = |term: &RoleTerm| term.role() == role && term.term().from() <= at;
+            let holds = |member: &&usize| self.members[**member].roles().iter().any(began);
+            let found = members.iter().filter(holds).count() as u64;
+            if found < requirement.members() {
+                let (role, needed) = (role.to_owned(), requirement.members());
+                return Err(Rejection::TooFew { kind, role, needed, found });
+            }
+        }
+        Ok(())
     }
 
     fn check_window(&self, envelope: &Envelope, logged: u64) -> Result<(), Rejection> {

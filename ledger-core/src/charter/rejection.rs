@@ -150,6 +150,26 @@ impl Rejection {
         matches!(self, Rejection::NotSupported(_) | Rejection::KeyType { .. })
     }
 
+    /// Whether another state of the charter might allow the record: its members, keys, roles,
+    /// rules, and the governance entry that is named.
+    ///
+    /// Who does not know the charter's present state must not call such a record unlawful. All
+    /// other verdicts hold under any charter of the log, but [`Rejection::IssuedTooEarly`], whose
+    /// limit a `norm` may change.
+    pub fn depends_on_charter(&self) -> bool {
+        matches!(
+            self,
+            Rejection::WrongGovernance { .. }
+                | Rejection::UnknownKey { .. }
+                | Rejection::WrongUse { .. }
+                | Rejection::KeyNotValid { .. }
+                | Rejection::UnknownIssuer(_)
+                | Rejection::IssuerMissing(_)
+                | Rejection::NoRule(_)
+                | Rejection::TooFew { .. }
+        )
+    }
+
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -50,6 +50,7 @@ async fn checkpoint(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             "keep the checkpoint; another log may answer at this address",
         )
     })?;
+    trust.is_charter_of(&accepted)?;
     let latest = *accepted.checkpoint.head();
     let (text, head) = match args.size {
         None => (String::from_utf8_lossy(&bytes).into_owned(), latest),
@@ -73,6 +74,7 @@ async fn checkpoint(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         "root": head.root.to_base64(),
         "cosignatures": accepted.cosigned.len(),
         "latest_size": latest.size.get(),
+        "trust": trust.basis.as_str(),
     })))
 }
 

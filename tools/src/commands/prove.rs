@@ -84,6 +84,7 @@ async fn prove(
         let hint = "keep the files and ask the log's operator, or another node";
         Failure::refused(format!("the node's proof does not hold: {e}"), hint)
     })?;
+    trust.binds(&accepted, in_log)?;
     if record.as_ref().is_some_and(|record| record.as_bytes() != in_log) {
         out.warn("the log holds this statement with other signatures: the proof is of that record");
     }
@@ -103,6 +104,7 @@ async fn prove(
     Ok(Outcome::done(json!({
         "index": index,
         "tree_size": size,
+        "trust": trust.basis.as_str(),
         "proof": String::from_utf8_lossy(&answer.proof),
     })))
 }

@@ -8,8 +8,8 @@ use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
 use ledger_core::note::MAX_NOTE_BYTES;
-use ledger_core::policy::AcceptedCheckpoint;
-use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof};
+use ledger_core::policy::{AcceptedCheckpoint, PolicyError};
+use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
 };
@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::checkpoint::prove_growth;
 use crate::client::{self, Node};
+use crate::environment;
 use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
@@ -27,6 +28,9 @@ use crate::trust::{Trust, TrustArgs};
 
 /// Bytes of the longest file that is judged here.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
+
+const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
+                         newer one that they cosigned, or look at the policy's quorum";
 
 const EXAMPLE: &str = "\
 Example: all proofs of a folder, each with the record beside it
@@ -74,6 +78,10 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let hint = "verify one proof at a time, or put each record beside its proof";
         return Err(Failure::usage("--record goes with a single proof", hint));
     }
+    if args.source.is_some() && args.old.is_none() {
+        let hint = "name the older checkpoint with --old, or leave --source out";
+        return Err(Failure::usage("--source goes with --old", hint));
+    }
     let trust = args.trust.offline()?;
     let mut results = Vec::with_capacity(args.files.len());
     let mut exit = Exit::Done;
@@ -96,6 +104,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             }
         };
         object["file"] = json!(name);
+        object["trust"] = json!(trust.as_ref().map(|trust| trust.basis.as_str()));
         object["proven"] = json!(object.get("error").is_none());
         results.push(object);
     }
@@ -112,6 +121,7 @@ fn judge(
     out: &Output,
 ) -> Result<Verdict, Failure> {
     let bytes = files::read(path, MAX_FILE)?;
+    check_flags(path, &bytes, args)?;
     if bytes.starts_with(FIRST_LINE.as_bytes()) {
         return judge_record(&bytes, trust);
     }
@@ -129,6 +139,25 @@ fn judge(
         judge_proof(path, &bytes, args, trust)
     } else {
         judge_checkpoint(&bytes, args, trust, out)
+    }
+}
+
+/// A flag that says nothing about a file is a mistake, never ignored.
+fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
+    let proof = bytes.starts_with(b"c2sp.org/tlog-proof");
+    let record = bytes.starts_with(FIRST_LINE.as_bytes());
+    let checkpoint = !proof && !record;
+    let misfits = [
+        ("--record", args.record.is_some() && !proof, "a tlog-proof"),
+        ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
+        ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
+    ];
+    match misfits.iter().find(|(_, misfit, _)| *misfit) {
+        None => Ok(()),
+        Some((flag, _, kind)) => Err(Failure::usage(
+            format!("{flag} goes with {kind}, which {} is not", path.display()),
+            "leave it out, or verify the other files by themselves",
+        )),
     }
 }
 
@@ -156,11 +185,16 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
     })?;
     let leaf = Hash::leaf(&[extra, &record].concat());
     let accepted = proof.verify(&leaf, &trust.policy).map_err(|e| {
-        Failure::refused(
-            e.to_string(),
-            "record or proof was altered, or they do not belong together, or the log is another",
-        )
+        let hint = match &e {
+            TlogProofError::Policy(PolicyError::NoQuorum { .. }) => NO_QUORUM,
+            _ => {
+                "record or proof was altered, or they do not belong together, or the log is \
+                 another; was a signature added after it was logged? see X.logged.record"
+            }
+        };
+        Failure::refused(e.to_string(), hint)
     })?;
+    trust.binds(&accepted, &record)?;
     let signers = match &trust.charter {
         None => "signers not judged".to_owned(),
         Some(charter) => judge_entry(charter, logged, &record, proof.index)?,
@@ -223,19 +257,27 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
     };
     let refused = |e: ledger_core::charter::Rejection| Failure::refused(e.to_string(), e.hint());
     if statement == charter.statement().to_string() {
+        // the anchor names the text only: this file's own lines must verify too
+        Charter::check_record(&record, record.envelope().issued_at()).map_err(refused)?;
         let text = "the charter of the anchor, signed by every founder".to_owned();
         let object = json!({ "type": "record", "statement": statement, "signers_judged": true });
         return Ok(Verdict { text, object });
     }
     let names: Vec<String> =
         record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
-    let (time, governance) = (record.envelope().issued_at(), charter.governance_index());
+    // what the signer says about time is no help: a key whose term has ended could write anything
+    let (time, governance) = (environment::now(), charter.governance_index());
     let signed = charter.verify(record).map_err(refused)?;
     let index = LeafIndex::new(governance.get() + 1).unwrap_or(governance);
-    charter.admit(&signed, &Logged { time, governance }, index).map_err(refused)?;
+    charter.admit(&signed, &Logged { time, governance }, index).map_err(|e| {
+        Failure::refused(
+            format!("it would be refused if it were logged now: {e}"),
+            format!("{}; if it was logged before, verify its .tlog-proof", e.hint()),
+        )
+    })?;
     let by = names.join(", ");
     let text =
-        format!("signed by {by}, enough for the charter; whether it was logged is not judged");
+        format!("signed by {by}, enough for the charter if logged now; not known to be logged");
     let object = json!({
         "type": "record", "statement": statement, "signers": by, "signers_judged": true,
     });
@@ -253,6 +295,7 @@ fn judge_checkpoint(
     out: &Output,
 ) -> Result<Verdict, Failure> {
     let new = accept(bytes, trust)?;
+    trust.is_charter_of(&new)?;
     let head = *new.checkpoint.head();
     let origin = new.checkpoint.origin();
     let mut text = format!(
@@ -288,7 +331,10 @@ fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
         Failure::refused(format!("neither proof nor record, and as a checkpoint: {e}"), hint)
     })?;
     trust.policy.verify(&claimed).map_err(|e| {
-        let hint = "it was altered, or it is of a log that your policy does not trust";
+        let hint = match &e {
+            PolicyError::NoQuorum { .. } => NO_QUORUM,
+            _ => "it was altered, or it is of a log that your policy does not trust",
+        };
         Failure::refused(e.to_string(), hint)
     })
 }

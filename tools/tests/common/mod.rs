@@ -16,7 +16,7 @@ use ledger_core::record::{Basics, Draft, Kind, Logged, Object, Record, RecordId,
 use ledger_core::tile::{TileCoord, TileReader, TileSource};
 
 /// When the invented logs begin.
-pub const START: u64 = 1_767_225_600;
+pub const START: u64 = 1_735_689_600;
 pub const ORIGIN: &str = "ledger.example/test";
 pub const MEMBER: &str = "lab.example";
 

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
-use ledger_core::charter::{Charter, SignedRecord};
+use ledger_core::charter::{Charter, Rejection, SignedRecord};
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::record::{
@@ -17,9 +17,6 @@ use ledger_core::record::{
 
 use super::report::Report;
 use super::tree::Entries;
-
-/// How far an entry's time may lie in the future: clocks differ.
-const FUTURE_SECONDS: u64 = 600;
 
 /// What the judges saw.
 #[derive(Debug, Default)]
@@ -32,6 +29,17 @@ pub struct Tally {
     pub not_judged: u64,
     /// Why they cannot be judged, and how many.
     pub reasons: BTreeMap<String, u64>,
+    /// From where on the charter is not known, if anywhere.
+    pub blind: Option<Blind>,
+}
+
+/// The first entry that may have changed the charter in a way this version does not follow.
+#[derive(Debug, Clone, Copy)]
+pub struct Blind {
+    /// The entry.
+    pub from: u64,
+    /// Whether a norm was seen, which may change log keys and limits too.
+    pub norm: bool,
 }
 
 /// Entries on their way to a worker.
@@ -41,23 +49,31 @@ struct Job {
     entries: Entries,
 }
 
-/// What a worker says about one entry, whatever its place.
+/// What a worker says about one entry, whatever came before it.
 enum Seen {
     /// The tree says that it was altered; there is nothing to judge.
     Nothing,
-    /// Its signatures verify.
-    Signed(Logged, Box<SignedRecord>),
-    /// A later version may judge it.
-    NotSupported(Logged, Option<Names>, String),
-    /// It breaks a rule.
-    Unlawful(Option<Logged>, Option<Names>, String),
+    /// No version would take these bytes.
+    NoRecord(Option<Logged>, Option<Names>, String),
+    /// A record, at a place that any charter of the log allows or refuses.
+    Record { logged: Logged, names: Names, place: Result<(), Rejection>, verdict: Verdict },
+}
+
+/// What is known about a record's signatures.
+enum Verdict {
+    /// They verify.
+    Signed(Box<SignedRecord>),
+    /// They verify, but a later version must judge the rest; says why.
+    NotSupported(String),
+    /// It breaks a rule of the charter.
+    Refused(Rejection),
 }
 
 /// What must not come twice, and whether the entry is one of governance.
 struct Names {
     statement: StatementId,
     unique: Hash,
-    governance: bool,
+    kind: Kind,
 }
 
 struct Done {
@@ -80,18 +96,20 @@ pub struct Judges {
 /// The fold over entries in order.
 struct Order {
     charter: Arc<Charter>,
-    now: u64,
-    time: u64,
+    /// This machine's time, which may be wrong.
+    clock: u64,
+    /// The time of the entry before.
+    before: u64,
     /// Statements and (issuer, id) pairs, with the entry that bore them first.
     names: HashMap<[u8; 32], u64>,
-    /// The first entry that may have changed the charter in a way this version does not know.
-    blind_from: Option<u64>,
+    /// Entries that may have changed the charter: what a `logged` line may name while blind.
+    governance: Vec<u64>,
     tally: Tally,
 }
 
 impl Judges {
     /// Starts a worker on each core.
-    pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, charter: Charter, now: u64) -> Judges {
+    pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, charter: Charter, clock: u64) -> Judges {
         let charter = Arc::new(charter);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (jobs, to_workers) = sync_channel::<Job>(cores);
@@ -105,7 +123,8 @@ impl Judges {
                     let job = jobs.lock().map(|jobs| jobs.recv());
                     let Ok(Ok(job)) = job else { return };
                     let (number, first) = (job.number, job.first);
-                    let seen = job.entries.iter().map(|entry| look(&charter, entry)).collect();
+                    let entries = (first..).zip(job.entries.iter());
+                    let seen = entries.map(|(index, entry)| look(&charter, index, entry)).collect();
                     if done.send(Done { number, first, seen }).is_err() {
                         return;
                     }
@@ -114,10 +133,10 @@ impl Judges {
         }
         let order = Order {
             charter,
-            now,
-            time: 0,
+            clock,
+            before: 0,
             names: HashMap::new(),
-            blind_from: None,
+            governance: vec![0],
             tally: Tally::default(),
         };
         let most_waiting = 4 * cores as u64;
@@ -163,33 +182,49 @@ impl Judges {
     }
 }
 
-/// What needs no order: form and signatures.
-fn look(charter: &Charter, entry: Option<&[u8]>) -> Seen {
+/// What needs no order: form, place and signatures.
+fn look(charter: &Charter, index: u64, entry: Option<&[u8]>) -> Seen {
     let Some(bytes) = entry else { return Seen::Nothing };
-    let (logged, record) = match Entry::split(bytes) {
+    let (logged, bytes) = match Entry::split(bytes) {
         Ok(parts) => parts,
-        Err(e) => return Seen::Unlawful(None, None, e.to_string()),
+        Err(e) => return Seen::NoRecord(None, None, e.to_string()),
     };
-    let names = || Outline::parse(record).ok().map(|o| Names::of(o.statement(), o.envelope()));
-    let record = match Record::parse(record) {
-        Ok(record) => record,
-        Err(e) if e.is_not_supported() => {
-            return Seen::NotSupported(logged, names(), e.to_string());
+    let at = LeafIndex::new(index).expect("no tree has entries beyond");
+    let (envelope, names, verdict) = match Record::parse(bytes) {
+        Ok(record) => {
+            let envelope = record.envelope().clone();
+            let names = Names::of(record.statement(), &envelope);
+            let verdict = match charter.verify(record) {
+                Ok(signed) => Verdict::Signed(Box::new(signed)),
+                Err(e) => Verdict::Refused(e),
+            };
+            (envelope, names, verdict)
         }
-        Err(e) => return Seen::Unlawful(Some(logged), names(), e.to_string()),
+        Err(e) if e.is_not_supported() => match Outline::parse(bytes) {
+            Ok(outline) => {
+                let names = Names::of(outline.statement(), outline.envelope());
+                let verdict = match charter.verify_outline(&outline, &logged, at) {
+                    Ok(()) => Verdict::NotSupported(e.to_string()),
+                    Err(e) => Verdict::Refused(e),
+                };
+                (outline.envelope().clone(), names, verdict)
+            }
+            Err(e) => return Seen::NoRecord(Some(logged), None, e.to_string()),
+        },
+        Err(e) => {
+            let outline = Outline::parse(bytes).ok();
+            let names = outline.map(|o| Names::of(o.statement(), o.envelope()));
+            return Seen::NoRecord(Some(logged), names, e.to_string());
+        }
     };
-    let own = Names::of(record.statement(), record.envelope());
-    match charter.verify(record) {
-        Ok(signed) => Seen::Signed(logged, Box::new(signed)),
-        Err(e) if e.is_not_supported() => Seen::NotSupported(logged, Some(own), e.to_string()),
-        Err(e) => Seen::Unlawful(Some(logged), Some(own), e.to_string()),
-    }
+    // the charter itself was founded before the judges began
+    let place = if index == 0 { Ok(()) } else { charter.check_place(&envelope, &logged, at) };
+    Seen::Record { logged, names, place, verdict }
 }
 
 impl Names {
     fn of(statement: StatementId, envelope: &Envelope) -> Names {
-        let governance = matches!(envelope.kind(), Kind::Membership | Kind::Norm);
-        Names { statement, unique: envelope.unique_key(), governance }
+        Names { statement, unique: envelope.unique_key(), kind: envelope.kind() }
     }
 }
 
@@ -197,59 +232,95 @@ impl Order {
     fn judge(&mut self, index: u64, seen: Seen, report: &mut Report) {
         match seen {
             Seen::Nothing => {}
-            Seen::Signed(logged, signed) => self.signed(index, logged, &signed, report),
-            Seen::NotSupported(logged, names, why) => {
-                let broken = self.pass(logged).or(self.twice(names.as_ref()));
-                if let Some(why) = broken {
-                    self.unlawful(index, names.as_ref(), &why, report);
+            Seen::NoRecord(logged, names, why) => {
+                let time = logged.and_then(|logged| self.pass(index, logged, report));
+                let why = time.or(self.twice(names.as_ref())).unwrap_or(why);
+                self.unlawful(index, names.as_ref(), &why, report);
+            }
+            Seen::Record { logged, names, place, verdict } => {
+                let time = self.pass(index, logged, report);
+                let broken = time.or(self.twice(Some(&names)));
+                if let Some(why) = broken.or_else(|| self.unheard_of(&logged)) {
+                    self.unlawful(index, Some(&names), &why, report);
                     return;
                 }
-                if names.as_ref().is_some_and(|names| names.governance) {
-                    self.blind_from.get_or_insert(index);
-                }
-                self.not_judged(index, names.as_ref(), why);
-            }
-            Seen::Unlawful(logged, names, why) => {
-                let time = logged.and_then(|logged| self.pass(logged));
-                let broken = time.or(self.twice(names.as_ref()));
-                match (broken, self.blind_from) {
-                    // a key that is unknown now may have been admitted there
-                    (None, Some(from)) => self.not_judged(index, names.as_ref(), blind(from)),
-                    (broken, _) => {
-                        let why = broken.unwrap_or(why);
-                        self.unlawful(index, names.as_ref(), &why, report);
-                    }
-                }
+                let verdict = match place {
+                    Ok(()) => verdict,
+                    Err(e) => Verdict::Refused(e),
+                };
+                self.record(index, logged, &names, verdict, report);
             }
         }
     }
 
-    fn signed(&mut self, index: u64, logged: Logged, signed: &SignedRecord, report: &mut Report) {
-        let record = signed.record();
-        let names = Names::of(record.statement(), record.envelope());
-        if let Some(why) = self.pass(logged).or(self.twice(Some(&names))) {
-            self.unlawful(index, Some(&names), &why, report);
-            return;
-        }
-        let signatures = record.note().signatures().len() as u64;
-        if let (Some(from), 1..) = (self.blind_from, index) {
-            self.not_judged(index, Some(&names), blind(from));
-            return;
-        }
-        let place = LeafIndex::new(index).unwrap_or_default();
-        // the charter itself was founded before the judges began
+    fn record(
+        &mut self,
+        index: u64,
+        logged: Logged,
+        names: &Names,
+        verdict: Verdict,
+        report: &mut Report,
+    ) {
+        let signed = match verdict {
+            Verdict::Signed(signed) => signed,
+            Verdict::NotSupported(why) => {
+                self.may_govern(index, names);
+                self.not_judged(index, names, why);
+                return;
+            }
+            Verdict::Refused(e) => return self.refused(index, names, &e, report),
+        };
+        let place = LeafIndex::new(index).expect("no tree has entries beyond");
         let admitted = match index {
             0 => Ok(()),
-            _ => self.charter.admit(signed, &logged, place).map(|_| ()),
+            _ => self.charter.admit(&signed, &logged, place).map(|_| ()),
         };
-        match admitted {
-            Ok(()) => {
-                self.remember(index, Some(&names));
-                self.lawful(signatures);
+        match (admitted, self.tally.blind.filter(|_| index > 0)) {
+            (Ok(()), None) => {
+                self.remember(index, names);
+                self.tally.lawful += 1;
+                self.tally.signatures += signed.record().note().signatures().len() as u64;
             }
-            Err(e) if e.is_not_supported() => self.not_judged(index, Some(&names), e.to_string()),
-            Err(e) => self.unlawful(index, Some(&names), &e.to_string(), report),
+            (Ok(()), Some(blind)) => self.not_judged(index, names, blind.why()),
+            (Err(e), _) => self.refused(index, names, &e, report),
         }
+    }
+
+    /// A rule is broken; while blind, only rules that every state of the charter has count.
+    fn refused(&mut self, index: u64, names: &Names, e: &Rejection, report: &mut Report) {
+        if e.is_not_supported() {
+            self.not_judged(index, names, e.to_string());
+            return;
+        }
+        let excuse = self.tally.blind.filter(|blind| {
+            let limit = blind.norm && matches!(e, Rejection::IssuedTooEarly { .. });
+            e.depends_on_charter() || limit
+        });
+        match excuse {
+            Some(blind) => {
+                self.may_govern(index, names);
+                self.not_judged(index, names, blind.why());
+            }
+            None => self.unlawful(index, Some(names), &e.to_string(), report),
+        }
+    }
+
+    /// From a change of the charter on, nobody's authority is known.
+    fn may_govern(&mut self, index: u64, names: &Names) {
+        if names.kind.is_governance() {
+            self.governance.push(index);
+            let blind = self.tally.blind.get_or_insert(Blind { from: index, norm: false });
+            blind.norm |= names.kind == Kind::Norm;
+        }
+    }
+
+    /// While blind, the entry that a `logged` line names must at least be one that may govern.
+    fn unheard_of(&self, logged: &Logged) -> Option<String> {
+        let named = logged.governance.get();
+        if self.tally.blind.is_none() || self.governance.binary_search(&named).is_ok() {
+            return None;
+        }
+        Some(format!("the logged line names entry {named}, which did not change the charter"))
     }
 
     /// An unlawful entry occupies its statement, but takes no id away from others.
@@ -260,26 +331,22 @@ impl Order {
         report.unlawful(index, why);
     }
 
-    fn lawful(&mut self, signatures: u64) {
-        self.tally.lawful += 1;
-        self.tally.signatures += signatures;
-    }
-
-    fn not_judged(&mut self, index: u64, names: Option<&Names>, why: String) {
+    fn not_judged(&mut self, index: u64, names: &Names, why: String) {
         self.remember(index, names);
         self.tally.not_judged += 1;
         *self.tally.reasons.entry(why).or_default() += 1;
     }
 
-    /// The log's time never goes back, nor into the future.
-    fn pass(&mut self, logged: Logged) -> Option<String> {
-        if logged.time < self.time {
-            let (now, before) = (format_time(logged.time), format_time(self.time));
-            return Some(format!("its time {now} lies before the entry before it, {before}"));
+    /// The log's time never goes back. That it lies after this machine's clock is worth a remark,
+    /// but may be the clock's fault.
+    fn pass(&mut self, index: u64, logged: Logged, report: &mut Report) -> Option<String> {
+        if let Some(ahead) = logged.time.checked_sub(self.clock).filter(|ahead| *ahead > 0) {
+            report.ahead(index, ahead);
         }
-        self.time = logged.time;
-        if logged.time > self.now.saturating_add(FUTURE_SECONDS) {
-            return Some(format!("its time {} lies in the future", format_time(logged.time)));
+        let before = std::mem::replace(&mut self.before, logged.time);
+        if logged.time < before {
+            let (now, before) = (format_time(logged.time), format_time(before));
+            return Some(format!("its time {now} lies before the entry before it, {before}"));
         }
         None
     }
@@ -294,14 +361,16 @@ impl Order {
         Some(format!("its issuer used its id already for entry {first}"))
     }
 
-    fn remember(&mut self, index: u64, names: Option<&Names>) {
-        if let Some(names) = names {
-            self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
-            self.names.entry(*names.unique.as_bytes()).or_insert(index);
-        }
+    fn remember(&mut self, index: u64, names: &Names) {
+        self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
+        self.names.entry(*names.unique.as_bytes()).or_insert(index);
     }
 }
 
-fn blind(from: u64) -> String {
-    format!("entry {from} may have changed the charter, which this version does not follow")
+impl Blind {
+    /// Why nobody's authority is known.
+    pub fn why(self) -> String {
+        let from = self.from;
+        format!("entry {from} may have changed the charter, which this version does not follow")
+    }
 }

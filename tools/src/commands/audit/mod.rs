@@ -1,8 +1,10 @@
 //! `ledger audit`: re-checks a whole log, trusting nothing but a key.
 //!
 //! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and
-//! authority. Both run while the files are read, in bounded memory.
+//! authority. Both run while the files are read. Memory grows with the number of entries: two
+//! digests of each are kept, to find what comes twice; the entries themselves are not.
 
+mod folder;
 mod judge;
 mod report;
 mod tree;
@@ -26,7 +28,7 @@ use crate::progress::Progress;
 use crate::source::{ReadError, Source, split_bundle};
 use crate::trust::{Basis, TrustArgs, charter_policy};
 
-use judge::Judges;
+use judge::{Judges, Tally};
 use report::{Report, Summary};
 use tree::TreeCheck;
 
@@ -67,6 +69,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (policy, basis, claimed) = policy(args, anchor, founding.as_ref(), out)?;
     let accepted = accept(&checkpoint, &policy)?;
     let head = *accepted.checkpoint.head();
+    if head.size.is_empty() && !args.opaque {
+        return Err(Failure::refused(
+            "the log is empty: it has not even a charter",
+            "a log of ours begins with its charter; for any other log add --opaque",
+        ));
+    }
     let since = args.since.as_ref().map(|path| since(path, &policy, &accepted)).transpose()?;
     let mut report = Report::new(out);
     let origin = accepted.checkpoint.origin().to_string();
@@ -76,6 +84,11 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let judge = !args.opaque;
     let judged = walk(&mut tree, judge.then_some(expected), &mut report, out)?;
     tree.finish(&mut report)?;
+    folder::check(&source, head.size, &mut report)?;
+    let (founded, mut judged) = judged;
+    if let Some(charter) = &founded {
+        bind(charter, &accepted, &mut judged, &mut report);
+    }
     let summary = Summary {
         origin,
         head,
@@ -97,12 +110,13 @@ fn walk(
     charter: Option<Option<StatementId>>,
     report: &mut Report,
     out: &Output,
-) -> Result<judge::Tally, Failure> {
+) -> Result<(Option<Charter>, Tally), Failure> {
     let mut progress = Progress::new(out);
     let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
         let blocks = tree::read_ahead(scope, source, head.size);
         let mut judges = None;
+        let mut founded = None;
         for block in blocks {
             let block = block?;
             let first = block.first;
@@ -112,17 +126,45 @@ fn walk(
             }
             if let (0, Some(expected)) = (first, charter) {
                 // only what the tree commits to counts as the charter
-                let founded = entries.iter().next().flatten();
-                let founded = founded.and_then(|bytes| found(bytes, expected, report));
-                judges = founded.map(|c| Judges::start(scope, c, environment::now()));
+                let bytes = entries.iter().next().flatten();
+                founded = bytes.and_then(|bytes| found(bytes, expected, report));
+                let start = |charter| Judges::start(scope, charter, environment::now());
+                judges = founded.clone().map(start);
             }
             if let Some(judges) = &mut judges {
                 judges.send(first, entries, report);
             }
             progress.at("audited", tree.size().get(), Some(head.size.get()));
         }
-        Ok(judges.map(|judges| judges.finish(report)).unwrap_or_default())
+        Ok((founded, judges.map(|judges| judges.finish(report)).unwrap_or_default()))
     })
+}
+
+/// The charter must be that of the very log whose head was signed.
+fn bind(charter: &Charter, accepted: &AcceptedCheckpoint, judged: &mut Tally, report: &mut Report) {
+    let (own, signed) = (charter.origin(), accepted.checkpoint.origin());
+    if own != signed.as_str() {
+        report.foreign(&format!(
+            "the charter founds the log {own:?}, but the checkpoint is of {signed:?}"
+        ));
+        return;
+    }
+    if accepted.checkpoint.claimed().verify(charter.log_keys()).is_ok() {
+        return;
+    }
+    let key = accepted.checkpoint.log_key();
+    match judged.blind.filter(|blind| blind.norm) {
+        // a norm may have changed the log's keys
+        Some(blind) => {
+            let why =
+                format!("the checkpoint is signed by {key}: is it the log's? {}", blind.why());
+            judged.reasons.insert(why, 1);
+            judged.not_judged += 1;
+        }
+        None => report.foreign(&format!(
+            "the checkpoint is signed by {key}, which is no log key of the charter"
+        )),
+    }
 }
 
 /// The first entry's bytes, for the charter in it.
@@ -149,7 +191,12 @@ fn policy(
         })?;
         return Ok((Policy::single_log(key), Basis::User, None));
     }
-    if args.trust.policy.is_some() || args.trust.charter.is_some() {
+    if args.trust.charter.is_none()
+        && let Some(policy) = args.trust.policy_file()?
+    {
+        return Ok((policy, Basis::User, None));
+    }
+    if args.trust.charter.is_some() {
         let trust = args.trust.offline()?;
         return trust.map(|trust| (trust.policy, Basis::User, None)).ok_or_else(|| {
             Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")

@@ -16,6 +16,16 @@ pub const MAX_PROBLEMS: usize = 100;
 pub struct Report {
     out: Output,
     problems: Vec<Value>,
+    ahead: Option<Ahead>,
+    remarks: Vec<String>,
+}
+
+/// Entries whose time lies after this machine's clock.
+#[derive(Debug)]
+struct Ahead {
+    first: u64,
+    count: u64,
+    most: u64,
 }
 
 /// What was audited.
@@ -42,7 +52,7 @@ pub struct Summary {
 impl Report {
     /// Begins without problems.
     pub fn new(out: &Output) -> Report {
-        Report { out: *out, problems: Vec::new() }
+        Report { out: *out, problems: Vec::new(), ahead: None, remarks: Vec::new() }
     }
 
     /// Whether so many problems were found that more would tell nothing.
@@ -63,6 +73,27 @@ impl Report {
     /// An entry breaks a rule.
     pub fn unlawful(&mut self, index: u64, why: &str) {
         self.push("unlawful", json!({ "index": index }), &format!("entry {index}: {why}"));
+    }
+
+    /// The log is not the charter's.
+    pub fn foreign(&mut self, why: &str) {
+        self.push("charter", json!({}), why);
+    }
+
+    /// Something that is no problem of the log, but worth knowing.
+    pub fn remark(&mut self, text: &str) {
+        if self.remarks.len() < MAX_PROBLEMS {
+            let text = escape::line(text);
+            self.out.warn(&text);
+            self.remarks.push(text);
+        }
+    }
+
+    /// An entry's time lies so many seconds after this machine's clock: one of the two is wrong.
+    pub fn ahead(&mut self, index: u64, seconds: u64) {
+        let ahead = self.ahead.get_or_insert(Ahead { first: index, count: 0, most: 0 });
+        ahead.count += 1;
+        ahead.most = ahead.most.max(seconds);
     }
 
     /// The tree is not the one that was signed.
@@ -87,20 +118,21 @@ impl Report {
     /// Says how it ended.
     pub fn finish(self, summary: &Summary, out: &Output) -> Outcome {
         let (size, root) = (summary.head.size, summary.head.root.to_base64());
-        let Tally { signatures, lawful, not_judged, .. } = summary.judged;
-        let well = self.problems.is_empty();
-        if well {
-            let tiles = summary.tiles;
-            out.line(format!(
-                "{} {size} entries and {tiles} hash tiles lead to the signed root {root}",
-                out.good("proven")
-            ));
-            if let Some(since) = summary.since {
-                out.line(format!("       the log only grew since size {since}"));
-            }
-        } else {
+        let Tally { signatures, lawful, not_judged, reasons, .. } = &summary.judged;
+        let (well, all) = (self.problems.is_empty(), *not_judged == 0);
+        let tiles = summary.tiles;
+        let leads = format!("{size} entries and {tiles} hash tiles lead to the signed root {root}");
+        if !well {
             let n = self.problems.len();
             out.line(format!("{} {n} problem(s) in a log of {size}", out.bad("NOT PROVEN")));
+        } else if all {
+            out.line(format!("{} {leads}", out.good("proven")));
+        } else {
+            let partly = out.bad("PARTLY JUDGED");
+            out.line(format!("{partly} cannot judge {not_judged} entries; {leads}"));
+        }
+        if let Some(since) = summary.since.filter(|_| well) {
+            out.line(format!("       the log only grew since size {since}"));
         }
         if summary.opaque {
             out.line("       entries are opaque: nothing was said about what they hold");
@@ -109,26 +141,47 @@ impl Report {
                 "       {lawful} entries lawful, {signatures} signatures valid, {not_judged} cannot be judged"
             ));
         }
-        for (why, count) in &summary.judged.reasons {
+        for (why, count) in reasons {
             out.line(format!("       cannot judge {count}: {}", escape::line(why)));
+        }
+        if let Some(Ahead { first, count, most }) = self.ahead {
+            out.line(format!(
+                "       entry {first} and {} more lie up to {most} s after this machine's clock: \
+                 one of the two clocks is wrong",
+                count - 1
+            ));
         }
         if summary.basis == Basis::Claimed {
             out.line("       the key was the log's own claim");
         }
+        let judged = match (summary.opaque, all) {
+            (true, _) => "none",
+            (false, true) => "all",
+            (false, false) => "partly",
+        };
+        let reasons: Vec<Value> =
+            reasons.iter().map(|(why, count)| json!({ "reason": why, "entries": count })).collect();
+        let ahead = self.ahead.map(|Ahead { first, count, most }| {
+            json!({ "first": first, "entries": count, "seconds": most })
+        });
         let object = json!({
             "origin": summary.origin,
             "size": size.get(),
             "root": root,
             "cosignatures": summary.cosigned,
-            "tiles": summary.tiles,
+            "tiles": tiles,
             "opaque": summary.opaque,
             "lawful": lawful,
             "signatures": signatures,
             "cannot_judge": not_judged,
-            "grown_from": summary.since,
-            "key_from": if summary.basis == Basis::User { "user" } else { "log" },
+            "reasons": reasons,
+            "ahead_of_clock": ahead,
+            "grown_from": summary.since.filter(|_| well),
+            "trust": summary.basis.as_str(),
+            "warnings": self.remarks,
             "problems": self.problems,
-            "proven": well,
+            "judged": judged,
+            "proven": well && all,
         });
         Outcome::judged(well, object)
     }

@@ -5,8 +5,10 @@ use std::thread::Scope;
 
 use ledger_core::hash::Hash;
 use ledger_core::index::{LeafIndex, TreeSize};
-use ledger_core::merkle::{Frontier, TreeHead, prove_inclusion, verify_inclusion};
-use ledger_core::tile::{HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, TileReader};
+use ledger_core::merkle::{Frontier, ProveError, TreeHead, prove_inclusion, verify_inclusion};
+use ledger_core::tile::{
+    HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader,
+};
 
 use super::report::Report;
 use crate::failure::Failure;
@@ -162,7 +164,7 @@ impl<'a> TreeCheck<'a> {
                     (hash, false)
                 }
                 (Some(entry), Some(hash)) => {
-                    self.decide(index, (entry, bundle), (hash, coord), report)
+                    self.decide(index, (entry, bundle), (hash, coord), report)?
                 }
                 (Some(entry), None) => (entry, true),
                 (None, Some(hash)) => {
@@ -220,36 +222,45 @@ impl<'a> TreeCheck<'a> {
         (entry, bundle): (Hash, TileCoord),
         (hash, tile): (Hash, TileCoord),
         report: &mut Report,
-    ) -> (Hash, bool) {
-        if self.leads_to_root(index, &hash) {
+    ) -> Result<(Hash, bool), Failure> {
+        if self.leads_to_root(index, &hash)? {
             let why = format!(
                 "{bundle} holds other bytes than were signed: its leaf hash is {entry}, but {tile} and the signed root hold \
                  {hash}"
             );
             report.altered(index, &why);
-            return (hash, false);
+            return Ok((hash, false));
         }
-        if self.leads_to_root(index, &entry) {
+        if self.leads_to_root(index, &entry)? {
             let why = format!(
                 "the hash of entry {index} was altered: it is {hash}, but the entry and the signed \
                  root hold {entry}"
             );
             report.damaged(&tile.to_string(), &why);
-            return (entry, true);
+            return Ok((entry, true));
         }
         let why = format!(
             "its leaf hash in {bundle} is {entry}, but {tile} holds {hash}; neither leads to the \
              signed root"
         );
         report.altered(index, &why);
-        (entry, false)
+        Ok((entry, false))
     }
 
-    fn leads_to_root(&self, index: u64, leaf: &Hash) -> bool {
-        let Ok(index) = LeafIndex::new(index) else { return false };
+    /// Tiles that are damaged lead nowhere; a network that fails is no finding.
+    fn leads_to_root(&self, index: u64, leaf: &Hash) -> Result<bool, Failure> {
+        let Ok(index) = LeafIndex::new(index) else { return Ok(false) };
         let mut nodes = TileReader::new(self.source, self.head.size);
-        prove_inclusion(&mut nodes, index, self.head.size)
-            .is_ok_and(|proof| verify_inclusion(&proof, leaf, index, &self.head).is_ok())
+        match prove_inclusion(&mut nodes, index, self.head.size) {
+            Ok(proof) => Ok(verify_inclusion(&proof, leaf, index, &self.head).is_ok()),
+            Err(ProveError::Read(TileReadError::Source(ReadError::Failed(why)))) => {
+                Err(Failure::environment(
+                    format!("a tile cannot be read: {why}"),
+                    "run the audit again when the source can be reached",
+                ))
+            }
+            Err(_) => Ok(false),
+        }
     }
 
     fn push(&mut self, leaf: Hash, report: &mut Report) -> Result<(), Failure> {

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
-use ledger_core::charter::Charter;
+use ledger_core::charter::{Charter, KeyUse};
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{
-    Entry, Logged, MAX_RECORD_BYTES, Object, Outline, Record, RecordError, StatementId, Value,
-    format_time,
+    Entry, Kind, Logged, MAX_RECORD_BYTES, Object, Outline, Record, RecordError, StatementId,
+    Value, format_time,
 };
 use serde_json::json;
 
 use crate::client::{self, LeafName, NodeArgs};
+use crate::environment;
 use crate::escape::{self, Lines};
 use crate::failure::Failure;
 use crate::files;
@@ -57,7 +58,13 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         Err(e) => return Err(Failure::refused(e.to_string(), e.hint()).of(&args.what)),
     };
     let charter = found.trust.as_ref().and_then(|trust| trust.charter.as_ref());
-    let lines = signatures(&record, charter);
+    // a charter's signers are judged by its own time: nothing was before it
+    let at = match (found.place, record.kind()) {
+        (Some((_, logged)), _) => logged.time,
+        (None, Kind::Charter) => record.envelope().issued_at(),
+        (None, _) => environment::now(),
+    };
+    let lines = signatures(&record, charter, at);
     out.line(out.strong(&escape::line(record.envelope().title())));
     let mut text = String::new();
     print_object(&mut text, record.body(), 0);
@@ -91,6 +98,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             "index": found.place.map(|(index, _)| index),
             "logged": found.place.map(|(_, logged)| format_time(logged.time)),
             "in_log": found.in_log,
+            "trust": basis.map(Basis::as_str),
         }),
     ))
 }
@@ -99,7 +107,14 @@ fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
     let path = Path::new(&args.what);
     if path.exists() || args.what == "-" {
         let record = files::read(path, MAX_RECORD_BYTES)?;
-        let trust = if args.trust.charter.is_some() { args.trust.offline()? } else { None };
+        let trust = match (&args.trust.anchor, &args.trust.charter, &args.node.node) {
+            (None, _, _) => None,
+            (Some(_), None, Some(_)) => Some(client::runtime()?.block_on(async {
+                let mut node = args.node.connect().await?;
+                args.trust.with_node(&mut node, out).await
+            })?),
+            (Some(_), _, _) => args.trust.offline()?,
+        };
         return Ok(Found { record, place: None, in_log: None, trust });
     }
     let name = if let Ok(index) = LeafIndex::parse(&args.what) {
@@ -135,6 +150,7 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
     if proof.index.get() != index {
         return Err(client::wrong_answer("its proof is of another index"));
     }
+    trust.binds(&accepted, record)?;
     let size = accepted.checkpoint.head().size;
     let in_log = Some(format!("proven in the tree of size {size}"));
     let record = record.to_vec();
@@ -144,7 +160,7 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
 type Line = (String, String, String, Option<bool>);
 
 /// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
-fn signatures(record: &Record, charter: Option<&Charter>) -> Vec<Line> {
+fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
     let lines = record.note().signatures().iter();
     lines
         .map(|line| {
@@ -153,12 +169,18 @@ fn signatures(record: &Record, charter: Option<&Charter>) -> Vec<Line> {
                 None => ("not judged".to_owned(), None),
                 Some(None) => ("unknown to the charter".to_owned(), Some(false)),
                 Some(Some((member, key))) => {
-                    if key.key().verify(record.text().as_bytes(), line.bytes()) {
+                    if !key.key().verify(record.text().as_bytes(), line.bytes()) {
+                        ("FORGED: it does not verify".to_owned(), Some(false))
+                    } else if key.usage() != KeyUse::Record {
+                        let usage = key.usage().as_str();
+                        (format!("a key of use {usage}, which signs no records"), Some(false))
+                    } else if !key.term().contains(at) {
+                        let at = format_time(at);
+                        (format!("the key is not valid at {at}"), Some(false))
+                    } else {
                         let roles: Vec<&str> = member.roles().iter().map(|r| r.role()).collect();
                         let name = escape::line(member.name());
                         (format!("valid, member {name} ({})", roles.join(", ")), Some(true))
-                    } else {
-                        ("FORGED: it does not verify".to_owned(), Some(false))
                     }
                 }
             };
