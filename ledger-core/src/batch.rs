@@ -86,11 +86,13 @@ impl Edge {
         }
         let mut bundle = Vec::new();
         if let Some(coord) = partial_tile(TileKind::Entries, size) {
-            bundle = source.read_tile(coord).map_err(TileReadError::Source)?;
-            let entries = EntryBundle::parse(coord, bundle.clone());
-            let entries = entries.map_err(|_| RestoreError::WrongBundle(coord))?;
-            if !entries.iter().map(Hash::leaf).eq(partial[0].iter().copied()) {
+            let stored = read_bundle(&mut source, coord)?;
+            let entries: Vec<&[u8]> = stored.iter().take(usize::from(coord.width())).collect();
+            if !entries.iter().copied().map(Hash::leaf).eq(partial[0].iter().copied()) {
                 return Err(RestoreError::WrongBundle(coord));
+            }
+            for entry in entries {
+                append_entry(&mut bundle, entry).expect("it comes out of a bundle");
             }
         }
         let mut nodes = TileReader::new(source, size);
@@ -170,6 +172,17 @@ impl Edge {
             tiles.push((coord, content));
         }
     }
+}
+
+/// Reads a partial bundle; where it has gone, a source may give the full one instead.
+fn read_bundle<S: TileSource>(
+    source: &mut S,
+    coord: TileCoord,
+) -> Result<EntryBundle, RestoreError<S::Error>> {
+    let bytes = source.read_tile(coord).map_err(TileReadError::Source)?;
+    EntryBundle::parse(coord, bytes.clone())
+        .or_else(|_| EntryBundle::parse(coord.to_full(), bytes))
+        .map_err(|_| RestoreError::WrongBundle(coord))
 }
 
 /// The partial tile of a kind that the tree of `size` leaves ends with, if it ends with one.
@@ -252,6 +265,27 @@ mod tests {
             again.partial.truncate(edge.partial.len());
             assert_eq!(again, edge);
         }
+    }
+
+    #[test]
+    fn an_edge_restores_where_full_tiles_have_taken_the_place_of_partial_ones() {
+        struct FullOnly<'a>(&'a Files);
+
+        impl TileSource for FullOnly<'_> {
+            type Error = String;
+
+            fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, String> {
+                (&*self.0).read_tile(coord.to_full()).or_else(|_| (&*self.0).read_tile(coord))
+            }
+        }
+
+        let mut files = Files::new();
+        let mut edge = Edge::new();
+        append(&mut edge, &mut files, 300);
+        let at_300 = edge.clone();
+        append(&mut edge, &mut files, 300);
+        let again = Edge::restore(FullOnly(&files), &at_300.head()).expect("full tiles are there");
+        assert_eq!(again, at_300);
     }
 
     #[test]

@@ -6,12 +6,12 @@ use std::time::Duration;
 use ledger_core::LeafIndex;
 use ledger_core::charter::{Charter, SignedRecord};
 use ledger_core::record::Record;
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::index::{Index, Key};
 use crate::log::{LogReader, Published};
 use crate::refusal::Refusal;
-use crate::sequencer::{Outcome, Pending, find_entry};
+use crate::sequencer::{FindError, Outcome, Pending, find_entry};
 
 /// Records that wait for the sequencer at most.
 const QUEUE_RECORDS: usize = 16_384;
@@ -19,7 +19,7 @@ const QUEUE_RECORDS: usize = 16_384;
 /// Bytes of records that wait for the sequencer at most.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// How long a record waits for room in the queue before it is refused.
+/// How long a single record waits for room before it is refused. A stream waits as long as it takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What admission found out about a record.
@@ -68,7 +68,10 @@ impl Admission {
             let same = |keys: &crate::index::EntryKeys| keys.statement == statement;
             let found =
                 find_entry(&self.index, &self.reader, size, &Key::Statement(statement), same);
-            if let Some(at) = found.map_err(|e| Refusal::Internal(e.to_string()))? {
+            if let Some(at) = found.map_err(|error| match error {
+                FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
+                error => Refusal::Internal(error.to_string()),
+            })? {
                 return Ok(Admitted::Duplicate(at));
             }
         }
@@ -76,20 +79,36 @@ impl Admission {
         Ok(Admitted::Verified(Box::new(signed)))
     }
 
-    /// Puts a record into the queue, waiting for room; the outcome arrives later.
+    /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room first,
+    /// so that all records between a socket and the journal have a bound.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] when the queue stays full, [`Refusal::ShuttingDown`].
+    /// [`Refusal::ShuttingDown`].
+    pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let bytes = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        room.map_err(|_| Refusal::ShuttingDown)
+    }
+
+    /// As [`Admission::room`], but not for ever.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] when there is no room for a while, [`Refusal::ShuttingDown`].
+    pub async fn room_soon(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        tokio::time::timeout(PATIENCE, self.room(bytes)).await.unwrap_or(Err(Refusal::Busy))
+    }
+
+    /// Puts a record into the queue; the outcome arrives later.
+    ///
+    /// # Errors
+    /// [`Refusal::ShuttingDown`]; [`Refusal::Unknown`] when the sequencer has stopped.
     pub async fn enqueue(
         &self,
         record: SignedRecord,
+        room: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
         let queue = self.queue.read().expect("no panics under this lock").clone();
         let queue = queue.ok_or(Refusal::ShuttingDown)?;
-        let bytes = record.record().as_bytes().len() as u32;
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
-        let room = tokio::time::timeout(PATIENCE, room).await.map_err(|_| Refusal::Busy)?;
-        let room = room.map_err(|_| Refusal::ShuttingDown)?;
         let (reply, outcome) = oneshot::channel();
         let pending = Pending { record, reply, room: Some(room) };
         queue.send(pending).await.map_err(|_| Refusal::Unknown)?;

@@ -14,6 +14,9 @@ use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
 const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7781);
 
+/// Bytes of the largest segment: it is read into memory at every start.
+const MAX_SEGMENT_BYTES: u64 = 1 << 30;
+
 /// Bytes a key file may have.
 const MAX_KEY_FILE: u64 = 16 << 10;
 
@@ -69,9 +72,9 @@ pub enum ConfigError {
         /// What and where.
         message: String,
     },
-    /// Segments could not hold the largest batch.
-    #[error("journal_segment_bytes is {0}; the least is {MIN_SEGMENT_BYTES}")]
-    SegmentTooSmall(u64),
+    /// Segments could not hold the largest batch, or would not be read back in reasonable time.
+    #[error("journal_segment_bytes is {0}; it may be {MIN_SEGMENT_BYTES} to {MAX_SEGMENT_BYTES}")]
+    SegmentSize(u64),
     /// The key file lies where anybody can fetch it.
     #[error("the key file {0} lies below the public site")]
     KeyInSite(PathBuf),
@@ -101,7 +104,7 @@ impl ConfigError {
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, cosigners, grpc, http, journal_segment_bytes"
             }
-            ConfigError::SegmentTooSmall(_) => "leave it out for the default of 16 MiB",
+            ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
@@ -121,8 +124,8 @@ impl Config {
             path: path.to_owned(),
             message: error.to_string().trim_end().to_owned(),
         })?;
-        if config.journal_segment_bytes < MIN_SEGMENT_BYTES {
-            return Err(ConfigError::SegmentTooSmall(config.journal_segment_bytes));
+        if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&config.journal_segment_bytes) {
+            return Err(ConfigError::SegmentSize(config.journal_segment_bytes));
         }
         Ok(config)
     }
@@ -199,7 +202,7 @@ mod tests {
             assert!(error.contains(part), "{error}");
         }
         let small = read("log_key = \"k\"\njournal_segment_bytes = 1000\n");
-        assert!(matches!(small, Err(ConfigError::SegmentTooSmall(1000))));
+        assert!(matches!(small, Err(ConfigError::SegmentSize(1000))));
     }
 
     #[test]

@@ -1,21 +1,25 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
+mod linger;
 mod stream;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, StatementId};
+use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
 use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf, lookup_request};
 use tokio::net::TcpListener;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
+use self::linger::Lingering;
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
@@ -23,20 +27,31 @@ use crate::node::Service;
 use crate::refusal::Refusal;
 use crate::sequencer::{FindError, Outcome, Place, find_entry};
 
-/// Bytes of the largest request. Records are far smaller; up to here the answer says so, beyond it
-/// the connection refuses.
-const MAX_REQUEST: usize = 1 << 20;
+/// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
+/// long, beyond it the connection refuses.
+const MAX_REQUEST: usize = 128 << 10;
 
 /// Entries that wait for a slow reader of `GetEntries`.
-const ENTRIES_AHEAD: usize = 256;
+const ENTRIES_AHEAD: usize = 16;
+
+/// `GetEntries` streams at once: each holds an entry bundle in memory.
+const ENTRY_STREAMS: usize = 64;
 
 /// Requests one connection may have under way.
-const STREAMS_PER_CONNECTION: u32 = 1024;
+const STREAMS_PER_CONNECTION: u32 = 256;
+
+/// A connection whose other end has gone silently is closed after these two together.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Bytes of a status message: clients limit how long headers may be.
+const MAX_MESSAGE: usize = 1024;
 
 /// The service behind the wire.
 #[derive(Clone)]
 struct Face {
     service: Arc<Service>,
+    entry_streams: Arc<Semaphore>,
 }
 
 /// Serves gRPC, health and reflection until `stopping` turns true.
@@ -52,19 +67,22 @@ pub fn serve(
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let ledger = LedgerServer::new(Face { service }).max_decoding_message_size(MAX_REQUEST);
+    let face = Face { service, entry_streams: Arc::new(Semaphore::new(ENTRY_STREAMS)) };
+    let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;
         let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
             // small answers must not wait for more bytes to come
-            socket.and_then(|socket| socket.set_nodelay(true).map(|()| socket))
+            socket.and_then(|socket| socket.set_nodelay(true).map(|()| Lingering::new(socket)))
         });
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
         let served = Server::builder()
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(health)
             .add_service(reflection)
             .add_service(ledger)
@@ -97,16 +115,18 @@ impl Ledger for Face {
         request: Request<wire::SubmitRequest>,
     ) -> Result<Response<wire::SubmitResponse>, Status> {
         let wire::SubmitRequest { record, wait } = request.into_inner();
-        let admitted = self.service.admission.check(&record).map_err(Failure::from)?;
-        let outcome = match admitted {
+        let admission = &self.service.admission;
+        let room = admission.room_soon(record.len()).await.map_err(Failure::from)?;
+        let digest = Hash::digest(&record);
+        let outcome = match admission.check(&record).map_err(Failure::from)? {
             Admitted::Duplicate(index) => Outcome::Duplicate(index),
             Admitted::Verified(signed) => {
-                let queued = self.service.admission.enqueue(*signed).await;
+                let queued = admission.enqueue(*signed, room).await;
                 let outcome = queued.map_err(Failure::from)?.await;
                 outcome.unwrap_or(Outcome::Refused(Refusal::Unknown))
             }
         };
-        Ok(Response::new(self.answer(outcome, &record, wait).await?))
+        Ok(Response::new(self.answer(outcome, digest, wait).await?))
     }
 
     type SubmitStreamStream = ReceiverStream<Result<wire::SubmitStreamResponse, Status>>;
@@ -179,10 +199,16 @@ impl Ledger for Face {
             return Err(Failure::new(Code::OutOfRange, message, "start within the log").into());
         }
         let end = count.map_or(size, |count| start.saturating_add(count).min(size));
+        let Ok(turn) = Arc::clone(&self.entry_streams).try_acquire_owned() else {
+            let message = "too many clients read entries at once";
+            let hint = "try again in a while, or read the tiles over HTTP";
+            return Err(Failure::new(Code::ResourceExhausted, message, hint).into());
+        };
         let (sender, receiver) = mpsc::channel(ENTRIES_AHEAD);
-        let service = Arc::clone(&self.service);
-        tokio::task::spawn_blocking(move || {
-            send_entries(&service, published.size(), start..end, &sender);
+        let face = self.clone();
+        tokio::spawn(async move {
+            face.send_entries(start..end, &sender).await;
+            drop(turn);
         });
         Ok(Response::new(ReceiverStream::new(receiver)))
     }
@@ -221,11 +247,43 @@ impl Face {
         done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
     }
 
-    /// The answer to a record whose outcome is known.
+    /// Sends entries bundle by bundle; a slow reader holds up nobody else.
+    async fn send_entries(
+        &self,
+        mut range: std::ops::Range<u64>,
+        sender: &mpsc::Sender<Result<wire::GetEntriesResponse, Status>>,
+    ) {
+        let width = u64::from(TILE_WIDTH);
+        while !range.is_empty() {
+            let number = range.start / width;
+            let read = self.reading(move |service, published| {
+                Ok(service.reader.bundle(number, published.size())?)
+            });
+            let bundle = match read.await {
+                Ok(bundle) => bundle,
+                Err(failure) => {
+                    let _ = sender.send(Err(failure.into())).await;
+                    return;
+                }
+            };
+            let until = range.end.min((number + 1) * width);
+            for index in range.start..until {
+                let entry = bundle.get((index % width) as usize).unwrap_or_default();
+                let entry = bytes::Bytes::copy_from_slice(entry);
+                let response = wire::GetEntriesResponse { index, entry };
+                if sender.send(Ok(response)).await.is_err() {
+                    return;
+                }
+            }
+            range.start = until;
+        }
+    }
+
+    /// The answer to a record whose outcome is known; `submitted` is the digest of its bytes.
     async fn answer(
         &self,
         outcome: Outcome,
-        submitted: &bytes::Bytes,
+        submitted: Hash,
         wait: i32,
     ) -> Result<wire::SubmitResponse, Failure> {
         let wants_proof = wants_proof(wait)?;
@@ -233,7 +291,6 @@ impl Face {
             Outcome::Refused(refusal) => return Err(refusal.into()),
             Outcome::Logged(place) => (place, None),
             Outcome::Duplicate(index) => {
-                let submitted = submitted.clone();
                 let read = self.reading(move |service, published| {
                     duplicate(service, published, index, &submitted)
                 });
@@ -258,7 +315,7 @@ fn duplicate(
     service: &Service,
     published: &Published,
     index: LeafIndex,
-    submitted: &[u8],
+    submitted: &Hash,
 ) -> Result<(Place, wire::Duplicate), Failure> {
     let entry = service.reader.entry(index, published.size())?;
     let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
@@ -266,7 +323,7 @@ fn duplicate(
     let place = Place { index, logged, leaf: keys.leaf, statement: keys.statement };
     let duplicate = wire::Duplicate {
         record: bytes::Bytes::copy_from_slice(record),
-        signatures_differ: record != submitted,
+        signatures_differ: Hash::digest(record) != *submitted,
     };
     Ok((place, duplicate))
 }
@@ -305,26 +362,6 @@ fn inclusion(
     };
     response.hashes = proof.hashes().iter().map(hash_bytes).collect();
     Ok(response)
-}
-
-fn send_entries(
-    service: &Service,
-    size: TreeSize,
-    range: std::ops::Range<u64>,
-    sender: &mpsc::Sender<Result<wire::GetEntriesResponse, Status>>,
-) {
-    for index in range {
-        let entry = LeafIndex::new(index)
-            .map_err(|_| ReadError::OutOfRange(size))
-            .and_then(|at| service.reader.entry(at, size));
-        let response = entry
-            .map(|entry| wire::GetEntriesResponse { index, entry: entry.into() })
-            .map_err(|e| Failure::from(e).into());
-        let failed = response.is_err();
-        if sender.blocking_send(response).is_err() || failed {
-            return;
-        }
-    }
 }
 
 fn find(
@@ -409,7 +446,8 @@ impl Failure {
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Status {
         let Failure { code, message, hint } = failure;
-        let text = if hint.is_empty() { message } else { format!("{message}\nhint: {hint}") };
+        let mut text = if hint.is_empty() { message } else { format!("{message}\nhint: {hint}") };
+        text.truncate(text.floor_char_boundary(MAX_MESSAGE));
         Status::new(code, text)
     }
 }
@@ -470,5 +508,6 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::LogFull | Refusal::Busy => Code::ResourceExhausted,
         Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,
         Refusal::Internal(_) => Code::Internal,
+        Refusal::Damaged(_) => Code::DataLoss,
     }
 }

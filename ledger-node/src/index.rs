@@ -20,7 +20,7 @@ use rusqlite::{Connection, params};
 const GATHER: usize = 1 << 15;
 
 /// The table's layout; another number means that the index is rebuilt.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// What an entry is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,16 +167,16 @@ impl Index {
              CREATE TABLE IF NOT EXISTS meta (id INTEGER PRIMARY KEY CHECK (id = 0),
                  version INTEGER NOT NULL, size INTEGER NOT NULL, sum INTEGER NOT NULL);",
         )?;
-        let insert = "INSERT OR IGNORE INTO meta VALUES (0, ?1, 0, 0)";
-        writing.execute(insert, params![VERSION])?;
+        let insert = "INSERT OR IGNORE INTO meta VALUES (0, ?1, 0, ?2)";
+        writing.execute(insert, params![VERSION, seal(0, 0)])?;
         let (version, size, sum): (i64, i64, i64) =
             writing.query_row("SELECT version, size, sum FROM meta", [], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
-        if version != VERSION || sum != sum_of_table(&writing)? {
+        let size = size as u64;
+        if version != VERSION || sum != seal(sum_of_table(&writing)?, size) {
             return Ok(None);
         }
-        let size = size as u64;
         let gathered = RwLock::new(Gathered { size, ..Gathered::default() });
         let reader = Mutex::new(connect(&path)?);
         Ok(Some(Index { gathered, reader, writer: Mutex::new(Writer::start(writing)) }))
@@ -190,7 +190,8 @@ impl Index {
         self.flush()?;
         let mut gathered = self.gathered.write().expect("no panics under this lock");
         let reader = self.reader.lock().expect("no panics under this lock");
-        reader.execute_batch("DELETE FROM place; UPDATE meta SET size = 0, sum = 0;")?;
+        reader.execute("DELETE FROM place", [])?;
+        reader.execute("UPDATE meta SET size = 0, sum = ?1", params![seal(0, 0)])?;
         *gathered = Gathered::default();
         Ok(())
     }
@@ -338,7 +339,10 @@ fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::
         .collect();
     sorted.sort_unstable();
     let transaction = connection.transaction()?;
-    let mut sum: i64 = transaction.query_row("SELECT sum FROM meta", [], |row| row.get(0))?;
+    let select = "SELECT sum, size FROM meta";
+    let (sealed, size): (i64, i64) =
+        transaction.query_row(select, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut sum = unseal(sealed, size as u64);
     {
         let mut insert = transaction.prepare_cached("INSERT INTO place VALUES (?1, ?2)")?;
         for (key, leaf) in sorted {
@@ -347,7 +351,7 @@ fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::
         }
     }
     let update = "UPDATE meta SET size = ?1, sum = ?2";
-    transaction.execute(update, params![rows.size as i64, sum])?;
+    transaction.execute(update, params![rows.size as i64, seal(sum, rows.size)])?;
     transaction.commit()
 }
 
@@ -361,6 +365,15 @@ fn sum_of_table(connection: &Connection) -> Result<i64, rusqlite::Error> {
         sum = sum.wrapping_add(mix(row.get(0)?, row.get(1)?));
     }
     Ok(sum)
+}
+
+/// What is stored of the sum: a changed size must show too, for entries below it are not read again.
+fn seal(sum: i64, size: u64) -> i64 {
+    sum.wrapping_add(mix(0, size as i64))
+}
+
+fn unseal(sealed: i64, size: u64) -> i64 {
+    sealed.wrapping_sub(mix(0, size as i64))
 }
 
 /// Spreads every bit of a row over 64 bits (the finalizer of SplitMix64, twice).

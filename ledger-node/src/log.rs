@@ -48,6 +48,18 @@ pub enum ReadError {
     Inconsistent(TreeSize, VerifyError),
 }
 
+impl ReadError {
+    /// Whether stored files are not what was written.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            ReadError::Missing(_) | ReadError::Damaged(_) => true,
+            ReadError::Unproven(..) | ReadError::Inconsistent(..) => true,
+            ReadError::Store(error) => matches!(error, StoreError::Damaged(_)),
+            ReadError::OutOfRange(_) | ReadError::SizesReversed(_) => false,
+        }
+    }
+}
+
 /// Hash tiles of a store, as core reads them.
 #[derive(Clone)]
 pub struct StoreTiles(Arc<dyn Store>);
@@ -99,6 +111,9 @@ impl LogReader {
     /// # Errors
     /// [`ReadError`].
     pub fn entry(&self, index: LeafIndex, size: TreeSize) -> Result<Vec<u8>, ReadError> {
+        if !size.contains(index) {
+            return Err(ReadError::OutOfRange(size));
+        }
         let width = u64::from(TILE_WIDTH);
         let bundle = self.bundle(index.get() / width, size)?;
         let entry = bundle.get((index.get() % width) as usize);

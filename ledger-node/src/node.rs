@@ -192,7 +192,10 @@ impl RunningNode {
         std::thread::Builder::new()
             .name("sequencer".into())
             .spawn(move || {
-                let _ = report.send(sequencer.run(&mut queue));
+                let ran = sequencer.run(&mut queue);
+                // whoever hears of it may open the log again
+                drop(sequencer);
+                let _ = report.send(ran);
             })
             .map_err(StoreError::io("start", "the sequencer's thread"))?;
         Ok(RunningNode { grpc_addr, http_addr, service, stop, servers, sequencer: sequenced })

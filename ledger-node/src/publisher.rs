@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, VerifiedCheckpoint};
 use ledger_core::cosignature::cosign;
-use ledger_core::note::{Algorithm, SignerKey};
+use ledger_core::note::{Algorithm, MAX_SIGNATURES, SignerKey};
 use ledger_core::policy::{Policy, PolicyError};
 
 /// Gathers cosignatures and judges by the policy.
@@ -29,6 +29,9 @@ pub enum PublisherError {
     /// A configured key signs texts, not checkpoints.
     #[error("the cosigner {0} is not a witness key")]
     NotACosigner(String),
+    /// More cosigners than a note has room for.
+    #[error("a checkpoint has room for {} cosigners", MAX_SIGNATURES - 1)]
+    TooManyCosigners,
     /// The policy does not name this log.
     #[error("the charter's policy does not list this log's key")]
     LogNotListed,
@@ -43,6 +46,7 @@ impl PublisherError {
                  (`cosigners = [\"FILE\"]`)"
             }
             PublisherError::NotAWitness(_) => "list only keys of witnesses that the policy names",
+            PublisherError::TooManyCosigners => "list fewer: only the policy's quorum is needed",
             PublisherError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
             PublisherError::LogNotListed => {
                 "the policy in the charter needs the line `log <vkey>` with this log's key"
@@ -63,6 +67,10 @@ impl Publisher {
     ) -> Result<Publisher, PublisherError> {
         if !policy.logs().iter().any(|log| log.key == *log_key.verifier()) {
             return Err(PublisherError::LogNotListed);
+        }
+        // with the log's own line
+        if cosigners.len() >= MAX_SIGNATURES {
+            return Err(PublisherError::TooManyCosigners);
         }
         let mut present = BTreeSet::new();
         for cosigner in &cosigners {
@@ -95,7 +103,7 @@ impl Publisher {
         time: u64,
     ) -> Result<VerifiedCheckpoint, PolicyError> {
         let lines = self.cosigners.iter().map(|key| cosign(key, head.checkpoint(), time));
-        let complete = head.with_signatures(lines).expect("a policy has fewer lines than a note");
+        let complete = head.with_signatures(lines).expect("their number was checked");
         Ok(self.policy.verify(&complete)?.checkpoint)
     }
 }

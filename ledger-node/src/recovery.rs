@@ -63,8 +63,11 @@ pub enum RecoveryError {
     /// The journal's entries are not those of the promised head.
     #[error("the stored entries do not have the root of the head of size {0} that this log signed")]
     OtherTree(TreeSize),
-    /// Readers have seen more than was promised: the state was restored from a backup.
-    #[error("site/checkpoint has size {published}, but the node remembers signing only {promised}")]
+    /// Readers have seen more than was promised: the state was restored from a backup, or is gone.
+    #[error(
+        "site/checkpoint has size {published} and this log's signature, but the node remembers \
+         signing only {promised}"
+    )]
     StateBehind {
         /// The size in the published checkpoint.
         published: TreeSize,
@@ -117,6 +120,7 @@ pub fn recover(
     log_key: &SignerKey,
 ) -> Result<Recovered, RecoveryError> {
     let head = promised_head(store.as_ref(), log_key)?;
+    let published = published_head(store.as_ref(), log_key)?;
     let reader = LogReader::new(Arc::clone(store));
     let replay = store.replay()?;
     let mut edge = match replay.base {
@@ -124,6 +128,12 @@ pub fn recover(
         base => restore_edge(&reader, &base)?,
     };
     let promised = head.as_ref().map(|head| *head.checkpoint().head());
+    if let Some(published) = published {
+        let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
+        if published.size > promised {
+            return Err(RecoveryError::StateBehind { published: published.size, promised });
+        }
+    }
     for batch in &replay.batches {
         for (coord, bytes) in edge.append(batch)?.tiles {
             store.restore(coord, &bytes)?;
@@ -134,8 +144,8 @@ pub fn recover(
             return Err(RecoveryError::OtherTree(promised.size));
         }
     }
-    if let Some(promised) = promised {
-        check_promise(&reader, promised, &edge)?;
+    for signed in [promised, published].into_iter().flatten() {
+        check_promise(&reader, signed, &edge)?;
     }
     let size = edge.size();
     catch_up(index, &reader, size)?;
@@ -158,19 +168,26 @@ fn promised_head(
     let head = ClaimedCheckpoint::parse(text.as_bytes())?;
     let key = std::slice::from_ref(log_key.verifier());
     head.verify(key).map_err(RecoveryError::WrongKey)?;
-    let promised = head.checkpoint().head().size;
-    let published = store.published()?.map(|text| ClaimedCheckpoint::parse(text.as_bytes()));
-    // a damaged file is written again; one that is ahead and signed by this log is a warning
-    if let Some(Ok(published)) = published {
-        let size = published.checkpoint().head().size;
-        if size > promised && published.verify(key).is_ok() {
-            return Err(RecoveryError::StateBehind { published: size, promised });
-        }
-    }
     Ok(Some(head))
 }
 
-/// The tree must begin with the tree of the promised head.
+/// The head that readers saw last. A file that this log did not sign says nothing: it is damaged, and
+/// will be written again.
+fn published_head(
+    store: &dyn Store,
+    log_key: &SignerKey,
+) -> Result<Option<TreeHead>, RecoveryError> {
+    let text = match store.published() {
+        Err(StoreError::Damaged(_)) => None,
+        read => read?,
+    };
+    let claimed = text.and_then(|text| ClaimedCheckpoint::parse(text.as_bytes()).ok());
+    let key = std::slice::from_ref(log_key.verifier());
+    let verified = claimed.and_then(|claimed| claimed.verify(key).ok());
+    Ok(verified.map(|verified| *verified.head()))
+}
+
+/// The tree must begin with the tree of a head that this log signed.
 fn check_promise(reader: &LogReader, promised: TreeHead, edge: &Edge) -> Result<(), RecoveryError> {
     if promised.size > edge.size() {
         let (promised, found) = (promised.size, edge.size());

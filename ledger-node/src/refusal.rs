@@ -32,6 +32,9 @@ pub enum Refusal {
     /// The node cannot read its own log.
     #[error("the node cannot check its log: {0}")]
     Internal(String),
+    /// The entry that may be the same is stored damaged.
+    #[error("the node cannot tell whether the record is logged: {0}")]
+    Damaged(String),
 }
 
 impl Refusal {
@@ -46,7 +49,9 @@ impl Refusal {
             Refusal::LogFull => "the consortium needs a new log",
             Refusal::ShuttingDown | Refusal::Busy => "submit it again in a while",
             Refusal::Unknown => "submit it again once the node runs: it is logged at most once",
-            Refusal::Internal(_) => "tell the node's operator; nothing was logged",
+            Refusal::Internal(_) | Refusal::Damaged(_) => {
+                "tell the node's operator; nothing was logged"
+            }
         }
     }
 }

@@ -120,6 +120,17 @@ impl Consortium {
         self.signed(&self.incident_json(n), &[&self.lab])
     }
 
+    /// The `n`-th incident with a story of about this many bytes.
+    ///
+    /// # Panics
+    /// If that is more than a record may have.
+    pub fn long_incident(&self, n: u64, bytes: usize) -> Record {
+        let json = serde_json::from_str(&self.incident_json(n));
+        let mut json: serde_json::Value = json.expect("own text");
+        json["summary"]["en"] = "word ".repeat(bytes / 5).into();
+        self.signed(&json.to_string(), &[&self.lab])
+    }
+
     /// A record of a JSON text.
     ///
     /// # Panics

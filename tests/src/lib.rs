@@ -3,7 +3,9 @@
 //! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
 
 pub mod consortium;
+pub mod follower;
 pub mod process;
+pub mod random;
 
 use std::path::PathBuf;
 

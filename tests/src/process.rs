@@ -4,6 +4,8 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use ledger_proto::v1::ledger_client::LedgerClient;
 use tonic::transport::Channel;
@@ -63,11 +65,7 @@ impl NodeProcess {
     /// # Panics
     /// If the program cannot be run.
     pub fn try_serve(dir: &Path) -> Result<NodeProcess, Output> {
-        let mut command = Command::new(program("ledger-node"));
-        command.arg("--json").arg("serve").arg("--dir").arg(dir);
-        command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program runs");
+        let mut child = serve_command(dir).spawn().expect("the program runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a pipe");
@@ -77,6 +75,34 @@ impl NodeProcess {
         let ready: serde_json::Value = serde_json::from_str(&line).expect("one JSON object");
         let url = |name: &str| ready[name].as_str().expect("an address").to_owned();
         Ok(NodeProcess { child, grpc: url("grpc"), http: url("http") })
+    }
+
+    /// Starts a node and kills it at a moment of its start, or right after. Says whether it had
+    /// come as far as to serve.
+    ///
+    /// # Panics
+    /// If the program cannot be run, or ends by itself.
+    pub fn kill_while_starting(dir: &Path, moment: Duration) -> bool {
+        let mut child = serve_command(dir).spawn().expect("the program runs");
+        let stdout = child.stdout.take().expect("piped");
+        let (ready, serves) = channel();
+        let reader = std::thread::spawn(move || {
+            let mut line = String::new();
+            BufReader::new(stdout).read_line(&mut line).expect("a pipe");
+            // whoever waited may have gone
+            let _ = ready.send(!line.is_empty());
+        });
+        let served = match serves.recv_timeout(moment) {
+            Ok(served) => served,
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => panic!("the reader ended"),
+        };
+        let ended = child.try_wait().expect("it is ours");
+        child.kill().expect("it is ours");
+        let output = child.wait_with_output().expect("it is ours");
+        reader.join().expect("no panic");
+        assert_eq!(ended, None, "{}", String::from_utf8_lossy(&output.stderr));
+        served
     }
 
     /// A client of the node.
@@ -110,6 +136,14 @@ impl NodeProcess {
         pipe.read_to_string(&mut stderr).expect("text");
         (status.code(), stderr)
     }
+}
+
+fn serve_command(dir: &Path) -> Command {
+    let mut command = Command::new(program("ledger-node"));
+    command.arg("--json").arg("serve").arg("--dir").arg(dir);
+    command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 impl Drop for NodeProcess {

@@ -144,7 +144,10 @@ fn read_series(object: &Object) -> Result<Option<(String, u64)>, RecordError> {
     let rev = object.get("rev").and_then(|value| value.as_integer());
     match (object.text("series"), rev) {
         (Some(series), Some(rev)) => {
-            let rev = u64::try_from(rev).expect("the shape of `rev` was checked");
+            // beside sealed members the shapes of those that may be sealed have not been checked
+            let rev = u64::try_from(rev).ok().filter(|rev| *rev > 0).ok_or_else(|| {
+                Fault::new("is not a whole number from 1", "`rev` counts up from 1").of("rev")
+            })?;
             Ok(Some((series.to_owned(), rev)))
         }
         (None, None) => Ok(None),

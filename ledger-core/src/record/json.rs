@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use super::shape::quoted;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -360,7 +361,7 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
 }
 
 fn repeated<E: serde::de::Error>(name: &str) -> E {
-    E::custom(format_args!("member {name:?} stands twice in one object"))
+    E::custom(format_args!("member {} stands twice in one object", quoted(name)))
 }
 
 // SPEC rfc7493/2.1: no surrogates (serde_json refuses them), no noncharacters

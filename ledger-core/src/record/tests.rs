@@ -537,3 +537,20 @@ proptest! {
         let _ = Logged::parse(&text);
     }
 }
+
+#[test]
+fn members_beside_a_seal_are_refused_not_panicked_over() {
+    let long = "x".repeat(40_000);
+    for (name, value) in [("rev", "-1"), ("rev", "0"), ("rev", "1"), ("series", "7")] {
+        let json = incident()
+            .with("_sd", Value::List(vec![]))
+            .with("series", "s")
+            .with("rev", Value::Integer(2));
+        let json = json.to_pretty_json().replace("\"rev\": 2", &format!("\"{name}\": {value}"));
+        let error = Draft::parse(&json).expect_err("sealed members are not built yet");
+        assert_eq!(error.is_not_supported(), (name, value) == ("rev", "1"), "{error}");
+    }
+    let twice = format!("{{\"{long}\":1,\"{long}\":2}}");
+    let error = Draft::parse(&twice).expect_err("a name stands twice").to_string();
+    assert!(error.len() < 500, "{} bytes of message", error.len());
+}

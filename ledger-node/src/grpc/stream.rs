@@ -4,8 +4,9 @@
 use std::pin::Pin;
 use std::task::Poll;
 
+use ledger_core::Hash;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
@@ -22,15 +23,23 @@ const PIECE: usize = 32;
 /// Pieces that may be under way at once.
 const PIECES_AHEAD: usize = 8;
 
-/// Records that may be between the queue and their answers. The queue's own room bounds their bytes.
+/// Records that may be between the queue and their answers; of each only a digest is kept.
 const ANSWERS_AHEAD: usize = 8192;
 
 type Response = Result<wire::SubmitStreamResponse, Status>;
 
+/// A request, and the room that its record takes in the node.
+struct Received {
+    request: wire::SubmitRequest,
+    room: OwnedSemaphorePermit,
+}
+
 /// A request after verification.
 struct Checked {
-    request: wire::SubmitRequest,
+    digest: Hash,
+    wait: i32,
     verdict: Result<Admitted, Refusal>,
+    room: OwnedSemaphorePermit,
 }
 
 /// What the reader hands on, in order.
@@ -42,7 +51,7 @@ enum Read {
 
 /// What is answered, in order.
 enum Awaited {
-    Record { record: bytes::Bytes, wait: i32, state: State },
+    Record { digest: Hash, wait: i32, state: State },
     End(Status),
 }
 
@@ -62,51 +71,26 @@ pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverS
     ReceiverStream::new(stream)
 }
 
-/// Reads requests as they come and has them verified in pieces.
+/// Reads requests as they come and has them verified in pieces. While the node has no room, nothing
+/// more is read.
 async fn read(
     face: Face,
     mut requests: Streaming<wire::SubmitRequest>,
     pieces: mpsc::Sender<Read>,
 ) {
-    let mut stopping = face.service.stopping.clone();
     loop {
-        let next = tokio::select! {
-            next = requests.message() => next,
-            _ = stopping.wait_for(|stop| *stop) => {
-                Err(Failure::from(Refusal::ShuttingDown).into())
-            }
-        };
-        let mut piece = Vec::with_capacity(PIECE);
-        let mut end = None;
-        match next {
-            Ok(Some(first)) => piece.push(first),
-            Ok(None) => return,
-            Err(status) => {
-                let _ = pieces.send(Read::End(status)).await;
+        let (piece, end) = read_piece(&face, &mut requests).await;
+        if !piece.is_empty() {
+            let face = face.clone();
+            let verified = tokio::spawn(async move { check(&face, piece) });
+            if pieces.send(Read::Requests(verified)).await.is_err() {
                 return;
             }
         }
-        while piece.len() < PIECE && end.is_none() {
-            // only what has already arrived: a lone record must not wait for company
-            let poll = std::future::poll_fn(|context| {
-                Poll::Ready(Pin::new(&mut requests).poll_next(context))
-            });
-            match poll.await {
-                Poll::Ready(Some(Ok(request))) => piece.push(request),
-                Poll::Ready(None) => end = Some(None),
-                Poll::Ready(Some(Err(status))) => end = Some(Some(status)),
-                Poll::Pending => break,
-            }
-        }
-        let face = face.clone();
-        let verified = tokio::spawn(async move { check(&face, piece) });
-        if pieces.send(Read::Requests(verified)).await.is_err() {
-            return;
-        }
         match end {
             None => {}
-            Some(None) => return,
-            Some(Some(status)) => {
+            Some(Ok(())) => return,
+            Some(Err(status)) => {
                 let _ = pieces.send(Read::End(status)).await;
                 return;
             }
@@ -114,10 +98,49 @@ async fn read(
     }
 }
 
-fn check(face: &Face, piece: Vec<wire::SubmitRequest>) -> Vec<Checked> {
-    let check = |request: wire::SubmitRequest| {
-        let verdict = face.service.admission.check(&request.record);
-        Checked { request, verdict }
+/// Waits for one request and takes those that have already arrived behind it; says whether and how
+/// the stream ended.
+async fn read_piece(
+    face: &Face,
+    requests: &mut Streaming<wire::SubmitRequest>,
+) -> (Vec<Received>, Option<Result<(), Status>>) {
+    let mut piece = Vec::with_capacity(PIECE);
+    let mut stopping = face.service.stopping.clone();
+    let mut next = tokio::select! {
+        next = requests.message() => next.transpose(),
+        _ = stopping.wait_for(|stop| *stop) => {
+            Some(Err(Failure::from(Refusal::ShuttingDown).into()))
+        }
+    };
+    loop {
+        let request = match next {
+            Some(Ok(request)) => request,
+            Some(Err(status)) => return (piece, Some(Err(status))),
+            None => return (piece, Some(Ok(()))),
+        };
+        match face.service.admission.room(request.record.len()).await {
+            Ok(room) => piece.push(Received { request, room }),
+            Err(refusal) => return (piece, Some(Err(Failure::from(refusal).into()))),
+        }
+        if piece.len() == PIECE {
+            return (piece, None);
+        }
+        // only what has already arrived: a lone record must not wait for company
+        let poll = std::future::poll_fn(|context| {
+            Poll::Ready(Pin::new(&mut *requests).poll_next(context))
+        });
+        match poll.await {
+            Poll::Ready(arrived) => next = arrived,
+            Poll::Pending => return (piece, None),
+        }
+    }
+}
+
+fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
+    let check = |Received { request, room }: Received| {
+        let wire::SubmitRequest { record, wait } = request;
+        let verdict = face.service.admission.check(&record);
+        Checked { digest: Hash::digest(&record), wait, verdict, room }
     };
     piece.into_iter().map(check).collect()
 }
@@ -136,19 +159,18 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
                 return;
             }
         };
-        for Checked { request, verdict } in piece {
-            let wire::SubmitRequest { record, wait } = request;
+        for Checked { digest, wait, verdict, room } in piece {
             let state = match verdict {
                 Err(refusal) => State::Known(Outcome::Refused(refusal)),
                 Ok(Admitted::Duplicate(index)) => State::Known(Outcome::Duplicate(index)),
                 Ok(Admitted::Verified(signed)) => {
-                    match face.service.admission.enqueue(*signed).await {
+                    match face.service.admission.enqueue(*signed, room).await {
                         Ok(outcome) => State::Queued(outcome),
                         Err(refusal) => State::Known(Outcome::Refused(refusal)),
                     }
                 }
             };
-            if awaited.send(Awaited::Record { record, wait, state }).await.is_err() {
+            if awaited.send(Awaited::Record { digest, wait, state }).await.is_err() {
                 return;
             }
         }
@@ -162,8 +184,8 @@ async fn answer(
     responses: mpsc::Sender<Response>,
 ) {
     while let Some(awaited) = answers.recv().await {
-        let (record, wait, state) = match awaited {
-            Awaited::Record { record, wait, state } => (record, wait, state),
+        let (digest, wait, state) = match awaited {
+            Awaited::Record { digest, wait, state } => (digest, wait, state),
             Awaited::End(status) => {
                 let _ = responses.send(Err(status)).await;
                 return;
@@ -173,7 +195,7 @@ async fn answer(
             State::Known(outcome) => outcome,
             State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
         };
-        let outcome = match face.answer(outcome, &record, wait).await {
+        let outcome = match face.answer(outcome, digest, wait).await {
             Ok(logged) => WireOutcome::Logged(logged),
             Err(failure) => WireOutcome::Refused(failure.into()),
         };

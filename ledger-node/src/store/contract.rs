@@ -49,11 +49,13 @@ fn the_journal_returns_all_that_was_appended_and_not_yet_retired() {
     each(|log| {
         let mut edge = Edge::new();
         let mut appended = Vec::new();
+        // far enough that tiles fill after a rotation that left them partial
         for round in 0..40u32 {
             let store = log.open();
             for batch in 0..2 {
                 // large enough that the disk's segments rotate
-                let entries = vec![vec![round as u8; 60_000], vec![batch; 60_000]];
+                let entries =
+                    [vec![vec![round as u8; 60_000]; 4], vec![vec![batch; 60_000]; 4]].concat();
                 store.append(&edge.head(), &entries).expect("healthy");
                 for (coord, bytes) in edge.append(&entries).expect("room").tiles {
                     store.put(coord, &bytes).expect("healthy");

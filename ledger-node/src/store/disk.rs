@@ -98,6 +98,11 @@ impl Layout {
         self.root.join("config.toml")
     }
 
+    /// Files on their way into the site.
+    pub fn temporary(&self) -> PathBuf {
+        self.private().join("tmp")
+    }
+
     fn journal(&self) -> PathBuf {
         self.private().join("journal")
     }
@@ -129,7 +134,7 @@ impl DiskStore {
         let lock = lock(layout)?;
         let dir = layout.journal();
         let found = journal::open(&dir)?;
-        let site = Arc::new(Site::open(layout.site(), layout.private().join("tmp"))?);
+        let site = Arc::new(Site::open(layout, found.replay.base.size)?);
         let state = State::open(&layout.private().join("state"))?;
         let housekeeper = Housekeeper::start(dir.clone(), segment_bytes, Arc::clone(&site));
         let journal = Journal {
@@ -168,7 +173,7 @@ impl Store for DiskStore {
             return Err(StoreError::Failed);
         }
         let appended = journal.append(at, entries, &self.site);
-        // after a failed fsync nobody knows what the disk holds: only reading it again tells
+        // after a failed fsync nobody knows what the disk holds; opening writes the tail anew
         journal.failed = appended.is_err();
         appended
     }
@@ -224,7 +229,7 @@ impl Journal {
         let old = std::mem::replace(&mut self.segment, segment);
         let mut segments = std::mem::take(&mut self.older);
         segments.push(old.path().to_owned());
-        self.housekeeper.send(Job { tiles: site.take_unsynced(), segments });
+        self.housekeeper.send(Job { tiles: site.start_from(base.size), segments });
         Ok(())
     }
 }

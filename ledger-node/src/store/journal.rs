@@ -121,7 +121,7 @@ pub fn open(dir: &Path) -> Result<Found, StoreError> {
     let paths = segment_paths(dir)?;
     let mut replay: Option<Replay> = None;
     let mut next_index = 0;
-    let mut newest = None;
+    let mut newest: Option<Newest> = None;
     for (at, path) in paths.iter().enumerate() {
         let content = read_file(path)?;
         let damaged =
@@ -141,18 +141,39 @@ pub fn open(dir: &Path) -> Result<Found, StoreError> {
         let end =
             read_frames(&content, number, &mut next_index, &mut replay.batches).map_err(damaged)?;
         if at + 1 == paths.len() {
-            newest = Some((path.clone(), number, end as u64));
+            newest = Some(Newest { path: path.clone(), number, end, content });
         }
     }
-    let (Some(replay), Some((path, number, at))) = (replay, newest) else {
+    let (Some(replay), Some(newest)) = (replay, newest) else {
         return Err(StoreError::Damaged(format!("{} holds no journal", dir.display())));
     };
-    let file = OpenOptions::new().read(true).write(true).open(&path);
-    let file = file.map_err(StoreError::io("open", &path))?;
-    let length = file.metadata().map_err(StoreError::io("inspect", &path))?.len();
-    let segment = Segment { file, path, number, at, bytes: length };
+    let segment = newest.make_durable()?;
+    sync_dir(dir)?;
     let older = paths[..paths.len() - 1].to_vec();
     Ok(Found { replay, segment, older })
+}
+
+/// The segment that goes on, as it was read.
+struct Newest {
+    path: PathBuf,
+    number: u64,
+    end: usize,
+    content: Vec<u8>,
+}
+
+impl Newest {
+    /// Makes what was read durable before anybody signs it: a killed process, or a disk that failed
+    /// a sync, may have left batches that only the page cache holds. They are written again, for a
+    /// failed sync leaves pages that count as clean.
+    fn make_durable(self) -> Result<Segment, StoreError> {
+        let Newest { path, number, end, content } = self;
+        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = file.map_err(StoreError::io("open", &path))?;
+        file.write_all_at(&content[..end], 0)
+            .and_then(|()| file.sync_all())
+            .map_err(StoreError::io("write", &path))?;
+        Ok(Segment { file, path, number, at: end as u64, bytes: content.len() as u64 })
+    }
 }
 
 /// Makes the spare segment file, unless there is one: zeroes, written and durable.

@@ -116,6 +116,23 @@ impl MemoryStore {
     }
 }
 
+impl Shared {
+    /// Writes a tile; a full one takes the place of partial ones, as on a disk: at once, and for good
+    /// where the journal starts from a tree that has a partial one there.
+    fn insert(&mut self, coord: TileCoord, bytes: &[u8]) {
+        self.tiles.insert(coord, bytes.to_vec());
+        if !coord.is_full() {
+            return;
+        }
+        let at_same_place = |at: &TileCoord| !at.is_full() && at.to_full() == coord;
+        self.tiles.retain(|at, _| !at_same_place(at));
+        if self.durable.keys().any(at_same_place) {
+            self.durable.insert(coord, bytes.to_vec());
+            self.durable.retain(|at, _| !at_same_place(at));
+        }
+    }
+}
+
 impl Store for MemoryStore {
     fn replay(&self) -> Result<Replay, StoreError> {
         let shared = self.lock();
@@ -139,7 +156,7 @@ impl Store for MemoryStore {
             Some(there) if there == bytes => Ok(()),
             Some(_) => Err(StoreError::Conflict(coord)),
             None => {
-                shared.tiles.insert(coord, bytes.to_vec());
+                shared.insert(coord, bytes);
                 Ok(())
             }
         })
@@ -147,7 +164,7 @@ impl Store for MemoryStore {
 
     fn restore(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
         self.write(|shared| {
-            shared.tiles.insert(coord, bytes.to_vec());
+            shared.insert(coord, bytes);
             Ok(())
         })
     }

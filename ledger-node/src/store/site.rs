@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use ledger_core::TreeSize;
 use ledger_core::tile::TileCoord;
 
 use super::StoreError;
+use super::disk::Layout;
 use super::journal::sync_dir;
 
 /// Tiles, bundles and the checkpoint as files. Files appear whole, by rename.
@@ -19,19 +21,24 @@ pub struct Site {
     /// Where files are written before they are renamed into the site.
     temporary: PathBuf,
     next_temporary: AtomicU64,
-    /// What was written since the last [`Site::take_unsynced`].
+    /// What was written since the last [`Site::start_from`].
     unsynced: Mutex<BTreeSet<TileCoord>>,
+    /// The size that the journal starts from: the entries before it are in tiles only.
+    base: AtomicU64,
 }
 
 impl Site {
-    /// Opens the site in `root`; unfinished files in `temporary` are removed.
-    pub fn open(root: PathBuf, temporary: PathBuf) -> Result<Site, StoreError> {
+    /// Opens the site of a log whose journal starts from the tree of `base` leaves; unfinished files
+    /// are removed.
+    pub fn open(layout: &Layout, base: TreeSize) -> Result<Site, StoreError> {
+        let (root, temporary) = (layout.site(), layout.temporary());
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
         }
         fs::create_dir(&temporary).map_err(StoreError::io("create", &temporary))?;
         let (next_temporary, unsynced) = Default::default();
-        Ok(Site { root, temporary, next_temporary, unsynced })
+        let base = AtomicU64::new(base.get());
+        Ok(Site { root, temporary, next_temporary, unsynced, base })
     }
 
     fn path(&self, coord: TileCoord) -> PathBuf {
@@ -74,10 +81,18 @@ impl Site {
     }
 
     /// Removes the partial tiles in whose place a full one stands.
+    ///
+    /// Where the journal starts from a tree that has a partial tile here, that tile alone holds what
+    /// the journal no longer has: the full one must be durable before it goes.
     // SPEC tlog-tiles/partial-tiles: partial tiles may go once the full one is there
     fn drop_partial(&self, coord: TileCoord) -> Result<(), StoreError> {
         if !coord.is_full() {
             return Ok(());
+        }
+        let base = TreeSize::new(self.base.load(Ordering::Acquire)).unwrap_or(TreeSize::MAX);
+        let in_base = TileCoord::in_tree(coord.kind(), coord.index(), base);
+        if in_base.is_some_and(|in_base| !in_base.is_full()) {
+            self.sync(&BTreeSet::from([coord]))?;
         }
         let partial = self.root.join(coord.partial_folder());
         match fs::remove_dir_all(&partial) {
@@ -100,13 +115,15 @@ impl Site {
         text.map_err(|_| StoreError::Damaged("site/checkpoint is not text".into()))
     }
 
-    /// The files written since the last call, for [`Site::sync`].
-    pub fn take_unsynced(&self) -> BTreeSet<TileCoord> {
+    /// The journal starts from the tree of `base` leaves from now on. Returns the files written since
+    /// the last call: once [`Site::sync`] has made them durable, the older journal may go.
+    pub fn start_from(&self, base: TreeSize) -> BTreeSet<TileCoord> {
+        self.base.store(base.get(), Ordering::Release);
         std::mem::take(&mut self.unsynced())
     }
 
     /// Makes files durable, and the folders that name them. Partial files that have gone since are
-    /// no error: the full one took their place.
+    /// no error: a full one took their place, durably where that matters.
     pub fn sync(&self, coords: &BTreeSet<TileCoord>) -> Result<(), StoreError> {
         let mut folders = BTreeSet::new();
         for coord in coords {

@@ -1,4 +1,10 @@
 //! The node: its sequencer with failing storage, and the real process with real sockets and disks.
 
+mod bad_input;
+mod crash;
+mod damage;
 mod faults;
+mod http;
+mod interop;
 mod process;
+mod shutdown;

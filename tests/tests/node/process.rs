@@ -2,6 +2,7 @@
 
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, Logged};
+use ledger_node::store::disk::MIN_SEGMENT_BYTES;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, run};
@@ -31,12 +32,27 @@ impl Founded {
         Founded { folder, consortium }
     }
 
+    /// A log whose journal goes on in a new segment as early as it can.
+    pub fn with_small_segments() -> Founded {
+        let founded = Founded::new();
+        let config = founded.dir().join("config.toml");
+        let text = std::fs::read_to_string(&config).expect("written by init");
+        let (other, segment) = text.split_once("journal_segment_bytes = ").expect("the setting");
+        assert!(segment.ends_with('\n'));
+        let text = format!("{other}journal_segment_bytes = {MIN_SEGMENT_BYTES}\n");
+        std::fs::write(&config, text).expect("a writable folder");
+        // the one that init has prepared is larger
+        std::fs::remove_file(founded.dir().join("private/journal/spare"))
+            .expect("prepared by init");
+        founded
+    }
+
     pub fn dir(&self) -> std::path::PathBuf {
         self.folder.path().join("log")
     }
 }
 
-fn submit(record: &ledger_core::record::Record) -> wire::SubmitRequest {
+pub fn submit(record: &ledger_core::record::Record) -> wire::SubmitRequest {
     let wait = wire::Wait::Published.into();
     wire::SubmitRequest { record: record.to_bytes().into(), wait }
 }

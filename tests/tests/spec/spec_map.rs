@@ -95,8 +95,8 @@ fn has_test(all: &[Source], name: &str) -> bool {
     let head = format!("fn {name}(");
     all.iter().any(|source| {
         let Some(at) = source.text.find(&head) else { return false };
-        let before = source.text[..at].lines().rev().take(4);
-        before.into_iter().any(|line| line.trim() == "#[test]")
+        let mut before = source.text[..at].lines().rev().take(4);
+        before.map(str::trim).any(|line| line == "#[test]" || line.starts_with("#[tokio::test"))
     })
 }
 
