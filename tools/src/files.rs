@@ -48,14 +48,16 @@ pub fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
 /// # Errors
 /// [`Failure`]; what was there is untouched.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = folder_of(path);
     let write = || -> std::io::Result<()> {
         let mut file = tempfile::Builder::new().prefix(".ledger-").tempfile_in(folder)?;
         file.write_all(bytes)?;
         set_public(file.as_file())?;
+        // first the bytes, then the name, then the folder that holds the name: after a power cut
+        // the file is the old one or the new one, never an empty one
+        file.as_file().sync_all()?;
         file.persist(path)?;
-        Ok(())
+        sync_folder(folder)
     };
     write().map_err(|e| cannot_write(path, &e))
 }
@@ -73,7 +75,25 @@ pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         ),
         _ => cannot_write(path, &e),
     })?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| cannot_write(path, &e))
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .and_then(|()| sync_folder(folder_of(path)))
+        .map_err(|e| cannot_write(path, &e))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> std::io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// The file beside `path` with another extension: `a/x.record` gives `a/x.tlog-proof`.

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use serde_json::Value;
 
+use crate::escape::{self, Lines};
 use crate::failure::{Exit, Failure};
 
 /// How a command speaks.
@@ -76,7 +77,7 @@ impl Output {
     pub fn line(&self, text: impl AsRef<str>) {
         if !self.json && !self.quiet {
             // a reader that went away, as `head` does, is no reason to stop the work
-            let _ = writeln!(std::io::stdout(), "{}", text.as_ref());
+            let _ = writeln!(std::io::stdout(), "{}", self.safe(text.as_ref()));
         }
     }
 
@@ -94,19 +95,21 @@ impl Output {
     /// A remark on stderr; nothing with `-q`.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.remarks {
-            let _ = writeln!(std::io::stderr(), "{}", text.as_ref());
+            let _ = writeln!(std::io::stderr(), "{}", self.safe(text.as_ref()));
         }
     }
 
     /// A warning on stderr, always.
     pub fn warn(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "warning: {}", text.as_ref());
+        let _ = writeln!(std::io::stderr(), "warning: {}", escape::line(text.as_ref()));
     }
 
     /// One failure among many, on stderr.
     pub fn problem(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "error: {}\nhint: {}", failure.message, failure.hint);
+        // one line each: nobody's text can pass for an error or a hint of ours
+        let (message, hint) = (escape::line(&failure.message), escape::line(&failure.hint));
+        let _ = writeln!(err, "error: {message}\nhint: {hint}");
     }
 
     /// A word for success, green on terminals.
@@ -124,8 +127,28 @@ impl Output {
         self.paint(text, "1")
     }
 
+    /// The text without what could drive the terminal, but with our own colours.
+    fn safe(&self, text: &str) -> String {
+        let mut safe = escape::shown(text, Lines::Many);
+        if self.color {
+            for code in ["32", "31", "1", "0"] {
+                let escaped = format!("\\u{{1b}}[{code}m");
+                safe = safe.replace(&escaped, &format!("\u{1b}[{code}m"));
+            }
+        }
+        safe
+    }
+
     fn paint(&self, text: &str, code: &str) -> String {
         if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// Prints the one object before the command ends, which must then end with `null`.
+    ///
+    /// # Errors
+    /// [`Failure`] when stdout takes no more.
+    pub fn object(&self, object: &Value) -> Result<(), Failure> {
+        write_stdout(format!("{object}\n").as_bytes())
     }
 
     /// Ends the program's output: the one object, or the failure.
@@ -138,6 +161,7 @@ impl Output {
             }
         };
         if self.json
+            && !object.is_null()
             && let Err(failure) = write_stdout(format!("{object}\n").as_bytes())
         {
             self.problem(&failure);
@@ -157,4 +181,18 @@ fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
     out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| {
         Failure::environment(format!("cannot write to stdout: {e}"), "is the disk full?")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_colours_reach_the_terminal() {
+        let out = Output { json: false, quiet: false, remarks: true, color: true, progress: false };
+        let text = out.safe(&format!("{} \u{1b}[2J\u{202e}x", out.good("ok")));
+        assert_eq!(text, "\u{1b}[32mok\u{1b}[0m \\u{1b}[2J\\u{202e}x");
+        let plain = Output { color: false, ..out };
+        assert_eq!(plain.safe("\u{1b}[32mok"), "\\u{1b}[32mok");
+    }
 }

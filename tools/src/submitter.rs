@@ -1,6 +1,7 @@
 //! Sending records over one connection, and believing nothing that comes back.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ledger_core::hash::Hash;
 use ledger_core::proof::TlogProof;
@@ -18,6 +19,9 @@ use crate::trust::Trust;
 
 /// Records on the way at a time: enough to keep the node busy, few enough to hold in memory.
 const WINDOW: usize = 1024;
+
+/// How long a node may stay silent while it owes an answer: far more than a batch takes.
+pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// A record to be sent.
 #[derive(Debug, Clone)]
@@ -63,6 +67,23 @@ pub async fn submit<I>(
     node: &mut Node,
     trust: &Trust,
     jobs: I,
+    told: impl FnMut(Job, Result<Proven, Failure>) -> Result<(), Failure>,
+) -> Result<(), Failure>
+where
+    I: Iterator<Item = Job> + Send + 'static,
+{
+    submit_within(SILENCE, node, trust, jobs, told).await
+}
+
+/// As [`submit`], for nodes that may stay silent for so long.
+///
+/// # Errors
+/// As [`submit`]; a node that owes an answer for longer has failed.
+pub async fn submit_within<I>(
+    silence: Duration,
+    node: &mut Node,
+    trust: &Trust,
+    jobs: I,
     mut told: impl FnMut(Job, Result<Proven, Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure>
 where
@@ -80,10 +101,12 @@ where
             }
         }
     });
-    let answers = node.client().submit_stream(ReceiverStream::new(requests)).await;
+    let answers = node.client().submit_stream(ReceiverStream::new(requests));
+    let answers = tokio::time::timeout(silence, answers).await.map_err(|_| silent(silence))?;
     let mut answers = answers.map_err(|e| client::failure(&e))?.into_inner();
     while let Some(job) = waiting.recv().await {
-        let answer = answers.message().await.map_err(|e| client::failure(&e))?;
+        let answer = tokio::time::timeout(silence, answers.message()).await;
+        let answer = answer.map_err(|_| silent(silence))?.map_err(|e| client::failure(&e))?;
         let outcome = answer.and_then(|answer| answer.outcome).ok_or_else(|| {
             Failure::environment(
                 format!("the node ended the stream before it answered for {}", job.name),
@@ -99,6 +122,13 @@ where
     feeding.await.map_err(|e| {
         Failure::environment(format!("reading the records stopped: {e}"), "submit again")
     })
+}
+
+fn silent(silence: Duration) -> Failure {
+    Failure::environment(
+        format!("the node has not answered for {} seconds", silence.as_secs()),
+        "is the node well? submit again: what is logged already is found, not logged twice",
+    )
 }
 
 fn refused(refusal: v1::Refusal) -> Failure {
@@ -151,6 +181,14 @@ fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Resul
     })
 }
 
+/// Where the record of a proof is looked for: proofs are written beside it.
+pub fn home(record: &Path, folder: Option<&Path>) -> PathBuf {
+    match (folder, record.file_name()) {
+        (Some(folder), Some(name)) => folder.join(name).with_extension("record"),
+        _ => record.to_owned(),
+    }
+}
+
 /// Writes the proof of a record: `NAME.tlog-proof`, or, when the log holds it with other signatures,
 /// `NAME.logged.record` and `NAME.logged.tlog-proof`, which belong together. Returns the proof's
 /// path.
@@ -162,10 +200,7 @@ pub fn write_proof(
     folder: Option<&Path>,
     proven: &Proven,
 ) -> Result<PathBuf, Failure> {
-    let home = match (folder, record.file_name()) {
-        (Some(folder), Some(name)) => folder.join(name),
-        _ => record.to_owned(),
-    };
+    let home = home(record, folder);
     let other = proven.duplicate.as_ref().and_then(|d| d.other_signatures.as_ref());
     let proof = match other {
         None => files::beside(&home, "tlog-proof"),

@@ -55,11 +55,16 @@ fn completions_and_manual_pages_are_written() {
         assert!(run.stdout.contains("ledger"), "{shell}");
     }
     ledger_in(dir.path(), ["man", "pages"]).ends(0);
-    assert!(dir.path().join("pages/ledger-audit.1").exists());
+    for page in ["ledger", "ledger-audit", "ledger-record-sign", "ledger-node", "ledger-node-serve"]
+    {
+        assert!(dir.path().join(format!("pages/{page}.1")).exists(), "{page}");
+    }
+    let run = ledger(["completions", "bash", "--program", "ledger-node"]).ends(0);
+    assert!(run.stdout.contains("reindex"));
 }
 
 #[test]
-fn nothing_is_coloured_away_from_terminals() {
+fn pipes_get_no_colours() {
     let dir = dir();
     let run = ledger_in(dir.path(), ["verify", "nothing.record"]).ends(3);
     assert!(!run.stdout.contains('\u{1b}') && !run.stderr.contains('\u{1b}'));

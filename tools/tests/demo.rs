@@ -26,3 +26,15 @@ fn a_quick_look_leaves_nothing_behind() {
     let path = run.object()["dir"].as_str().unwrap().to_owned();
     assert!(!std::path::Path::new(&path).exists());
 }
+
+#[test]
+fn the_folder_of_a_running_node_is_left_alone() {
+    let dir = dir();
+    let private = dir.path().join("d/node/private");
+    std::fs::create_dir_all(&private).unwrap();
+    write(&dir.path().join("d"), ".ledger-demo", "");
+    let lock = std::fs::File::create(private.join("LOCK")).unwrap();
+    lock.lock().unwrap();
+    ledger_in(dir.path(), ["demo", "--fast", "--dir", "d"]).fails(1, "a demo is running here");
+    assert!(private.join("LOCK").exists());
+}

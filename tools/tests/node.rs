@@ -228,3 +228,138 @@ fn the_root_at_any_older_size_is_proven_also_where_no_batch_ended() {
         assert_eq!(object["size"].to_string(), size);
     }
 }
+
+/// The arguments of an import into the folder `r`.
+fn import<'a>(node: &'a Running, key: &'a str) -> Vec<&'a str> {
+    let common = ["import", "avid", "in.jsonl", "--key", key, "--out", "r", "--json"];
+    [&common[..], &["--node", &node.grpc, "--anchor", &node.anchor]].concat()
+}
+
+fn avid(number: u64) -> String {
+    serde_json::json!({
+        "metadata": {"report_id": format!("A-{number}")},
+        "problemtype": {"description": {"lang": "eng", "value": format!("Title {number}")}},
+        "description": {"lang": "eng", "value": "Text"},
+        "reported_date": "2026-01-31",
+    })
+    .to_string()
+}
+
+#[test]
+fn only_a_record_with_its_proof_counts_as_imported() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let key = write_key(at, "k", &member_key());
+    write(at, "in.jsonl", (0..6).map(avid).collect::<Vec<_>>().join("\n"));
+    assert_eq!(ledger_in(at, import(&node, &key)).ends(0).object()["logged"], 6);
+    write(at, "r/A-0.tlog-proof", "");
+    let proof = std::fs::read(at.join("r/A-1.tlog-proof")).unwrap();
+    write(at, "r/A-2.tlog-proof", proof);
+    write(at, "r/A-3.record", "ledger-record/v1\n");
+    std::fs::remove_file(at.join("r/A-4.record")).unwrap();
+    // another second, so that what is written anew has another time and thus another statement
+    let began = ledger_tools::environment::now();
+    while ledger_tools::environment::now() == began {
+        std::thread::yield_now();
+    }
+    let object = ledger_in(at, import(&node, &key)).ends(0).object();
+    let counts = ["done_earlier", "taken_up_again", "written", "logged", "taken_over"];
+    let counts: Vec<u64> = counts.iter().map(|name| object[*name].as_u64().unwrap()).collect();
+    assert_eq!(counts, [2, 2, 2, 2, 2]);
+    let object = ledger_in(at, import(&node, &key)).ends(0).object();
+    assert_eq!(object["done_earlier"], 6);
+    write(at, "in.jsonl", avid(5).replace("Text", "Other"));
+    ledger_in(at, import(&node, &key)).fails(1, "changed in the source");
+    let run = ledger(["audit", &node.http, "--anchor", &node.anchor]).ends(0);
+    assert!(run.stdout.contains("7 entries lawful"), "{}", run.stdout);
+}
+
+#[test]
+fn a_lost_folder_is_won_back_and_a_wrong_key_is_left_behind() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let (wrong, right) = (key("lab.example", 99), member_key());
+    let (wrong, right) = (write_key(at, "wrong", &wrong), write_key(at, "right", &right));
+    write(at, "in.jsonl", (0..5).map(avid).collect::<Vec<_>>().join("\n"));
+    let run = ledger_in(at, import(&node, &wrong)).fails(1, "the log refuses --key");
+    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    assert_eq!(ledger_in(at, import(&node, &right)).ends(0).object()["logged"], 5);
+    std::fs::remove_dir_all(at.join("r")).unwrap();
+    let began = ledger_tools::environment::now();
+    while ledger_tools::environment::now() == began {
+        std::thread::yield_now();
+    }
+    assert_eq!(ledger_in(at, import(&node, &right)).ends(0).object()["taken_over"], 5);
+    let verify = ["verify", "r/A-3.tlog-proof", "--anchor", &node.anchor];
+    ledger_in(at, verify.iter().chain(&["--charter", "charter.record"])).ends(0);
+}
+
+#[test]
+fn nothing_is_signed_for_a_log_that_is_not_trusted() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let key_file = write_key(at, "k", &member_key());
+    write(at, "in.jsonl", avid(0));
+    let stranger = key("else.example/log", 9);
+    write(at, "policy", format!("log {}\nquorum none\n", stranger.verifier()));
+    let args = ["import", "avid", "in.jsonl", "--key", &key_file, "--out", "r"];
+    let run = ledger_in(at, args.iter().chain(&["--node", &node.grpc, "--policy", "policy"]));
+    run.ends(1);
+    assert!(!at.join("r/A-0.record").exists());
+    // --log alone stays offline, whatever the environment names
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ledger"));
+    command.args(args).args(["--log", common::ORIGIN]).current_dir(at);
+    let output = command.env("LEDGER_NODE", "http://127.0.0.1:9").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(at.join("r/A-0.record").exists());
+}
+
+#[test]
+fn a_silent_node_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
+    let basis = ledger_tools::trust::Basis::User;
+    let trust = ledger_tools::trust::Trust { policy, charter: None, basis };
+    let job = ledger_tools::submitter::Job {
+        name: "one".to_owned(),
+        path: "one.record".into(),
+        record: decision(1),
+    };
+    let runtime = ledger_tools::client::runtime().unwrap();
+    let ended = runtime.block_on(async {
+        let mut node = ledger_tools::client::Node::connect(&url).await.unwrap();
+        let silence = std::time::Duration::from_millis(200);
+        let jobs = vec![job].into_iter();
+        let told = |_, _| Ok(());
+        ledger_tools::submitter::submit_within(silence, &mut node, &trust, jobs, told).await
+    });
+    let failure = ended.unwrap_err();
+    assert_eq!(failure.exit as u8, 3);
+    assert!(failure.message.contains("has not answered"), "{}", failure.message);
+}
+
+#[test]
+fn proofs_neither_overwrite_each_other_nor_lose_their_records() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    for folder in ["a", "b"] {
+        std::fs::create_dir(at.join(folder)).unwrap();
+    }
+    draft(at, "a/x.record", 1);
+    draft(at, "b/x.record", 2);
+    let to = ["--node", &node.grpc, "--anchor", &node.anchor];
+    let both = ["submit", "a/x.record", "b/x.record", "--proofs", "p"];
+    ledger_in(at, both.iter().chain(&to)).fails(2, "would both have the proof");
+    ledger_in(at, ["submit", "-"].iter().chain(&to)).fails(2, "--proofs");
+    ledger_in(at, ["submit", "a/x.record", "--proofs", "p"].iter().chain(&to)).ends(0);
+    let verify = ["verify", "p/x.tlog-proof", "--anchor", &node.anchor];
+    ledger_in(at, verify.iter().chain(&["--charter", "charter.record"])).ends(0);
+    let missing = ["submit", "nosuch.record", "b/x.record", "--json"];
+    let run = ledger_in(at, missing.iter().chain(&to)).fails(3, "nosuch.record");
+    assert_eq!(run.object()["results"].as_array().unwrap().len(), 2);
+}

@@ -120,7 +120,9 @@ fn charters_without_steward_or_with_broken_members_are_refused() {
     new(&format!("lab.example={lab}:publisher")).fails(1, "steward");
     new(&format!("lab.example={lab}")).fails(2, "--member");
     new("lab.example=nonsense:steward").fails(2, "not a key");
-    new(&format!("other.example={lab}:steward")).fails(1, "");
+    new(&format!("other.example={lab}:steward")).fails(1, "member");
+    new(&format!("lab.example={lab}:pubisher,steward")).fails(2, "there is no role");
+    new(&format!("lab.example={lab}:publisher,steward")).fails(1, "a review needs 1");
 }
 
 #[test]
@@ -176,6 +178,12 @@ fn signing_gives_the_record_that_the_core_gives() {
     Record::parse(&bytes).unwrap();
     let again = ["record", "sign", &draft, "--key", &key, "-o", "out.record"];
     ledger_in(dir.path(), again).fails(1, "it is not overwritten");
+    write(dir.path(), "out.tlog-proof", "");
+    let logged = ["record", "sign", "out.record", "--key", &key];
+    ledger_in(dir.path(), logged).fails(1, "sign a copy");
+    let log = write_key(dir.path(), "log.key", &common::log_key());
+    let by_log = ["record", "sign", &draft, "--key", &log, "-o", "o3"];
+    ledger_in(dir.path(), by_log).fails(1, "is the key of the log");
     let witness = ["keygen", "w", "--out", "w.key", "--use", "witness"];
     ledger_in(dir.path(), witness).ends(0);
     let run = ledger_in(dir.path(), ["record", "sign", &draft, "--key", "w.key", "-o", "o2"]);

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ledger_core::charter::CharterDraft;
+use ledger_core::charter::{Charter, CharterDraft};
 use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;
 use serde_json::json;
@@ -19,6 +19,9 @@ Example: two members found a log
     --member lab.example=\"$LAB_VKEY\":publisher,steward \\
     --member board.example=\"$BOARD_VKEY\":reviewer,steward > charter.json
   ledger record sign charter.json --key lab.key --key board.key -o charter.record";
+
+/// The roles that the format names.
+const ROLES: [&str; 4] = ["operator", "publisher", "reviewer", "steward"];
 
 const NEW_EXAMPLE: &str = EXAMPLE;
 
@@ -84,12 +87,41 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let draft = charter
         .draft(environment::fresh_id()?, environment::now())
         .map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let charter =
+        Charter::check_draft(&draft).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    check_rules(&charter)?;
     out.data(format!("{}\n", draft.json()).as_bytes())?;
     out.note(
-        "next: every founder signs: ledger record sign charter.json --key FILE -o charter.record",
+        "next: every founder signs: ledger record sign charter.json --key FILE --key FILE \
+         -o charter.record",
     );
     let statement = draft.statement().to_string();
     Ok(Outcome::done(json!({ "draft": draft.json(), "statement": statement })))
+}
+
+/// Refuses a charter under which some kind of record, or a change of it, could never be signed.
+fn check_rules(charter: &Charter) -> Result<(), Failure> {
+    let holders = |role: &str| {
+        let has = |member: &&ledger_core::charter::Member| {
+            member.roles().iter().any(|term| term.role() == role)
+        };
+        charter.members().iter().filter(has).count() as u64
+    };
+    let rules = charter.rules().iter().map(|(kind, rule)| (format!("a {kind}"), rule.as_slice()));
+    let governance = ("a change of the charter".to_owned(), charter.governance());
+    for (what, requirements) in rules.chain([governance]) {
+        for requirement in requirements {
+            let (role, needed) = (requirement.role(), requirement.members());
+            let found = holders(role);
+            if found < needed {
+                return Err(Failure::refused(
+                    format!("{what} needs {needed} of role {role}, but members with it: {found}"),
+                    format!("give a --member the role {role}: the charter's rules ask for it"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn read_vkey(text: &str, whose: &str) -> Result<VerifierKey, Failure> {
@@ -112,6 +144,9 @@ fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
     let roles: Vec<&str> = roles.split(',').map(str::trim).filter(|r| !r.is_empty()).collect();
     if name.is_empty() || roles.is_empty() {
         return Err(Failure::usage(format!("--member {text:?} is incomplete"), hint));
+    }
+    if let Some(role) = roles.iter().find(|role| !ROLES.contains(role)) {
+        return Err(Failure::usage(format!("--member {name}: there is no role {role:?}"), hint));
     }
     Ok((name, vkey, roles))
 }

@@ -1,5 +1,6 @@
 //! `ledger completions`: what shells need to complete commands.
 
+use clap::{CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -8,7 +9,8 @@ use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
 Example:
-  ledger completions bash > ~/.local/share/bash-completion/completions/ledger";
+  ledger completions bash > ~/.local/share/bash-completion/completions/ledger
+  ledger completions bash --program ledger-node > ledger-node.bash";
 
 /// Print the completion script of a shell
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,15 @@ pub struct Args {
     /// Which shell
     #[arg(value_enum)]
     shell: Shell,
+    /// Which program
+    #[arg(long, value_enum, default_value_t = Program::Ledger)]
+    program: Program,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Program {
+    Ledger,
+    LedgerNode,
 }
 
 /// Runs the command.
@@ -25,7 +36,11 @@ pub struct Args {
 /// [`Failure`] when stdout takes no more.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut crate::cli::command(), "ledger", &mut script);
+    let (mut command, name) = match args.program {
+        Program::Ledger => (crate::cli::command(), "ledger"),
+        Program::LedgerNode => (ledger_node::cli::Cli::command(), "ledger-node"),
+    };
+    clap_complete::generate(args.shell, &mut command, name, &mut script);
     out.data(&script)?;
     let script = String::from_utf8_lossy(&script).into_owned();
     Ok(Outcome::done(json!({ "shell": args.shell.to_string(), "script": script })))

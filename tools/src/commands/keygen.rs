@@ -64,7 +64,10 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     })?;
     let (algorithm, next) = match args.usage {
         Use::Record => (Algorithm::Ed25519, "give the vkey to whoever writes the charter"),
-        Use::Log => (Algorithm::Ed25519, "ledger charter new --log VKEY ..."),
+        Use::Log => (
+            Algorithm::Ed25519,
+            "ledger charter new --log VKEY --consortium NAME --issuer NAME --member NAME=VKEY:ROLE...",
+        ),
         Use::Node => (Algorithm::Ed25519, "name the file in the node's configuration"),
         Use::Witness | Use::Mirror => (Algorithm::CosignatureV1, "policies list it as a witness"),
     };

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::CommandFactory as _;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -12,7 +13,7 @@ const EXAMPLE: &str = "\
 Example:
   ledger man ~/.local/share/man/man1 && man ledger-audit";
 
-/// Write a manual page for every command
+/// Write a manual page for every command of ledger and ledger-node
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -28,7 +29,8 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let write = || {
         std::fs::create_dir_all(&args.dir)?;
-        clap_mangen::generate_to(crate::cli::command(), &args.dir)
+        clap_mangen::generate_to(crate::cli::command(), &args.dir)?;
+        clap_mangen::generate_to(ledger_node::cli::Cli::command(), &args.dir)
     };
     write().map_err(|e| files::cannot_write(&args.dir, &e))?;
     let dir = args.dir.display().to_string();

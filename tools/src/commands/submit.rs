@@ -1,12 +1,14 @@
 //! `ledger submit`: records into the log, proofs out.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use ledger_core::record::{MAX_RECORD_BYTES, Record, format_time};
 use serde_json::{Value, json};
 
 use crate::client::{self, NodeArgs};
-use crate::failure::Failure;
+use crate::escape;
+use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output, failure_object};
 use crate::progress::Progress;
@@ -21,10 +23,10 @@ Example: submit all records of a folder; each gets its proof beside it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Signed records
+    /// Signed records; - is one from stdin, which needs --proofs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Where the proofs go; without it beside each record
+    /// Where proofs and copies of their records go; without it proofs go beside each record
     #[arg(long, value_name = "DIR")]
     proofs: Option<PathBuf>,
     #[command(flatten)]
@@ -39,10 +41,51 @@ pub struct Args {
 /// [`Failure`] when the node cannot be reached or a proof cannot be written; refused records are
 /// told one by one and end with exit code 1.
 pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
+    check_targets(&args)?;
     if let Some(folder) = &args.proofs {
         std::fs::create_dir_all(folder).map_err(|e| files::cannot_write(folder, &e))?;
     }
     client::runtime()?.block_on(submit(args, out))
+}
+
+/// Refuses inputs whose proofs would overwrite each other, before anything is submitted.
+fn check_targets(args: &Args) -> Result<(), Failure> {
+    let mut targets: BTreeMap<PathBuf, &Path> = BTreeMap::new();
+    for path in &args.files {
+        if path.as_os_str() == "-" && args.proofs.is_none() {
+            return Err(Failure::usage(
+                "a record from stdin has no folder for its proof",
+                "add --proofs DIR",
+            ));
+        }
+        let home = submitter::home(path, args.proofs.as_deref());
+        let proof = files::beside(&home, "tlog-proof");
+        let proof = std::path::absolute(&proof).unwrap_or(proof);
+        if let Some(other) = targets.insert(proof.clone(), path) {
+            let (other, path) = (other.display(), path.display());
+            return Err(Failure::usage(
+                format!("{other} and {path} would both have the proof {}", proof.display()),
+                "rename one, or submit them apart with different --proofs",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Puts a copy of the record beside the proof, where `ledger verify` looks for it.
+fn keep_record(job: &Job, folder: Option<&Path>) -> Result<(), Failure> {
+    let Some(folder) = folder else { return Ok(()) };
+    let home = submitter::home(&job.path, Some(folder));
+    if !home.exists() {
+        return files::replace(&home, job.record.as_bytes());
+    }
+    if files::read(&home, MAX_RECORD_BYTES).is_ok_and(|own| own == job.record.as_bytes()) {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        format!("it is logged, but {} holds something else", home.display()),
+        "submit it again with another --proofs; it is not logged twice",
+    ))
 }
 
 async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
@@ -56,6 +99,10 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
             Record::parse(&bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&name))
         });
         match read {
+            Ok(record) if path.as_os_str() == "-" => {
+                let path = PathBuf::from(format!("{}.record", record.statement()));
+                Some(Job { name, path, record })
+            }
             Ok(record) => Some(Job { name, path, record }),
             Err(failure) => {
                 let _ = bad_to_us.send((name, failure));
@@ -70,9 +117,14 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
         progress.at("submitted", tally.results.len() as u64, Some(total as u64));
         match result {
             Ok(proven) => {
-                let proof = submitter::write_proof(&job.path, folder, &proven)?;
                 progress.clear();
-                tally.logged(&job, &proven, &proof.display().to_string(), out);
+                let proof = keep_record(&job, folder)
+                    .and_then(|()| submitter::write_proof(&job.path, folder, &proven));
+                match proof {
+                    Ok(proof) => tally.logged(&job, &proven, &proof.display().to_string(), out),
+                    Err(failure) if failure.exit == Exit::Environment => return Err(failure),
+                    Err(failure) => tally.refused(&job.name, failure.of(&job.name), out),
+                }
             }
             Err(failure) => {
                 progress.clear();
@@ -86,27 +138,40 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
     for (name, failure) in bad.try_iter() {
         tally.refused(&name, failure, out);
     }
-    if let Err(failure) = ended {
-        let left = total.saturating_sub(tally.results.len());
-        out.note(format!(
-            "{left} of {total} records were not answered for; submitting again is safe"
-        ));
-        return Err(failure);
-    }
     let basis = match trust.basis {
         Basis::User => "user",
         Basis::Claimed => "node",
     };
+    let object = |results| json!({ "results": results, "trust": basis });
+    if let Err(failure) = ended {
+        // what was logged before stays in the one object: it is done
+        out.problem(&failure);
+        let left = total.saturating_sub(tally.results.len());
+        out.note(format!(
+            "{left} of {total} records were not answered for; submitting again is safe"
+        ));
+        let mut object = object(tally.results);
+        object["error"] = json!(failure.message);
+        object["hint"] = json!(failure.hint);
+        object["not_answered"] = json!(left);
+        return Ok(Outcome { exit: failure.exit, object });
+    }
     if trust.basis == Basis::Claimed && tally.good > 0 {
         out.line("the proofs were checked against what the node itself claims, no more");
     }
-    let object = json!({ "results": tally.results, "trust": basis });
-    Ok(Outcome::judged(tally.good == total, object))
+    let exit = match (tally.good == total, tally.surroundings) {
+        (true, _) => Exit::Done,
+        (false, true) => Exit::Environment,
+        (false, false) => Exit::Refused,
+    };
+    Ok(Outcome { exit, object: object(tally.results) })
 }
 
 #[derive(Default)]
 struct Tally {
     good: usize,
+    /// Whether something around the program failed, such as reading a file.
+    surroundings: bool,
     results: Vec<Value>,
 }
 
@@ -120,12 +185,14 @@ impl Tally {
             word = "duplicate";
             more = format!("; the log had it since {when}");
             if duplicate.other_signatures.is_some() {
-                more.push_str(" with other signatures: see NAME.logged.record");
+                let record = Path::new(proof).with_extension("record");
+                more.push_str(&format!(" with other signatures: see {}", record.display()));
             }
         }
         let (index, size) = (proven.index, proven.tree_size);
         let name = &job.name;
-        out.line(format!("{} {name} at {index}, tree of {size}: {proof}{more}", out.good(word)));
+        let rest = escape::line(&format!("{name} at {index}, tree of {size}: {proof}{more}"));
+        out.line(format!("{} {rest}", out.good(word)));
         self.results.push(json!({
             "file": name,
             "result": word,
@@ -139,6 +206,7 @@ impl Tally {
 
     fn refused(&mut self, name: &str, failure: Failure, out: &Output) {
         out.problem(&failure);
+        self.surroundings |= failure.exit == Exit::Environment;
         let mut object = failure_object(&failure);
         object["file"] = json!(name);
         object["result"] = json!("refused");

@@ -65,24 +65,41 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         (None, Some(dir)) => dir.clone(),
         (None, None) => PathBuf::from("ledger-demo"),
     };
-    prepare(&dir)?;
-    let demo = Demo { dir, out: *out, told: out.for_story() };
-    let anchor = demo.found()?;
     let runtime = crate::client::runtime()?;
-    let node = runtime.block_on(demo.start(args))?;
+    // from the beginning: whoever interrupts the story leaves no folder with keys behind
+    let stop = runtime.block_on(async { Stop::watch() })?;
+    prepare(&dir)?;
+    let demo = Demo { dir, out: *out, told: out.for_story(), stop };
+    let anchor = demo.found()?;
+    let mut node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
     let told = demo.tell(&anchor, grpc, http);
-    let told = told.inspect(|_| {
-        if !args.fast {
-            demo.next(&anchor, grpc, http);
-            // without a signal handler there is nothing to wait for: the demo just ends
-            let _ = runtime.block_on(tokio::signal::ctrl_c());
-            out.line("\nstopping the node");
+    let mut broken = None;
+    if let (Ok(object), false) = (&told, args.fast) {
+        demo.next(&anchor, grpc, http);
+        if out.is_json() {
+            // now, not at the end: who runs the demo for its node waits for this line
+            out.object(object)?;
         }
-    });
+        broken = runtime.block_on(async {
+            tokio::select! {
+                () = demo.stop.wait() => None,
+                error = node.failed() => Some(error),
+            }
+        });
+        out.line("\nstopping the node");
+    }
+    if let Some(error) = broken {
+        return Err(Failure::environment(
+            format!("the node failed: {error}"),
+            "see the line above",
+        ));
+    }
     let stopped = runtime.block_on(node.shutdown());
     let object = told?;
     stopped.map_err(|e| Failure::environment(format!("the node: {e}"), "see the line above"))?;
+    // what was printed when the node was ready is not printed again
+    let object = if out.is_json() && !args.fast { serde_json::Value::Null } else { object };
     Ok(Outcome::done(object))
 }
 
@@ -96,6 +113,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
             "choose an empty or new folder with --dir",
         ));
     }
+    refuse_running(dir)?;
     let make = || {
         for part in PARTS {
             let path = dir.join(part);
@@ -112,8 +130,79 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     make().map_err(|e| files::cannot_write(dir, &e))
 }
 
+/// Refuses a folder whose node runs: clearing it would pull the log from under the node.
+fn refuse_running(dir: &Path) -> Result<(), Failure> {
+    let path = dir.join("node/private/LOCK");
+    let file = match std::fs::File::options().write(true).open(&path) {
+        Ok(file) => file,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(files::cannot_write(&path, &e)),
+    };
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Failure::refused(
+            format!("a demo is running here: {}", dir.display()),
+            "end it with Ctrl-C first, or choose another folder with --dir",
+        )),
+        Err(std::fs::TryLockError::Error(e)) => Err(files::cannot_write(&path, &e)),
+    }
+}
+
+/// Whether somebody wants the demo to end: Ctrl-C or SIGTERM.
+struct Stop(tokio::sync::watch::Receiver<bool>);
+
+impl Stop {
+    /// Watches from now on; called within a runtime.
+    fn watch() -> Result<Stop, Failure> {
+        let (tell, told) = tokio::sync::watch::channel(false);
+        let no_handler = |e: std::io::Error| {
+            Failure::environment(format!("cannot watch for signals: {e}"), "try --fast")
+        };
+        #[cfg(unix)]
+        {
+            use tokio::signal::unix::{SignalKind, signal};
+            let mut interrupt = signal(SignalKind::interrupt()).map_err(no_handler)?;
+            let mut terminate = signal(SignalKind::terminate()).map_err(no_handler)?;
+            tokio::spawn(async move {
+                tokio::select! {
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+                let _ = tell.send(true);
+                // the task holds the sender, so that waiting never ends by itself
+                std::future::pending::<()>().await;
+            });
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = no_handler;
+            tokio::spawn(async move {
+                let _ = tokio::signal::ctrl_c().await;
+                let _ = tell.send(true);
+                std::future::pending::<()>().await;
+            });
+        }
+        Ok(Stop(told))
+    }
+
+    /// Ends the story between two steps.
+    fn check(&self) -> Result<(), Failure> {
+        if *self.0.borrow() {
+            let hint = "run the demo again whenever you like";
+            return Err(Failure::environment("the demo was interrupted", hint));
+        }
+        Ok(())
+    }
+
+    async fn wait(&self) {
+        let _ = self.0.clone().wait_for(|stop| *stop).await;
+    }
+}
+
 struct Demo {
     dir: PathBuf,
+    /// Says when to end.
+    stop: Stop,
     /// Speaks for the demo.
     out: Output,
     /// Speaks for the commands that the demo runs: results, no remarks.
@@ -131,6 +220,7 @@ impl Demo {
 
     /// Runs a command of this program as the user would, shown as they would type it.
     fn step(&self, args: &[&str], out: &Output) -> Result<Outcome, Failure> {
+        self.stop.check()?;
         self.out.line(format!("$ ledger {}", shell(args)));
         let mut argv = vec!["ledger"];
         argv.extend(args);
@@ -320,22 +410,46 @@ impl Demo {
         let draft = self.path("mine.json");
         let key = self.key(MEMBERS[0].0);
         let proof = self.path("records/decision-pause-agent-trials.tlog-proof");
+        let quoted = |path: String| quote(&path);
+        let (charter, record, draft) = (quoted(charter), quoted(record), quoted(draft));
+        let (key, proof, ledger) = (quoted(key), quoted(proof), program());
         for line in [
             format!("export LEDGER_NODE=http://{grpc}"),
-            format!("ledger record show 4 --anchor {anchor}"),
+            format!("{ledger} record show 4 --anchor {anchor}"),
             format!(
-                "ledger record new incident --issuer {} --log {ORIGIN} > {draft}",
+                "{ledger} record new incident --issuer {} --log {ORIGIN} > {draft}",
                 MEMBERS[0].0
             ),
-            format!("ledger record sign {draft} --key {key} -o {record}"),
-            format!("ledger submit {record} --anchor {anchor}"),
-            format!("ledger verify {proof} --anchor {anchor} --charter {charter}"),
-            format!("ledger audit http://{http} --anchor {anchor}"),
+            format!("{ledger} record sign {draft} --key {key} -o {record}"),
+            format!("{ledger} submit {record} --anchor {anchor}"),
+            format!("{ledger} verify {proof} --anchor {anchor} --charter {charter}"),
+            format!("{ledger} audit http://{http} --anchor {anchor}"),
             format!("curl http://{http}/checkpoint"),
         ] {
             self.out.line(format!("  {line}"));
         }
     }
+}
+
+/// How to call this program: by name where the shell finds it, else by its path.
+fn program() -> String {
+    let own = std::env::current_exe().ok();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let first = std::env::split_paths(&path).map(|dir| dir.join("ledger")).find(|p| p.is_file());
+    let found = first.and_then(|path| path.canonicalize().ok());
+    match own {
+        Some(own) if found != own.canonicalize().ok() => quote(&own.display().to_string()),
+        _ => "ledger".to_owned(),
+    }
+}
+
+/// A word as a shell takes it.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 /// A command line as a shell takes it, with long lists of files cut short for reading.
@@ -347,9 +461,10 @@ fn shell(args: &[&str]) -> String {
         let is_one_of_many = folder.is_some_and(|folder| folder == "records")
             && matches!(extension, Some("record" | "tlog-proof"));
         let word = match (is_one_of_many, extension, Path::new(arg).parent()) {
-            (true, Some(extension), Some(folder)) => format!("{}/*.{extension}", folder.display()),
-            _ if arg.contains(' ') => format!("'{arg}'"),
-            _ => (*arg).to_owned(),
+            (true, Some(extension), Some(folder)) => {
+                format!("{}/*.{extension}", quote(&folder.display().to_string()))
+            }
+            _ => quote(arg),
         };
         if words.last() != Some(&word) {
             words.push(word);

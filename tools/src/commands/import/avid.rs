@@ -1,17 +1,20 @@
 //! `ledger import avid`: the AI Vulnerability Database, report by report.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
-use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record};
+use ledger_core::policy::Policy;
+use ledger_core::record::{Draft, Entry, Record};
 use serde_json::{Value, json};
 
+use super::kept::{self, Kept};
 use super::map::{self, Target};
 use super::read::{Found, Reports};
-use crate::client::{self, NodeArgs};
+use crate::client::{self, LeafName, Node};
 use crate::environment;
 use crate::escape;
 use crate::failure::{Exit, Failure};
@@ -20,7 +23,7 @@ use crate::keys;
 use crate::output::{Outcome, Output, failure_object};
 use crate::progress::Progress;
 use crate::submitter::{self, Job};
-use crate::trust::TrustArgs;
+use crate::trust::{Trust, TrustArgs};
 
 /// Members that the summary on the terminal lists; the report file lists all.
 const SHOWN_MEMBERS: usize = 12;
@@ -43,14 +46,15 @@ pub struct Args {
     /// Where records and proofs go, and where a second run finds what is done
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The log's origin, where no node is asked for it; without --node records are only written
+    /// The log's origin; without --node records are only written, whatever LEDGER_NODE says
     #[arg(long, value_name = "ORIGIN")]
     log: Option<String>,
     /// Map and check everything, write nothing
     #[arg(long)]
     dry_run: bool,
-    #[command(flatten)]
-    node: NodeArgs,
+    /// The node's gRPC address; without it and --log from LEDGER_NODE
+    #[arg(long, value_name = "URL")]
+    node: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -67,6 +71,7 @@ struct Tally {
     logged: u64,
     duplicates: u64,
     replaced: u64,
+    taken_over: u64,
     carried: BTreeMap<String, u64>,
     classes: BTreeMap<String, u64>,
     bad: Vec<(String, Failure)>,
@@ -76,6 +81,8 @@ struct Tally {
 struct Importer {
     reports: Reports,
     target: Target,
+    /// What judges the proofs of an earlier run; without it none counts.
+    policy: Option<Policy>,
     key: SignerKey,
     dir: PathBuf,
     dry_run: bool,
@@ -95,10 +102,12 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
         std::fs::create_dir_all(&args.out).map_err(|e| files::cannot_write(&args.out, &e))?;
     }
     let tally = Arc::new(Mutex::new(Tally::default()));
-    let ended = if args.dry_run || args.node.node.is_none() {
-        offline(&args, key, &tally, out)
-    } else {
-        client::runtime()?.block_on(online(&args, key, &tally, out))
+    // --log says that no node is to be asked; only another --node on the command line overrules it
+    let from_environment = || std::env::var("LEDGER_NODE").ok().filter(|_| args.log.is_none());
+    let node = args.node.clone().or_else(from_environment).filter(|_| !args.dry_run);
+    let ended = match node {
+        None => offline(&args, key, &tally, out),
+        Some(url) => client::runtime()?.block_on(online(&args, &url, key, &tally, out)),
     };
     let tally = Arc::into_inner(tally).map(Mutex::into_inner);
     let tally = tally.map(|t| t.unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
@@ -106,7 +115,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
         out.problem(&failure.clone().of(escape::line(place)));
     }
     if let Err(failure) = ended {
-        let done = tally.logged + tally.skipped;
+        let done = tally.logged + tally.taken_over + tally.skipped;
         out.note(format!("{done} are in the log; run the command again to go on"));
         return Err(failure);
     }
@@ -130,8 +139,9 @@ fn offline(
             ));
         }
     };
+    let policy = args.trust.offline()?.map(|trust| trust.policy);
     let mut progress = Progress::new(out);
-    for (at, _) in importer(args, key, log, tally).enumerate() {
+    for (at, _) in importer(args, key, log, policy, tally).enumerate() {
         progress.at("mapped", at as u64 + 1, None);
     }
     Ok(())
@@ -139,22 +149,24 @@ fn offline(
 
 async fn online(
     args: &Args,
+    url: &str,
     key: SignerKey,
     tally: &Arc<Mutex<Tally>>,
     out: &Output,
 ) -> Result<(), Failure> {
-    let mut node = args.node.connect().await?;
+    let mut node = Node::connect(url).await?;
     let trust = args.trust.with_node(&mut node, out).await?;
-    let log = node.log().await?.origin;
+    let log = trusted_origin(&mut node, &trust).await?;
     if args.log.as_ref().is_some_and(|own| *own != log) {
         return Err(Failure::usage(
             format!("the node's log is {}, not --log", escape::line(&log)),
             "leave --log out, or name another --node",
         ));
     }
-    let jobs = importer(args, key, log, tally);
+    let jobs = importer(args, key, log, Some(trust.policy.clone()), tally);
     let mut progress = Progress::new(out);
-    submitter::submit(&mut node, &trust, jobs, |job, result| {
+    let mut taken = Vec::new();
+    let ended = submitter::submit(&mut node, &trust, jobs, |job, result| {
         let proof = result.and_then(|proven| {
             submitter::write_proof(&job.path, None, &proven)?;
             Ok(proven)
@@ -166,21 +178,101 @@ async fn online(
                 tally.duplicates += u64::from(proven.duplicate.is_some());
             }
             Err(failure) if failure.exit == Exit::Environment => return Err(failure),
-            Err(failure) => tally.bad.push((job.name, failure)),
+            Err(failure) if is_of_the_key(&failure) => return Err(wrong_key(&failure)),
+            Err(failure) => match entry_of_id(&failure) {
+                Some(index) => taken.push((job, index)),
+                None => tally.bad.push((job.name, failure)),
+            },
         }
         progress.at("logged and proven", tally.logged, None);
         Ok(())
     })
-    .await
+    .await;
+    for (job, index) in taken {
+        let result = take_over(&mut node, &trust, &job, index).await;
+        let mut tally = lock(tally);
+        match result {
+            Ok(()) => tally.taken_over += 1,
+            Err(failure) if failure.exit == Exit::Environment => return Err(failure),
+            Err(failure) => tally.bad.push((job.name, failure)),
+        }
+    }
+    ended
 }
 
-fn importer(args: &Args, key: SignerKey, log: String, tally: &Arc<Mutex<Tally>>) -> Importer {
+/// The log that records may be signed for: what is trusted names it, not what the node says.
+async fn trusted_origin(node: &mut Node, trust: &Trust) -> Result<String, Failure> {
+    let claimed = node.log().await?.origin;
+    let origin = match &trust.charter {
+        Some(charter) => charter.origin().to_owned(),
+        None => {
+            let bytes = node.checkpoint().await?;
+            let head = ClaimedCheckpoint::parse(&bytes).map_err(client::wrong_answer)?;
+            let accepted = trust.policy.verify(&head).map_err(|e| {
+                Failure::refused(e.to_string(), "the node serves another log than --policy trusts")
+            })?;
+            accepted.checkpoint.origin().as_str().to_owned()
+        }
+    };
+    if claimed != origin {
+        return Err(Failure::refused(
+            format!("the node says it serves {}, but the trusted log is {origin}", claimed),
+            "nothing was signed: check --node, --policy and --anchor",
+        ));
+    }
+    Ok(origin)
+}
+
+/// Whether every record would be refused like this one, because of who signs.
+fn is_of_the_key(failure: &Failure) -> bool {
+    let message = &failure.message;
+    // the words of the node's refusal: its answers carry nothing else that tells them apart
+    (message.starts_with("key ") && message.ends_with("is not in the charter"))
+        || (message.starts_with("issuer ") && message.ends_with("is not a member"))
+}
+
+fn wrong_key(failure: &Failure) -> Failure {
+    Failure::refused(
+        format!("the log refuses --key: {}", failure.message),
+        "run again with the right key: what this one signed is signed anew",
+    )
+}
+
+/// The entry that has a record's id already, as the node's refusal names it.
+fn entry_of_id(failure: &Failure) -> Option<u64> {
+    let (before, index) = failure.message.rsplit_once("which is entry ")?;
+    before.contains("used this id").then(|| index.parse().ok())?
+}
+
+/// Takes record and proof from the log, which has the report since an import whose folder is lost.
+async fn take_over(node: &mut Node, trust: &Trust, job: &Job, index: u64) -> Result<(), Failure> {
+    let bytes = node.entry(index).await?;
+    let entry = Entry::parse(&bytes).map_err(client::wrong_answer)?;
+    if !kept::same(entry.record().body(), job.record.body()) {
+        return Err(kept::changed(&format!("entry {index}")));
+    }
+    let proof = node.inclusion(LeafName::Index(index), None).await?.proof;
+    if !kept::proves(&proof, entry.record(), &trust.policy) {
+        return Err(client::wrong_answer(format!("its proof of entry {index} does not hold")));
+    }
+    files::replace(&job.path, entry.record().as_bytes())?;
+    files::replace(&files::beside(&job.path, "tlog-proof"), &proof)
+}
+
+fn importer(
+    args: &Args,
+    key: SignerKey,
+    log: String,
+    policy: Option<Policy>,
+    tally: &Arc<Mutex<Tally>>,
+) -> Importer {
     let name = key.verifier().name().as_str();
     // SPEC formats/charter: a key name is its member's name, or that plus /label
     let issuer = name.split('/').next().unwrap_or(name).to_owned();
     Importer {
         reports: Reports::new(args.files.clone()),
         target: Target { log, issuer, issued_at: environment::now() },
+        policy,
         key,
         dir: args.out.clone(),
         dry_run: args.dry_run,
@@ -242,20 +334,29 @@ impl Importer {
             let class = if class.is_empty() { "(none)" } else { class };
             *tally.classes.entry(class.to_owned()).or_default() += 1;
         }
-        let record = if self.dry_run {
-            self.sign(&draft)?
-        } else if path.exists() {
-            if is_done(&path) {
+        let kept = if self.dry_run {
+            Kept::Nothing
+        } else {
+            kept::look(&path, &draft, &self.key, self.policy.as_ref())?
+        };
+        let record = match kept {
+            Kept::Done => {
                 lock(&self.tally).skipped += 1;
                 return Ok(None);
             }
-            lock(&self.tally).reused += 1;
-            self.reuse(&path)?
-        } else {
-            let record = self.sign(&draft)?;
-            files::replace(&path, record.as_bytes())?;
-            lock(&self.tally).written += 1;
-            record
+            // writing it anew would give it another time
+            Kept::Record(record) => {
+                lock(&self.tally).reused += 1;
+                *record
+            }
+            Kept::Nothing => {
+                let record = self.sign(&draft)?;
+                if !self.dry_run {
+                    files::replace(&path, record.as_bytes())?;
+                    lock(&self.tally).written += 1;
+                }
+                record
+            }
         };
         Ok(Some(Job { name: format!("{}, {id}", found.place), path, record }))
     }
@@ -263,24 +364,6 @@ impl Importer {
     fn sign(&self, draft: &Draft) -> Result<Record, Failure> {
         draft.sign(&[&self.key]).map_err(|e| Failure::refused(e.to_string(), e.hint()))
     }
-
-    /// The record that an earlier run wrote: writing it anew would give it another time.
-    fn reuse(&self, path: &Path) -> Result<Record, Failure> {
-        let bytes = files::read(path, MAX_RECORD_BYTES)?;
-        let hint = "delete the file to have the record written anew";
-        let refused = |e: String| Failure::refused(e, hint).of(path.display());
-        let record = Record::parse(&bytes).map_err(|e| refused(e.to_string()))?;
-        if record.envelope().log() != self.target.log {
-            let log = escape::line(record.envelope().log());
-            return Err(refused(format!("it is meant for the log {log}")));
-        }
-        Ok(record)
-    }
-}
-
-/// Whether a proof lies beside the record already.
-fn is_done(record: &Path) -> bool {
-    ["tlog-proof", "logged.tlog-proof"].iter().any(|ext| files::beside(record, ext).exists())
 }
 
 fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> {
@@ -302,6 +385,9 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
         out.line(format!(
             "{logged} logged and proven ({duplicates} were in the log before), {skipped} done earlier"
         ));
+    }
+    if tally.taken_over > 0 {
+        out.line(format!("{} were in the log: record and proof taken from it", tally.taken_over));
     }
     if tally.repeated > 0 {
         out.line(format!("{} reports came twice and were taken once", tally.repeated));
@@ -346,6 +432,7 @@ fn summary(args: &Args, tally: &Tally) -> Value {
         "taken_up_again": tally.reused,
         "logged": tally.logged,
         "duplicates": tally.duplicates,
+        "taken_over": tally.taken_over,
         "done_earlier": tally.skipped,
         "repeated": tally.repeated,
         "replaced_characters": tally.replaced,

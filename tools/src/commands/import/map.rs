@@ -214,11 +214,30 @@ fn rest(report: &Json, has_system: bool) -> Json {
     if report["metadata"]["report_id"].is_null() {
         remove(&["metadata", "vuln_id"]);
     }
-    remove(&["problemtype", "description"]);
-    remove(&["description"]);
+    let verbatim = |value: &Json| {
+        let only = |(name, value): (&String, &Json)| {
+            matches!(name.as_str(), "lang" | "value") && value.is_string()
+        };
+        // what is trimmed is not the same word for word, so that it stays
+        value.as_object().is_some_and(|members| members.iter().all(only))
+            && value["value"].as_str().is_some_and(|text| text == text.trim())
+    };
+    for path in [&["problemtype", "description"][..], &["description"]] {
+        let found = path.iter().fold(report, |at, step| &at[*step]);
+        if verbatim(found) {
+            remove(path);
+        }
+    }
     if has_system {
-        remove(&["affects", "developer"]);
-        remove(&["affects", "deployer"]);
+        for member in ["developer", "deployer"] {
+            let list = report["affects"][member].as_array();
+            let said = |value: &Json| {
+                value.as_str().is_some_and(|text| text == text.trim() && !text.contains("; "))
+            };
+            if list.is_some_and(|list| list.iter().all(said)) {
+                remove(&["affects", member]);
+            }
+        }
     }
     rest
 }
@@ -385,6 +404,18 @@ mod tests {
         assert_eq!(mapped.carried["metrics[].value"], 1);
         assert!(object.to_pretty_json().contains("\"0.25\""));
         ledger_core::record::Draft::from_object(object).expect("obeys the rules");
+    }
+
+    #[test]
+    fn what_is_not_said_word_for_word_stays() {
+        let mut report = report();
+        report["affects"]["developer"] = serde_json::json!("one text");
+        report["affects"]["deployer"] = serde_json::json!(["B", {"name": "C"}]);
+        report["description"]["note"] = serde_json::json!("more");
+        let mapped = map(&report, "AVID-2026-R0002", &target()).expect("maps");
+        for path in ["affects.developer", "affects.deployer[].name", "description.note"] {
+            assert_eq!(mapped.carried.get(path), Some(&1), "{path}");
+        }
     }
 
     #[test]

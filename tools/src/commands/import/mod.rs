@@ -1,6 +1,7 @@
 //! `ledger import`: published incident collections into the log.
 
 mod avid;
+mod kept;
 mod map;
 mod read;
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::record::{
     Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, Shape, Value, missing, template,
+    unknown_members,
 };
 use serde_json::json;
 
@@ -80,6 +81,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
     let draft =
         Draft::from_object(&object).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    for member in unknown_members(kind, draft.body()) {
+        out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
+    }
     out.data(format!("{}\n", draft.json()).as_bytes())?;
     out.note("next: ledger record sign DRAFT --key FILE (personal data belongs in no record)");
     let statement = draft.statement().to_string();
@@ -192,9 +196,21 @@ fn is_language_map(kind: Kind, name: &str) -> bool {
     all.any(|member| member.name == name && matches!(member.shape, Shape::LanguageMap))
 }
 
+/// The words or the form that a member takes.
+fn form(shape: &Shape) -> String {
+    match shape {
+        Shape::OneOf(words) => format!("one of {}", words.join(", ")),
+        Shape::Suggested(words) => format!("such as {}", words.join(", ")),
+        Shape::List { of: Shape::Suggested(words), .. } => {
+            format!("a list, such as [\"{}\"]", words.first().copied().unwrap_or("..."))
+        }
+        _ => shape.hint().to_owned(),
+    }
+}
+
 fn lacks(kind: Kind, lacking: &[&Member]) -> Failure {
     let names: Vec<String> =
-        lacking.iter().map(|member| format!("{} ({})", member.name, member.about)).collect();
+        lacking.iter().map(|m| format!("{} ({}; {})", m.name, m.about, form(&m.shape))).collect();
     let example = lacking.first().map_or("title", |member| member.name);
     Failure::usage(
         format!("a record of kind {kind} also needs: {}", names.join("; ")),

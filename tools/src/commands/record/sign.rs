@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError};
+use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError, unknown_members};
 use serde_json::json;
 
 use crate::escape;
@@ -39,10 +39,27 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let keys = read_keys(&args.keys)?;
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
+    let proof = files::beside(&args.file, "tlog-proof");
     let is_record = bytes.starts_with(ledger_core::record::FIRST_LINE.as_bytes());
+    if is_record && args.out.is_none() && args.file.as_os_str() != "-" && proof.exists() {
+        return Err(Failure::refused(
+            format!("{} is logged: {} proves it as it is", args.file.display(), proof.display()),
+            "another signature would break the proof; sign a copy: -o OTHER.record",
+        ));
+    }
     let record = if is_record { cosign(&bytes, &keys) } else { sign(&bytes, &keys) };
     let record =
         record.map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
+    let log = record.envelope().log();
+    if let Some(at) = keys.iter().position(|key| key.verifier().name().as_str() == log) {
+        return Err(Failure::refused(
+            format!("{} is the key of the log {}", args.keys[at].display(), escape::line(log)),
+            "a log signs no records: sign with a member's key",
+        ));
+    }
+    for member in unknown_members(record.kind(), record.body()) {
+        out.warn(format!("the kind {} does not know `{member}`: a typo?", record.kind()));
+    }
     let path = target(args, is_record);
     if path.as_os_str() == "-" {
         out.data(record.as_bytes())?;
@@ -55,7 +72,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         record.note().signatures().iter().map(|line| line.name().to_string()).collect();
     let (file, statement) = (path.display().to_string(), record.statement().to_string());
     if file != "-" {
-        out.line(format!("{file}\n  statement {statement}"));
+        out.line(format!("{}\n  statement {statement}", escape::line(&file)));
         out.line(format!("  signed by {}", escape::line(&signers.join(", "))));
     }
     Ok(Outcome::done(json!({ "file": file, "statement": statement, "signers": signers })))
