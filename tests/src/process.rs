@@ -23,7 +23,7 @@ pub fn program(name: &str) -> PathBuf {
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(workspace()).args(["build", "--locked", "--quiet"]);
-        build.args(["--workspace", "--all-features", "--bins"]);
+        build.args(["--workspace", "--all-features", "--bins", "--tests"]);
         if !cfg!(debug_assertions) {
             build.arg("--release");
         }

@@ -86,8 +86,10 @@ impl ledger_core::tile::TileSource for TilesOf<'_> {
     type Error = String;
 
     fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, String> {
-        let bytes = self.0.get(coord).map_err(|e| e.to_string())?;
-        bytes.ok_or_else(|| format!("no {coord}"))
+        let get = |coord| self.0.get(coord).map_err(|e| e.to_string());
+        // a partial tile may have gone once the full one is there
+        let bytes = get(coord)?.map_or_else(|| get(coord.to_full()), |bytes| Ok(Some(bytes)));
+        bytes?.ok_or_else(|| format!("no {coord}"))
     }
 }
 

@@ -624,7 +624,9 @@ async fn only_init_makes_a_log_and_only_where_there_is_none() {
         command.arg("--log-key").arg(&key).output().expect("it runs")
     };
     let before = log.checkpoint();
-    let stderr = refusal(&init(&log.dir()));
+    let output = init(&log.dir());
+    let stderr = String::from_utf8(output.stderr).expect("text");
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("is not empty: a log is only made in a new or empty directory"));
     let file = folder.join("file");
     fs::write(&file, b"").expect("writable");

@@ -73,6 +73,7 @@ struct Tally {
     replaced: u64,
     taken_over: u64,
     carried: BTreeMap<String, u64>,
+    left_out: BTreeMap<String, u64>,
     classes: BTreeMap<String, u64>,
     bad: Vec<(String, Failure)>,
 }
@@ -327,6 +328,9 @@ impl Importer {
             let mut tally = lock(&self.tally);
             tally.mapped += 1;
             tally.replaced += mapped.replaced;
+            for (member, count) in mapped.left_out {
+                *tally.left_out.entry(member).or_default() += count;
+            }
             for (member, count) in mapped.carried {
                 *tally.carried.entry(member).or_default() += count;
             }
@@ -395,6 +399,9 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     if tally.replaced > 0 {
         out.line(format!("{} characters that no record may hold were replaced", tally.replaced));
     }
+    for (member, count) in &tally.left_out {
+        out.line(format!("left out, for it names people: {count} {member}"));
+    }
     out.line("without a counterpart in the record format, kept word for word in ext.avid:");
     let mut carried: Vec<_> = tally.carried.iter().collect();
     carried.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
@@ -437,6 +444,7 @@ fn summary(args: &Args, tally: &Tally) -> Value {
         "repeated": tally.repeated,
         "replaced_characters": tally.replaced,
         "carried_in_ext": tally.carried,
+        "left_out": tally.left_out,
         "not_imported": bad.collect::<Vec<_>>(),
     })
 }

@@ -1,5 +1,5 @@
 //! From an AVID report to an incident record: what means the same is mapped, the rest is carried
-//! along under `ext.avid`, so that nothing is lost.
+//! along under `ext.avid`. Only people's names are left out: a log forgets nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +25,9 @@ pub struct Target {
     pub issued_at: u64,
 }
 
+/// Members of a report that hold people's names.
+const PERSONAL: [&str; 1] = ["credit"];
+
 /// A report as a record's object, and what became of its members.
 #[derive(Debug)]
 pub struct Mapped {
@@ -32,6 +35,8 @@ pub struct Mapped {
     pub object: Object,
     /// Members that have no counterpart in the record format, with counts: carried in `ext.avid`.
     pub carried: BTreeMap<String, u64>,
+    /// Members that were left out, with counts: they name people, and a log forgets nothing.
+    pub left_out: BTreeMap<String, u64>,
     /// Characters that no record may hold and that were replaced.
     pub replaced: u64,
 }
@@ -84,11 +89,16 @@ pub fn map(report: &Json, id: &str, target: &Target) -> Result<Mapped, Failure> 
         object.set("system", system);
     }
     object.set("xref", xref(report, id));
-    let rest = rest(report, object.get("system").is_some());
+    let mut rest = rest(report, object.get("system").is_some());
+    let mut left_out = BTreeMap::new();
+    for member in PERSONAL {
+        count_paths(&report[member], member.to_owned(), &mut left_out);
+        remove(&mut rest, &[member]);
+    }
     let mut carried = BTreeMap::new();
     count_paths(&rest, String::new(), &mut carried);
     object.set("ext", Object::new().with("avid", source.value(&rest)));
-    Ok(Mapped { object, carried, replaced: source.replaced })
+    Ok(Mapped { object, carried, left_out, replaced: source.replaced })
 }
 
 fn lacking(member: &str) -> Failure {
@@ -384,6 +394,7 @@ mod tests {
             "references": [{"label": "r", "url": "https://incidentdatabase.ai/cite/72/"}],
             "impact": {"avid": {"sep_view": ["P0402: Physical Safety", "S0100: Software"]}},
             "metrics": [{"value": 0.25}],
+            "credit": [{"lang": "eng", "value": "Somebody"}],
             "reported_date": "2026-01-31"
         })
     }
@@ -403,6 +414,8 @@ mod tests {
         assert_eq!(ids, ["AVID-2026-R0002", "CVE-2024-10109", "72"]);
         assert_eq!(mapped.carried["metrics[].value"], 1);
         assert!(object.to_pretty_json().contains("\"0.25\""));
+        assert_eq!(mapped.left_out["credit[].value"], 1);
+        assert!(!object.to_pretty_json().contains("Somebody"), "people are not named");
         ledger_core::record::Draft::from_object(object).expect("obeys the rules");
     }
 
