@@ -490,3 +490,21 @@ fn an_empty_log_is_not_one_of_ours() {
     site.audit(&[]).fails(1, "the log is empty");
     site.audit(&["--opaque"]).ends(0);
 }
+
+#[test]
+fn an_altered_entry_does_not_condemn_the_older_files_that_still_have_it_right() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 9);
+    site.push((9..20).map(|i| entry(START + i, decision(i).as_bytes())));
+    assert!(dir.path().join("tile/entries/000.p/9").exists());
+    let path = dir.path().join("tile/entries/000.p/20");
+    let mut bytes = std::fs::read(&path).unwrap();
+    let needle = b"Decision 3";
+    let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();
+    bytes[at] = b'd';
+    std::fs::write(&path, bytes).unwrap();
+    let object = site.audit(&["--json"]).ends(1).object();
+    let problems = object["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0]["index"], 3);
+}

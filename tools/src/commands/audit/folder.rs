@@ -63,8 +63,11 @@ fn stale(source: &Source, size: TreeSize, coord: TileCoord, report: &mut Report)
     if grown == coord {
         return;
     }
+    // what is wrong with the present tile was told of already, and says nothing about the older one
+    if report.speaks_of(&grown.to_string()) {
+        return;
+    }
     let width = usize::from(coord.width());
-    // a present tile that is missing or damaged was told of already
     let (Ok(old), Ok(new)) = (source.tile(coord), source.tile(grown)) else { return };
     let end = match coord.kind() {
         TileKind::Hashes(_) => width * Hash::LEN,

@@ -65,6 +65,14 @@ impl Report {
         self.push("damaged", json!({ "file": what }), &format!("{what}: {why}"));
     }
 
+    /// Whether a problem with this file was told of.
+    pub fn speaks_of(&self, file: &str) -> bool {
+        let names = |word: &str| word.trim_end_matches([',', ':', ';']) == file;
+        let texts = self.problems.iter().flat_map(|problem| problem.as_object());
+        let texts = texts.flat_map(|problem| problem.values().filter_map(Value::as_str));
+        texts.flat_map(str::split_whitespace).any(names)
+    }
+
     /// An entry is not what the tree commits to.
     pub fn altered(&mut self, index: u64, why: &str) {
         self.push("altered", json!({ "index": index }), &format!("entry {index}: {why}"));
