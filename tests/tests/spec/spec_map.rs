@@ -70,11 +70,12 @@ fn defines(source: &Source, name: &str) -> bool {
 }
 
 /// Whether a module defines what `module::...::item` ends in, and names the types before it. Modules
-/// are those of ledger-core, behind `node` those of ledger-node.
+/// are those of ledger-core, behind `node` and `tools` those of ledger-node and the tools.
 fn has_function(all: &[Source], name: &str) -> bool {
     let parts: Vec<&str> = name.split("::").collect();
     let (folder, parts) = match parts.as_slice() {
         ["node", parts @ ..] => ("ledger-node/src", parts),
+        ["tools", parts @ ..] => ("tools/src", parts),
         parts => ("ledger-core/src", parts),
     };
     let [module, types @ .., item] = parts else { return false };
