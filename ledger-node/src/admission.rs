@@ -3,7 +3,6 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use ledger_core::LeafIndex;
 use ledger_core::charter::{Charter, SignedRecord};
 use ledger_core::record::Record;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -11,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use crate::index::{Index, Key};
 use crate::log::{LogReader, Published};
 use crate::refusal::Refusal;
-use crate::sequencer::{FindError, Outcome, Pending, find_entry};
+use crate::sequencer::{Duplicate, FindError, Outcome, Pending, find_entry};
 
 /// Records that wait for the sequencer at most.
 const QUEUE_RECORDS: usize = 16_384;
@@ -27,8 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub enum Admitted {
     /// Its signatures are sound, and it is not in the log yet.
     Verified(Box<SignedRecord>),
-    /// Its statement is in the log, at this index.
-    Duplicate(LeafIndex),
+    /// Its statement is in the log.
+    Duplicate(Duplicate),
 }
 
 /// Admits records to the queue.
@@ -72,7 +71,7 @@ impl Admission {
                 FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
                 error => Refusal::Internal(error.to_string()),
             })? {
-                return Ok(Admitted::Duplicate(at));
+                return Ok(Admitted::Duplicate(Duplicate::new(at, &record)));
             }
         }
         let signed = self.charter.verify(record)?;

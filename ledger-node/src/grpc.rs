@@ -25,7 +25,7 @@ use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
 use crate::node::Service;
 use crate::refusal::Refusal;
-use crate::sequencer::{FindError, Outcome, Place, find_entry};
+use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
 /// long, beyond it the connection refuses.
@@ -117,16 +117,15 @@ impl Ledger for Face {
         let wire::SubmitRequest { record, wait } = request.into_inner();
         let admission = &self.service.admission;
         let room = admission.room_soon(record.len()).await.map_err(Failure::from)?;
-        let digest = Hash::digest(&record);
         let outcome = match admission.check(&record).map_err(Failure::from)? {
-            Admitted::Duplicate(index) => Outcome::Duplicate(index),
+            Admitted::Duplicate(at) => Outcome::Duplicate(at),
             Admitted::Verified(signed) => {
                 let queued = admission.enqueue(*signed, room).await;
                 let outcome = queued.map_err(Failure::from)?.await;
                 outcome.unwrap_or(Outcome::Refused(Refusal::Unknown))
             }
         };
-        Ok(Response::new(self.answer(outcome, digest, wait).await?))
+        Ok(Response::new(self.answer(outcome, wait).await?))
     }
 
     type SubmitStreamStream = ReceiverStream<Result<wire::SubmitStreamResponse, Status>>;
@@ -279,21 +278,15 @@ impl Face {
         }
     }
 
-    /// The answer to a record whose outcome is known; `submitted` is the digest of its bytes.
-    async fn answer(
-        &self,
-        outcome: Outcome,
-        submitted: Hash,
-        wait: i32,
-    ) -> Result<wire::SubmitResponse, Failure> {
+    /// The answer to a record whose outcome is known.
+    async fn answer(&self, outcome: Outcome, wait: i32) -> Result<wire::SubmitResponse, Failure> {
         let wants_proof = wants_proof(wait)?;
         let (place, duplicate) = match outcome {
             Outcome::Refused(refusal) => return Err(refusal.into()),
             Outcome::Logged(place) => (place, None),
-            Outcome::Duplicate(index) => {
-                let read = self.reading(move |service, published| {
-                    duplicate(service, published, index, &submitted)
-                });
+            Outcome::Duplicate(at) => {
+                let read =
+                    self.reading(move |service, published| duplicate(service, published, &at));
                 let (place, duplicate) = read.await?;
                 (place, Some(duplicate))
             }
@@ -314,16 +307,16 @@ impl Face {
 fn duplicate(
     service: &Service,
     published: &Published,
-    index: LeafIndex,
-    submitted: &Hash,
+    at: &Duplicate,
 ) -> Result<(Place, wire::Duplicate), Failure> {
+    let index = at.index;
     let entry = service.reader.entry(index, published.size())?;
     let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
     let keys = EntryKeys::of(&entry).map_err(|_| damaged(index))?;
     let place = Place { index, logged, leaf: keys.leaf, statement: keys.statement };
     let duplicate = wire::Duplicate {
         record: bytes::Bytes::copy_from_slice(record),
-        signatures_differ: Hash::digest(record) != *submitted,
+        signatures_differ: Hash::digest(record) != at.submitted,
     };
     Ok((place, duplicate))
 }

@@ -3,9 +3,12 @@
 //!
 //! A row is a 64-bit prefix of a digest and an index; whoever asks reads the entry and compares the
 //! whole digest. New rows gather in memory and go to SQLite many at a time, sorted, so that each
-//! page of the table is written once for many rows.
+//! page of the table is written once for many rows. A [`filter`] answers for the keys of records that
+//! are new, which nearly all are.
 
-use std::collections::HashMap;
+mod filter;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,6 +18,8 @@ use std::thread::JoinHandle;
 use ledger_core::hash::Hash;
 use ledger_core::record::{EntryError, Outline, StatementId};
 use rusqlite::{Connection, params};
+
+use self::filter::Filter;
 
 /// Entries that gather in memory before they are written: some megabytes.
 const GATHER: usize = 1 << 15;
@@ -104,10 +109,12 @@ pub struct Index {
     writer: Mutex<Writer>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Gathered {
     /// How many entries the index has seen.
     size: u64,
+    /// All rows, in memory and in the table.
+    filter: Filter,
     new: Rows,
     /// What the writer is writing; still searched until it is done.
     writing: Option<Arc<Rows>>,
@@ -116,7 +123,7 @@ struct Gathered {
 /// Rows in memory, and the entries that they cover.
 #[derive(Debug, Default)]
 struct Rows {
-    places: HashMap<i64, Vec<u64>>,
+    places: BTreeSet<(i64, u64)>,
     entries: usize,
     /// The size of the log that these rows complete.
     size: u64,
@@ -174,10 +181,11 @@ impl Index {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         let size = size as u64;
-        if version != VERSION || sum != seal(sum_of_table(&writing)?, size) {
+        let mut gathered = Gathered::new(size);
+        if version != VERSION || sum != seal(gathered.read_table(&writing)?, size) {
             return Ok(None);
         }
-        let gathered = RwLock::new(Gathered { size, ..Gathered::default() });
+        let gathered = RwLock::new(gathered);
         let reader = Mutex::new(connect(&path)?);
         Ok(Some(Index { gathered, reader, writer: Mutex::new(Writer::start(writing)) }))
     }
@@ -192,7 +200,7 @@ impl Index {
         let reader = self.reader.lock().expect("no panics under this lock");
         reader.execute("DELETE FROM place", [])?;
         reader.execute("UPDATE meta SET size = 0, sum = ?1", params![seal(0, 0)])?;
-        *gathered = Gathered::default();
+        *gathered = Gathered::new(0);
         Ok(())
     }
 
@@ -210,7 +218,8 @@ impl Index {
         for entry in entries {
             let at = gathered.size;
             for row in entry.rows() {
-                gathered.new.places.entry(row).or_default().push(at);
+                gathered.filter.add(row as u64);
+                gathered.new.places.insert((row, at));
             }
             gathered.size += 1;
         }
@@ -230,10 +239,12 @@ impl Index {
     pub fn candidates(&self, key: &Key) -> Result<Vec<u64>, IndexError> {
         let row = key.row();
         let gathered = self.gathered();
-        let writing = gathered.writing.as_deref();
-        let in_memory = [Some(&gathered.new), writing].into_iter().flatten();
-        let mut found: Vec<u64> =
-            in_memory.filter_map(|rows| rows.places.get(&row)).flatten().copied().collect();
+        if !gathered.filter.may_hold(row as u64) {
+            return Ok(Vec::new());
+        }
+        let in_memory = [Some(&gathered.new), gathered.writing.as_deref()].into_iter().flatten();
+        let places = in_memory.flat_map(|rows| rows.places.range((row, 0)..=(row, u64::MAX)));
+        let mut found: Vec<u64> = places.map(|(_, leaf)| *leaf).collect();
         drop(gathered);
         let reader = self.reader.lock().expect("no panics under this lock");
         let mut select = reader.prepare_cached("SELECT leaf FROM place WHERE key = ?1")?;
@@ -276,6 +287,27 @@ impl Index {
         gathered.writing = Some(Arc::clone(&rows));
         drop(gathered);
         writer.send(rows)
+    }
+}
+
+impl Gathered {
+    fn new(size: u64) -> Gathered {
+        let filter = Filter::new(usize::try_from(size).unwrap_or(0).saturating_mul(3));
+        Gathered { size, filter, new: Rows::default(), writing: None }
+    }
+
+    /// Reads every row, and gives the sum that shows when a row has changed on the disk: a lost row
+    /// could let a duplicate into the log.
+    fn read_table(&mut self, connection: &Connection) -> Result<i64, rusqlite::Error> {
+        let mut select = connection.prepare("SELECT key, leaf FROM place")?;
+        let mut rows = select.query([])?;
+        let mut sum = 0i64;
+        while let Some(row) = rows.next()? {
+            let key: i64 = row.get(0)?;
+            self.filter.add(key as u64);
+            sum = sum.wrapping_add(mix(key, row.get(1)?));
+        }
+        Ok(sum)
     }
 }
 
@@ -332,12 +364,6 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
 }
 
 fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::Error> {
-    let mut sorted: Vec<(i64, u64)> = rows
-        .places
-        .iter()
-        .flat_map(|(key, leaves)| leaves.iter().map(move |leaf| (*key, *leaf)))
-        .collect();
-    sorted.sort_unstable();
     let transaction = connection.transaction()?;
     let select = "SELECT sum, size FROM meta";
     let (sealed, size): (i64, i64) =
@@ -345,26 +371,14 @@ fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::
     let mut sum = unseal(sealed, size as u64);
     {
         let mut insert = transaction.prepare_cached("INSERT INTO place VALUES (?1, ?2)")?;
-        for (key, leaf) in sorted {
-            insert.execute(params![key, leaf as i64])?;
-            sum = sum.wrapping_add(mix(key, leaf as i64));
+        for (key, leaf) in &rows.places {
+            insert.execute(params![key, *leaf as i64])?;
+            sum = sum.wrapping_add(mix(*key, *leaf as i64));
         }
     }
     let update = "UPDATE meta SET size = ?1, sum = ?2";
     transaction.execute(update, params![rows.size as i64, seal(sum, rows.size)])?;
     transaction.commit()
-}
-
-/// A sum over all rows that shows when a row has changed on the disk: a lost row could let a
-/// duplicate into the log.
-fn sum_of_table(connection: &Connection) -> Result<i64, rusqlite::Error> {
-    let mut select = connection.prepare("SELECT key, leaf FROM place")?;
-    let mut rows = select.query([])?;
-    let mut sum = 0i64;
-    while let Some(row) = rows.next()? {
-        sum = sum.wrapping_add(mix(row.get(0)?, row.get(1)?));
-    }
-    Ok(sum)
 }
 
 /// What is stored of the sum: a changed size must show too, for entries below it are not read again.

@@ -13,7 +13,7 @@ use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
 use ledger_core::policy::PolicyError;
-use ledger_core::record::{Entry, Logged, StatementId};
+use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
@@ -47,10 +47,26 @@ pub struct Pending {
 pub enum Outcome {
     /// It was logged now.
     Logged(Place),
-    /// Its statement was logged before, at this index.
-    Duplicate(LeafIndex),
+    /// Its statement was logged before.
+    Duplicate(Duplicate),
     /// It was not logged.
     Refused(Refusal),
+}
+
+/// A record that was logged before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Where its statement stands in the log.
+    pub index: LeafIndex,
+    /// The digest of the record as it was submitted now: its signatures may differ.
+    pub submitted: Hash,
+}
+
+impl Duplicate {
+    /// Says that `record` stands in the log at `index`.
+    pub fn new(index: LeafIndex, record: &Record) -> Duplicate {
+        Duplicate { index, submitted: Hash::digest(record.as_bytes()) }
+    }
 }
 
 /// Where a record stands.
@@ -114,11 +130,27 @@ pub struct Sequencer {
 #[derive(Default)]
 struct Draft {
     entries: Vec<Vec<u8>>,
-    keys: Vec<EntryKeys>,
+    /// What each entry is; its leaf hash comes with the tiles.
+    placed: Vec<Placed>,
     statements: HashMap<StatementId, LeafIndex>,
     ids: HashMap<Hash, LeafIndex>,
-    replies: Vec<(oneshot::Sender<Outcome>, Outcome)>,
+    replies: Vec<(oneshot::Sender<Outcome>, Judged)>,
     rooms: Vec<OwnedSemaphorePermit>,
+}
+
+struct Placed {
+    index: LeafIndex,
+    logged: Logged,
+    statement: StatementId,
+    issuer_and_id: Hash,
+}
+
+/// What is known of a record before its batch is written.
+enum Judged {
+    /// It is this entry of the batch.
+    Entry(usize),
+    /// It will not be logged.
+    Answered(Outcome),
 }
 
 impl Sequencer {
@@ -194,14 +226,22 @@ impl Sequencer {
             self.place(&mut draft, pending, time)?;
         }
         let first = self.edge.size();
+        let mut leaves = Vec::new();
         if !draft.entries.is_empty() {
-            self.write(&mut draft)?;
+            leaves = self.write(&draft)?;
             self.last_time = time;
             self.promise_and_publish()?;
         }
         let (logged, answered) = (draft.entries.len(), draft.replies.len());
         drop(draft.rooms);
-        for (reply, outcome) in draft.replies {
+        for (reply, judged) in draft.replies {
+            let outcome = match judged {
+                Judged::Entry(at) => {
+                    let Placed { index, logged, statement, .. } = draft.placed[at];
+                    Outcome::Logged(Place { index, logged, leaf: leaves[at], statement })
+                }
+                Judged::Answered(outcome) => outcome,
+            };
             // whoever asked may have gone
             let _ = reply.send(outcome);
         }
@@ -214,21 +254,19 @@ impl Sequencer {
     fn place(&self, draft: &mut Draft, pending: Pending, time: u64) -> Result<(), SequencerError> {
         let Pending { record, reply, room } = pending;
         draft.rooms.extend(room);
-        let outcome = match self.judge(draft, &record, time)? {
-            Err(outcome) => outcome,
+        let judged = match self.judge(draft, &record, time)? {
+            Err(outcome) => Judged::Answered(outcome),
             Ok((index, logged)) => {
                 let statement = record.record().statement();
                 let issuer_and_id = record.record().envelope().unique_key();
-                let bytes = Entry::new(logged, record.into_record()).to_bytes();
-                let leaf = Hash::leaf(&bytes);
-                draft.entries.push(bytes);
-                draft.keys.push(EntryKeys { statement, issuer_and_id, leaf });
+                draft.entries.push(Entry::new(logged, record.into_record()).to_bytes());
+                draft.placed.push(Placed { index, logged, statement, issuer_and_id });
                 draft.statements.insert(statement, index);
                 draft.ids.insert(issuer_and_id, index);
-                Outcome::Logged(Place { index, logged, leaf, statement })
+                Judged::Entry(draft.placed.len() - 1)
             }
         };
-        draft.replies.push((reply, outcome));
+        draft.replies.push((reply, judged));
         Ok(())
     }
 
@@ -245,7 +283,7 @@ impl Sequencer {
             None => self.find_statement(&statement)?,
         };
         if let Some(index) = found {
-            return Ok(Err(Outcome::Duplicate(index)));
+            return Ok(Err(Outcome::Duplicate(Duplicate::new(index, record.record()))));
         }
         let unique = record.record().envelope().unique_key();
         let taken = match draft.ids.get(&unique) {
@@ -278,15 +316,21 @@ impl Sequencer {
         Ok(find_entry(&self.parts.index, &self.reader, self.edge.size(), key, same)?)
     }
 
-    fn write(&mut self, draft: &mut Draft) -> Result<(), SequencerError> {
+    /// Makes the entries durable, and gives their leaf hashes.
+    fn write(&mut self, draft: &Draft) -> Result<Vec<Hash>, SequencerError> {
         let store = &self.parts.store;
         store.append(&self.edge.head(), &draft.entries)?;
         let batch = self.edge.append(&draft.entries).expect("sizes and room were judged");
         for (coord, bytes) in &batch.tiles {
             store.put(*coord, bytes)?;
         }
-        self.parts.index.insert(&draft.keys)?;
-        Ok(())
+        let keys = draft.placed.iter().zip(&batch.leaves).map(|(placed, leaf)| EntryKeys {
+            statement: placed.statement,
+            issuer_and_id: placed.issuer_and_id,
+            leaf: *leaf,
+        });
+        self.parts.index.insert(&keys.collect::<Vec<_>>())?;
+        Ok(batch.leaves)
     }
 
     /// Signs the head of the edge, promises it, and shows it to readers, in this order.

@@ -4,7 +4,6 @@
 use std::pin::Pin;
 use std::task::Poll;
 
-use ledger_core::Hash;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -23,7 +22,7 @@ const PIECE: usize = 32;
 /// Pieces that may be under way at once.
 const PIECES_AHEAD: usize = 8;
 
-/// Records that may be between the queue and their answers; of each only a digest is kept.
+/// Records that may be between the queue and their answers; of each only its outcome is kept.
 const ANSWERS_AHEAD: usize = 8192;
 
 type Response = Result<wire::SubmitStreamResponse, Status>;
@@ -36,7 +35,6 @@ struct Received {
 
 /// A request after verification.
 struct Checked {
-    digest: Hash,
     wait: i32,
     verdict: Result<Admitted, Refusal>,
     room: OwnedSemaphorePermit,
@@ -51,7 +49,7 @@ enum Read {
 
 /// What is answered, in order.
 enum Awaited {
-    Record { digest: Hash, wait: i32, state: State },
+    Record { wait: i32, state: State },
     End(Status),
 }
 
@@ -140,7 +138,7 @@ fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
     let check = |Received { request, room }: Received| {
         let wire::SubmitRequest { record, wait } = request;
         let verdict = face.service.admission.check(&record);
-        Checked { digest: Hash::digest(&record), wait, verdict, room }
+        Checked { wait, verdict, room }
     };
     piece.into_iter().map(check).collect()
 }
@@ -159,10 +157,10 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
                 return;
             }
         };
-        for Checked { digest, wait, verdict, room } in piece {
+        for Checked { wait, verdict, room } in piece {
             let state = match verdict {
                 Err(refusal) => State::Known(Outcome::Refused(refusal)),
-                Ok(Admitted::Duplicate(index)) => State::Known(Outcome::Duplicate(index)),
+                Ok(Admitted::Duplicate(at)) => State::Known(Outcome::Duplicate(at)),
                 Ok(Admitted::Verified(signed)) => {
                     match face.service.admission.enqueue(*signed, room).await {
                         Ok(outcome) => State::Queued(outcome),
@@ -170,7 +168,7 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
                     }
                 }
             };
-            if awaited.send(Awaited::Record { digest, wait, state }).await.is_err() {
+            if awaited.send(Awaited::Record { wait, state }).await.is_err() {
                 return;
             }
         }
@@ -184,8 +182,8 @@ async fn answer(
     responses: mpsc::Sender<Response>,
 ) {
     while let Some(awaited) = answers.recv().await {
-        let (digest, wait, state) = match awaited {
-            Awaited::Record { digest, wait, state } => (digest, wait, state),
+        let (wait, state) = match awaited {
+            Awaited::Record { wait, state } => (wait, state),
             Awaited::End(status) => {
                 let _ = responses.send(Err(status)).await;
                 return;
@@ -195,7 +193,7 @@ async fn answer(
             State::Known(outcome) => outcome,
             State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
         };
-        let outcome = match face.answer(outcome, digest, wait).await {
+        let outcome = match face.answer(outcome, wait).await {
             Ok(logged) => WireOutcome::Logged(logged),
             Err(failure) => WireOutcome::Refused(failure.into()),
         };

@@ -170,6 +170,7 @@ impl Load {
                 };
                 let record = sent.lock().expect("no panics").pop_front();
                 let record = record.expect("no answer without a request");
+                ended.answered += 1;
                 match answer {
                     Outcome::Logged(logged) => self.acknowledge(record, &logged),
                     Outcome::Refused(refusal) => {
@@ -254,6 +255,8 @@ pub struct Ended {
     pub refusals: Vec<(StatementId, wire::Refusal)>,
     /// Sent, and not answered.
     pub unanswered: Vec<StatementId>,
+    /// How many answers came before the end.
+    pub answered: usize,
 }
 
 /// The node proves that its head continues heads that were seen before.

@@ -14,7 +14,7 @@ use ledger_node::clock::ManualClock;
 use ledger_node::index::Index;
 use ledger_node::publisher::Publisher;
 use ledger_node::recovery::{RecoveryError, recover};
-use ledger_node::sequencer::{Outcome, Parts, Pending, Sequencer, SequencerError};
+use ledger_node::sequencer::{Duplicate, Outcome, Parts, Pending, Sequencer, SequencerError};
 use ledger_node::store::memory::{Fault, MemoryStore};
 use ledger_node::store::{HeadSwap, Store};
 use ledger_tests::consortium::{Consortium, ORIGIN};
@@ -104,7 +104,7 @@ impl Log {
         for (statement, outcome) in statements.into_iter().zip(&outcomes) {
             match outcome {
                 Outcome::Logged(place) => self.acknowledged.push((statement, place.index)),
-                Outcome::Duplicate(index) => self.acknowledged.push((statement, *index)),
+                Outcome::Duplicate(at) => self.acknowledged.push((statement, at.index)),
                 Outcome::Refused(refusal) => panic!("{refusal}"),
             }
         }
@@ -210,16 +210,18 @@ fn fail_and_recover(all: &[Vec<Record>], at: u64, fault: Fault) {
 fn duplicates_are_answered_with_the_first_place_also_after_a_restart() {
     let mut log = Log::found();
     let (first, second) = (log.consortium.incident(1), log.consortium.incident(2));
+    let bytes = first.to_bytes();
     let mut sequencer = log.open().expect("healthy");
     let both = vec![first.clone(), second.clone(), first.clone()];
     let outcomes = log.submit(&mut sequencer, both).expect("healthy");
     let Outcome::Logged(place) = &outcomes[0] else { panic!("{outcomes:?}") };
-    assert_eq!(outcomes[2], Outcome::Duplicate(place.index));
+    let duplicate = Duplicate { index: place.index, submitted: Hash::digest(&bytes) };
+    assert_eq!(outcomes[2], Outcome::Duplicate(duplicate));
     drop(sequencer);
     log.store = log.store.crashed();
     let mut sequencer = log.open().expect("healthy");
     let again = log.submit(&mut sequencer, vec![second, first.clone()]).expect("healthy");
-    assert_eq!(again[1], Outcome::Duplicate(place.index));
+    assert_eq!(again[1], Outcome::Duplicate(duplicate));
     assert_eq!(sequencer.published().borrow().as_ref().expect("published").size().get(), 3);
 }
 

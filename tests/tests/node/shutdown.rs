@@ -24,6 +24,7 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
     let founded = Founded::new();
     let load = Load::new(founded.consortium.clone(), Random::new(random.word()));
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
+    let mut cut_off = 0;
     for _ in 0..ROUNDS {
         let node = NodeProcess::serve(&founded.dir());
         let url = || node.grpc.clone();
@@ -39,8 +40,14 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
         let mut refused = Vec::new();
         for stream in streams {
             let ended = stream.await.expect("no panic");
-            // a stream that was cut off says so, behind the answers
-            let status = ended.status.expect("more was sent than answered");
+            // a stream that was cut off says so, behind the answers; a busy machine may let a client
+            // start when the node listens no more
+            let Some(status) = ended.status else {
+                assert_eq!((ended.answered, ended.refusals), (0, Vec::new()), "it ended silently");
+                refused.extend(ended.unanswered);
+                continue;
+            };
+            cut_off += 1;
             assert_eq!(status.code(), Code::Unavailable, "{status}");
             let message = "the node is shutting down; the record was not logged";
             let told = format!("{message}\nhint: submit it again in a while");
@@ -51,8 +58,9 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
             }
             refused.extend(ended.unanswered);
         }
-        let status = unary.await.expect("no panic").expect("more was sent than answered");
-        assert_eq!(status.code(), Code::Unavailable, "{status}");
+        if let Some(status) = unary.await.expect("no panic") {
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+        }
 
         let node = NodeProcess::serve(&founded.dir());
         follower.catch_up(&mut node.client().await).await;
@@ -64,5 +72,6 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
         }
         audit(&founded);
     }
+    assert!(cut_off >= ROUNDS, "only {cut_off} streams were at work when the node stopped");
     println!("{} entries, {} acknowledged", follower.size(), load.acknowledged_statements().len());
 }
