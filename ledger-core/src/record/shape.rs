@@ -41,6 +41,13 @@ pub enum Shape {
     },
     /// An object with these members; unknown ones are kept.
     Object(&'static [Member]),
+    /// An object whose other members depend on the word of one; unknown ones are kept.
+    Tagged {
+        /// The member that holds the word.
+        tag: &'static str,
+        /// The words, and the members that each brings.
+        variants: &'static [(&'static str, &'static [Member])],
+    },
     /// An object of any names, whose values have one shape.
     Map(&'static Shape),
     /// A whole number.
@@ -241,6 +248,20 @@ fn check_member(member: &Member, object: &Object) -> Result<(), Fault> {
     }
 }
 
+fn check_tagged(tag: &str, variants: &[(&str, &[Member])], object: &Object) -> Result<(), Fault> {
+    let hint = "write one of the listed words";
+    let words = || variants.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(", ");
+    let problem = match (object.get(tag), object.text(tag)) {
+        (_, Some(word)) => match variants.iter().find(|(own, _)| *own == word) {
+            Some((_, members)) => return check_members(members, object),
+            None => format!("is {}, not one of {}", quoted(word), words()),
+        },
+        (Some(value), None) => format!("is {}, not one of {}", value.describe(), words()),
+        (None, None) => "is missing".to_owned(),
+    };
+    Err(Fault::new(problem, hint).of(tag))
+}
+
 impl Shape {
     /// How such a value is written, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
@@ -252,7 +273,9 @@ impl Shape {
             Shape::OneOf(_) => "write one of the listed words",
             Shape::Suggested(_) => "write a word in quotes",
             Shape::List { .. } => "write a list, like [...]",
-            Shape::Object(_) | Shape::Map(_) => "write an object, like {...}",
+            Shape::Object(_) | Shape::Tagged { .. } | Shape::Map(_) => {
+                "write an object, like {...}"
+            }
             Shape::Integer { .. } => "write a whole number without quotes",
             Shape::Bool => "write true or false without quotes",
             Shape::Time => "write UTC to the second, like 2026-01-31T09:30:00Z",
@@ -273,6 +296,10 @@ impl Shape {
             Shape::List { of, min } => self.check_list(value, of, *min),
             Shape::Object(members) => match value {
                 Value::Object(object) => check_members(members, object),
+                _ => Err(self.wrong(value, "an object")),
+            },
+            Shape::Tagged { tag, variants } => match value {
+                Value::Object(object) => check_tagged(tag, variants, object),
                 _ => Err(self.wrong(value, "an object")),
             },
             Shape::Map(of) => match value {

@@ -1,9 +1,13 @@
 //! The tables: the envelope and the kinds, member by member.
 //!
-//! A kind is added by adding its table here and naming it in `Kind::definition`.
+//! A kind is added by adding its table and naming it in `Kind::definition`.
+
+mod governance;
 
 use super::json::MAX_INTEGER;
 use super::shape::{KindDef, Member, Shape};
+
+pub use governance::{CHARTER, MEMBERSHIP, NORM};
 
 const fn list(of: &'static Shape) -> Shape {
     Shape::List { of, min: 0 }
@@ -14,7 +18,6 @@ const fn some(of: &'static Shape) -> Shape {
 }
 
 const TEXTS: Shape = list(&Shape::Text);
-const ROLES_HINT: Shape = Shape::Suggested(&["operator", "publisher", "reviewer", "steward"]);
 
 /// Words for `rel`. Open.
 pub const RELATIONS: &[&str] = &[
@@ -253,65 +256,6 @@ const CONDITION: &[Member] = &[
     Member::required("id", Shape::Line, "its name"),
     Member::required("text", Shape::Text, "what must be done"),
     Member::optional("due", Shape::Time, "by when"),
-];
-
-/// `charter`: the consortium's founding. What goes beyond shapes is judged by
-/// [`charter`](crate::charter).
-pub const CHARTER: KindDef = kind(&[
-    Member::required("consortium", Shape::Line, "the consortium's name").open(),
-    Member::required("log_vkeys", some(&Shape::Line), "the keys that sign the log's heads").open(),
-    Member::required("members", some(&Shape::Object(MEMBER)), "the founding members").open(),
-    Member::required("rules", Shape::Map(&REQUIREMENTS), "who must sign which kind").open(),
-    Member::required("governance", REQUIREMENTS, "who must sign a change of the charter").open(),
-    Member::required("deadlines", list(&Shape::Object(DEADLINE)), "what is due when").open(),
-    Member::required("limits", Shape::Object(LIMITS), "how far times may differ").open(),
-    Member::required("policy", Shape::Text, "the witnesses and their quorum (tlog-policy)").open(),
-]);
-
-const REQUIREMENTS: Shape = some(&Shape::Object(REQUIREMENT));
-
-const REQUIREMENT: &[Member] = &[
-    Member::required("role", ROLES_HINT, "the role that signs"),
-    Member::required("members", Shape::Integer { min: 1, max: 64 }, "how many members of it"),
-];
-
-const MEMBER: &[Member] = &[
-    Member::required("name", Shape::Name, "the member's name"),
-    Member::required("roles", list(&Shape::Object(ROLE)), "what it may do"),
-    Member::required("keys", some(&Shape::Object(KEY)), "its keys"),
-    Member::optional("node", Shape::Uri, "its node's address"),
-];
-
-const ROLE: &[Member] = &[
-    Member::required("role", ROLES_HINT, "the role"),
-    Member::optional("from", Shape::Time, "the first second in which it holds"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer holds"),
-];
-
-const KEY: &[Member] = &[
-    Member::required("vkey", Shape::Line, "the verifier key"),
-    Member::required(
-        "use",
-        Shape::OneOf(&["record", "log", "witness", "mirror", "node"]),
-        "what it signs",
-    ),
-    Member::optional("from", Shape::Time, "the first second in which it is valid"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer is"),
-];
-
-const ALLOWED: Shape = some(&Shape::Text);
-
-const DEADLINE: &[Member] = &[
-    Member::required("name", Shape::Line, "its name"),
-    Member::required("clock", Shape::Line, "the time it runs from, like incident.aware_at"),
-    Member::required("when", Shape::Map(&ALLOWED), "members and values that start it"),
-    Member::required("within", Shape::Duration, "how long"),
-    Member::required("satisfied_by", Shape::Map(&ALLOWED), "members and values that meet it"),
-];
-
-const LIMITS: &[Member] = &[
-    Member::optional("issued_at", Shape::Duration, "how late after issued_at an entry may be"),
-    Member::optional("max_gap", Shape::Duration, "how late after an entry a head may be seen"),
 ];
 
 fn is_country(text: &str) -> bool {
