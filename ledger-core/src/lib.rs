@@ -7,6 +7,7 @@
 //! Bytes from outside are parsed into types that claim something; only verification makes the types
 //! that other code trusts.
 
+pub mod authority;
 pub mod batch;
 pub mod charter;
 pub mod checkpoint;

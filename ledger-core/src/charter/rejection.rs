@@ -1,7 +1,9 @@
 //! Why a charter refuses a record.
 
 use crate::index::LeafIndex;
-use crate::record::{Kind, MAX_TIME, format_time};
+use crate::record::{Kind, MAX_TIME, StatementId, format_time};
+
+use super::Member;
 
 /// The rule that a record breaks, or why this version cannot judge it.
 ///
@@ -114,6 +116,63 @@ pub enum Rejection {
         /// The log's time.
         at: u64,
     },
+    /// A key was revoked before the record.
+    #[error("key {name:?} was revoked by entry {at}")]
+    KeyRevoked {
+        /// The key's name.
+        name: String,
+        /// The governance entry.
+        at: LeafIndex,
+    },
+    /// A member may not sign now, or no longer.
+    #[error("member {name:?} was {how} by entry {at}")]
+    NotInGoodStanding {
+        /// The member.
+        name: String,
+        /// `suspended`, `expelled` or `withdrawn`.
+        how: &'static str,
+        /// The governance entry.
+        at: LeafIndex,
+    },
+    /// A governance record was made for another state of the charter.
+    #[error("base is {found}, but the latest governance statement is {expected}")]
+    WrongBase {
+        /// The latest governance statement.
+        expected: StatementId,
+        /// What the record names.
+        found: String,
+    },
+    /// One of a governance record's changes cannot be made.
+    #[error("`{path}` {problem}")]
+    Change {
+        /// The member, like `changes[2].vkey`.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A norm that changes rules is logged before it is in effect.
+    #[error(
+        "the norm changes rules from {} on, which lies after the log's time {}",
+        shown(*effective_from), shown(*logged)
+    )]
+    NotYetEffective {
+        /// Since when the norm holds.
+        effective_from: u64,
+        /// The log's time.
+        logged: u64,
+    },
+    /// After the change nobody could change the charter any more.
+    #[error(
+        "after this change {left} member(s) with role {role:?} could sign, and a change needs {needed}"
+    )]
+    Deadlock {
+        /// The role.
+        role: String,
+        /// How many members a change asks for.
+        needed: u64,
+        /// How many would be left.
+        left: u64,
+    },
     /// The issuer is no member.
     #[error("issuer {0:?} is not a member")]
     UnknownIssuer(String),
@@ -138,36 +197,25 @@ pub enum Rejection {
         /// How many have signed.
         found: u64,
     },
-    /// The kind changes the charter, which this version cannot do.
-    #[error("records of kind {0} are not supported by this version")]
-    NotSupported(Kind),
 }
 
 impl Rejection {
+    pub(super) fn not_in_good_standing(member: &Member) -> Rejection {
+        let (name, standing) = (member.name().to_owned(), member.standing());
+        let at = standing.since().unwrap_or(LeafIndex::ZERO);
+        Rejection::NotInGoodStanding { name, how: standing.as_str(), at }
+    }
+
     /// Whether a later version may admit the record: an auditor says "cannot judge", never
     /// "unlawful".
     pub fn is_not_supported(&self) -> bool {
-        matches!(self, Rejection::NotSupported(_) | Rejection::KeyType { .. })
+        matches!(self, Rejection::KeyType { .. })
     }
 
-    /// Whether another state of the charter might allow the record: its members, keys, roles,
-    /// rules, and the governance entry that is named.
-    ///
-    /// Who does not know the charter's present state must not call such a record unlawful. All
-    /// other verdicts hold under any charter of the log, but [`Rejection::IssuedTooEarly`], whose
-    /// limit a `norm` may change.
-    pub fn depends_on_charter(&self) -> bool {
-        matches!(
-            self,
-            Rejection::WrongGovernance { .. }
-                | Rejection::UnknownKey { .. }
-                | Rejection::WrongUse { .. }
-                | Rejection::KeyNotValid { .. }
-                | Rejection::UnknownIssuer(_)
-                | Rejection::IssuerMissing(_)
-                | Rejection::NoRule(_)
-                | Rejection::TooFew { .. }
-        )
+    /// Whether the verdict is about a key that this state of the charter does not have: a later or
+    /// an earlier state may.
+    pub fn is_about_keys(&self) -> bool {
+        matches!(self, Rejection::UnknownKey { .. } | Rejection::WrongUse { .. })
     }
 
     /// What to do about it, for a `hint:` line.
@@ -196,9 +244,19 @@ impl Rejection {
             Rejection::SignerMissing(_) => "gather the missing signature before submitting",
             Rejection::NoRule(_) => "the charter must say first who may sign this kind",
             Rejection::TooFew { .. } => "let more members that hold the role sign",
-            Rejection::KeyType { .. } | Rejection::NotSupported(_) => {
-                "use a newer version of this program"
+            Rejection::KeyRevoked { .. } => "sign with a key that is in force",
+            Rejection::NotInGoodStanding { .. } => "only members in good standing sign",
+            Rejection::WrongBase { .. } => {
+                "another change came first: write the record anew with the base that is named here"
             }
+            Rejection::Change { .. } => "mend the change and let everybody sign again",
+            Rejection::NotYetEffective { .. } => {
+                "submit it again from that time on, or log the text now and the changes then"
+            }
+            Rejection::Deadlock { .. } => {
+                "give the role or a key to somebody else first, or lower the threshold with it"
+            }
+            Rejection::KeyType { .. } => "use a newer version of this program",
         }
     }
 }

@@ -1,8 +1,9 @@
 //! The charter's rules, accepted and refused one by one.
 
-use crate::note::{Algorithm, KeyName, Note, SignerKey};
-use crate::record::Value;
+use crate::index::LeafIndex;
+use crate::note::{Algorithm, KeyName, Note, Signature, SignerKey};
 use crate::record::tests::{ISSUED, decision, incident, review, signer};
+use crate::record::{Draft, Entry, Kind, Logged, Object, Record, Value};
 use crate::record::{FIRST_LINE, RecordId, format_time};
 
 use super::*;

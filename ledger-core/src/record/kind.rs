@@ -93,6 +93,8 @@ impl Kind {
             Kind::Incident => Some(&kinds::INCIDENT),
             Kind::Review => Some(&kinds::REVIEW),
             Kind::Charter => Some(&kinds::CHARTER),
+            Kind::Membership => Some(&kinds::MEMBERSHIP),
+            Kind::Norm => Some(&kinds::NORM),
             _ => None,
         }
     }
@@ -119,14 +121,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_kind_has_one_word_and_four_are_built() {
+    fn every_kind_has_one_word_and_six_are_built() {
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.as_str()), Some(kind));
         }
         assert_eq!(Kind::parse("Decision"), None);
         assert_eq!(Kind::parse("unknown"), None);
         let built: Vec<Kind> = Kind::ALL.into_iter().filter(|kind| kind.is_supported()).collect();
-        assert_eq!(built, [Kind::Decision, Kind::Incident, Kind::Review, Kind::Charter]);
+        use Kind::{Charter, Decision, Incident, Membership, Norm, Review};
+        assert_eq!(built, [Decision, Incident, Review, Charter, Membership, Norm]);
         let governance = Kind::ALL.into_iter().filter(|kind| kind.is_governance()).count();
         assert_eq!(governance, 3);
     }

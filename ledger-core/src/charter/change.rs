@@ -1,0 +1,273 @@
+//! What `membership` and `norm` records change, one action at a time on a copy of the charter.
+
+use crate::index::LeafIndex;
+use crate::record::{Kind, Logged, Object, Record, parse_duration, parse_time};
+
+use super::read::{
+    Path, add_key, add_log_key, add_member, objects, read_binding, read_deadlines, read_kind,
+    read_requirements, read_role, refuse, text, words,
+};
+use super::{Charter, MAX_KEYS_OF_MEMBER, Rejection, RetiredLogKey, Revocation, Standing};
+
+/// What a governance record is about, where that decides whose signatures count. Closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Intent {
+    /// The issuer, at this place, revokes keys of its own and nothing else: nobody else need agree.
+    RevokeOwn(usize),
+    /// Nothing but new record keys for members, at these places, who revoked theirs and are needed.
+    Replace(Vec<usize>),
+    /// Anything else.
+    Other,
+}
+
+/// What the record is about.
+pub(super) fn intent(charter: &Charter, record: &Record) -> Intent {
+    if record.kind() != Kind::Membership {
+        return Intent::Other;
+    }
+    let issuer = record.envelope().issuer();
+    let all = |fits: &dyn Fn(&Object) -> bool| objects(record.body().list("changes")).all(fits);
+    let place = charter.members().iter().position(|member| member.name() == issuer);
+    let revokes_own = |change: &Object| {
+        change.text("action") == Some("revoke_key") && change.text("member") == Some(issuer)
+    };
+    if let Some(place) = place.filter(|_| all(&revokes_own)) {
+        return Intent::RevokeOwn(place);
+    }
+    let new_key = |change: &Object| {
+        change.text("action") == Some("add_key") && change.text("use") == Some("record")
+    };
+    let replaces = |change: &Object| {
+        let place = needed(charter, change.text("member")?)?;
+        new_key(change).then_some(place)
+    };
+    let places: Option<Vec<usize>> = objects(record.body().list("changes")).map(replaces).collect();
+    places.map_or(Intent::Other, Intent::Replace)
+}
+
+/// The place of a member that revoked its own key and without which the charter cannot be changed.
+fn needed(charter: &Charter, name: &str) -> Option<usize> {
+    let may_replace = |revoked: Option<Revocation>| revoked.is_some_and(|own| own.may_replace);
+    let mut keys = charter.keys.iter().filter(|key| may_replace(key.revoked));
+    keys.find(|key| charter.members[key.member].name == name).map(|key| key.member)
+}
+
+/// Applies all changes of a record, in order, to a copy of the charter that names it as the latest.
+pub(super) fn apply(
+    charter: &mut Charter,
+    record: &Record,
+    signers: &[usize],
+    logged: &Logged,
+) -> Result<(), Rejection> {
+    let body = record.body();
+    let changes = objects(body.list("changes"));
+    if record.kind() == Kind::Norm {
+        let effective_from = body.text("effective_from").and_then(parse_time).unwrap_or(0);
+        if effective_from > logged.time && !body.list("changes").is_empty() {
+            return Err(Rejection::NotYetEffective { effective_from, logged: logged.time });
+        }
+    }
+    for (at, change) in changes.enumerate() {
+        let path = format!("changes[{at}]");
+        let step = Step { change, path: &path, signers, index: charter.governed_by };
+        let applied = match record.kind() {
+            Kind::Norm => step.norm(charter),
+            _ => step.membership(charter),
+        };
+        applied.map_err(|rejection| match rejection {
+            Rejection::Charter { path, problem } => Rejection::Change { path, problem },
+            other => other,
+        })?;
+    }
+    Ok(())
+}
+
+/// One change and its place.
+struct Step<'a> {
+    change: &'a Object,
+    path: &'a str,
+    signers: &'a [usize],
+    index: LeafIndex,
+}
+
+impl Step<'_> {
+    fn membership(&self, charter: &mut Charter) -> Result<(), Rejection> {
+        let action = text(self.change, "action");
+        if action == "admit" {
+            let name = text(self.change, "member");
+            let path = Path { name: &self.at("member"), of: self.path };
+            return add_member(charter, &name, self.change, &path);
+        }
+        let place = self.member(charter)?;
+        match action.as_str() {
+            "suspend" => self.suspend(charter, place),
+            "reinstate" => self.reinstate(charter, place),
+            "expel" => {
+                self.leave(charter, place, Standing::Expelled(self.index));
+                Ok(())
+            }
+            "withdraw" => self.withdraw(charter, place),
+            "assign_role" => self.assign_role(charter, place),
+            "end_role" => self.end_role(charter, place),
+            "add_key" => add_key(charter, place, self.change, self.path),
+            "revoke_key" => self.revoke_key(charter, place),
+            // a sanction is for people to read
+            _ => Ok(()),
+        }
+    }
+
+    fn norm(&self, charter: &mut Charter) -> Result<(), Rejection> {
+        let requirements = || {
+            read_requirements(
+                self.change.list("requirements"),
+                self.index,
+                &self.at("requirements"),
+            )
+        };
+        match text(self.change, "action").as_str() {
+            "set_rule" => {
+                let kind = read_kind(&text(self.change, "kind"), &self.at("kind"))?;
+                charter.rules.insert(kind, requirements()?);
+            }
+            "remove_rule" => {
+                let kind = read_kind(&text(self.change, "kind"), &self.at("kind"))?;
+                if charter.rules.remove(&kind).is_none() {
+                    return self.refuse("kind", format!("is {kind}, for which there is no rule"));
+                }
+            }
+            "set_governance" => charter.governance = requirements()?,
+            "set_deadlines" => charter.deadlines = read_deadlines(self.change),
+            "set_limits" => {
+                let limit = |name: &str| self.change.text(name).and_then(parse_duration);
+                charter.issued_at_limit = limit("issued_at").unwrap_or(charter.issued_at_limit);
+                charter.max_gap = limit("max_gap").unwrap_or(charter.max_gap);
+            }
+            "set_enumeration" => {
+                let list = self.change.get("words").map(words).unwrap_or_default();
+                charter.enumerations.insert(text(self.change, "name"), list);
+            }
+            "set_binding" => {
+                let binding = self.change.get("binding");
+                charter.binding = binding.map(read_binding).unwrap_or_default();
+            }
+            "set_policy" => charter.policy = text(self.change, "policy"),
+            "add_log_key" => {
+                let vkey = text(self.change, "vkey");
+                add_log_key(charter, &vkey, &self.at("vkey"))?;
+            }
+            _ => self.retire_log_key(charter)?,
+        }
+        Ok(())
+    }
+
+    /// The member that a change names, which has not left.
+    fn member(&self, charter: &Charter) -> Result<usize, Rejection> {
+        let name = text(self.change, "member");
+        let place = charter.members.iter().position(|member| member.name == name);
+        let Some(place) = place else {
+            return self.refuse("member", format!("is {name:?}, who is no member"));
+        };
+        let standing = charter.members[place].standing;
+        match standing.since().filter(|_| standing.has_left()) {
+            None => Ok(place),
+            Some(since) => {
+                let how = standing.as_str();
+                self.refuse("member", format!("is {name:?}, {how} by entry {since}"))
+            }
+        }
+    }
+
+    fn suspend(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        if let Some(since) = charter.members[place].standing.since() {
+            return self.refuse("member", format!("is suspended already, by entry {since}"));
+        }
+        charter.members[place].standing = Standing::Suspended(self.index);
+        Ok(())
+    }
+
+    fn reinstate(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        if charter.members[place].standing == Standing::Good {
+            return self.refuse("member", "is not suspended".to_owned());
+        }
+        charter.members[place].standing = Standing::Good;
+        Ok(())
+    }
+
+    fn withdraw(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        if !self.signers.contains(&place) {
+            let name = &charter.members[place].name;
+            let problem = format!("is {name:?}, who has not signed; others `expel` it");
+            return self.refuse("member", problem);
+        }
+        self.leave(charter, place, Standing::Withdrawn(self.index));
+        Ok(())
+    }
+
+    /// A member that leaves takes all its keys with it.
+    fn leave(&self, charter: &mut Charter, place: usize, standing: Standing) {
+        charter.members[place].standing = standing;
+        let own = charter.keys.iter_mut().filter(|key| key.member == place);
+        for key in own.filter(|key| key.revoked.is_none()) {
+            key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        }
+    }
+
+    fn assign_role(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        let role = read_role(self.change, self.index, self.path)?;
+        let roles = &mut charter.members[place].roles;
+        if roles.len() == MAX_KEYS_OF_MEMBER {
+            let problem = format!("is one more than {MAX_KEYS_OF_MEMBER} terms of one member");
+            return self.refuse("role", problem);
+        }
+        roles.push(role);
+        Ok(())
+    }
+
+    fn end_role(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        let role = text(self.change, "role");
+        let member = &mut charter.members[place];
+        let before = member.roles.len();
+        member.roles.retain(|own| own.role != role);
+        if member.roles.len() == before {
+            let name = &member.name;
+            return self.refuse("role", format!("is {role:?}, which {name:?} does not hold"));
+        }
+        Ok(())
+    }
+
+    fn revoke_key(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        let vkey = text(self.change, "vkey");
+        let own = charter.keys.iter_mut().filter(|key| key.member == place);
+        let Some(key) = own.into_iter().find(|key| key.key.to_string() == vkey) else {
+            let name = &charter.members[place].name;
+            return self.refuse("vkey", format!("is no key of {name:?}"));
+        };
+        if let Some(revocation) = key.revoked {
+            return self.refuse("vkey", format!("was revoked by entry {}", revocation.at));
+        }
+        key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        Ok(())
+    }
+
+    fn retire_log_key(&self, charter: &mut Charter) -> Result<(), Rejection> {
+        let vkey = text(self.change, "vkey");
+        let Some(at) = charter.log_keys.iter().position(|key| key.to_string() == vkey) else {
+            return self.refuse("vkey", "is no log key in force".to_owned());
+        };
+        if charter.log_keys.len() == 1 {
+            let problem = "is the last log key; add the new one first, or in the same record";
+            return self.refuse("vkey", problem.to_owned());
+        }
+        let key = charter.log_keys.remove(at);
+        charter.retired_log_keys.push(RetiredLogKey { key, at: self.index });
+        Ok(())
+    }
+
+    fn at(&self, member: &str) -> String {
+        format!("{}.{member}", self.path)
+    }
+
+    fn refuse<T>(&self, member: &str, problem: String) -> Result<T, Rejection> {
+        Err(refuse(&self.at(member), problem))
+    }
+}
