@@ -337,7 +337,7 @@ impl GovernanceEntry {
         let hashes: Option<Vec<&str>> =
             hashes.and_then(|list| list.iter().map(Value::as_text).collect());
         let hashes = hashes.ok_or_else(|| member(".proof"))?;
-        let inclusion = InclusionProof::parse(hashes.into_iter())
+        let inclusion = InclusionProof::parse(hashes)
             .map_err(|error| ParseBundleError::Inclusion { at, error })?;
         Ok(GovernanceEntry { index, entry, inclusion })
     }
@@ -365,5 +365,190 @@ impl fmt::Display for AuthorityBundle {
             .with("governance", governance)
             .with("proof", self.proof.to_string());
         writeln!(f, "{}", object.to_pretty_json())
+    }
+}
+
+#[cfg(all(test, feature = "sign"))]
+mod tests {
+    use super::*;
+    use crate::charter::governance_tests::{World, admit};
+    use crate::checkpoint::{Checkpoint, Origin};
+    use crate::merkle::{MemoryTree, prove_inclusion};
+    use crate::note::SignerKey;
+    use crate::record::Record;
+    use crate::record::tests::signer;
+
+    fn log() -> SignerKey {
+        signer("ledger.example/2026", 100)
+    }
+
+    /// A log in which f is admitted at 1, publishes at 2, and g is admitted at 3.
+    fn world() -> World {
+        let mut world = World::new();
+        world.change(vec![admit("f", &["publisher"])], &["a", "b"]);
+        let object = world.incident("f");
+        world.log(&object, &["f"]);
+        world.change(vec![admit("g", &[])], &["b", "c"]);
+        world
+    }
+
+    fn tree(entries: &[Entry]) -> MemoryTree {
+        let mut tree = MemoryTree::new();
+        for entry in entries {
+            tree.push(entry.leaf_hash()).expect("room");
+        }
+        tree
+    }
+
+    /// The bundle for the entry at `at`, with these governance entries.
+    fn bundle(entries: &[Entry], at: usize, governance: &[usize]) -> AuthorityBundle {
+        let mut tree = tree(entries);
+        let head = tree.frontier().head();
+        let index = |at: usize| LeafIndex::new(at as u64).expect("small");
+        let mut prove = |at| prove_inclusion(&mut tree, index(at), head.size).expect("inside");
+        let governance = governance.iter().map(|at| GovernanceEntry {
+            index: index(*at),
+            entry: entries[*at].clone(),
+            inclusion: prove(*at),
+        });
+        let governance = governance.collect();
+        let origin = Origin::new("ledger.example/2026").expect("origin");
+        let checkpoint = Checkpoint::new(origin, head).sign(&log());
+        let extra = Some(entries[at].logged().to_string().into_bytes());
+        let inclusion = prove(at);
+        let proof = TlogProof { extra, index: index(at), inclusion, checkpoint };
+        AuthorityBundle::new(governance, proof)
+    }
+
+    fn entries(world: &World) -> Vec<Entry> {
+        world.entries.iter().map(|(_, entry)| entry.clone()).collect()
+    }
+
+    fn verify(
+        world: &World,
+        bundle: &AuthorityBundle,
+        record: &Record,
+    ) -> Result<Authorised, AuthorityError> {
+        let again = AuthorityBundle::parse(bundle.to_string().as_bytes()).expect("own file");
+        assert_eq!(again, *bundle);
+        bundle.verify(record, world.charter.statement(), None)
+    }
+
+    #[test]
+    fn a_bundle_shows_that_a_signer_was_allowed_and_by_which_entry() {
+        let world = world();
+        let entries = entries(&world);
+        let record = entries[2].record();
+        for governance in [&[0, 1][..], &[0, 1, 3]] {
+            let shown = verify(&world, &bundle(&entries, 2, governance), record).expect("allowed");
+            assert_eq!((shown.index.get(), shown.logged.governance.get()), (2, 1));
+            assert_eq!(shown.governance.statements().len(), 2);
+            let (member, key) = shown
+                .governance
+                .charter()
+                .signer(&record.note().signatures()[0])
+                .expect("a member");
+            assert_eq!((member.name(), key.since().get()), ("f", 1));
+            assert_eq!(member.roles()[0].since().get(), 1);
+        }
+        // governance entries and the charter itself are judged by what came before them
+        for (at, governance) in [(3, &[0, 1][..]), (1, &[0]), (0, &[0])] {
+            let record = entries[at].record();
+            verify(&world, &bundle(&entries, at, governance), record).expect("allowed");
+        }
+    }
+
+    #[test]
+    fn what_a_bundle_leaves_out_or_alters_is_named() {
+        let world = world();
+        let entries = entries(&world);
+        let record = entries[2].record();
+        let refused = |bundle: &AuthorityBundle| {
+            let error = verify(&world, bundle, record).expect_err("no proof");
+            assert!(!error.hint().is_empty() && !error.is_unlawful());
+            error.to_string()
+        };
+        assert_eq!(
+            refused(&bundle(&entries, 2, &[0])),
+            "the logged line names governance entry 1, which is not in the bundle"
+        );
+        assert_eq!(
+            refused(&bundle(&entries, 2, &[1])),
+            "there is no entry at index 0, so no charter"
+        );
+        assert_eq!(
+            refused(&bundle(&entries, 2, &[0, 3])),
+            "governance entry 3: the logged line names governance entry 1, but the latest is 0"
+        );
+        let mut other = bundle(&entries, 2, &[0, 1]);
+        other.governance[1].inclusion = other.governance[0].inclusion.clone();
+        assert!(refused(&other).starts_with("governance entry 1 is not proven to be in the tree"));
+        let mut other = bundle(&entries, 2, &[0, 1]);
+        other.proof.extra = None;
+        assert_eq!(refused(&other), "the proof carries no line `logged <time> <g>`");
+        let fine = bundle(&entries, 2, &[0, 1]);
+        let anchor = record.statement();
+        let error = fine.verify(record, anchor, None).expect_err("another charter");
+        assert!(matches!(error, AuthorityError::OtherAnchor { .. }));
+        let error = verify(&world, &fine, entries[3].record()).expect_err("another record");
+        assert!(matches!(error, AuthorityError::Proof(TlogProofError::Inclusion(_))));
+    }
+
+    #[test]
+    fn an_unlawful_leaf_is_shown_by_its_bundle_with_the_rule() {
+        let mut world = world();
+        // the log takes a record by d, who is no publisher, and one that names the wrong entry
+        let object = world.incident("d");
+        let forged = world.entry(&object, &["d"]);
+        let mut entries = entries(&world);
+        entries.push(forged.clone());
+        let shown = verify(&world, &bundle(&entries, 4, &[0, 1, 3]), forged.record());
+        let error = shown.expect_err("unlawful");
+        let message = "records of kind incident need 1 member(s) with role \"publisher\"; 0 signed";
+        assert_eq!((error.to_string().as_str(), error.is_unlawful()), (message, true));
+
+        let object = world.incident("f");
+        let record = world.entry(&object, &["f"]).record().clone();
+        let stale = Logged { governance: LeafIndex::new(1).expect("small"), ..forged.logged() };
+        entries.push(Entry::new(stale, record.clone()));
+        let shown = verify(&world, &bundle(&entries, 5, &[0, 1, 3]), &record);
+        let error = shown.expect_err("unlawful");
+        let message =
+            "the logged line names governance entry 1, but entry 3 came before the record";
+        assert_eq!((error.to_string().as_str(), error.is_unlawful()), (message, true));
+        // without entry 3 nobody can tell
+        verify(&world, &bundle(&entries, 5, &[0, 1]), &record).expect("not shown");
+    }
+
+    #[test]
+    fn malformed_bundles_are_refused_by_member() {
+        let world = world();
+        let text = bundle(&entries(&world), 2, &[0, 1]).to_string();
+        let refused = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            let error = AuthorityBundle::parse(text.replacen(from, to, 1).as_bytes());
+            error.expect_err("malformed").to_string()
+        };
+        assert_eq!(
+            refused("authority/v1", "authority/v2"),
+            "`format` is not \"ledger-authority/v1\""
+        );
+        let missing = "is missing or not what an authority bundle has there";
+        assert_eq!(refused("\"governance\"", "\"g\""), format!("`governance` {missing}"));
+        assert_eq!(
+            refused("\"index\": 1", "\"index\": -1"),
+            format!("`governance[1].index` {missing}")
+        );
+        assert_eq!(refused("\"entry\"", "\"e\""), format!("`governance[0].entry` {missing}"));
+        assert_eq!(refused("\"proof\"", "\"p\""), format!("`governance[0].proof` {missing}"));
+        assert!(
+            refused("logged 1795433000 0", "logged 01795433000 0")
+                .starts_with("`governance[0].entry`: ")
+        );
+        assert!(refused("tlog-proof@v1", "tlog-proof@v2").starts_with("`proof`: the first line"));
+        let cut = AuthorityBundle::parse(&text.as_bytes()[..text.len() / 2]);
+        assert!(matches!(cut, Err(ParseBundleError::Json(_))));
+        let long = vec![b' '; MAX_BUNDLE_BYTES + 1];
+        assert_eq!(AuthorityBundle::parse(&long), Err(ParseBundleError::TooLong));
     }
 }

@@ -197,3 +197,6 @@ pub struct Issued<'a> {
 
 #[cfg(all(test, feature = "sign"))]
 mod tests;
+
+#[cfg(all(test, feature = "sign"))]
+pub(crate) mod governance_tests;
