@@ -32,7 +32,7 @@ pub enum Admitted {
 
 /// Admits records to the queue.
 pub struct Admission {
-    charter: Arc<Charter>,
+    charter: watch::Receiver<Arc<Charter>>,
     index: Arc<Index>,
     reader: Arc<LogReader>,
     published: watch::Receiver<Option<Arc<Published>>>,
@@ -44,7 +44,7 @@ pub struct Admission {
 impl Admission {
     /// Admits by `charter`; the sequencer takes what comes out of the receiver.
     pub fn new(
-        charter: Arc<Charter>,
+        charter: watch::Receiver<Arc<Charter>>,
         index: Arc<Index>,
         reader: Arc<LogReader>,
         published: watch::Receiver<Option<Arc<Published>>>,
@@ -74,7 +74,8 @@ impl Admission {
                 return Ok(Admitted::Duplicate(Duplicate::new(at, &record)));
             }
         }
-        let signed = self.charter.verify(record)?;
+        let charter = Arc::clone(&self.charter.borrow());
+        let signed = charter.verify(record)?;
         Ok(Admitted::Verified(Box::new(signed)))
     }
 

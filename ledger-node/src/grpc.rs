@@ -1,5 +1,6 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
+mod authority;
 mod linger;
 mod stream;
 
@@ -12,7 +13,9 @@ use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
-use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf, lookup_request};
+use ledger_proto::v1::{
+    self as wire, get_authority_request, get_inclusion_proof_request::Leaf, lookup_request,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -101,11 +104,12 @@ impl Ledger for Face {
         _: Request<wire::GetLogRequest>,
     ) -> Result<Response<wire::GetLogResponse>, Status> {
         let service = &self.service;
+        let charter = Arc::clone(&service.charter.borrow());
         Ok(Response::new(wire::GetLogResponse {
             origin: service.current().checkpoint().origin().to_string(),
-            log_vkeys: service.log_vkeys.clone(),
-            charter_statement: hash_bytes(service.anchor.as_hash()),
-            policy: service.policy.clone(),
+            log_vkeys: charter.log_keys().iter().map(ToString::to_string).collect(),
+            charter_statement: hash_bytes(charter.statement().as_hash()),
+            policy: charter.policy_text().unwrap_or_default().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }
@@ -182,6 +186,24 @@ impl Ledger for Face {
         .await
         .map_err(Status::from)
         .map(Response::new)
+    }
+
+    async fn get_authority(
+        &self,
+        request: Request<wire::GetAuthorityRequest>,
+    ) -> Result<Response<wire::GetAuthorityResponse>, Status> {
+        let leaf = request.into_inner().leaf.ok_or_else(|| {
+            invalid("no leaf was named", "set one of index, leaf_hash and statement")
+        })?;
+        let leaf = match leaf {
+            get_authority_request::Leaf::Index(index) => Leaf::Index(index),
+            get_authority_request::Leaf::LeafHash(hash) => Leaf::LeafHash(hash),
+            get_authority_request::Leaf::Statement(id) => Leaf::Statement(id),
+        };
+        self.reading(move |service, published| authority::bundle(service, published, leaf))
+            .await
+            .map_err(Status::from)
+            .map(Response::new)
     }
 
     type GetEntriesStream = ReceiverStream<Result<wire::GetEntriesResponse, Status>>;
@@ -328,15 +350,7 @@ fn inclusion(
     tree_size: Option<u64>,
 ) -> Result<wire::GetInclusionProofResponse, Failure> {
     let size = size_within(tree_size, published)?;
-    let (index, entry) = match leaf {
-        Leaf::Index(index) => {
-            let index = LeafIndex::new(index).map_err(|e| invalid(format!("index is {e}"), ""))?;
-            let entry = service.reader.entry(index, published.size());
-            (index, entry?)
-        }
-        Leaf::Statement(id) => find(service, published, &statement(&id)?)?,
-        Leaf::LeafHash(hash) => find(service, published, &Key::Leaf(hash_of(&hash, "leaf_hash")?))?,
-    };
+    let (index, entry) = locate(service, published, leaf)?;
     let leaf = Hash::leaf(&entry);
     let mut response = wire::GetInclusionProofResponse {
         index: index.get(),
@@ -357,6 +371,22 @@ fn inclusion(
     Ok(response)
 }
 
+/// The entry that a request names.
+fn locate(
+    service: &Service,
+    published: &Published,
+    leaf: Leaf,
+) -> Result<(LeafIndex, Vec<u8>), Failure> {
+    match leaf {
+        Leaf::Index(index) => {
+            let index = LeafIndex::new(index).map_err(|e| invalid(format!("index is {e}"), ""))?;
+            Ok((index, service.reader.entry(index, published.size())?))
+        }
+        Leaf::Statement(id) => find(service, published, &statement(&id)?),
+        Leaf::LeafHash(hash) => find(service, published, &Key::Leaf(hash_of(&hash, "leaf_hash")?)),
+    }
+}
+
 fn find(
     service: &Service,
     published: &Published,
@@ -367,6 +397,7 @@ fn find(
         Key::Statement(id) => keys.statement == *id,
         Key::Leaf(hash) => keys.leaf == *hash,
         Key::IssuerAndId(hash) => keys.issuer_and_id == *hash,
+        Key::Series(hash) => keys.series.is_some_and(|(own, _)| own == *hash),
     };
     let found = find_entry(&service.index, &service.reader, size, key, same);
     let index = found?.ok_or_else(|| {
@@ -497,6 +528,7 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::Malformed(_) => Code::InvalidArgument,
         Refusal::NotAllowed(rejection) if rejection.is_not_supported() => Code::Unimplemented,
         Refusal::NotAllowed(_) => Code::PermissionDenied,
+        Refusal::Revision { .. } | Refusal::Unpublishable(_) => Code::FailedPrecondition,
         Refusal::IdTaken(_) => Code::AlreadyExists,
         Refusal::LogFull | Refusal::Busy => Code::ResourceExhausted,
         Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use ledger_core::hash::Hash;
-use ledger_core::record::{EntryError, Outline, StatementId};
+use ledger_core::record::{EntryError, Envelope, Outline, StatementId};
 use rusqlite::{Connection, params};
 
 use self::filter::Filter;
@@ -25,7 +25,7 @@ use self::filter::Filter;
 const GATHER: usize = 1 << 15;
 
 /// The table's layout; another number means that the index is rebuilt.
-const VERSION: i64 = 2;
+const VERSION: i64 = 3;
 
 /// What an entry is found by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +36,9 @@ pub enum Key {
     Leaf(Hash),
     /// The digest of issuer and id, see [`Envelope::unique_key`](ledger_core::record::Envelope::unique_key).
     IssuerAndId(Hash),
+    /// The digest of issuer and series, see
+    /// [`Envelope::series_key`](ledger_core::record::Envelope::series_key): every revision has it.
+    Series(Hash),
 }
 
 /// The keys of one entry.
@@ -47,6 +50,8 @@ pub struct EntryKeys {
     pub issuer_and_id: Hash,
     /// The leaf hash.
     pub leaf: Hash,
+    /// The digest of issuer and series, and the revision, of a record that is one of a series.
+    pub series: Option<(Hash, u64)>,
 }
 
 impl EntryKeys {
@@ -61,16 +66,24 @@ impl EntryKeys {
             statement: outline.statement(),
             issuer_and_id: outline.envelope().unique_key(),
             leaf: Hash::leaf(entry),
+            series: revision(outline.envelope()),
         })
     }
 
-    fn rows(&self) -> [i64; 3] {
-        [
+    fn rows(&self) -> impl Iterator<Item = i64> {
+        let always = [
             Key::Statement(self.statement).row(),
             Key::IssuerAndId(self.issuer_and_id).row(),
             Key::Leaf(self.leaf).row(),
-        ]
+        ];
+        let series = self.series.map(|(key, _)| Key::Series(key).row());
+        always.into_iter().chain(series)
     }
+}
+
+/// The digest of issuer and series, and the revision, where a record is one of a series.
+pub fn revision(envelope: &Envelope) -> Option<(Hash, u64)> {
+    envelope.series_key().zip(envelope.series().map(|(_, rev)| rev))
 }
 
 impl Key {
@@ -80,6 +93,7 @@ impl Key {
             Key::Statement(id) => (0, id.as_hash()),
             Key::Leaf(hash) => (1, hash),
             Key::IssuerAndId(hash) => (2, hash),
+            Key::Series(hash) => (3, hash),
         };
         let (prefix, _) = hash.as_bytes().split_first_chunk::<8>().expect("a hash has 32 bytes");
         (u64::from_be_bytes(*prefix) & !3 | kind) as i64
@@ -411,6 +425,7 @@ mod tests {
             statement: StatementId::from_hash(hash(0)),
             issuer_and_id: hash(1),
             leaf: hash(2),
+            series: i.is_multiple_of(3).then(|| (hash(3), i)),
         }
     }
 
@@ -420,9 +435,10 @@ mod tests {
             Key::Statement(own.statement),
             Key::IssuerAndId(own.issuer_and_id),
             Key::Leaf(own.leaf),
+            own.series.map_or(Key::Leaf(own.leaf), |(key, _)| Key::Series(key)),
         ];
         let found = all.map(|key| index.candidates(&key).expect("healthy") == [i]);
-        assert_eq!(found, [found[0]; 3], "an entry is found by all its keys or by none");
+        assert_eq!(found, [found[0]; 4], "an entry is found by all its keys or by none");
         found[0]
     }
 

@@ -157,9 +157,8 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     if !charter.log_keys().contains(log_key.verifier()) {
         return Err(InitError::KeyNotInCharter(log_key.verifier().to_string()));
     }
-    let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes())?;
-    let tolerance = policy.tolerance();
-    let publisher = Publisher::new(policy, cosigners?, &log_key)?;
+    let publisher = Publisher::under(&charter, cosigners?, &log_key)?;
+    let tolerance = publisher.policy().tolerance();
 
     let absolute = |file: &Path| fs::canonicalize(file).map_err(StoreError::io("find", file));
     let files: Result<Vec<_>, _> = founding.cosigners.iter().map(|f| absolute(f)).collect();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{Origin, ParseCheckpointError};
-use ledger_core::policy::{ParsePolicyError, Policy};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -53,9 +53,6 @@ pub enum StartError {
     /// What is stored is not what this log has promised.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// The charter's policy.
-    #[error("the policy in the charter: {0}")]
-    Policy(#[from] ParsePolicyError),
     /// The log's name.
     #[error("the charter's log name: {0}")]
     Origin(#[from] ParseCheckpointError),
@@ -88,9 +85,7 @@ impl StartError {
             StartError::Publisher(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
-            StartError::Policy(_) | StartError::Origin(_) => {
-                "was this log made with ledger-node init?"
-            }
+            StartError::Origin(_) => "was this log made with ledger-node init?",
             StartError::Sequencer(_) | StartError::Reflection(_) => {
                 "check the disk and start again"
             }
@@ -108,12 +103,8 @@ pub struct Service {
     pub index: Arc<Index>,
     /// What readers see.
     pub published: watch::Receiver<Option<Arc<Published>>>,
-    /// The charter's policy.
-    pub policy: String,
-    /// The log's keys, as vkeys.
-    pub log_vkeys: Vec<String>,
-    /// The trust anchor.
-    pub anchor: ledger_core::record::StatementId,
+    /// The rules in force at the end of the log.
+    pub charter: watch::Receiver<Arc<Charter>>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -169,7 +160,7 @@ impl RunningNode {
         let (charter, reader) = (sequencer.charter(), sequencer.reader());
         let published = sequencer.published();
         let (admission, mut queue) = Admission::new(
-            Arc::clone(&charter),
+            charter.clone(),
             Arc::clone(&index),
             Arc::clone(&reader),
             published.clone(),
@@ -179,9 +170,7 @@ impl RunningNode {
             reader,
             index,
             published,
-            policy: charter.policy_text().unwrap_or_default().to_owned(),
-            log_vkeys: charter.log_keys().iter().map(ToString::to_string).collect(),
-            anchor: charter.statement(),
+            charter,
             stopping: stopping.clone(),
         });
         let servers = vec![
@@ -256,8 +245,7 @@ fn open(
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &log_key)?;
     let origin = Origin::new(recovered.charter.origin())?;
-    let policy = Policy::parse(recovered.charter.policy_text().unwrap_or_default().as_bytes())?;
-    let publisher = Publisher::new(policy, cosigners, &log_key)?;
+    let publisher = Publisher::under(&recovered.charter, cosigners, &log_key)?;
     let clock = Arc::new(SystemClock);
     let parts = Parts { store, index: Arc::clone(&index), log_key, publisher, clock };
     Ok((Sequencer::start(parts, recovered, origin)?, index))

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, VerifiedCheckpoint};
 use ledger_core::cosignature::cosign;
 use ledger_core::note::{Algorithm, MAX_SIGNATURES, SignerKey};
-use ledger_core::policy::{Policy, PolicyError};
+use ledger_core::policy::{ParsePolicyError, Policy, PolicyError};
 
 /// Gathers cosignatures and judges by the policy.
 #[derive(Debug)]
@@ -32,6 +33,12 @@ pub enum PublisherError {
     /// More cosigners than a note has room for.
     #[error("a checkpoint has room for {} cosigners", MAX_SIGNATURES - 1)]
     TooManyCosigners,
+    /// The charter does not let the node's key sign heads.
+    #[error("the charter does not list the key that this node signs heads with as a log key")]
+    KeyNotInCharter,
+    /// The policy cannot be read.
+    #[error("the policy: {0}")]
+    Policy(#[from] ParsePolicyError),
     /// The policy does not name this log.
     #[error("the charter's policy does not list this log's key")]
     LogNotListed,
@@ -48,6 +55,12 @@ impl PublisherError {
             PublisherError::NotAWitness(_) => "list only keys of witnesses that the policy names",
             PublisherError::TooManyCosigners => "list fewer: only the policy's quorum is needed",
             PublisherError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
+            PublisherError::KeyNotInCharter => {
+                "let the operator start the node with a key that stays in force, then retire this one"
+            }
+            PublisherError::Policy(_) => {
+                "see the C2SP tlog-policy format; `quorum none` is the simplest"
+            }
             PublisherError::LogNotListed => {
                 "the policy in the charter needs the line `log <vkey>` with this log's key"
             }
@@ -88,6 +101,35 @@ impl Publisher {
         Ok(Publisher { policy, cosigners })
     }
 
+    /// Publishes under a charter's policy with these cosigners.
+    ///
+    /// # Errors
+    /// [`PublisherError`] when that can never satisfy the policy, or the charter does not let
+    /// `log_key` sign.
+    pub fn under(
+        charter: &Charter,
+        cosigners: Vec<SignerKey>,
+        log_key: &SignerKey,
+    ) -> Result<Publisher, PublisherError> {
+        if !charter.log_keys().contains(log_key.verifier()) {
+            return Err(PublisherError::KeyNotInCharter);
+        }
+        let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes())?;
+        Publisher::new(policy, cosigners, log_key)
+    }
+
+    /// The same cosigners under a changed charter.
+    ///
+    /// # Errors
+    /// As [`Publisher::under`].
+    pub fn moved_to(
+        &self,
+        charter: &Charter,
+        log_key: &SignerKey,
+    ) -> Result<Publisher, PublisherError> {
+        Publisher::under(charter, self.cosigners.clone(), log_key)
+    }
+
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
@@ -110,6 +152,7 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
+    use ledger_core::charter::Charter;
     use ledger_core::checkpoint::{Checkpoint, Origin};
     use ledger_core::merkle::TreeHead;
     use ledger_core::note::KeyName;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use ledger_core::batch::{AppendError, Edge, RestoreError};
-use ledger_core::charter::{Charter, Rejection};
+use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint, ParseCheckpointError};
 use ledger_core::merkle::TreeHead;
-use ledger_core::note::SignerKey;
+use ledger_core::note::{SignerKey, VerifierKey};
 use ledger_core::record::{Entry, EntryError, Logged};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 
+use crate::governance::{self, GovernanceError};
 use crate::index::{EntryKeys, Index, IndexError};
 use crate::log::{LogReader, ReadError};
 use crate::store::{Store, StoreError};
@@ -50,7 +51,7 @@ pub enum RecoveryError {
     #[error("the promised head is damaged: {0}")]
     Head(#[from] ParseCheckpointError),
     /// The head was signed by another key.
-    #[error("the last head of this log was not signed by the configured log key: {0}")]
+    #[error("the last head of this log was not signed by a log key of its charter: {0}")]
     WrongKey(CheckpointError),
     /// The journal ends before the promised head.
     #[error("this log has signed a head of {promised} entries, but only {found} are stored")]
@@ -80,9 +81,9 @@ pub enum RecoveryError {
     /// A stored entry is not one that this node writes.
     #[error("entry {0} is not an entry of this log: {1}")]
     Entry(LeafIndex, EntryError),
-    /// Entry 0 founds nothing.
-    #[error("entry 0 is not a sound charter: {0}")]
-    Charter(#[from] Rejection),
+    /// The governance entries do not give a charter.
+    #[error(transparent)]
+    Governance(#[from] GovernanceError),
     /// The configured key is not the charter's.
     #[error("the configured log key {0} is not one of the charter's log keys")]
     KeyNotInCharter(String),
@@ -95,7 +96,7 @@ impl RecoveryError {
             RecoveryError::Store(error) => error.hint(),
             RecoveryError::Read(ReadError::Store(error)) => error.hint(),
             RecoveryError::WrongKey(_) | RecoveryError::KeyNotInCharter(_) => {
-                "set log_key in config.toml to the key file that this log was made with"
+                "set log_key in config.toml to the file of a log key that the charter lists"
             }
             RecoveryError::NoCharter => "make the log with ledger-node init",
             RecoveryError::Append(_) => "the log is full; the consortium needs a new one",
@@ -119,8 +120,8 @@ pub fn recover(
     index: &Index,
     log_key: &SignerKey,
 ) -> Result<Recovered, RecoveryError> {
-    let head = promised_head(store.as_ref(), log_key)?;
-    let published = published_head(store.as_ref(), log_key)?;
+    let head = promised_head(store.as_ref())?;
+    let published = published_head(store.as_ref(), std::slice::from_ref(log_key.verifier()))?;
     let reader = LogReader::new(Arc::clone(store));
     let replay = store.replay()?;
     let mut edge = match replay.base {
@@ -149,10 +150,22 @@ pub fn recover(
     }
     let size = edge.size();
     catch_up(index, &reader, size)?;
-    let charter = read_charter(&reader, size, log_key)?;
-    let last = size.last().ok_or(RecoveryError::NoCharter)?;
-    let entry = reader.entry(last, size)?;
-    let (last, _) = Entry::split(&entry).map_err(|e| RecoveryError::Entry(last, e))?;
+    let at = size.last().ok_or(RecoveryError::NoCharter)?;
+    let entry = reader.entry(at, size)?;
+    let (last, _) = Entry::split(&entry).map_err(|e| RecoveryError::Entry(at, e))?;
+    let charter = governance::replay(&reader, size)?.into_charter();
+    let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
+    let keys: Vec<VerifierKey> = charter.log_keys().iter().chain(retired).cloned().collect();
+    if !charter.log_keys().contains(log_key.verifier()) {
+        return Err(RecoveryError::KeyNotInCharter(log_key.verifier().to_string()));
+    }
+    if let Some(head) = &head {
+        head.verify(&keys).map_err(RecoveryError::WrongKey)?;
+    }
+    // what readers saw may be signed by an earlier key of the log
+    if let Some(published) = published_head(store.as_ref(), &keys)? {
+        check_promise(&reader, published, &edge)?;
+    }
     Ok(Recovered { edge, head, charter, last })
 }
 
@@ -160,30 +173,24 @@ fn restore_edge(reader: &LogReader, base: &TreeHead) -> Result<Edge, RecoveryErr
     Ok(Edge::restore(reader.tiles(), base)?)
 }
 
-fn promised_head(
-    store: &dyn Store,
-    log_key: &SignerKey,
-) -> Result<Option<ClaimedCheckpoint>, RecoveryError> {
+/// The head that this node promised last; whose signature it bears is judged once the charter is read.
+fn promised_head(store: &dyn Store) -> Result<Option<ClaimedCheckpoint>, RecoveryError> {
     let Some(text) = store.head()? else { return Ok(None) };
-    let head = ClaimedCheckpoint::parse(text.as_bytes())?;
-    let key = std::slice::from_ref(log_key.verifier());
-    head.verify(key).map_err(RecoveryError::WrongKey)?;
-    Ok(Some(head))
+    Ok(Some(ClaimedCheckpoint::parse(text.as_bytes())?))
 }
 
 /// The head that readers saw last. A file that this log did not sign says nothing: it is damaged, and
 /// will be written again.
 fn published_head(
     store: &dyn Store,
-    log_key: &SignerKey,
+    keys: &[VerifierKey],
 ) -> Result<Option<TreeHead>, RecoveryError> {
     let text = match store.published() {
         Err(StoreError::Damaged(_)) => None,
         read => read?,
     };
     let claimed = text.and_then(|text| ClaimedCheckpoint::parse(text.as_bytes()).ok());
-    let key = std::slice::from_ref(log_key.verifier());
-    let verified = claimed.and_then(|claimed| claimed.verify(key).ok());
+    let verified = claimed.and_then(|claimed| claimed.verify(keys).ok());
     Ok(verified.map(|verified| *verified.head()))
 }
 
@@ -220,21 +227,4 @@ fn catch_up(index: &Index, reader: &LogReader, size: TreeSize) -> Result<(), Rec
         index.insert(&keys)?;
     }
     Ok(())
-}
-
-fn read_charter(
-    reader: &LogReader,
-    size: TreeSize,
-    log_key: &SignerKey,
-) -> Result<Charter, RecoveryError> {
-    if size.is_empty() {
-        return Err(RecoveryError::NoCharter);
-    }
-    let bytes = reader.entry(LeafIndex::ZERO, size)?;
-    let entry = Entry::parse(&bytes).map_err(|e| RecoveryError::Entry(LeafIndex::ZERO, e))?;
-    let charter = Charter::found(&entry)?;
-    if !charter.log_keys().contains(log_key.verifier()) {
-        return Err(RecoveryError::KeyNotInCharter(log_key.verifier().to_string()));
-    }
-    Ok(charter)
 }

@@ -4,6 +4,8 @@ use ledger_core::LeafIndex;
 use ledger_core::charter::Rejection;
 use ledger_core::record::RecordError;
 
+use crate::publisher::PublisherError;
+
 /// Why a record was not logged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +19,17 @@ pub enum Refusal {
     /// The issuer has used this id for another record.
     #[error("its issuer has used this id for another record, which is entry {0}")]
     IdTaken(LeafIndex),
+    /// The record is not the next revision of its series.
+    #[error("`rev` is {found}, but the next revision of the series is {expected}")]
+    Revision {
+        /// One more than the last revision.
+        expected: u64,
+        /// The record's.
+        found: u64,
+    },
+    /// After this governance record the node could not publish: it has other keys.
+    #[error("this node could not publish under the changed charter: {0}")]
+    Unpublishable(PublisherError),
     /// The tree has all the leaves it can have.
     #[error("the log is full")]
     LogFull,
@@ -46,6 +59,8 @@ impl Refusal {
             Refusal::IdTaken(_) => {
                 "make a new draft with a fresh id (`ledger record new`), or submit the logged record"
             }
+            Refusal::Revision { .. } => "look the last revision up, and number this one after it",
+            Refusal::Unpublishable(error) => error.hint(),
             Refusal::LogFull => "the consortium needs a new log",
             Refusal::ShuttingDown | Refusal::Busy => "submit it again in a while",
             Refusal::Unknown => "submit it again once the node runs: it is logged at most once",

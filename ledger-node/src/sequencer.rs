@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ledger_core::batch::Edge;
-use ledger_core::charter::{Charter, SignedRecord};
+use ledger_core::charter::{Change, Charter, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
@@ -18,7 +18,7 @@ use ledger_core::{LeafIndex, TreeSize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
-use crate::index::{EntryKeys, Index, IndexError, Key};
+use crate::index::{EntryKeys, Index, IndexError, Key, revision};
 use crate::log::{LogReader, Published, ReadError};
 use crate::publisher::Publisher;
 use crate::recovery::Recovered;
@@ -120,20 +120,26 @@ pub struct Sequencer {
     reader: Arc<LogReader>,
     origin: Origin,
     edge: Edge,
-    charter: Arc<Charter>,
+    /// The rules in force at the end of the log.
+    charter: watch::Sender<Arc<Charter>>,
     last_time: u64,
     head: Option<ClaimedCheckpoint>,
     published: watch::Sender<Option<Arc<Published>>>,
 }
 
 /// A batch while it is put together.
-#[derive(Default)]
 struct Draft {
+    /// The rules in force behind the last entry of the batch.
+    charter: Arc<Charter>,
+    /// How heads are completed, if a governance record of the batch changed the policy.
+    publisher: Option<Publisher>,
     entries: Vec<Vec<u8>>,
     /// What each entry is; its leaf hash comes with the tiles.
     placed: Vec<Placed>,
     statements: HashMap<StatementId, LeafIndex>,
     ids: HashMap<Hash, LeafIndex>,
+    /// The last revision of each series in the batch.
+    revisions: HashMap<Hash, u64>,
     replies: Vec<(oneshot::Sender<Outcome>, Judged)>,
     rooms: Vec<OwnedSemaphorePermit>,
 }
@@ -143,6 +149,7 @@ struct Placed {
     logged: Logged,
     statement: StatementId,
     issuer_and_id: Hash,
+    series: Option<(Hash, u64)>,
 }
 
 /// What is known of a record before its batch is written.
@@ -151,6 +158,22 @@ enum Judged {
     Entry(usize),
     /// It will not be logged.
     Answered(Outcome),
+}
+
+impl Draft {
+    fn new(charter: Arc<Charter>) -> Draft {
+        Draft {
+            charter,
+            publisher: None,
+            entries: Vec::new(),
+            placed: Vec::new(),
+            statements: HashMap::new(),
+            ids: HashMap::new(),
+            revisions: HashMap::new(),
+            replies: Vec::new(),
+            rooms: Vec::new(),
+        }
+    }
 }
 
 impl Sequencer {
@@ -169,7 +192,7 @@ impl Sequencer {
             reader,
             origin,
             edge: recovered.edge,
-            charter: Arc::new(recovered.charter),
+            charter: watch::Sender::new(Arc::new(recovered.charter)),
             last_time: recovered.last.time,
             head: recovered.head,
             published: watch::Sender::new(None),
@@ -183,9 +206,9 @@ impl Sequencer {
         self.published.subscribe()
     }
 
-    /// The rules in force.
-    pub fn charter(&self) -> Arc<Charter> {
-        Arc::clone(&self.charter)
+    /// The rules in force, now and later.
+    pub fn charter(&self) -> watch::Receiver<Arc<Charter>> {
+        self.charter.subscribe()
     }
 
     /// The stored log.
@@ -221,7 +244,7 @@ impl Sequencer {
     pub fn step(&mut self, batch: Vec<Pending>) -> Result<(), SequencerError> {
         let began = Instant::now();
         let time = self.parts.clock.now().max(self.last_time);
-        let mut draft = Draft::default();
+        let mut draft = Draft::new(Arc::clone(&self.charter.borrow()));
         for pending in batch {
             self.place(&mut draft, pending, time)?;
         }
@@ -230,7 +253,13 @@ impl Sequencer {
         if !draft.entries.is_empty() {
             leaves = self.write(&draft)?;
             self.last_time = time;
+            if let Some(publisher) = draft.publisher.take() {
+                self.parts.publisher = publisher;
+            }
             self.promise_and_publish()?;
+            if !Arc::ptr_eq(&draft.charter, &self.charter.borrow()) {
+                self.charter.send_replace(Arc::clone(&draft.charter));
+            }
         }
         let (logged, answered) = (draft.entries.len(), draft.replies.len());
         drop(draft.rooms);
@@ -258,9 +287,11 @@ impl Sequencer {
             Err(outcome) => Judged::Answered(outcome),
             Ok((index, logged)) => {
                 let statement = record.record().statement();
-                let issuer_and_id = record.record().envelope().unique_key();
+                let envelope = record.record().envelope();
+                let (issuer_and_id, series) = (envelope.unique_key(), revision(envelope));
+                draft.revisions.extend(series);
                 draft.entries.push(Entry::new(logged, record.into_record()).to_bytes());
-                draft.placed.push(Placed { index, logged, statement, issuer_and_id });
+                draft.placed.push(Placed { index, logged, statement, issuer_and_id, series });
                 draft.statements.insert(statement, index);
                 draft.ids.insert(issuer_and_id, index);
                 Judged::Entry(draft.placed.len() - 1)
@@ -272,7 +303,7 @@ impl Sequencer {
 
     fn judge(
         &self,
-        draft: &Draft,
+        draft: &mut Draft,
         record: &SignedRecord,
         time: u64,
     ) -> Result<Result<(LeafIndex, Logged), Outcome>, SequencerError> {
@@ -293,15 +324,43 @@ impl Sequencer {
         if let Some(index) = taken {
             return Ok(Err(Outcome::Refused(Refusal::IdTaken(index))));
         }
+        if let Some(refusal) = self.check_revision(draft, record)? {
+            return Ok(Err(Outcome::Refused(refusal)));
+        }
         let size = self.edge.size().checked_add(draft.entries.len() as u64);
         let Some(index) = size.and_then(TreeSize::next_index) else {
             return Ok(Err(Outcome::Refused(Refusal::LogFull)));
         };
-        let logged = Logged { time, governance: self.charter.governance_index() };
-        match self.charter.admit(record, &logged, index) {
+        let logged = Logged { time, governance: draft.charter.governance_index() };
+        match draft.charter.admit(record, &logged, index) {
+            Ok(Change::Governance(next)) => {
+                match self.parts.publisher.moved_to(&next, &self.parts.log_key) {
+                    Ok(publisher) => draft.publisher = Some(publisher),
+                    Err(error) => {
+                        return Ok(Err(Outcome::Refused(Refusal::Unpublishable(error))));
+                    }
+                }
+                draft.charter = Arc::from(next);
+                Ok(Ok((index, logged)))
+            }
             Ok(_) => Ok(Ok((index, logged))),
             Err(rejection) => Ok(Err(Outcome::Refused(rejection.into()))),
         }
+    }
+
+    /// Revisions of an issuer's series follow one another from 1.
+    fn check_revision(
+        &self,
+        draft: &Draft,
+        record: &SignedRecord,
+    ) -> Result<Option<Refusal>, SequencerError> {
+        let Some((key, found)) = revision(record.record().envelope()) else { return Ok(None) };
+        let last = match draft.revisions.get(&key) {
+            Some(last) => Some(*last),
+            None => last_revision(&self.parts.index, &self.reader, self.edge.size(), key)?,
+        };
+        let expected = last.unwrap_or(0).saturating_add(1);
+        Ok((found != expected).then_some(Refusal::Revision { expected, found }))
     }
 
     fn find_statement(&self, statement: &StatementId) -> Result<Option<LeafIndex>, SequencerError> {
@@ -328,6 +387,7 @@ impl Sequencer {
             statement: placed.statement,
             issuer_and_id: placed.issuer_and_id,
             leaf: *leaf,
+            series: placed.series,
         });
         self.parts.index.insert(&keys.collect::<Vec<_>>())?;
         Ok(batch.leaves)
@@ -336,7 +396,13 @@ impl Sequencer {
     /// Signs the head of the edge, promises it, and shows it to readers, in this order.
     fn promise_and_publish(&mut self) -> Result<(), SequencerError> {
         let head = self.edge.head();
-        let promised = self.head.as_ref().map(|claimed| *claimed.checkpoint().head());
+        let own = self.parts.log_key.verifier();
+        let is_own = |claimed: &&ClaimedCheckpoint| {
+            claimed.note().signatures().iter().any(|line| line.is_by(own))
+        };
+        // a head that an earlier key of the log promised is signed again with the present one
+        let promised = self.head.as_ref().filter(is_own);
+        let promised = promised.map(|claimed| *claimed.checkpoint().head());
         if promised != Some(head) {
             let new = Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key);
             let old = self.head.as_ref().map(ToString::to_string);
@@ -394,6 +460,31 @@ pub fn find_entry(
         let entry = reader.entry(at, size)?;
         if EntryKeys::of(&entry).is_ok_and(|keys| same(&keys)) {
             return Ok(Some(at));
+        }
+    }
+    Ok(None)
+}
+
+/// The last revision of the series with this key in the tree of `size` leaves.
+///
+/// # Errors
+/// [`FindError`].
+fn last_revision(
+    index: &Index,
+    reader: &LogReader,
+    size: TreeSize,
+    key: Hash,
+) -> Result<Option<u64>, FindError> {
+    for candidate in index.candidates(&Key::Series(key))?.into_iter().rev() {
+        let Ok(at) = LeafIndex::new(candidate) else { continue };
+        if !size.contains(at) {
+            continue;
+        }
+        let keys = EntryKeys::of(&reader.entry(at, size)?);
+        if let Ok(Some((found, rev))) = keys.map(|keys| keys.series)
+            && found == key
+        {
+            return Ok(Some(rev));
         }
     }
     Ok(None)

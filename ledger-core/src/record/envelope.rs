@@ -96,10 +96,20 @@ impl Envelope {
     /// SHA-256 over the issuer's length in 8 bytes, the issuer, and the id's 16 bytes, so that two
     /// pairs never share an encoding.
     pub fn unique_key(&self) -> Hash {
-        let mut message = Vec::with_capacity(8 + self.issuer.len() + 16);
+        self.key_with(self.id.as_bytes())
+    }
+
+    /// A digest of (issuer, series), whose revisions count up from 1; encoded as in
+    /// [`Envelope::unique_key`].
+    pub fn series_key(&self) -> Option<Hash> {
+        self.series().map(|(name, _)| self.key_with(name.as_bytes()))
+    }
+
+    fn key_with(&self, rest: &[u8]) -> Hash {
+        let mut message = Vec::with_capacity(8 + self.issuer.len() + rest.len());
         message.extend((self.issuer.len() as u64).to_be_bytes());
         message.extend(self.issuer.as_bytes());
-        message.extend(self.id.as_bytes());
+        message.extend(rest);
         Hash::digest(&message)
     }
 }

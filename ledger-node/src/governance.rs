@@ -1,0 +1,77 @@
+//! The stored log's governance entries, found by following `logged` lines from the end down to 0.
+
+use ledger_core::charter::{Governance, ReplayError};
+use ledger_core::record::{Entry, EntryError, Outline};
+use ledger_core::{LeafIndex, TreeSize};
+
+use crate::log::{LogReader, ReadError};
+
+/// Why the governance entries cannot be read. No sequencer wrote such a log, or it is damaged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GovernanceError {
+    /// A stored file is missing or damaged.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An entry is none.
+    #[error("entry {0} is not an entry of this log: {1}")]
+    Entry(LeafIndex, EntryError),
+    /// A `logged` line names an entry that does not stand before it.
+    #[error("entry {0} names a governance entry that does not stand before it")]
+    Order(LeafIndex),
+    /// The entries do not follow from one another.
+    #[error("the stored charter is not sound: {0}")]
+    Replay(#[from] ReplayError),
+}
+
+/// The governance of the tree of `size` leaves.
+///
+/// # Errors
+/// [`GovernanceError`].
+pub fn replay(reader: &LogReader, size: TreeSize) -> Result<Governance, GovernanceError> {
+    let chain = entries(reader, size)?;
+    Ok(Governance::replay(chain.iter().map(|(at, entry)| (*at, entry)))?)
+}
+
+/// The governance entries of the tree of `size` leaves, the charter first.
+///
+/// # Errors
+/// [`GovernanceError`].
+pub fn entries(
+    reader: &LogReader,
+    size: TreeSize,
+) -> Result<Vec<(LeafIndex, Entry)>, GovernanceError> {
+    let last = size.last().ok_or(ReplayError::NoCharter)?;
+    let mut at = latest(reader, size, last)?;
+    let mut chain = Vec::new();
+    loop {
+        let entry = Entry::parse(&reader.entry(at, size)?);
+        let entry = entry.map_err(|e| GovernanceError::Entry(at, e))?;
+        let before = entry.logged().governance;
+        chain.push((at, entry));
+        if at == LeafIndex::ZERO {
+            chain.reverse();
+            return Ok(chain);
+        }
+        if before >= at {
+            return Err(GovernanceError::Order(at));
+        }
+        at = before;
+    }
+}
+
+/// The last entry itself if it is one of governance, else the one that its line names.
+fn latest(
+    reader: &LogReader,
+    size: TreeSize,
+    last: LeafIndex,
+) -> Result<LeafIndex, GovernanceError> {
+    let entry = reader.entry(last, size)?;
+    let (logged, record) = Entry::split(&entry).map_err(|e| GovernanceError::Entry(last, e))?;
+    let outline = Outline::parse(record).map_err(|e| GovernanceError::Entry(last, e.into()))?;
+    let governs = outline.envelope().kind().is_governance();
+    if !governs && logged.governance >= last {
+        return Err(GovernanceError::Order(last));
+    }
+    Ok(if governs { last } else { logged.governance })
+}
