@@ -20,6 +20,7 @@
 //! an honest one; whoever holds the whole log can.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::charter::{Charter, Governance, Rejection, ReplayError};
 use crate::index::LeafIndex;
@@ -64,10 +65,10 @@ pub struct Authorised {
     pub index: LeafIndex,
     /// The log's line: its time, and the governance entry that decides.
     pub logged: Logged,
-    /// The governance entries up to the one that decides, and the charter that they make.
+    /// The rules that judged the record.
+    pub charter: Arc<Charter>,
+    /// All governance entries of the bundle.
     pub governance: Governance,
-    /// The charter after the bundle's last governance entry.
-    pub latest: Charter,
 }
 
 /// Why bytes are not an authority bundle.
@@ -256,20 +257,54 @@ impl AuthorityBundle {
         policy: Option<&Policy>,
     ) -> Result<Authorised, AuthorityError> {
         let logged = self.logged()?;
-        let (latest, judge) = self.replay(anchor, logged.governance)?;
+        let leaf = Entry::new(logged, record.clone()).leaf_hash();
+        let (accepted, governance) = self.verify_governance(anchor, policy)?;
+        let (index, head) = (self.proof.index, accepted.checkpoint.head());
+        verify_inclusion(&self.proof.inclusion, &leaf, index, head)
+            .map_err(TlogProofError::Inclusion)?;
+        let charter = governance.at(logged.governance).map(Arc::clone);
+        let charter = charter.ok_or(AuthorityError::Incomplete(logged.governance))?;
+        let before = self.governance.iter().filter(|own| own.index < index).map(|own| own.index);
+        if let Some(latest) = before.max().filter(|latest| *latest > logged.governance) {
+            return Err(AuthorityError::Skipped { named: logged.governance, latest });
+        }
+        if index > LeafIndex::ZERO || record.kind() != Kind::Charter {
+            let signed = charter.verify(record.clone()).map_err(AuthorityError::NotAllowed)?;
+            charter.admit(&signed, &logged, index).map_err(AuthorityError::NotAllowed)?;
+        }
+        Ok(Authorised { accepted, index, logged, charter, governance })
+    }
+
+    /// Judges the governance entries alone: they follow from the anchor, and all of them are in the
+    /// tree of one accepted checkpoint.
+    ///
+    /// # Errors
+    /// [`AuthorityError`].
+    pub fn verify_governance(
+        &self,
+        anchor: StatementId,
+        policy: Option<&Policy>,
+    ) -> Result<(AcceptedCheckpoint, Governance), AuthorityError> {
+        let found = self.governance.first().ok_or(ReplayError::NoCharter)?;
+        let found = found.entry.record().statement();
+        if found != anchor {
+            return Err(AuthorityError::OtherAnchor { anchor, found });
+        }
+        let entries = self.governance.iter().map(|own| (own.index, &own.entry));
+        let governance = Governance::replay(entries)?;
         let own;
         let policy = match policy {
             Some(policy) => policy,
             None => {
-                own = latest.charter().read_policy()?;
+                own = governance.charter().read_policy()?;
                 &own
             }
         };
-        let leaf = Entry::new(logged, record.clone()).leaf_hash();
-        let accepted = self.proof.verify(&leaf, policy)?;
-        let origin = accepted.checkpoint.origin().as_str();
-        if origin != latest.charter().origin() {
-            let (expected, found) = (latest.charter().origin().to_owned(), origin.to_owned());
+        let accepted = policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy)?;
+        let (expected, found) =
+            (governance.charter().origin(), accepted.checkpoint.origin().as_str());
+        if expected != found {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
             return Err(AuthorityError::OtherLog { expected, found });
         }
         for GovernanceEntry { index, entry, inclusion } in &self.governance {
@@ -277,43 +312,7 @@ impl AuthorityBundle {
             verify_inclusion(inclusion, &entry.leaf_hash(), *index, head)
                 .map_err(|error| AuthorityError::NotIncluded { index: *index, error })?;
         }
-        let index = self.proof.index;
-        let judge = judge.ok_or(AuthorityError::Incomplete(logged.governance))?;
-        let before = self.governance.iter().filter(|own| own.index < index).map(|own| own.index);
-        if let Some(newest) = before.max().filter(|newest| *newest > logged.governance) {
-            return Err(AuthorityError::Skipped { named: logged.governance, latest: newest });
-        }
-        if index > LeafIndex::ZERO || record.kind() != Kind::Charter {
-            let signed = judge.charter().verify(record.clone());
-            let signed = signed.map_err(AuthorityError::NotAllowed)?;
-            judge.charter().admit(&signed, &logged, index).map_err(AuthorityError::NotAllowed)?;
-        }
-        Ok(Authorised { accepted, index, logged, governance: judge, latest: latest.into_charter() })
-    }
-
-    /// The state after the last governance entry, and the one after the entry `named`, if it is here.
-    fn replay(
-        &self,
-        anchor: StatementId,
-        named: LeafIndex,
-    ) -> Result<(Governance, Option<Governance>), AuthorityError> {
-        let (first, rest) = self.governance.split_first().ok_or(ReplayError::NoCharter)?;
-        if first.index != LeafIndex::ZERO {
-            return Err(ReplayError::NoCharter.into());
-        }
-        let found = first.entry.record().statement();
-        if found != anchor {
-            return Err(AuthorityError::OtherAnchor { anchor, found });
-        }
-        let mut latest = Governance::found(&first.entry)?;
-        let mut judge = (named == first.index).then(|| latest.clone());
-        for own in rest {
-            latest.push(own.index, &own.entry)?;
-            if own.index == named {
-                judge = Some(latest.clone());
-            }
-        }
-        Ok((latest, judge))
+        Ok((accepted, governance))
     }
 
     fn logged(&self) -> Result<Logged, AuthorityError> {
@@ -442,12 +441,9 @@ mod tests {
         for governance in [&[0, 1][..], &[0, 1, 3]] {
             let shown = verify(&world, &bundle(&entries, 2, governance), record).expect("allowed");
             assert_eq!((shown.index.get(), shown.logged.governance.get()), (2, 1));
-            assert_eq!(shown.governance.statements().len(), 2);
-            let (member, key) = shown
-                .governance
-                .charter()
-                .signer(&record.note().signatures()[0])
-                .expect("a member");
+            assert_eq!(shown.governance.states().len(), governance.len());
+            let (member, key) =
+                shown.charter.signer(&record.note().signatures()[0]).expect("a member");
             assert_eq!((member.name(), key.since().get()), ("f", 1));
             assert_eq!(member.roles()[0].since().get(), 1);
         }
@@ -473,7 +469,7 @@ mod tests {
             "the logged line names governance entry 1, which is not in the bundle"
         );
         assert_eq!(
-            refused(&bundle(&entries, 2, &[1])),
+            refused(&AuthorityBundle::new(Vec::new(), bundle(&entries, 2, &[0]).proof)),
             "there is no entry at index 0, so no charter"
         );
         assert_eq!(

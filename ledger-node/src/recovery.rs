@@ -23,7 +23,7 @@ pub struct Recovered {
     /// The head promised last; it is the edge's, or older by what a crash left unpromised.
     pub head: Option<ClaimedCheckpoint>,
     /// The rules in force.
-    pub charter: Charter,
+    pub charter: Arc<Charter>,
     /// The last entry's `logged` line.
     pub last: Logged,
 }
@@ -153,7 +153,7 @@ pub fn recover(
     let at = size.last().ok_or(RecoveryError::NoCharter)?;
     let entry = reader.entry(at, size)?;
     let (last, _) = Entry::split(&entry).map_err(|e| RecoveryError::Entry(at, e))?;
-    let charter = governance::replay(&reader, size)?.into_charter();
+    let charter = Arc::clone(governance::replay(&reader, size)?.charter());
     let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
     let keys: Vec<VerifierKey> = charter.log_keys().iter().chain(retired).cloned().collect();
     if !charter.log_keys().contains(log_key.verifier()) {

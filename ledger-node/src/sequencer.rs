@@ -192,7 +192,7 @@ impl Sequencer {
             reader,
             origin,
             edge: recovered.edge,
-            charter: watch::Sender::new(Arc::new(recovered.charter)),
+            charter: watch::Sender::new(recovered.charter),
             last_time: recovered.last.time,
             head: recovered.head,
             published: watch::Sender::new(None),

@@ -208,8 +208,8 @@ fn members_come_and_go_and_what_they_may_do_follows_at_the_next_entry() {
     assert_eq!(world.signs("f", "f/2"), Ok(Change::Record));
     let entries = world.entries.iter().map(|(index, entry)| (*index, entry));
     let replayed = Governance::replay(entries).expect("lawful");
-    assert_eq!(*replayed.charter(), world.charter);
-    assert_eq!(replayed.statements().len(), world.entries.len());
+    assert_eq!(**replayed.charter(), world.charter);
+    assert_eq!(replayed.states().len(), world.entries.len());
 }
 
 #[test]
@@ -764,7 +764,7 @@ proptest! {
         let entries: Vec<_> = world.entries.iter().map(|(index, entry)| (*index, entry)).collect();
         for (at, state) in states.iter().enumerate() {
             let replayed = Governance::replay(entries[..=at].iter().copied()).expect("lawful");
-            prop_assert_eq!(replayed.charter(), state);
+            prop_assert_eq!(&**replayed.charter(), state);
         }
     }
 

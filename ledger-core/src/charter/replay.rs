@@ -1,5 +1,7 @@
 //! Authority at any index from leaves alone: the chain of governance entries.
 
+use std::sync::Arc;
+
 use crate::index::LeafIndex;
 use crate::record::{Entry, Kind, StatementId};
 
@@ -11,8 +13,32 @@ use super::{Change, Charter, Rejection};
 /// before, and so on down to the charter at index 0: a handful of entries decides who may sign.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Governance {
-    charter: Charter,
-    statements: Vec<(LeafIndex, StatementId)>,
+    /// In the order of their indices, the charter's first; never empty.
+    states: Vec<GovernanceState>,
+}
+
+/// What one governance entry made of the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GovernanceState {
+    index: LeafIndex,
+    charter: Arc<Charter>,
+}
+
+impl GovernanceState {
+    /// Where the entry stands.
+    pub fn index(&self) -> LeafIndex {
+        self.index
+    }
+
+    /// The entry's statement id.
+    pub fn statement(&self) -> StatementId {
+        self.charter.base()
+    }
+
+    /// The rules from behind the entry on.
+    pub fn charter(&self) -> &Charter {
+        &self.charter
+    }
 }
 
 /// Why entries are not a log's chain of governance.
@@ -61,8 +87,7 @@ impl Governance {
         let index = LeafIndex::ZERO;
         let charter = Charter::found(entry);
         let charter = charter.map_err(|rejection| ReplayError::Rejected { index, rejection })?;
-        let statements = vec![(index, charter.statement())];
-        Ok(Governance { charter, statements })
+        Ok(Governance { states: vec![GovernanceState { index, charter: Arc::new(charter) }] })
     }
 
     /// Goes on with the next governance entry.
@@ -71,14 +96,14 @@ impl Governance {
     /// [`ReplayError`]; nothing has changed then.
     pub fn push(&mut self, index: LeafIndex, entry: &Entry) -> Result<(), ReplayError> {
         let rejected = |rejection| ReplayError::Rejected { index, rejection };
-        let signed = self.charter.verify(entry.record().clone()).map_err(rejected)?;
-        match self.charter.admit(&signed, &entry.logged(), index).map_err(rejected)? {
+        let charter = self.charter();
+        let signed = charter.verify(entry.record().clone()).map_err(rejected)?;
+        match charter.admit(&signed, &entry.logged(), index).map_err(rejected)? {
             Change::Record => {
                 Err(ReplayError::NotGovernance { index, kind: entry.record().kind() })
             }
             Change::Governance(next) => {
-                self.charter = *next;
-                self.statements.push((index, entry.record().statement()));
+                self.states.push(GovernanceState { index, charter: Arc::from(next) });
                 Ok(())
             }
         }
@@ -103,17 +128,19 @@ impl Governance {
     }
 
     /// The rules after the last of the entries.
-    pub fn charter(&self) -> &Charter {
-        &self.charter
+    pub fn charter(&self) -> &Arc<Charter> {
+        let last = self.states.last().expect("there is the charter at least");
+        &last.charter
     }
 
-    /// The rules after the last of the entries.
-    pub fn into_charter(self) -> Charter {
-        self.charter
+    /// The rules after the entry at `index`, if it is one of these.
+    pub fn at(&self, index: LeafIndex) -> Option<&Arc<Charter>> {
+        let at = self.states.binary_search_by_key(&index, GovernanceState::index).ok()?;
+        Some(&self.states[at].charter)
     }
 
-    /// Where the entries stand, and their statement ids.
-    pub fn statements(&self) -> &[(LeafIndex, StatementId)] {
-        &self.statements
+    /// The entries and the rules after each.
+    pub fn states(&self) -> &[GovernanceState] {
+        &self.states
     }
 }
