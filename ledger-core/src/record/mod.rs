@@ -48,7 +48,7 @@ pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
 pub use kind::Kind;
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
 pub use sealed::{
-    Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, OpenError, Opened,
+    Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, MAX_NAMED, OpenError, Opened,
     ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open, seal,
 };
 pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};

@@ -33,6 +33,7 @@ mod seal;
 
 pub use digests::{count_digests, is_sealed};
 pub use disclosure::{Disclosure, DisclosureError, MAX_DISCLOSURE_BYTES};
+pub use named::MAX_NAMED;
 pub use open::{OpenError, Opened, open};
 pub use path::{ParsePathError, SealPath};
 pub use seal::{MAX_DECOYS, SealError, SealPlan, Sealed, seal};

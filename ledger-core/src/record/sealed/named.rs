@@ -9,6 +9,10 @@ use super::digests::{has_digests, is_sealed};
 use super::is_never_sealed;
 use super::path::{PathStep, SealPath};
 
+/// Paths that `sealed` may hold: each is looked up among all members, before anybody's signature is
+/// checked.
+pub const MAX_NAMED: usize = 256;
+
 /// What stands at a path of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
@@ -49,6 +53,11 @@ fn in_value(value: &Value, steps: &[PathStep]) -> Place {
 
 /// Checks the paths of `sealed`, whose shapes and whose record's digests have been checked.
 pub(in crate::record) fn check_named(body: &Object) -> Result<(), RecordError> {
+    let named = body.list("sealed").len();
+    if named > MAX_NAMED {
+        let problem = format!("names {named} paths; at most {MAX_NAMED} are allowed");
+        return Err(Fault::new(problem, "seal what holds them, or name fewer").of("sealed").into());
+    }
     let mut seen = BTreeSet::new();
     for (at, item) in body.list("sealed").iter().enumerate() {
         let text = item.as_object().and_then(|object| object.text("path")).unwrap_or_default();

@@ -75,6 +75,19 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// The disclosure that is at fault, counted from 1; none where it is the record.
+    pub fn disclosure(&self) -> Option<usize> {
+        match self {
+            OpenError::OtherRecord { number, .. }
+            | OpenError::Repeated(number)
+            | OpenError::Unreferenced(number)
+            | OpenError::WrongPlace { number, .. }
+            | OpenError::NameTaken { number, .. }
+            | OpenError::NeverSealed { number, .. } => Some(*number),
+            OpenError::DigestTwice(_) | OpenError::TooDeep | OpenError::Record(_) => None,
+        }
+    }
+
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {

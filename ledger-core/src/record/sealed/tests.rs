@@ -244,6 +244,13 @@ fn members_named_as_sealed_are_sealed() {
     for (object, message) in cases {
         assert_eq!(refusal(&object), message);
     }
+    let many = |count: usize| {
+        let paths = (0..count).map(|n| Object::new().with("path", format!("m{n}")));
+        sealed().with("sealed", paths.collect::<Vec<_>>())
+    };
+    draft(&many(MAX_NAMED));
+    let message = "`sealed` names 257 paths; at most 256 are allowed";
+    assert_eq!(refusal(&many(MAX_NAMED + 1)), message);
 }
 
 #[test]
