@@ -53,10 +53,10 @@ fn object(opened: &Opened) -> Value {
 fn what_sd_jwt_sealed_opens_as_it_says() {
     let theirs = read("theirs.json");
     for case in list(&theirs["cases"]) {
-        let (record, disclosures) = (record(case).expect(name(case)), disclosures(case));
+        let (record, disclosures) = (record(case).expect("a sound record"), disclosures(case));
         let digests: Vec<String> = disclosures.iter().map(|d| d.digest().to_base64url()).collect();
         assert_eq!(json!(digests), case["digests"], "{}", name(case));
-        let opened = open(&record, &disclosures).expect(name(case));
+        let opened = open(&record, &disclosures).expect("opens");
         assert_eq!(object(&opened), case["opened"], "{}", name(case));
         assert_eq!(opened.paths().len(), disclosures.len());
         assert_eq!(json!(opened.closed()), case["decoys"], "{}", name(case));
@@ -143,8 +143,8 @@ fn sd_jwt_opens_what_we_seal_as_we_do() {
     assert_eq!(list(&opened).len(), ours().len());
     for (case, theirs) in ours().iter().map(our_case).zip(list(&opened)) {
         assert_eq!(case["name"], theirs["name"]);
-        let (record, all) = (record(&case).expect(name(&case)), disclosures(&case));
-        let whole = open(&record, &all).expect(name(&case));
+        let (record, all) = (record(&case).expect("a sound record"), disclosures(&case));
+        let whole = open(&record, &all).expect("opens");
         assert_eq!(object(&whole), theirs["opened"], "{}", name(&case));
         let closed = open(&record, &[]).expect("nothing to refuse");
         assert_eq!(object(&closed), theirs["closed"], "{}", name(&case));

@@ -140,6 +140,25 @@ impl Sealed {
 /// and each decoy. Where a member and one inside it are both named, the inner one is sealed inside
 /// the outer one's disclosure. A draft may be sealed again, for another audience.
 ///
+/// ```
+/// use ledger_core::record::{Draft, SealPath, SealPlan, seal};
+///
+/// let draft = Draft::parse(r#"{
+///   "log": "ledger.example/2026", "kind": "review",
+///   "id": "0198a7c2-5d00-7000-8000-000000000001",
+///   "issuer": "watch.example", "issued_at": "2026-11-23T11:23:20Z",
+///   "title": {"en": "Review of model M"}, "summary": {"en": "It may be deployed."},
+///   "body": "Review board", "review_stage": "pre_deployment", "outcome": "approve",
+///   "public_summary": {"en": "Fine."}, "panel": ["Ada", "Grace"]
+/// }"#)?;
+/// let plan = SealPlan::new([SealPath::parse("panel")?]).audience("members");
+/// // the caller brings the randomness: 16 fresh bytes a call
+/// let sealed = seal(&draft, &plan, || [7; 16])?;
+/// assert!(sealed.draft().body().get("panel").is_none());
+/// assert_eq!(sealed.disclosures()[0].name(), Some("panel"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// [`SealError`] names what cannot be sealed.
 pub fn seal(
