@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest: a leaf hash, a node of the tree, a root, or a digest of a text.
@@ -16,7 +16,7 @@ pub struct Hash([u8; Hash::LEN]);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseHashError {
-    /// The text is not canonical standard base64 of 32 bytes.
+    /// The text is not canonical base64 of 32 bytes, in the alphabet that was asked for.
     #[error("not the base64 of 32 bytes")]
     Base64,
     /// The text is not 64 lower-case hex digits.
@@ -82,6 +82,20 @@ impl Hash {
     /// Standard base64 with padding: 44 characters.
     pub fn to_base64(&self) -> String {
         STANDARD.encode(self.0)
+    }
+
+    /// Reads canonical base64url (RFC 4648 section 5, without padding): 43 characters.
+    ///
+    /// # Errors
+    /// [`ParseHashError::Base64`] for any other text.
+    pub fn from_base64url(text: &str) -> Result<Hash, ParseHashError> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| ParseHashError::Base64)?;
+        bytes.try_into().map(Hash).map_err(|_| ParseHashError::Base64)
+    }
+
+    /// Base64url without padding: 43 characters.
+    pub fn to_base64url(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
     }
 
     /// Reads 64 lower-case hex digits.
@@ -156,6 +170,13 @@ mod tests {
         let loose = format!("{}{}=", &text[..42], (text.as_bytes()[42] + 1) as char);
         for bad in [loose.as_str(), "", &text[..43], &format!("{text}="), &format!(" {text}")] {
             assert_eq!(Hash::from_base64(bad), Err(ParseHashError::Base64), "{bad}");
+        }
+        let text = hash.to_base64url();
+        assert_eq!((text.len(), Hash::from_base64url(&text)), (43, Ok(hash)));
+        let loose = format!("{}{}", &text[..42], (text.as_bytes()[42] + 1) as char);
+        let plus = format!("+{}", &text[1..]);
+        for bad in [loose.as_str(), &plus, "", &text[..42], &format!("{text}=")] {
+            assert_eq!(Hash::from_base64url(bad), Err(ParseHashError::Base64), "{bad}");
         }
     }
 }

@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, submit,
-    verify,
+    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, seal,
+    submit, unseal, verify,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -39,6 +39,8 @@ enum Command {
     Keygen(keygen::Args),
     Charter(charter::Args),
     Record(record::Args),
+    Seal(seal::Args),
+    Unseal(unseal::Args),
     Submit(submit::Args),
     Prove(prove::Args),
     Verify(verify::Args),
@@ -92,6 +94,8 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Keygen(args) => keygen::run(&args, out),
         Command::Charter(args) => charter::run(&args, out),
         Command::Record(args) => record::run(&args, out),
+        Command::Seal(args) => seal::run(&args, out),
+        Command::Unseal(args) => unseal::run(&args, out),
         Command::Submit(args) => submit::run(args, out),
         Command::Prove(args) => prove::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),

@@ -1,6 +1,6 @@
 //! Reading files with a limit, and writing them whole or not at all.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -67,7 +67,21 @@ pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
 /// # Errors
 /// [`Failure`] when it exists or cannot be written.
 pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let file = File::options().write(true).create_new(true).open(path);
+    write_new(path, bytes, File::options().write(true))
+}
+
+/// Writes a file that must not exist yet, with mode 0600.
+///
+/// # Errors
+/// [`Failure`] when it exists or cannot be written.
+pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let mut options = File::options();
+    make_private(options.write(true));
+    write_new(path, bytes, &mut options)
+}
+
+fn write_new(path: &Path, bytes: &[u8], options: &mut OpenOptions) -> Result<(), Failure> {
+    let file = options.create_new(true).open(path);
     let mut file = file.map_err(|e| match e.kind() {
         std::io::ErrorKind::AlreadyExists => Failure::refused(
             format!("{} exists; it is not overwritten", path.display()),
@@ -100,6 +114,17 @@ fn sync_folder(_: &Path) -> std::io::Result<()> {
 pub fn beside(path: &Path, extension: &str) -> PathBuf {
     path.with_extension(extension)
 }
+
+/// Asks for mode 0600 for a file that is created.
+#[cfg(unix)]
+pub fn make_private(options: &mut OpenOptions) {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    options.mode(0o600);
+}
+
+/// Asks for mode 0600 for a file that is created, where modes exist.
+#[cfg(not(unix))]
+pub fn make_private(_: &mut OpenOptions) {}
 
 #[cfg(unix)]
 fn set_public(file: &File) -> std::io::Result<()> {

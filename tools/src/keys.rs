@@ -7,7 +7,7 @@ use std::path::Path;
 use ledger_core::note::SignerKey;
 
 use crate::failure::Failure;
-use crate::files::{cannot_read, cannot_write};
+use crate::files::{cannot_read, cannot_write, make_private};
 
 /// Bytes a key file may have: a name of 255 bytes and the rest of the line.
 const MAX_KEY_FILE: u64 = 1024;
@@ -50,15 +50,6 @@ pub fn write(path: &Path, key: &SignerKey) -> Result<(), Failure> {
         .and_then(|()| file.sync_all())
         .map_err(|e| cannot_write(path, &e))
 }
-
-#[cfg(unix)]
-fn make_private(options: &mut std::fs::OpenOptions) {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    options.mode(0o600);
-}
-
-#[cfg(not(unix))]
-fn make_private(_: &mut std::fs::OpenOptions) {}
 
 #[cfg(unix)]
 fn check_private(path: &Path, file: &File) -> Result<(), Failure> {

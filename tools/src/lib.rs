@@ -17,5 +17,6 @@ pub mod progress;
 pub mod source;
 pub mod submitter;
 pub mod trust;
+pub mod view;
 
 pub use cli::run;

@@ -10,7 +10,7 @@ use common::{
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::index::LeafIndex;
 use ledger_core::note::{Note, Signature, SignerKey};
-use ledger_core::record::{Draft, Logged};
+use ledger_core::record::{Draft, Logged, Object, SealPath, SealPlan, seal};
 
 #[test]
 fn a_sound_log_is_proven_at_any_size() {
@@ -197,7 +197,7 @@ fn an_unsigned_record_never_switches_the_audit_off() {
     let stranger_key = key("stranger.example", 67);
     let stranger = Draft::from_object(&decision_object(21)).unwrap();
     let stranger = stranger.sign(&[&stranger_key]).unwrap();
-    let sealed = incident_with_seal();
+    let sealed = with_seal(25).json().to_owned();
     let elsewhere = of_kind("risk", 24).replace(common::ORIGIN, "another.example");
     let line = member_key().sign_text(&format!("ledger-record/v1\n{elsewhere}\n"));
     site.push([
@@ -276,10 +276,33 @@ fn assert_unlawful(object: &serde_json::Value, expected: &[(u64, &str)]) {
     }
 }
 
-/// An incident with something sealed in it.
-fn incident_with_seal() -> String {
-    let json = of_kind("incident", 25);
-    json.replacen('{', "{\n  \"sealed\": [{\"path\": \"x\"}],", 1)
+/// A decision with something sealed in it.
+fn with_seal(number: u64) -> Draft {
+    let object = decision_object(number);
+    let plan = SealPlan::new([SealPath::parse("rationale").unwrap()]);
+    let sealed = seal(&Draft::from_object(&object).unwrap(), &plan, || [7; 16]).unwrap();
+    sealed.draft().clone()
+}
+
+#[test]
+fn records_with_sealed_members_are_judged_like_others() {
+    let dir = dir();
+    let mut site = Site::of(dir.path(), 3);
+    let lawful = with_seal(20).sign(&[&member_key()]).unwrap();
+    site.push([entry(START + 10, lawful.as_bytes())]);
+    let object = site.audit(&["--json"]).ends(0).object();
+    assert_eq!((&object["lawful"], &object["cannot_judge"]), (&4.into(), &0.into()));
+    let stranger = with_seal(21).sign(&[&key("stranger.example", 67)]).unwrap();
+    let claimed = decision_object(22).with("sealed", vec![Object::new().with("path", "rationale")]);
+    let claimed = claimed.to_pretty_json();
+    let line = member_key().sign_text(&format!("ledger-record/v1\n{claimed}\n"));
+    site.push([
+        entry(START + 11, stranger.as_bytes()),
+        entry(START + 11, &note(&claimed, vec![line])),
+    ]);
+    let object = site.audit(&["--json"]).ends(1).object();
+    let expected = [(4, "is not in the charter"), (5, "which stands in the open")];
+    assert_unlawful(&object, &expected);
 }
 
 #[test]

@@ -226,3 +226,146 @@ fn the_human_view_of_a_record_is_a_contract() {
     );
     assert_eq!(show.stdout, expected);
 }
+
+/// An incident with members worth hiding, as a draft in a file.
+fn incident_draft(dir: &std::path::Path) -> String {
+    let new = [
+        "record",
+        "new",
+        "incident",
+        "--issuer",
+        MEMBER,
+        "--log",
+        ORIGIN,
+        "--set",
+        "title=T",
+        "--set",
+        "summary=S",
+        "--set",
+        "stage=interim",
+        "--set",
+        "class=issue",
+        "--set",
+        "severity=hazard",
+        "--set",
+        "aware_at=2025-01-01T00:00:00Z",
+        "--set",
+        "ai_relation=use",
+        "--set",
+        "harm_types=[]",
+        "--set",
+        "triggers=[]",
+        "--set",
+        "system.name=X",
+        "--set",
+        "system.developer=Ada Ltd",
+        "--set",
+        "root_cause=haste",
+        "--set",
+        "affected=[\"a\",\"b\"]",
+    ];
+    write(dir, "draft.json", ledger_in(dir, new).ends(0).stdout)
+}
+
+#[test]
+fn members_are_sealed_signed_shown_as_sealed_and_opened() {
+    let dir = dir();
+    let draft = incident_draft(dir.path());
+    let key = write_key(dir.path(), "k", &member_key());
+    let seal = [
+        "--json",
+        "seal",
+        &draft,
+        "--path",
+        "root_cause",
+        "--path",
+        "system.developer",
+        "--path",
+        "affected[1]",
+        "--audience",
+        "the board",
+        "--reason",
+        "It names a firm.",
+        "--release",
+        "2027-01-31",
+        "--decoys",
+        "2",
+        "-o",
+        "sealed.json",
+        "--disclosures",
+        "secret",
+    ];
+    let run = ledger_in(dir.path(), seal).ends(0);
+    assert_eq!(run.object()["sealed"].as_array().unwrap().len(), 3);
+    let mode = std::fs::metadata(dir.path().join("secret")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let lines = std::fs::read_to_string(dir.path().join("secret")).unwrap();
+    assert_eq!(lines.lines().count(), 3);
+    let sign = ["record", "sign", "sealed.json", "--key", &key];
+    let signed = ledger_in(dir.path(), sign).ends(0);
+    assert!(!signed.stderr.contains("typo"), "{}", signed.stderr);
+    let text = std::fs::read_to_string(dir.path().join("sealed.record")).unwrap();
+    assert!(!text.contains("haste") && !text.contains("Ada"), "{text}");
+
+    let show = ledger_in(dir.path(), ["record", "show", "sealed.record"]).ends(0);
+    for line in [
+        "\nsystem\n  name: X\n  (sealed) 3 digests of sealed members, or decoys that open nothing\n",
+        "\naffected\n  - a\n  - (sealed)\n",
+        "\n    release: 2027-01-31\n",
+        "\nsealed       7 digests of sealed members, or decoys that open nothing\n",
+    ] {
+        assert!(show.stdout.contains(line), "no {line:?} in\n{}", show.stdout);
+    }
+    let unseal =
+        |file: &str| ledger_in(dir.path(), ["unseal", "sealed.record", "--disclosures", file]);
+    let opened = unseal("secret").ends(0);
+    for line in [
+        "\nroot_cause: haste\n",
+        "\n  developer: Ada Ltd\n",
+        "\n  - a\n  - b\n",
+        "\nopened       affected[1]\n",
+        "\nclosed       4 digests of sealed members, or decoys that open nothing\n",
+    ] {
+        assert!(opened.stdout.contains(line), "no {line:?} in\n{}", opened.stdout);
+    }
+    let some: Vec<&str> = lines.lines().take(1).collect();
+    write(dir.path(), "some", some[0]);
+    let run = ["--json", "unseal", "sealed.record", "--disclosures", "some"];
+    let object = ledger_in(dir.path(), run).ends(0).object();
+    assert_eq!((&object["closed"], object["opened"].as_array().unwrap().len()), (&6.into(), 1));
+
+    write(dir.path(), "twice", format!("{lines}{lines}"));
+    unseal("twice").fails(1, "twice line 4: disclosure 4 was given before");
+    write(dir.path(), "cut", &lines[..lines.len() - 3]);
+    unseal("cut").fails(1, "cut line 3: it");
+    unseal("k").fails(1, "k line 1: it is not base64url");
+    unseal("missing").fails(3, "cannot read missing");
+    let own = write(dir.path(), "other.record", common::decision(1).as_bytes());
+    let run = ledger_in(dir.path(), ["unseal", &own, "--disclosures", "secret"]);
+    run.fails(1, "secret line 1: disclosure 1 belongs to the record with id");
+}
+
+#[test]
+fn what_cannot_be_sealed_leaves_no_files_behind() {
+    let dir = dir();
+    let draft = incident_draft(dir.path());
+    let seal = |draft: &str, more: &[&str]| {
+        let args = ["seal", draft, "-o", "sealed.json", "--disclosures", "secret"];
+        ledger_in(dir.path(), args.iter().chain(more))
+    };
+    seal(&draft, &["--path", "severity"]).fails(1, "`severity` may not be sealed");
+    seal(&draft, &["--path", "actions"]).fails(1, "there is no `actions` in the draft");
+    seal(&draft, &["--path", "a..b"]).fails(2, "no path like");
+    seal(&draft, &["--path", "title", "--decoys", "65"]).fails(2, "from 0 to 64");
+    seal(&draft, &[]).fails(2, "--path");
+    let own = write(dir.path(), "own.record", common::decision(1).as_bytes());
+    seal(&own, &["--path", "title"]).fails(1, "is signed already");
+    write(dir.path(), "sealed.json", "taken");
+    seal(&draft, &["--path", "title"]).fails(1, "it is not overwritten");
+    assert!(!dir.path().join("secret").exists());
+    std::fs::remove_file(dir.path().join("sealed.json")).unwrap();
+    write(dir.path(), "secret", "taken");
+    seal(&draft, &["--path", "title"]).fails(1, "it is not overwritten");
+    assert!(!dir.path().join("sealed.json").exists());
+    assert_eq!(std::fs::read_to_string(dir.path().join("secret")).unwrap(), "taken");
+}

@@ -2,6 +2,7 @@
 
 use super::json::{JsonError, Object, Value};
 use super::kinds::ENVELOPE;
+use super::sealed::{is_sealed, open_members};
 use super::shape::{Member, Shape};
 use super::{Kind, UNKNOWN};
 
@@ -45,10 +46,10 @@ pub fn member(kind: Kind, name: &str) -> Option<&'static Member> {
 /// The paths of members that no table knows, in the order of the text.
 ///
 /// They are lawful, kept and shown as unknown; often they are typing errors, so that whoever
-/// writes a record should be told.
+/// writes a record should be told. Digests of sealed members are none of them.
 pub fn unknown_members(kind: Kind, object: &Object) -> Vec<String> {
     let mut found = Vec::new();
-    for (name, value) in object.iter() {
+    for (name, value) in open_members(object) {
         match member(kind, name) {
             Some(member) => collect(&member.shape, value, name, &mut found),
             None => found.push(name.to_owned()),
@@ -60,17 +61,17 @@ pub fn unknown_members(kind: Kind, object: &Object) -> Vec<String> {
 fn collect(shape: &Shape, value: &Value, path: &str, found: &mut Vec<String>) {
     match (shape, value) {
         (Shape::List { of, .. }, Value::List(values)) => {
-            for (at, value) in values.iter().enumerate() {
+            for (at, value) in values.iter().enumerate().filter(|(_, value)| !is_sealed(value)) {
                 collect(of, value, &format!("{path}[{at}]"), found);
             }
         }
         (Shape::Map(of), Value::Object(object)) => {
-            for (name, value) in object.iter() {
+            for (name, value) in open_members(object) {
                 collect(of, value, &format!("{path}.{name}"), found);
             }
         }
         (Shape::Object(members), Value::Object(object)) => {
-            for (name, value) in object.iter() {
+            for (name, value) in open_members(object) {
                 let path = format!("{path}.{name}");
                 match members.iter().find(|member| member.name == name) {
                     Some(member) => collect(&member.shape, value, &path, found),

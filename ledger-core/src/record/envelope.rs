@@ -6,7 +6,8 @@ use crate::note::MAX_SIGNATURES;
 use super::id::RecordId;
 use super::json::Object;
 use super::kinds::ENVELOPE;
-use super::shape::{Asking, Fault, check_asked, quoted};
+use super::sealed::has_digests;
+use super::shape::{Fault, check_members, quoted};
 use super::time::parse_time;
 use super::{Kind, RESERVED_FIRST_LINES, RecordError};
 
@@ -24,9 +25,9 @@ pub struct Envelope {
 }
 
 impl Envelope {
-    /// Reads the envelope; what is sealed is not asked for when `asking` says so.
-    pub(super) fn read(object: &Object, asking: Asking) -> Result<Envelope, RecordError> {
-        check_asked(ENVELOPE, asking, object)?;
+    /// Reads the envelope of an object whose digests have been checked.
+    pub(super) fn read(object: &Object) -> Result<Envelope, RecordError> {
+        check_members(ENVELOPE, object)?;
         let text = |name| object.text(name).unwrap_or_default();
         let kind = text("kind");
         let kind = Kind::parse(kind).ok_or_else(|| unknown_kind(kind))?;
@@ -86,7 +87,8 @@ impl Envelope {
         &self.signers
     }
 
-    /// The series that the record belongs to and its place in it, counted from 1.
+    /// The series that the record belongs to and its place in it, counted from 1; none if either is
+    /// sealed.
     pub fn series(&self) -> Option<(&str, u64)> {
         self.series.as_ref().map(|(name, rev)| (name.as_str(), *rev))
     }
@@ -154,13 +156,12 @@ fn read_series(object: &Object) -> Result<Option<(String, u64)>, RecordError> {
     let rev = object.get("rev").and_then(|value| value.as_integer());
     match (object.text("series"), rev) {
         (Some(series), Some(rev)) => {
-            // beside sealed members the shapes of those that may be sealed have not been checked
-            let rev = u64::try_from(rev).ok().filter(|rev| *rev > 0).ok_or_else(|| {
-                Fault::new("is not a whole number from 1", "`rev` counts up from 1").of("rev")
-            })?;
+            let rev = u64::try_from(rev).expect("the shape of `rev` was checked");
             Ok(Some((series.to_owned(), rev)))
         }
         (None, None) => Ok(None),
+        // the other one may be sealed: nobody can tell the place then
+        _ if has_digests(object) => Ok(None),
         (Some(_), None) => Err(Fault::new("is missing beside `series`", hint).of("rev").into()),
         (None, Some(_)) => Err(Fault::new("is missing beside `rev`", hint).of("series").into()),
     }

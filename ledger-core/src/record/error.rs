@@ -63,15 +63,12 @@ pub enum RecordError {
 pub enum Unsupported {
     /// Records of a kind.
     Kind(Kind),
-    /// Sealed members.
-    Sealed,
 }
 
 impl std::fmt::Display for Unsupported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Unsupported::Kind(kind) => write!(f, "records of kind {kind} are"),
-            Unsupported::Sealed => f.write_str("records with sealed members are"),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! The JSON that records may hold: I-JSON without floats, read once into values.
 
-use std::cell::Cell;
 use std::fmt;
 
 use super::shape::quoted;
@@ -57,7 +56,7 @@ impl Value {
     /// # Errors
     /// [`JsonError`] as for an object; the line and column are those of `text`.
     pub fn parse(text: &str) -> Result<Value, JsonError> {
-        parse_value(text).map(|(value, _)| value)
+        parse_value(text)
     }
 
     /// The text, if it is one.
@@ -128,7 +127,7 @@ impl Object {
     /// # Errors
     /// [`JsonError`] says which rule is broken, at which line and column of `text`.
     pub fn parse(text: &str) -> Result<Object, JsonError> {
-        parse_object(text).map(|(object, _)| object)
+        parse_object(text)
     }
 
     /// The value of a member.
@@ -179,6 +178,22 @@ impl Object {
         self
     }
 
+    /// The value of a member, to be changed where it stands.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
+        self.members.iter_mut().find(|(own, _)| own == name).map(|(_, value)| value)
+    }
+
+    /// Takes a member out.
+    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
+        let at = self.members.iter().position(|(own, _)| own == name)?;
+        Some(self.members.remove(at).1)
+    }
+
+    /// Puts a member at the end, whose name the object is known not to have.
+    pub(super) fn push(&mut self, name: &str, value: Value) {
+        self.members.push((name.to_owned(), value));
+    }
+
     /// The object as indented JSON, for people to read and edit.
     pub fn to_pretty_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("texts, integers and text names always print")
@@ -208,18 +223,9 @@ impl Serialize for Object {
     }
 }
 
-/// Whether a text holds digests of sealed members, which this version cannot judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seals {
-    None,
-    Some,
-}
-
-/// Reads one object; also says whether any object in it carries `_sd` or a sealed list element.
-pub(super) fn parse_object(text: &str) -> Result<(Object, Seals), JsonError> {
-    let (value, seals) = parse_value(text)?;
-    match value {
-        Value::Object(object) => Ok((object, seals)),
+fn parse_object(text: &str) -> Result<Object, JsonError> {
+    match parse_value(text)? {
+        Value::Object(object) => Ok(object),
         other => {
             let problem = format!("a record is one JSON object, not {}", other.describe());
             Err(JsonError { line: 1, column: 1, problem })
@@ -227,19 +233,15 @@ pub(super) fn parse_object(text: &str) -> Result<(Object, Seals), JsonError> {
     }
 }
 
-fn parse_value(text: &str) -> Result<(Value, Seals), JsonError> {
+fn parse_value(text: &str) -> Result<Value, JsonError> {
     // raw tabs and returns would be blanks to JSON; a note allows none of them
     if let Some(at) = text.bytes().position(|byte| byte < 0x20 && byte != b'\n') {
         return Err(JsonError::at(text, at, "a raw control character other than a newline"));
     }
-    let seals = Cell::new(Seals::None);
     let mut reader = serde_json::Deserializer::from_str(text);
-    let seed = ValueSeed { depth: 1, seals: &seals };
+    let seed = ValueSeed { depth: 1 };
     let value = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
-    match value {
-        Ok(value) => Ok((value, seals.get())),
-        Err(error) => Err(JsonError::from_serde(&error)),
-    }
+    value.map_err(|error| JsonError::from_serde(&error))
 }
 
 impl JsonError {
@@ -260,21 +262,20 @@ impl JsonError {
 
 /// Reads one value at a depth.
 #[derive(Clone, Copy)]
-struct ValueSeed<'a> {
+struct ValueSeed {
     depth: usize,
-    seals: &'a Cell<Seals>,
 }
 
-impl<'a> ValueSeed<'a> {
-    fn deeper<E: serde::de::Error>(self) -> Result<ValueSeed<'a>, E> {
+impl ValueSeed {
+    fn deeper<E: serde::de::Error>(self) -> Result<ValueSeed, E> {
         if self.depth > MAX_DEPTH {
             return Err(E::custom(format_args!("objects and lists nest deeper than {MAX_DEPTH}")));
         }
-        Ok(ValueSeed { depth: self.depth + 1, seals: self.seals })
+        Ok(ValueSeed { depth: self.depth + 1 })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
@@ -282,7 +283,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed<'_> {
+impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -341,10 +342,6 @@ impl<'de> Visitor<'de> for ValueSeed<'_> {
             check_text(&name)?;
             if members.len() < FEW_MEMBERS && members.iter().any(|(own, _)| *own == name) {
                 return Err(repeated(&name));
-            }
-            // SPEC rfc9901/4.2.4: digests stand in `_sd`, sealed list elements in {"...": digest}
-            if matches!(name.as_str(), "_sd" | "_sd_alg" | "...") {
-                self.seals.set(Seals::Some);
             }
             let value = map.next_value_seed(inner)?;
             members.push((name, value));

@@ -32,6 +32,7 @@ mod id;
 mod json;
 mod kind;
 mod kinds;
+mod sealed;
 mod shape;
 mod time;
 
@@ -46,11 +47,12 @@ pub use id::{ParseRecordIdError, RecordId, StatementId};
 pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
 pub use kind::Kind;
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
+pub use sealed::{
+    Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, MAX_NAMED, OpenError, Opened,
+    ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open, seal,
+};
 pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};
 pub use time::{MAX_DURATION, MAX_TIME, format_time, parse_date, parse_duration, parse_time};
-
-use json::{Seals, parse_object};
-use shape::Asking;
 
 /// The first line of every record's text, without its newline.
 pub const FIRST_LINE: &str = "ledger-record/v1";
@@ -85,8 +87,8 @@ pub struct Record {
 
 /// What can be said of any record, also of one that this version cannot judge.
 ///
-/// The note, the JSON rules, the signature lines' order and those members of the envelope that are
-/// never sealed have been checked, the kind's members have not.
+/// The note, the JSON rules, the signature lines' order, the digests of sealed members and the
+/// envelope have been checked, the kind's members have not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outline {
     note: Note,
@@ -99,7 +101,7 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError`] names the first rule that is broken. [`RecordError::NotSupported`] is no
-    /// verdict: the envelope is sound, but the kind or its sealed members cannot be judged yet.
+    /// verdict: the envelope is sound, but the kind cannot be judged yet.
     pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
         let note = read_note(bytes)?;
         let (envelope, body) = check_text(note.text())?;
@@ -192,9 +194,9 @@ impl Outline {
     pub fn parse(bytes: &[u8]) -> Result<Outline, RecordError> {
         let note = read_note(bytes)?;
         let json = json_of(note.text())?;
-        let (body, seals) = read_object(json).map_err(|error| error.moved_down(1))?;
-        let asking = if seals == Seals::Some { Asking::Open } else { Asking::All };
-        let envelope = Envelope::read(&body, asking)?;
+        let body = Object::parse(json).map_err(|error| RecordError::from(error).moved_down(1))?;
+        let envelope = check_envelope(&body)?;
+        sealed::check_named(&body)?;
         Ok(Outline { statement: StatementId::of_note(&note), note, envelope })
     }
 
@@ -240,26 +242,26 @@ fn check_text(text: &str) -> Result<(Envelope, Object), RecordError> {
     check_json(json_of(text)?).map_err(|error| error.moved_down(1))
 }
 
-/// Reads the object; says also whether members of it are sealed.
-fn read_object(json: &str) -> Result<(Object, Seals), RecordError> {
-    let (body, seals) = parse_object(json)?;
-    let sealed = body.get("sealed").is_some_and(|value| value.as_list() != Some(&[]));
-    Ok((body, if sealed { Seals::Some } else { seals }))
-}
-
 /// Checks an object against the rules, the envelope and its kind.
 fn check_json(json: &str) -> Result<(Envelope, Object), RecordError> {
-    let (body, seals) = read_object(json)?;
-    if seals == Seals::Some {
-        Envelope::read(&body, Asking::Open)?;
-        return Err(RecordError::NotSupported(Unsupported::Sealed));
-    }
-    let envelope = Envelope::read(&body, Asking::All)?;
-    let Some(definition) = envelope.kind().definition() else {
-        return Err(RecordError::NotSupported(Unsupported::Kind(envelope.kind())));
-    };
-    definition.check(&body)?;
+    let body = Object::parse(json)?;
+    let envelope = check_envelope(&body)?;
+    sealed::check_named(&body)?;
+    check_kind(envelope.kind(), &body)?;
     Ok((envelope, body))
+}
+
+/// Checks the digests of sealed members, and the envelope.
+fn check_envelope(body: &Object) -> Result<Envelope, RecordError> {
+    sealed::check_digests(body)?;
+    Envelope::read(body)
+}
+
+fn check_kind(kind: Kind, body: &Object) -> Result<(), RecordError> {
+    match kind.definition() {
+        Some(definition) => Ok(definition.check(body)?),
+        None => Err(RecordError::NotSupported(Unsupported::Kind(kind))),
+    }
 }
 
 fn sort_signatures(signatures: &mut [Signature]) {

@@ -9,6 +9,7 @@ use crate::note::KeyName;
 use super::RecordError;
 use super::id::RecordId;
 use super::json::{Object, Value};
+use super::sealed::{has_digests, is_sealed, open_members};
 use super::time::{parse_date, parse_duration, parse_time};
 
 /// The word that stands for any member that nobody knows yet, where the kind allows it.
@@ -197,19 +198,14 @@ impl From<Fault> for RecordError {
     }
 }
 
-/// What of a table's members a check asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asking {
-    /// All of them.
-    All,
-    /// Those that are never sealed: the rest may be digests.
-    Open,
-}
-
 impl KindDef {
     /// Checks the members of the kind in a record's object.
     pub(super) fn check(&self, object: &Object) -> Result<(), Fault> {
-        let lenient = self.unknown_when.filter(|(name, word)| object.text(name) == Some(word));
+        // while the word itself is sealed, opening settles whether it allowed the unknown
+        let lenient = self.unknown_when.filter(|(name, word)| match object.get(name) {
+            Some(value) => value.as_text() == Some(word),
+            None => has_digests(object),
+        });
         let Some((stage, _)) = lenient else { return check_members(self.members, object) };
         for member in self.members {
             let unknown = object.text(member.name) == Some(UNKNOWN) && member.name != stage;
@@ -226,26 +222,22 @@ pub(super) fn check_members(members: &[Member], object: &Object) -> Result<(), F
     members.iter().try_for_each(|member| check_member(member, object))
 }
 
-/// Checks the members that an asking covers.
-pub(super) fn check_asked(
-    members: &[Member],
-    asking: Asking,
-    object: &Object,
-) -> Result<(), Fault> {
-    members
-        .iter()
-        .filter(|member| asking == Asking::All || member.sealing == Sealing::Open)
-        .try_for_each(|member| check_member(member, object))
-}
-
 fn check_member(member: &Member, object: &Object) -> Result<(), Fault> {
     match object.get(member.name) {
         Some(value) => member.shape.check(value).map_err(|fault| fault.of(member.name)),
-        None if member.is_required() => {
-            Err(Fault::new("is missing", member.shape.hint()).of(member.name))
-        }
+        None if member.is_required() => check_absent(member, object),
         None => Ok(()),
     }
+}
+
+/// A required member that is absent is sealed, if it may be and a digest stands at its level.
+fn check_absent(member: &Member, object: &Object) -> Result<(), Fault> {
+    let problem = match (member.sealing, has_digests(object)) {
+        (Sealing::Sealable, true) => return Ok(()),
+        (Sealing::Open, true) => "is missing; it may not be sealed",
+        (_, false) => "is missing",
+    };
+    Err(Fault::new(problem, member.shape.hint()).of(member.name))
 }
 
 fn check_tagged(tag: &str, variants: &[(&str, &[Member])], object: &Object) -> Result<(), Fault> {
@@ -257,6 +249,8 @@ fn check_tagged(tag: &str, variants: &[(&str, &[Member])], object: &Object) -> R
             None => format!("is {}, not one of {}", quoted(word), words()),
         },
         (Some(value), None) => format!("is {}, not one of {}", value.describe(), words()),
+        // the word is sealed: what it asks for is checked when it is opened
+        (None, None) if has_digests(object) => return Ok(()),
         (None, None) => "is missing".to_owned(),
     };
     Err(Fault::new(problem, hint).of(tag))
@@ -303,8 +297,7 @@ impl Shape {
                 _ => Err(self.wrong(value, "an object")),
             },
             Shape::Map(of) => match value {
-                Value::Object(object) => object
-                    .iter()
+                Value::Object(object) => open_members(object)
                     .try_for_each(|(name, value)| of.check(value).map_err(|f| f.of(name))),
                 _ => Err(self.wrong(value, "an object")),
             },
@@ -343,7 +336,8 @@ impl Shape {
             };
             return Err(Fault::new(problem, self.hint()));
         }
-        for (at, value) in values.iter().enumerate() {
+        // a sealed element counts, and has its shape checked when it is opened
+        for (at, value) in values.iter().enumerate().filter(|(_, value)| !is_sealed(value)) {
             of.check(value).map_err(|fault| fault.at(at))?;
         }
         Ok(())
@@ -353,16 +347,17 @@ impl Shape {
         let Value::Object(map) = value else {
             return Err(self.wrong(value, "an object of texts by language"));
         };
-        if map.is_empty() || map.len() > MAX_LANGUAGES {
-            let problem = format!("holds {} languages, not 1 to {MAX_LANGUAGES}", map.len());
+        let languages = open_members(map).count();
+        if languages > MAX_LANGUAGES || (languages == 0 && !has_digests(map)) {
+            let problem = format!("holds {languages} languages, not 1 to {MAX_LANGUAGES}");
             return Err(Fault::new(problem, self.hint()));
         }
-        for (at, (tag, text)) in map.iter().enumerate() {
+        for (at, (tag, text)) in open_members(map).enumerate() {
             if !is_language_tag(tag) {
                 let problem = "is not a language tag like en or pt-BR (BCP 47)";
                 return Err(Fault::new(problem, self.hint()).of(tag));
             }
-            if map.iter().take(at).any(|(other, _)| other.eq_ignore_ascii_case(tag)) {
+            if open_members(map).take(at).any(|(other, _)| other.eq_ignore_ascii_case(tag)) {
                 let problem = "names a language twice; capitals do not matter in tags";
                 return Err(Fault::new(problem, self.hint()).of(tag));
             }

@@ -75,6 +75,8 @@ pub const ENVELOPE: &[Member] = &[
     Member::optional("rev", Shape::Integer { min: 1, max: MAX_INTEGER }, "place in the series"),
     Member::optional("refs", list(&Shape::Object(REF)), "other records it speaks about").open(),
     Member::optional("attachments", list(&Shape::Object(ATTACHMENT)), "files beside the record"),
+    Member::optional("sealed", list(&Shape::Object(SEALED)), "what is sealed, for whom, till when")
+        .open(),
     Member::optional("jurisdictions", list(&JURISDICTION), "whose law is touched"),
     Member::optional("licence", Shape::Line, "how the text may be used (SPDX)"),
     Member::optional("tlp", TLP, "who may read it (TLP 2.0)"),
@@ -100,6 +102,13 @@ const ATTACHMENT: &[Member] = &[
     Member::required("name", Shape::Line, "its file name"),
     Member::optional("url", Shape::Uri, "where it can be had"),
     Member::required("audience", Shape::Suggested(&["public", "members"]), "who may read it"),
+];
+
+const SEALED: &[Member] = &[
+    Member::required("path", Shape::Line, "the member, like text or system.developer"),
+    Member::optional("audience", Shape::Line, "who may read it"),
+    Member::optional("reason", Shape::Text, "why it is sealed"),
+    Member::optional("release", Shape::Line, "the day, time or event that opens it"),
 ];
 
 const DUE: &[Member] = &[
@@ -281,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_rules_depend_on_is_never_sealed() {
-        let open = ["log", "kind", "id", "issuer", "issued_at", "refs", "due", "signers"];
+        let open = ["log", "kind", "id", "issuer", "issued_at", "refs", "due", "signers", "sealed"];
         for member in ENVELOPE {
             let expected =
                 if open.contains(&member.name) { Sealing::Open } else { Sealing::Sealable };

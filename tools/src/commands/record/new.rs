@@ -24,7 +24,7 @@ Example: an incident report, with nothing left to ask
     --set ai_relation=misuse --set 'harm_types=[]' --set 'triggers=[\"misuse\"]' > draft.json
 
 A text given for a title or another member per language is taken as English. Personal data does not
-belong into records: what is logged stays.";
+belong into plain members, because what is logged stays: see `ledger seal`.";
 
 /// Members that the command itself sets.
 const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
@@ -85,7 +85,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
     }
     out.data(format!("{}\n", draft.json()).as_bytes())?;
-    out.note("next: ledger record sign DRAFT --key FILE (personal data belongs in no record)");
+    out.note("next: ledger record sign DRAFT --key FILE (personal data: `ledger seal` first)");
     let statement = draft.statement().to_string();
     Ok(Outcome::done(json!({ "draft": draft.json(), "statement": statement })))
 }

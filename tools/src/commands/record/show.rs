@@ -7,18 +7,19 @@ use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{
-    Entry, Kind, Logged, MAX_RECORD_BYTES, Object, Outline, Record, RecordError, StatementId,
-    Value, format_time,
+    Entry, Kind, Logged, MAX_RECORD_BYTES, Outline, Record, RecordError, StatementId,
+    count_digests, format_time,
 };
 use serde_json::json;
 
 use crate::client::{self, LeafName, NodeArgs};
 use crate::environment;
-use crate::escape::{self, Lines};
+use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::trust::{Basis, Trust, TrustArgs};
+use crate::view;
 
 const EXAMPLE: &str = "\
 Example: a file, and an entry of a running log
@@ -65,12 +66,14 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         (None, _) => environment::now(),
     };
     let lines = signatures(&record, charter, at);
-    out.line(out.strong(&escape::line(record.envelope().title())));
-    let mut text = String::new();
-    print_object(&mut text, record.body(), 0);
-    out.line(text.trim_end());
+    out.line(out.strong(&view::title(record.envelope())));
+    out.line(view::object(record.body()));
     out.line("");
     show_place(&found, &record.statement().to_string(), out);
+    let digests = count_digests(record.body());
+    if digests > 0 {
+        out.line(format!("sealed       {}", view::digests(digests)));
+    }
     for (name, id, verdict, _) in &lines {
         out.line(format!("signed by    {} ({id}): {verdict}", escape::line(name)));
     }
@@ -94,6 +97,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         json!({
             "statement": record.statement().to_string(),
             "record": body,
+            "digests": digests,
             "signatures": signers,
             "index": found.place.map(|(index, _)| index),
             "logged": found.place.map(|(_, logged)| format_time(logged.time)),
@@ -205,7 +209,7 @@ fn show_outline(found: &Found, why: &RecordError, out: &Output) -> Result<Outcom
         Outline::parse(&found.record).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
     let envelope = outline.envelope();
     let statement = outline.statement().to_string();
-    out.line(out.strong(&escape::line(envelope.title())));
+    out.line(out.strong(&view::title(envelope)));
     out.line(format!("kind         {}", envelope.kind()));
     out.line(format!("issuer       {}", escape::line(envelope.issuer())));
     show_place(found, &statement, out);
@@ -216,35 +220,4 @@ fn show_outline(found: &Found, why: &RecordError, out: &Output) -> Result<Outcom
         "issuer": envelope.issuer(),
         "not_judged": why.to_string(),
     })))
-}
-
-/// Prints members below each other, indented, every text escaped.
-fn print_object(out: &mut String, object: &Object, depth: usize) {
-    for (name, value) in object.iter() {
-        print_value(out, &escape::line(name), value, depth);
-    }
-}
-
-fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
-    let indent = "  ".repeat(depth);
-    // members are `name: value`, values of a list `- value`
-    let label = if name == "-" { "-".to_owned() } else { format!("{name}:") };
-    let text = match value {
-        Value::Object(object) if !object.is_empty() => {
-            out.push_str(&format!("{indent}{name}\n"));
-            return print_object(out, object, depth + 1);
-        }
-        Value::List(values) if !values.is_empty() => {
-            out.push_str(&format!("{indent}{name}\n"));
-            return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
-        }
-        Value::Text(text) => {
-            escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
-        }
-        Value::Integer(number) => number.to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Null => "null".to_owned(),
-        Value::Object(_) | Value::List(_) => "none".to_owned(),
-    };
-    out.push_str(&format!("{indent}{label} {text}\n"));
 }

@@ -1,0 +1,54 @@
+//! Sealed members: the record holds digests, disclosures outside of it hold the members.
+//!
+//! This is RFC 9901 without the JWT around it. A [`Disclosure`] is base64url of the JSON
+//! `[salt, name, value]` for a member, `[salt, value]` for an element of a list; its digest stands
+//! in the object's `_sd`, or in place of the element as `{"...": digest}`. A salt begins with the
+//! record's own id, so that a digest copied into another record opens nothing there.
+
+mod digests;
+mod disclosure;
+mod named;
+mod open;
+mod path;
+mod seal;
+
+pub use digests::{count_digests, is_sealed};
+pub use disclosure::{Disclosure, DisclosureError, MAX_DISCLOSURE_BYTES};
+pub use named::MAX_NAMED;
+pub use open::{OpenError, Opened, open};
+pub use path::{ParsePathError, SealPath};
+pub use seal::{MAX_DECOYS, SealError, SealPlan, Sealed, seal};
+
+pub(super) use digests::{check_digests, has_digests, open_members};
+pub(super) use named::check_named;
+
+use super::json::Object;
+use super::kinds::ENVELOPE;
+use super::{Kind, Member, Sealing, member};
+
+/// The member that lists the digests of an object's sealed members.
+const DIGESTS: &str = "_sd";
+
+/// The member that names the hash, at the top of a record and nowhere else.
+const ALGORITHM: &str = "_sd_alg";
+
+/// The one member of an object that stands for a sealed element of a list.
+const ELEMENT: &str = "...";
+
+/// Names that say something about sealing and are nobody's members.
+fn is_reserved(name: &str) -> bool {
+    matches!(name, DIGESTS | ALGORITHM | ELEMENT)
+}
+
+/// Whether a member at the top of a record stands in the open, with all that it holds.
+fn is_never_sealed(body: &Object, name: &str) -> bool {
+    let envelope = || ENVELOPE.iter().find(|member| member.name == name);
+    let known = match body.text("kind").and_then(Kind::parse) {
+        Some(kind) => member(kind, name),
+        None => envelope(),
+    };
+    known.is_some_and(|member: &Member| member.sealing == Sealing::Open)
+}
+
+#[cfg(all(test, feature = "sign"))]
+mod tests;

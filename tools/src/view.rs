@@ -1,0 +1,67 @@
+//! A record's object as people read it.
+
+use ledger_core::record::{Envelope, Object, Value, is_sealed};
+
+use crate::escape::{self, Lines};
+
+/// The member that lists the digests of sealed members.
+const DIGESTS: &str = "_sd";
+
+/// The title on one line, or that it is sealed.
+pub fn title(envelope: &Envelope) -> String {
+    match envelope.title() {
+        "" => "(the title is sealed)".to_owned(),
+        title => escape::line(title),
+    }
+}
+
+/// Members below each other, indented, every text escaped; without a newline at the end.
+pub fn object(object: &Object) -> String {
+    let mut text = String::new();
+    print_object(&mut text, object, 0);
+    text.truncate(text.trim_end().len());
+    text
+}
+
+/// So many digests, in words.
+pub fn digests(count: usize) -> String {
+    let what = if count == 1 { "1 digest" } else { &format!("{count} digests") };
+    format!("{what} of sealed members, or decoys that open nothing")
+}
+
+fn print_object(out: &mut String, object: &Object, depth: usize) {
+    for (name, value) in object.iter() {
+        match value.as_list().filter(|_| name == DIGESTS) {
+            Some(list) => {
+                let indent = "  ".repeat(depth);
+                out.push_str(&format!("{indent}(sealed) {}\n", digests(list.len())));
+            }
+            None => print_value(out, &escape::line(name), value, depth),
+        }
+    }
+}
+
+fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
+    let indent = "  ".repeat(depth);
+    // members are `name: value`, values of a list `- value`
+    let label = if name == "-" { "-".to_owned() } else { format!("{name}:") };
+    let text = match value {
+        sealed if name == "-" && is_sealed(sealed) => "(sealed)".to_owned(),
+        Value::Object(object) if !object.is_empty() => {
+            out.push_str(&format!("{indent}{name}\n"));
+            return print_object(out, object, depth + 1);
+        }
+        Value::List(values) if !values.is_empty() => {
+            out.push_str(&format!("{indent}{name}\n"));
+            return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
+        }
+        Value::Text(text) => {
+            escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
+        }
+        Value::Integer(number) => number.to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Null => "null".to_owned(),
+        Value::Object(_) | Value::List(_) => "none".to_owned(),
+    };
+    out.push_str(&format!("{indent}{label} {text}\n"));
+}
