@@ -148,7 +148,7 @@ impl Charter {
         let envelope = record.record().envelope();
         self.check_place(envelope, logged, index)?;
         self.check_governed_by(logged)?;
-        if !envelope.kind().is_supported() {
+        if envelope.kind().is_governance() {
             return Err(Rejection::NotSupported(envelope.kind()));
         }
         let members = self.signing_members(record, logged.time)?;

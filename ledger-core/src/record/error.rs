@@ -3,7 +3,7 @@
 use crate::note::ParseNoteError;
 
 use super::json::JsonError;
-use super::{FIRST_LINE, Kind, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
+use super::{FIRST_LINE, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
 
 /// Why bytes are not a record, or not one that this version can judge.
 ///
@@ -61,8 +61,6 @@ pub enum RecordError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsupported {
-    /// Records of a kind.
-    Kind(Kind),
     /// Sealed members.
     Sealed,
 }
@@ -70,7 +68,6 @@ pub enum Unsupported {
 impl std::fmt::Display for Unsupported {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Unsupported::Kind(kind) => write!(f, "records of kind {kind} are"),
             Unsupported::Sealed => f.write_str("records with sealed members are"),
         }
     }

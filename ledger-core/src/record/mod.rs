@@ -24,6 +24,7 @@
 //! ```
 
 mod argument;
+mod check;
 mod draft;
 mod entry;
 mod envelope;
@@ -32,12 +33,14 @@ mod id;
 mod json;
 mod kind;
 mod kinds;
+mod schema;
 mod shape;
 mod time;
 
 use crate::note::{Note, Signature};
 
 pub use argument::{member, unknown_members};
+pub use check::{Check, Rule};
 pub use draft::{Basics, Draft, missing, required, template};
 pub use entry::{Entry, Logged};
 pub use envelope::Envelope;
@@ -46,6 +49,7 @@ pub use id::{ParseRecordIdError, RecordId, StatementId};
 pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
 pub use kind::Kind;
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
+pub use schema::{SCHEMA_DIALECT, schema};
 pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};
 pub use time::{MAX_DURATION, MAX_TIME, format_time, parse_date, parse_duration, parse_time};
 
@@ -99,7 +103,7 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError`] names the first rule that is broken. [`RecordError::NotSupported`] is no
-    /// verdict: the envelope is sound, but the kind or its sealed members cannot be judged yet.
+    /// verdict: the envelope is sound, but its sealed members cannot be judged yet.
     pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
         let note = read_note(bytes)?;
         let (envelope, body) = check_text(note.text())?;
@@ -255,10 +259,7 @@ fn check_json(json: &str) -> Result<(Envelope, Object), RecordError> {
         return Err(RecordError::NotSupported(Unsupported::Sealed));
     }
     let envelope = Envelope::read(&body, Asking::All)?;
-    let Some(definition) = envelope.kind().definition() else {
-        return Err(RecordError::NotSupported(Unsupported::Kind(envelope.kind())));
-    };
-    definition.check(&body)?;
+    envelope.kind().definition().check(&body)?;
     Ok((envelope, body))
 }
 

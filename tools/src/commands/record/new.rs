@@ -33,7 +33,7 @@ const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// decision, incident or review
+    /// What it is: decision, incident, review, risk, ...; not charter, which has its own command
     kind: String,
     /// The member that speaks
     #[arg(long, value_name = "NAME")]
@@ -91,18 +91,15 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn read_kind(word: &str) -> Result<Kind, Failure> {
-    let built: Vec<&str> =
-        Kind::ALL.iter().filter(|kind| kind.is_supported()).map(|kind| kind.as_str()).collect();
-    let hint = format!("kinds of this version: {}", built.join(", "));
+    let others = Kind::ALL.iter().filter(|kind| **kind != Kind::Charter);
+    let words: Vec<&str> = others.map(|kind| kind.as_str()).collect();
+    let hint = format!("write one of {}", words.join(", "));
     match Kind::parse(word) {
         Some(Kind::Charter) => Err(Failure::usage(
             "a charter has its own command",
             "ledger charter new --log VKEY --consortium NAME --issuer NAME --member ...",
         )),
-        Some(kind) if kind.is_supported() => Ok(kind),
-        Some(kind) => {
-            Err(Failure::usage(format!("kind {kind} is not supported by this version"), hint))
-        }
+        Some(kind) => Ok(kind),
         None => Err(Failure::usage(format!("there is no kind {:?}", escape::line(word)), hint)),
     }
 }
@@ -191,7 +188,7 @@ fn put(at: Option<Value>, steps: &[&str], value: Value) -> Option<Value> {
 }
 
 fn is_language_map(kind: Kind, name: &str) -> bool {
-    let own = kind.definition().map_or(&[][..], |definition| definition.members);
+    let own = kind.definition().members;
     let mut all = ledger_core::record::ENVELOPE.iter().chain(own);
     all.any(|member| member.name == name && matches!(member.shape, Shape::LanguageMap))
 }
@@ -246,7 +243,10 @@ fn how(shape: &Shape) -> String {
         Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
             "one or more, with ; between them".to_owned()
         }
-        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) => "as JSON".to_owned(),
+        Shape::List { .. } | Shape::Object(_) | Shape::Tagged { .. } | Shape::Map(_) => {
+            "as JSON".to_owned()
+        }
+        Shape::Integer { min, max } => format!("{min} to {max}"),
         Shape::Time => "like 2026-01-31T09:30:00Z".to_owned(),
         Shape::DateOrTime => "like 2026-01-31".to_owned(),
         _ => String::new(),
@@ -264,7 +264,13 @@ fn answer(shape: &Shape, line: &str) -> Option<Value> {
             let items = line.split(';').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::List(items.map(Value::from).collect()))
         }
-        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) | Shape::Integer { .. } => {
+        Shape::List { .. }
+        | Shape::Object(_)
+        | Shape::Tagged { .. }
+        | Shape::Map(_)
+        | Shape::LeafIndex
+        | Shape::Bool
+        | Shape::Integer { .. } => {
             let object = Object::parse(&format!("{{\"value\":{line}}}")).ok()?;
             object.get("value").cloned()
         }
