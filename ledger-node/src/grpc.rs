@@ -524,7 +524,6 @@ fn damaged(index: LeafIndex) -> Failure {
 /// The status code of a refusal; see `ledger.proto`.
 fn refusal_code(refusal: &Refusal) -> Code {
     match refusal {
-        Refusal::Malformed(error) if error.is_not_supported() => Code::Unimplemented,
         Refusal::Malformed(_) => Code::InvalidArgument,
         Refusal::NotAllowed(rejection) if rejection.is_not_supported() => Code::Unimplemented,
         Refusal::NotAllowed(_) => Code::PermissionDenied,

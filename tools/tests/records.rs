@@ -161,10 +161,40 @@ fn record_new_takes_members_from_file_and_flags_and_lists_what_is_missing() {
     assert_ne!(draft["id"], "stale");
     let wrong = [full.as_slice(), &["--set", "severity=grave"]].concat();
     new(&wrong).fails(1, "`severity`");
+    let args = ["record", "new", "rumour", "--issuer", MEMBER, "--log", ORIGIN];
+    ledger_in(dir.path(), args).fails(2, "there is no kind \"rumour\"");
     let args = ["record", "new", "risk", "--issuer", MEMBER, "--log", ORIGIN];
-    ledger_in(dir.path(), args).fails(2, "kind risk is not supported by this version");
+    let run = ledger_in(dir.path(), args);
+    run.fails(2, "likelihood (how likely it is, 1 (rare) to 5 (almost certain); write a whole");
     let args = ["record", "new", "incident", "--issuer", MEMBER];
     ledger_in(dir.path(), args).fails(2, "which log");
+}
+
+#[test]
+fn a_draft_of_a_new_kind_is_written_and_its_schema_printed() {
+    let dir = dir();
+    let args = ["record", "new", "remediation", "--issuer", MEMBER, "--log", ORIGIN];
+    let sets = [
+        "title=T",
+        "summary=S",
+        "action=Filter verse.",
+        "owner=lab.example",
+        "due_by=2027-01-31T00:00:00Z",
+        "state=planned",
+        "verification_method=Forty poems are tried again.",
+    ];
+    let sets = sets.iter().flat_map(|set| ["--set", set]);
+    let given: Vec<&str> = args.into_iter().chain(sets).collect();
+    let rule = "`refs` holds no reference with rel \"remediates\", which the kind asks for";
+    ledger_in(dir.path(), &given).fails(1, rule);
+    let statement = format!("refs.0.statement={}", "ab".repeat(32));
+    let refs = ["--set", "refs.0.rel=remediates", "--set", &statement];
+    let draft = ledger_in(dir.path(), given.into_iter().chain(refs)).ends(0);
+    assert!(draft.stdout.contains("\"state\": \"planned\""), "{}", draft.stdout);
+    let schema = ledger_in(dir.path(), ["record", "schema", "remediation"]).ends(0).stdout;
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    assert_eq!(schema["$id"], "urn:ledger:record:v1:remediation");
+    ledger_in(dir.path(), ["record", "schema", "rumour"]).fails(2, "there is no kind \"rumour\"");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-pub use key::{Algorithm, KeyId, KeyName, ParseKeyError, PublicKey, VerifierKey};
+pub use key::{Algorithm, KeyId, KeyName, MAX_KEY_NAME, ParseKeyError, PublicKey, VerifierKey};
 #[cfg(feature = "sign")]
 pub use sign::SignerKey;
 

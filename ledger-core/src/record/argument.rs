@@ -28,6 +28,7 @@ impl Shape {
             | Shape::LanguageMap
             | Shape::List { .. }
             | Shape::Object(_)
+            | Shape::Tagged { .. }
             | Shape::Map(_)
             | Shape::Integer { .. }
             | Shape::LeafIndex
@@ -39,7 +40,7 @@ impl Shape {
 
 /// The member of a kind, or of the envelope, that has a name.
 pub fn member(kind: Kind, name: &str) -> Option<&'static Member> {
-    let own = kind.definition().map_or(&[][..], |definition| definition.members);
+    let own = kind.definition().members;
     ENVELOPE.iter().chain(own).find(|member| member.name == name)
 }
 
@@ -71,15 +72,32 @@ fn collect(shape: &Shape, value: &Value, path: &str, found: &mut Vec<String>) {
             }
         }
         (Shape::Object(members), Value::Object(object)) => {
-            for (name, value) in open_members(object) {
-                let path = format!("{path}.{name}");
-                match members.iter().find(|member| member.name == name) {
-                    Some(member) => collect(&member.shape, value, &path, found),
-                    None => found.push(path),
-                }
+            collect_members(members, open_members(object), path, found);
+        }
+        (Shape::Tagged { tag, variants }, Value::Object(object)) => {
+            let word = object.text(tag);
+            let variant = variants.iter().find(|(own, _)| Some(*own) == word);
+            let rest = open_members(object).filter(|(name, _)| name != tag);
+            if let Some((_, members)) = variant {
+                collect_members(members, rest, path, found);
             }
         }
         _ => {}
+    }
+}
+
+fn collect_members<'a>(
+    members: &[Member],
+    values: impl Iterator<Item = (&'a str, &'a Value)>,
+    path: &str,
+    found: &mut Vec<String>,
+) {
+    for (name, value) in values {
+        let path = format!("{path}.{name}");
+        match members.iter().find(|member| member.name == name) {
+            Some(member) => collect(&member.shape, value, &path, found),
+            None => found.push(path),
+        }
     }
 }
 
@@ -118,5 +136,9 @@ mod tests {
         let object = Object::parse(text).expect("test JSON");
         let found = unknown_members(Kind::Charter, &object);
         assert_eq!(found, ["titel", "members[0].keys[0].untill", "rules.decision[0].rol"]);
+        let text = r#"{"changes":[{"action":"admit","member":"m","keys":[{"useful":1}]},
+            {"action":"expel","member":"m","raeson":"r"},{"action":"promote","x":1}]}"#;
+        let found = unknown_members(Kind::Membership, &Object::parse(text).expect("test JSON"));
+        assert_eq!(found, ["changes[0].keys[0].useful", "changes[1].raeson"]);
     }
 }

@@ -125,7 +125,7 @@ fn sign_text(key: &SignerKey, text: &str) -> Result<crate::note::Signature, Reco
 
 /// The members that a record of a kind must have, the envelope's first.
 pub fn required(kind: Kind) -> impl Iterator<Item = &'static Member> {
-    let own = kind.definition().map_or(&[][..], |definition| definition.members);
+    let own = kind.definition().members;
     ENVELOPE.iter().chain(own).filter(|member| member.is_required())
 }
 

@@ -3,11 +3,9 @@
 use crate::note::ParseNoteError;
 
 use super::json::JsonError;
-use super::{FIRST_LINE, Kind, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
+use super::{FIRST_LINE, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
 
-/// Why bytes are not a record, or not one that this version can judge.
-///
-/// Every variant but [`RecordError::NotSupported`] is the fault of whoever wrote the record.
+/// Why bytes are not a record: the fault of whoever wrote them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RecordError {
@@ -52,25 +50,6 @@ pub enum RecordError {
     /// A key that signs checkpoints was asked to sign a record.
     #[error("key {0:?} is a cosigner's, which signs checkpoints and no records")]
     CosignerKey(String),
-    /// The record may be sound, but this version cannot judge it.
-    #[error("{0} not supported by this version")]
-    NotSupported(Unsupported),
-}
-
-/// What this version cannot judge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Unsupported {
-    /// Records of a kind.
-    Kind(Kind),
-}
-
-impl std::fmt::Display for Unsupported {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Unsupported::Kind(kind) => write!(f, "records of kind {kind} are"),
-        }
-    }
 }
 
 /// Why bytes are not an entry of a log.
@@ -89,11 +68,6 @@ pub enum EntryError {
 }
 
 impl RecordError {
-    /// Whether a later version may judge the record: then it cannot be called unlawful.
-    pub fn is_not_supported(&self) -> bool {
-        matches!(self, RecordError::NotSupported(_))
-    }
-
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -117,7 +91,6 @@ impl RecordError {
                 "let `ledger record sign` put the signature lines in order"
             }
             RecordError::CosignerKey(_) => "sign with a key made by `ledger keygen --use record`",
-            RecordError::NotSupported(_) => "use a newer version of this program",
         }
     }
 
@@ -135,12 +108,5 @@ impl RecordError {
 impl From<JsonError> for RecordError {
     fn from(error: JsonError) -> RecordError {
         RecordError::Json { line: error.line, column: error.column, problem: error.problem }
-    }
-}
-
-impl EntryError {
-    /// Whether a later version may judge the entry's record.
-    pub fn is_not_supported(&self) -> bool {
-        matches!(self, EntryError::Record(error) if error.is_not_supported())
     }
 }

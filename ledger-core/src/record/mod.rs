@@ -24,6 +24,7 @@
 //! ```
 
 mod argument;
+mod check;
 mod draft;
 mod entry;
 mod envelope;
@@ -32,6 +33,7 @@ mod id;
 mod json;
 mod kind;
 mod kinds;
+mod schema;
 mod sealed;
 mod shape;
 mod time;
@@ -39,14 +41,16 @@ mod time;
 use crate::note::{Note, Signature};
 
 pub use argument::{member, unknown_members};
+pub use check::{Check, Rule};
 pub use draft::{Basics, Draft, missing, required, template};
 pub use entry::{Entry, Logged};
 pub use envelope::Envelope;
-pub use error::{EntryError, RecordError, Unsupported};
+pub use error::{EntryError, RecordError};
 pub use id::{ParseRecordIdError, RecordId, StatementId};
 pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
 pub use kind::Kind;
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
+pub use schema::{SCHEMA_DIALECT, schema};
 pub use sealed::{
     Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, MAX_NAMED, OpenError, Opened,
     ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open, seal,
@@ -85,7 +89,8 @@ pub struct Record {
     body: Object,
 }
 
-/// What can be said of any record, also of one that this version cannot judge.
+/// What a record says about itself, without the members of its kind: enough to find it and to say what
+/// it is.
 ///
 /// The note, the JSON rules, the signature lines' order, the digests of sealed members and the
 /// envelope have been checked, the kind's members have not.
@@ -101,7 +106,6 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError`] names the first rule that is broken. [`RecordError::NotSupported`] is no
-    /// verdict: the envelope is sound, but the kind cannot be judged yet.
     pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
         let note = read_note(bytes)?;
         let (envelope, body) = check_text(note.text())?;
@@ -190,7 +194,7 @@ impl Outline {
     /// Reads what can be said of any record.
     ///
     /// # Errors
-    /// [`RecordError`] for what no version would take; never [`RecordError::NotSupported`].
+    /// [`RecordError`] names the first rule that is broken.
     pub fn parse(bytes: &[u8]) -> Result<Outline, RecordError> {
         let note = read_note(bytes)?;
         let json = json_of(note.text())?;
@@ -258,10 +262,7 @@ fn check_envelope(body: &Object) -> Result<Envelope, RecordError> {
 }
 
 fn check_kind(kind: Kind, body: &Object) -> Result<(), RecordError> {
-    match kind.definition() {
-        Some(definition) => Ok(definition.check(body)?),
-        None => Err(RecordError::NotSupported(Unsupported::Kind(kind))),
-    }
+    Ok(kind.definition().check(body)?)
 }
 
 fn sort_signatures(signatures: &mut [Signature]) {

@@ -7,6 +7,7 @@ use crate::index::TreeSize;
 use crate::note::KeyName;
 
 use super::RecordError;
+use super::check::Check;
 use super::id::RecordId;
 use super::json::{Object, Value};
 use super::sealed::{has_digests, is_sealed, open_members};
@@ -120,13 +121,15 @@ pub enum Sealing {
     Open,
 }
 
-/// A kind's members beyond the envelope.
+/// A kind's members beyond the envelope, and the rules between them.
 #[derive(Debug)]
 pub struct KindDef {
     /// The members.
     pub members: &'static [Member],
     /// The member and value that let every other member of the kind be [`UNKNOWN`].
     pub unknown_when: Option<(&'static str, &'static str)>,
+    /// What must hold between members, once each has its shape.
+    pub checks: &'static [Check],
 }
 
 impl Member {
@@ -199,8 +202,13 @@ impl From<Fault> for RecordError {
 }
 
 impl KindDef {
-    /// Checks the members of the kind in a record's object.
+    /// Checks the members of the kind in a record's object, then the rules between them.
     pub(super) fn check(&self, object: &Object) -> Result<(), Fault> {
+        self.check_members(object)?;
+        self.checks.iter().try_for_each(|check| check.judge(self.members, object))
+    }
+
+    fn check_members(&self, object: &Object) -> Result<(), Fault> {
         // while the word itself is sealed, opening settles whether it allowed the unknown
         let lenient = self.unknown_when.filter(|(name, word)| match object.get(name) {
             Some(value) => value.as_text() == Some(word),
@@ -284,7 +292,7 @@ impl Shape {
         }
     }
 
-    fn check(&self, value: &Value) -> Result<(), Fault> {
+    pub(super) fn check(&self, value: &Value) -> Result<(), Fault> {
         match self {
             Shape::Any => Ok(()),
             Shape::List { of, min } => self.check_list(value, of, *min),

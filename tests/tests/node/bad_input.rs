@@ -150,14 +150,11 @@ fn misspelt(consortium: &Consortium) -> Vec<Refused> {
             "\"kind\":\"rumour\"",
             "`kind` is \"rumour\", not one of decision, incident",
         ),
-        refused(
-            "a kind of a later version",
-            raw(
-                &[&consortium.lab],
-                &replaced(&json, "\"kind\":\"incident\"", "\"kind\":\"membership\""),
-            ),
-            Code::Unimplemented,
-            "records of kind membership are not supported by this version",
+        invalid(
+            "a kind without its members",
+            "\"kind\":\"incident\"",
+            "\"kind\":\"membership\"",
+            "`base` is missing",
         ),
     ]
 }

@@ -1,5 +1,6 @@
 //! The kinds that make and change authority: `charter`, `membership`, `norm`.
 
+use super::super::check::{Check, Rule};
 use super::super::shape::{KindDef, Member, Shape};
 use super::{TEXTS, kind, list, some};
 
@@ -134,16 +135,27 @@ const SANCTION: &[Member] = &[
 ];
 
 /// `norm`: what the consortium agreed on, and what of it the log enforces.
-pub const NORM: KindDef = kind(&[
-    Member::required("base", Shape::Digest, "the statement id of the latest governance entry")
+pub const NORM: KindDef = KindDef {
+    members: &[
+        Member::required("base", Shape::Digest, "the statement id of the latest governance entry")
+            .open(),
+        Member::required("version", Shape::Line, "the norm's own version").open(),
+        Member::required("effective_from", Shape::Time, "since when it holds").open(),
+        Member::optional("text", Shape::Text, "the norm itself").open(),
+        Member::optional(
+            "text_sha256",
+            Shape::Digest,
+            "SHA-256 of the norm's text, kept elsewhere",
+        )
         .open(),
-    Member::required("version", Shape::Line, "the norm's own version").open(),
-    Member::required("effective_from", Shape::Time, "since when it holds").open(),
-    Member::optional("text", Shape::Text, "the norm itself").open(),
-    Member::optional("text_sha256", Shape::Digest, "SHA-256 of the norm's text, kept elsewhere")
-        .open(),
-    Member::required("changes", list(&NORM_CHANGE), "what the log enforces of it").open(),
-]);
+        Member::required("changes", list(&NORM_CHANGE), "what the log enforces of it").open(),
+    ],
+    unknown_when: None,
+    checks: &[Check {
+        rule: Rule::AtLeastOne(&["text", "text_sha256"]),
+        hint: "write the norm into `text`, or the digest of a text kept elsewhere into `text_sha256`",
+    }],
+};
 
 const NORM_CHANGE: Shape = Shape::Tagged {
     tag: "action",

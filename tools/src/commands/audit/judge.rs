@@ -289,6 +289,7 @@ impl Order {
     /// A rule is broken; while blind, only rules that every state of the charter has count.
     fn refused(&mut self, index: u64, names: &Names, e: &Rejection, report: &mut Report) {
         if e.is_not_supported() {
+            self.may_govern(index, names);
             self.not_judged(index, names, e.to_string());
             return;
         }

@@ -5,7 +5,7 @@ mod story;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use ledger_core::record::{Basics, Draft, Kind, Object, template};
+use ledger_core::record::{Basics, Draft, Kind, MAX_RECORD_BYTES, Object, Record, template};
 use ledger_core::tile::{TileCoord, TileKind};
 use ledger_node::{Founding, Overrides, RunningNode};
 use serde_json::json;
@@ -372,6 +372,11 @@ impl Demo {
         for (name, value) in members.iter() {
             object.set(name, value.clone());
         }
+        if !chapter.refs.is_empty() {
+            let refs: Result<Vec<Object>, Failure> =
+                chapter.refs.iter().map(|(rel, name)| self.reference(rel, name)).collect();
+            object.set("refs", refs?);
+        }
         let draft = Draft::from_object(&object).map_err(|e| broken(e.to_string()))?;
         let keys: Result<Vec<_>, Failure> = chapter
             .signers
@@ -384,6 +389,14 @@ impl Demo {
         let path = self.path(&format!("records/{}.record", chapter.name));
         files::create(Path::new(&path), record.as_bytes())?;
         Ok(path)
+    }
+
+    /// A reference to a record that was written before.
+    fn reference(&self, rel: &str, name: &str) -> Result<Object, Failure> {
+        let path = self.path(&format!("records/{name}.record"));
+        let record = Record::parse(&files::read(Path::new(&path), MAX_RECORD_BYTES)?);
+        let record = record.map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&path))?;
+        Ok(Object::new().with("rel", rel).with("statement", record.statement().to_string()))
     }
 
     /// Copies the log's files and flips one bit inside an entry. Returns the file's path.

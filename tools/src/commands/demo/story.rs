@@ -15,6 +15,8 @@ pub struct Chapter {
     pub kind: &'static str,
     /// Who signs, as places in [`MEMBERS`]; the first is the issuer.
     pub signers: &'static [usize],
+    /// What it refers to: a relation, and the name of an earlier record.
+    pub refs: &'static [(&'static str, &'static str)],
     /// The members of the record that the kind asks for.
     pub json: &'static str,
 }
@@ -25,6 +27,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "decision-eval-before-release",
         kind: "decision",
         signers: &[0, 2],
+        refs: &[],
         json: r#"{
 "title": {"en": "No release without a dangerous-capability evaluation"},
 "summary": {"en": "Members release no model above the agreed compute before two members have evaluated it for cyber and bio uplift."},
@@ -41,6 +44,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "incident-agent-disabled-logging",
         kind: "incident",
         signers: &[0],
+        refs: &[],
         json: r#"{
 "title": {"en": "An agent switched off its own audit log"},
 "summary": {"en": "In an internal trial a coding agent removed the hook that recorded its commands, to make a test pass. Caught by a file monitor after 11 minutes; nothing left the sandbox."},
@@ -54,6 +58,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "incident-poem-jailbreak",
         kind: "incident",
         signers: &[2],
+        refs: &[],
         json: r#"{
 "title": {"en": "Refusals bypassed by a request in verse"},
 "summary": {"en": "Asked in rhyme, a deployed assistant explained how to defeat a medical device's dosage limit in 7 of 50 tries. Reported to the developer before publication."},
@@ -66,6 +71,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "review-agent-incident",
         kind: "review",
         signers: &[1],
+        refs: &[("reviews", "incident-agent-disabled-logging")],
         json: r#"{
 "title": {"en": "Review of the audit-log incident"},
 "summary": {"en": "The institute replayed the trial on its own machines and could reproduce it in 3 of 40 runs."},
@@ -79,6 +85,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "incident-agent-disabled-logging-final",
         kind: "incident",
         signers: &[0],
+        refs: &[("amends", "incident-agent-disabled-logging")],
         json: r#"{
 "title": {"en": "An agent switched off its own audit log: final report"},
 "summary": {"en": "Root cause found and mended: the reward counted green tests and nothing else."},
@@ -93,6 +100,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "review-assistant-pre-deployment",
         kind: "review",
         signers: &[2],
+        refs: &[],
         json: r#"{
 "title": {"en": "Assistant 4.3 before deployment"},
 "summary": {"en": "The verse attack no longer works; two new paraphrases do."},
@@ -105,6 +113,7 @@ pub const CHAPTERS: [Chapter; 7] = [
         name: "decision-pause-agent-trials",
         kind: "decision",
         signers: &[2, 0, 1],
+        refs: &[],
         json: r#"{
 "title": {"en": "Pause of agent trials with write access"},
 "summary": {"en": "All members pause trials in which an agent can write outside its sandbox until condition C1 is met."},

@@ -1,6 +1,7 @@
 //! `ledger record`: write, sign and read records.
 
 mod new;
+mod schema;
 mod show;
 mod sign;
 
@@ -26,6 +27,7 @@ enum Command {
     New(new::Args),
     Sign(sign::Args),
     Show(show::Args),
+    Schema(schema::Args),
 }
 
 /// Runs the command.
@@ -37,5 +39,6 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         Command::New(args) => new::run(args, out),
         Command::Sign(args) => sign::run(args, out),
         Command::Show(args) => show::run(args, out),
+        Command::Schema(args) => schema::run(args, out),
     }
 }

@@ -4,8 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{
-    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, Shape, Value, missing, template,
-    unknown_members,
+    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, RecordError, Shape, Value, member,
+    missing, template, unknown_members,
 };
 use serde_json::json;
 
@@ -33,7 +33,7 @@ const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// decision, incident or review
+    /// What it is: decision, incident, review, risk, ...; not charter, which has its own command
     kind: String,
     /// The member that speaks
     #[arg(long, value_name = "NAME")]
@@ -69,18 +69,29 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         apply(&mut object, kind, set)?;
     }
     let lacking = missing(kind, &object);
-    if !lacking.is_empty() {
-        let asking = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-        if !asking || out.is_json() {
-            return Err(lacks(kind, &lacking));
-        }
-        for member in lacking {
-            let value = ask(member)?;
-            object.set(member.name, value);
-        }
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let asking = !lacking.is_empty() && terminal && !out.is_json();
+    if !lacking.is_empty() && !asking {
+        return Err(lacks(kind, &lacking));
     }
-    let draft =
-        Draft::from_object(&object).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    for member in lacking {
+        let value = ask(member)?;
+        object.set(member.name, value);
+    }
+    let draft = loop {
+        let error = match Draft::from_object(&object) {
+            Ok(draft) => break draft,
+            Err(error) => error,
+        };
+        // whoever has answered a dozen questions is asked again, not sent away
+        match at_fault(kind, &error).filter(|_| asking) {
+            Some(member) => {
+                let _ = writeln!(std::io::stderr(), "{error}\nhint: {}", error.hint());
+                object.set(member.name, ask(member)?);
+            }
+            None => return Err(Failure::refused(error.to_string(), error.hint())),
+        }
+    };
     for member in unknown_members(kind, draft.body()) {
         out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
     }
@@ -91,18 +102,15 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn read_kind(word: &str) -> Result<Kind, Failure> {
-    let built: Vec<&str> =
-        Kind::ALL.iter().filter(|kind| kind.is_supported()).map(|kind| kind.as_str()).collect();
-    let hint = format!("kinds of this version: {}", built.join(", "));
+    let others = Kind::ALL.iter().filter(|kind| **kind != Kind::Charter);
+    let words: Vec<&str> = others.map(|kind| kind.as_str()).collect();
+    let hint = format!("write one of {}", words.join(", "));
     match Kind::parse(word) {
         Some(Kind::Charter) => Err(Failure::usage(
             "a charter has its own command",
             "ledger charter new --log VKEY --consortium NAME --issuer NAME --member ...",
         )),
-        Some(kind) if kind.is_supported() => Ok(kind),
-        Some(kind) => {
-            Err(Failure::usage(format!("kind {kind} is not supported by this version"), hint))
-        }
+        Some(kind) => Ok(kind),
         None => Err(Failure::usage(format!("there is no kind {:?}", escape::line(word)), hint)),
     }
 }
@@ -191,9 +199,7 @@ fn put(at: Option<Value>, steps: &[&str], value: Value) -> Option<Value> {
 }
 
 fn is_language_map(kind: Kind, name: &str) -> bool {
-    let own = kind.definition().map_or(&[][..], |definition| definition.members);
-    let mut all = ledger_core::record::ENVELOPE.iter().chain(own);
-    all.any(|member| member.name == name && matches!(member.shape, Shape::LanguageMap))
+    member(kind, name).is_some_and(|member| matches!(member.shape, Shape::LanguageMap))
 }
 
 /// The words or the form that a member takes.
@@ -216,6 +222,13 @@ fn lacks(kind: Kind, lacking: &[&Member]) -> Failure {
         format!("a record of kind {kind} also needs: {}", names.join("; ")),
         format!("give them with --from FILE or --set, for instance --set {example}=..."),
     )
+}
+
+/// The member of the record, not of an object in it, that an error is about.
+fn at_fault(kind: Kind, error: &RecordError) -> Option<&'static Member> {
+    let RecordError::Member { path, .. } = error else { return None };
+    let name = path.split(['.', '[']).next().unwrap_or_default();
+    member(kind, name).filter(|member| !OWN.contains(&member.name))
 }
 
 /// Asks for one member on the terminal.
@@ -246,7 +259,10 @@ fn how(shape: &Shape) -> String {
         Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
             "one or more, with ; between them".to_owned()
         }
-        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) => "as JSON".to_owned(),
+        Shape::List { .. } | Shape::Object(_) | Shape::Tagged { .. } | Shape::Map(_) => {
+            "as JSON".to_owned()
+        }
+        Shape::Integer { min, max } => format!("{min} to {max}"),
         Shape::Time => "like 2026-01-31T09:30:00Z".to_owned(),
         Shape::DateOrTime => "like 2026-01-31".to_owned(),
         _ => String::new(),
@@ -258,13 +274,20 @@ fn answer(shape: &Shape, line: &str) -> Option<Value> {
         return None;
     }
     match shape {
+        Shape::List { .. } if line.is_empty() => Some(Value::List(vec![])),
         Shape::OneOf(words) => words.contains(&line).then(|| line.into()),
         Shape::LanguageMap => Some(Object::new().with("en", line).into()),
         Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
             let items = line.split(';').map(str::trim).filter(|item| !item.is_empty());
             Some(Value::List(items.map(Value::from).collect()))
         }
-        Shape::List { .. } | Shape::Object(_) | Shape::Map(_) | Shape::Integer { .. } => {
+        Shape::List { .. }
+        | Shape::Object(_)
+        | Shape::Tagged { .. }
+        | Shape::Map(_)
+        | Shape::LeafIndex
+        | Shape::Bool
+        | Shape::Integer { .. } => {
             let object = Object::parse(&format!("{{\"value\":{line}}}")).ok()?;
             object.get("value").cloned()
         }
@@ -297,5 +320,51 @@ mod tests {
         for bad in ["title", "=x", "options.7=x", "rev.x=1"] {
             assert!(apply(&mut object, Kind::Decision, bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn every_kind_can_be_asked_for_and_wrong_answers_lead_to_their_question() {
+        let answers = |shape: &Shape| match shape {
+            Shape::OneOf(words) | Shape::Suggested(words) => words[0],
+            Shape::List { of: Shape::Text, .. } => "one; two",
+            Shape::List { of: Shape::Suggested(_), min: 0 } => "",
+            Shape::List { of: Shape::Tagged { .. }, min: 0 } => "",
+            Shape::List { of: Shape::Tagged { .. }, .. } => {
+                r#"[{"action":"withdraw","member":"lab.example"}]"#
+            }
+            Shape::List { .. } => r#"[{"text":"It works.","rating":"unable"}]"#,
+            Shape::Integer { .. } => "3",
+            Shape::Time | Shape::DateOrTime => "2026-01-31T09:30:00Z",
+            Shape::Digest => "abababababababababababababababababababababababababababababababab",
+            _ => "some words",
+        };
+        let id = ledger_core::record::RecordId::from_parts(1, [1; 10]);
+        let basics =
+            Basics { log: "l.example", issuer: "lab.example", id, issued_at: 1_795_433_000 };
+        for kind in Kind::ALL.into_iter().filter(|kind| *kind != Kind::Charter) {
+            let mut object = template(kind, &basics);
+            for member in missing(kind, &object) {
+                let value = answer(&member.shape, answers(&member.shape));
+                object.set(member.name, value.unwrap_or_else(|| panic!("{kind} {}", member.name)));
+            }
+            // what only some records of a kind need is asked for once the rule is broken
+            let asked = match kind {
+                Kind::Remediation => Some(("refs", r#"[{"rel":"remediates","statement":"ID"}]"#)),
+                Kind::Norm => Some(("text", "Hazards are reported.")),
+                Kind::Disclosure => Some(("disclosures", "WyJhIl0")),
+                _ => None,
+            };
+            if let Some((name, line)) = asked {
+                let error = Draft::from_object(&object).expect_err("a rule is broken");
+                let member = at_fault(kind, &error).expect("a member of the record");
+                assert_eq!(member.name, name, "{kind}: {error}");
+                let line = line.replace("ID", &"ab".repeat(32));
+                object.set(name, answer(&member.shape, &line).expect("fits"));
+            }
+            Draft::from_object(&object).unwrap_or_else(|error| panic!("{kind}: {error}"));
+        }
+        let object = template(Kind::Risk, &basics).with("issuer", "a b");
+        let error = Draft::from_object(&object).expect_err("not a name");
+        assert!(at_fault(Kind::Risk, &error).is_none(), "options are given again, not asked for");
     }
 }
