@@ -8,6 +8,9 @@ use tonic::{Code, Status};
 use crate::failure::Failure;
 
 /// How long connecting may take.
+/// Bytes of the longest answer: an authority bundle, and a little around it.
+const MAX_ANSWER: usize = ledger_core::authority::MAX_BUNDLE_BYTES + 1024;
+
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long one question may take; streams are not limited.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -76,7 +79,8 @@ impl Node {
                 "is the node running, and is this the gRPC address that `serve` printed?",
             )
         })?;
-        Ok(Node { client: LedgerClient::new(channel), url: full })
+        let client = LedgerClient::new(channel).max_decoding_message_size(MAX_ANSWER);
+        Ok(Node { client, url: full })
     }
 
     /// The address.
@@ -148,6 +152,20 @@ impl Node {
         let request = v1::GetInclusionProofRequest { leaf, tree_size };
         let answer = self.client.get_inclusion_proof(within(request)).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// The authority bundle of an entry, not yet verified.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn authority(&mut self, leaf: LeafName) -> Result<Vec<u8>, Failure> {
+        use v1::get_authority_request::Leaf;
+        let leaf = Some(match leaf {
+            LeafName::Index(index) => Leaf::Index(index),
+            LeafName::Statement(id) => Leaf::Statement(id.to_vec().into()),
+        });
+        let answer = self.client.get_authority(within(v1::GetAuthorityRequest { leaf })).await;
+        answer.map(|answer| answer.into_inner().bundle.to_vec()).map_err(|e| failure(&e))
     }
 
     /// The proof that one tree begins with another.

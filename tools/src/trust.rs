@@ -1,12 +1,15 @@
 //! Whom a command trusts: a policy, or a charter whose statement id the user knows.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use ledger_core::charter::Charter;
+use ledger_core::authority::{AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::charter::{Charter, Governance, ReplayError};
+use ledger_core::index::LeafIndex;
 use ledger_core::policy::{AcceptedCheckpoint, Policy};
-use ledger_core::record::{Entry, MAX_RECORD_BYTES, Outline, Record, StatementId};
+use ledger_core::record::{Entry, Logged, Outline, Record, StatementId};
 
-use crate::client::Node;
+use crate::client::{LeafName, Node};
 use crate::escape;
 use crate::failure::Failure;
 use crate::files;
@@ -24,7 +27,8 @@ pub struct TrustArgs {
     /// The charter's statement id, from a source you trust: keys, members and policy follow from it
     #[arg(long, value_name = "STATEMENT")]
     pub anchor: Option<String>,
-    /// The charter's record file; must have the statement id of --anchor
+    /// The charter's record file, or an authority bundle of the log (`prove --authority`), which tells of
+    /// later changes too; must begin with the statement of --anchor
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub charter: Option<PathBuf>,
 }
@@ -34,8 +38,8 @@ pub struct TrustArgs {
 pub struct Trust {
     /// What makes a checkpoint acceptable.
     pub policy: Policy,
-    /// Who may sign; without it signers are not judged.
-    pub charter: Option<Charter>,
+    /// Who may sign, from the charter on as far as is known; without it signers are not judged.
+    pub governance: Option<Governance>,
     /// Where it comes from.
     pub basis: Basis,
 }
@@ -70,13 +74,18 @@ impl Trust {
         self.is_charter_of(accepted)
     }
 
+    /// The latest rules that are known.
+    pub fn charter(&self) -> Option<&Arc<Charter>> {
+        self.governance.as_ref().map(Governance::charter)
+    }
+
     /// The charter must be that of the log whose checkpoint was accepted.
     ///
     /// # Errors
     /// [`Failure`] names both logs.
     pub fn is_charter_of(&self, accepted: &AcceptedCheckpoint) -> Result<(), Failure> {
         let origin = accepted.checkpoint.origin().as_str();
-        match self.charter.as_ref().map(Charter::origin).filter(|own| *own != origin) {
+        match self.charter().map(|charter| charter.origin()).filter(|own| *own != origin) {
             None => Ok(()),
             Some(own) => Err(Failure::refused(
                 format!(
@@ -128,7 +137,7 @@ impl TrustArgs {
     pub fn offline(&self) -> Result<Option<Trust>, Failure> {
         let charter = match (self.anchor()?, &self.charter) {
             (None, _) => None,
-            (Some(anchor), Some(path)) => Some(read_charter(path, anchor)?),
+            (Some(anchor), Some(path)) => Some(read_governance(path, anchor)?),
             // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
             (Some(_), None) => {
                 return Err(Failure::usage(
@@ -146,24 +155,25 @@ impl TrustArgs {
     /// [`Failure`] when what was given is malformed, or the node's charter is not the anchor's.
     pub async fn with_node(&self, node: &mut Node, out: &Output) -> Result<Trust, Failure> {
         let anchored = match (self.anchor()?, &self.charter) {
-            (Some(anchor), None) => Some(charter_of_node(node, Some(anchor)).await?),
+            (Some(anchor), None) => Some(governance_of_node(node, Some(anchor)).await?),
             _ => None,
         };
         let trust = match anchored {
-            Some(charter) => self.combine(Some(charter))?,
+            Some(governance) => self.combine(Some(governance))?,
             None => self.offline()?,
         };
         if let Some(trust) = trust {
             return Ok(trust);
         }
-        let charter = charter_of_node(node, None).await?;
+        let governance = governance_of_node(node, None).await?;
+        let charter = governance.charter();
         out.warn(format!(
             "no --policy and no --anchor: this trusts what the node itself claims, \
              the charter {}",
             charter.statement()
         ));
-        let policy = charter_policy(&charter)?;
-        Ok(Trust { policy, charter: Some(charter), basis: Basis::Claimed })
+        let policy = charter_policy(charter)?;
+        Ok(Trust { policy, governance: Some(governance), basis: Basis::Claimed })
     }
 
     /// The policy file alone, for a command that reads the charter from the log itself.
@@ -174,13 +184,13 @@ impl TrustArgs {
         self.policy.as_deref().map(read_policy).transpose()
     }
 
-    fn combine(&self, charter: Option<Charter>) -> Result<Option<Trust>, Failure> {
-        let policy = match (&self.policy, &charter) {
+    fn combine(&self, governance: Option<Governance>) -> Result<Option<Trust>, Failure> {
+        let policy = match (&self.policy, &governance) {
             (Some(path), _) => read_policy(path)?,
-            (None, Some(charter)) => charter_policy(charter)?,
+            (None, Some(governance)) => charter_policy(governance.charter())?,
             (None, None) => return Ok(None),
         };
-        Ok(Some(Trust { policy, charter, basis: Basis::User }))
+        Ok(Some(Trust { policy, governance, basis: Basis::User }))
     }
 }
 
@@ -189,14 +199,12 @@ impl TrustArgs {
 /// # Errors
 /// [`Failure`] when it carries none that can be read.
 pub fn charter_policy(charter: &Charter) -> Result<Policy, Failure> {
-    let text = charter.policy_text().unwrap_or_default();
-    let policy = Policy::parse(text.as_bytes()).map_err(|e| {
+    charter.read_policy().map_err(|e| {
         Failure::refused(
             format!("the charter's policy: {e}"),
             "give a policy of your own: --policy",
         )
-    })?;
-    Ok(policy.with_logs(charter.log_keys().iter().cloned()))
+    })
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Failure> {
@@ -207,33 +215,57 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
     })
 }
 
-/// Reads a charter's record file, which must have the anchor's statement id.
+/// Reads a charter's record file or an authority bundle, which must have the anchor's statement id.
 ///
 /// # Errors
-/// [`Failure`] when it is another record or no sound charter.
-pub fn read_charter(path: &Path, anchor: StatementId) -> Result<Charter, Failure> {
-    let bytes = files::read(path, MAX_RECORD_BYTES)?;
+/// [`Failure`] when it is another record, no sound charter, or a bundle that does not hold.
+fn read_governance(path: &Path, anchor: StatementId) -> Result<Governance, Failure> {
+    let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
+    if bytes.starts_with(b"{") {
+        let bundle =
+            AuthorityBundle::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
+        let judged = bundle.verify_governance(anchor, None);
+        return judged
+            .map(|(_, governance)| governance)
+            .map_err(|e| refused(e.to_string(), e.hint()));
+    }
     let record = Record::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
     if record.statement() != anchor {
         let message = format!("its statement id is {}, not the anchor's", record.statement());
         return Err(refused(message, "it is another charter, or it was altered: ask your source"));
     }
     // a charter in a file has no time of the log: its own stands in
-    Charter::check_record(&record, record.envelope().issued_at())
-        .map_err(|e| refused(e.to_string(), e.hint()))
+    let logged = Logged { time: record.envelope().issued_at(), governance: LeafIndex::ZERO };
+    Governance::found(&Entry::new(logged, record)).map_err(|e| {
+        let message = match &e {
+            ReplayError::Rejected { rejection, .. } => rejection.to_string(),
+            other => other.to_string(),
+        };
+        refused(message, e.hint())
+    })
 }
 
-async fn charter_of_node(node: &mut Node, anchor: Option<StatementId>) -> Result<Charter, Failure> {
-    let bytes = node.entry(0).await?;
-    let entry = Entry::parse(&bytes).map_err(|e| {
-        Failure::refused(format!("entry 0: {e}"), "the node does not serve one of our logs")
+async fn governance_of_node(
+    node: &mut Node,
+    anchor: Option<StatementId>,
+) -> Result<Governance, Failure> {
+    let bytes = node.authority(LeafName::Index(0)).await?;
+    let refused = |message: String, hint: &str| Failure::refused(message, hint);
+    let bundle = AuthorityBundle::parse(&bytes)
+        .map_err(|e| refused(format!("the node's charter: {e}"), e.hint()))?;
+    let own = bundle.governance().first().map(|first| first.entry.record().statement());
+    let own = own.ok_or_else(|| {
+        refused("the node shows no charter".into(), "the node does not serve one of our logs")
     })?;
-    if anchor.is_some_and(|anchor| anchor != entry.record().statement()) {
-        return Err(Failure::refused(
-            format!("the node's charter is {}, not the anchor", entry.record().statement()),
+    if anchor.is_some_and(|anchor| anchor != own) {
+        return Err(refused(
+            format!("the node's charter is {own}, not the anchor"),
             "this is another log, or one that pretends: check --node and --anchor",
         ));
     }
-    Charter::found(&entry).map_err(|e| Failure::refused(format!("entry 0: {e}"), e.hint()))
+    let judged = bundle.verify_governance(own, None);
+    judged
+        .map(|(_, governance)| governance)
+        .map_err(|e| refused(format!("the node's charter: {e}"), e.hint()))
 }

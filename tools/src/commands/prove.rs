@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use ledger_core::authority::AuthorityBundle;
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
@@ -12,12 +13,14 @@ use crate::client::{self, LeafName, Node, NodeArgs};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
-use crate::trust::TrustArgs;
+use crate::trust::{Trust, TrustArgs};
 
 const EXAMPLE: &str = "\
 Example: a fresh proof for a record, and both files for entry 41
   ledger prove --record decision.record -o decision.tlog-proof
-  ledger prove --index 41 -o entry41.tlog-proof";
+  ledger prove --index 41 -o entry41.tlog-proof
+Example: the same with all that shows that its signers were allowed, for `ledger verify`
+  ledger prove --record decision.record --authority -o decision.authority";
 
 /// Fetch and verify the proof that an entry is in the log
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,9 @@ pub struct Args {
     /// The entry of this statement id
     #[arg(long, value_name = "HEX", group = "which")]
     statement: Option<String>,
+    /// Make an authority bundle: the proof, and the governance entries that say who could sign
+    #[arg(long)]
+    authority: bool,
     /// Where the proof goes; the record goes beside it unless it is there. Without it: stdout
     #[arg(short, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -75,8 +81,15 @@ async fn prove(
     let trust = args.trust.with_node(&mut node, out).await?;
     let (index, entry) = entry(&mut node, args.index, statement).await?;
     let (_, in_log) = Entry::split(&entry).map_err(client::wrong_answer)?;
-    let answer = node.inclusion(LeafName::Index(index), None).await?;
-    let proof = TlogProof::parse(&answer.proof).map_err(client::wrong_answer)?;
+    let (file, proof) = if args.authority {
+        let file = node.authority(LeafName::Index(index)).await?;
+        let proof = judge_bundle(&file, in_log, args, &trust)?;
+        (file, proof)
+    } else {
+        let file = node.inclusion(LeafName::Index(index), None).await?.proof.to_vec();
+        let proof = TlogProof::parse(&file).map_err(client::wrong_answer)?;
+        (file, proof)
+    };
     if proof.index != LeafIndex::new(index).map_err(client::wrong_answer)? {
         return Err(client::wrong_answer("its proof is of another index"));
     }
@@ -89,9 +102,9 @@ async fn prove(
         out.warn("the log holds this statement with other signatures: the proof is of that record");
     }
     match &args.out {
-        None => out.data(&answer.proof)?,
+        None => out.data(&file)?,
         Some(path) => {
-            files::replace(path, &answer.proof)?;
+            files::replace(path, &file)?;
             let beside = files::beside(path, "record");
             let same = args.record.as_ref().is_some_and(|own| *own == beside);
             if !same && !beside.exists() {
@@ -105,8 +118,42 @@ async fn prove(
         "index": index,
         "tree_size": size,
         "trust": trust.basis.as_str(),
-        "proof": String::from_utf8_lossy(&answer.proof),
+        "authority": args.authority,
+        "proof": String::from_utf8_lossy(&file),
     })))
+}
+
+/// Judges a bundle as `ledger verify` will. One that shows that the log took what its rules refuse is
+/// kept all the same: it is what an auditor needs.
+fn judge_bundle(
+    file: &[u8],
+    record: &[u8],
+    args: &Args,
+    trust: &Trust,
+) -> Result<TlogProof, Failure> {
+    let refused = |e: &dyn std::fmt::Display, hint: &str| {
+        Failure::refused(format!("the node's authority bundle does not hold: {e}"), hint)
+    };
+    let bundle = AuthorityBundle::parse(file).map_err(|e| refused(&e, e.hint()))?;
+    let record = Record::parse(record).map_err(|e| refused(&e, e.hint()))?;
+    let anchor = match (args.trust.anchor()?, trust.charter()) {
+        (Some(anchor), _) => Some(anchor),
+        (None, Some(charter)) => Some(charter.statement()),
+        (None, None) => bundle.governance().first().map(|own| own.entry.record().statement()),
+    };
+    let anchor = anchor.ok_or_else(|| refused(&"it is empty", "ask another node"))?;
+    match bundle.verify(&record, anchor, Some(&trust.policy)) {
+        Ok(_) => {}
+        Err(e) if e.is_unlawful() => {
+            if let Some(path) = &args.out {
+                files::replace(path, file)?;
+            }
+            let message = format!("the record is in the log, but {e}");
+            return Err(Failure::refused(message, e.hint()));
+        }
+        Err(e) => return Err(refused(&e, e.hint())),
+    }
+    Ok(bundle.proof().clone())
 }
 
 /// The entry that was asked for; its statement is checked, its place is not yet.

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::charter::Charter;
+use ledger_core::authority::{self, AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
-use ledger_core::note::MAX_NOTE_BYTES;
+use ledger_core::note::{MAX_NOTE_BYTES, Signature};
 use ledger_core::policy::{AcceptedCheckpoint, PolicyError};
 use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
@@ -37,6 +38,8 @@ Example: all proofs of a folder, each with the record beside it
   ledger verify proofs/*.tlog-proof --policy consortium.policy
 Example: judge the signers too; STATEMENT is the charter's statement id from a source you trust
   ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record
+Example: who was allowed by which governance entry? The bundle is made by `prove --authority`
+  ledger verify decision.authority --anchor STATEMENT
 Example: has the log only grown since then?
   ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR";
 
@@ -44,7 +47,8 @@ Example: has the log only grown since then?
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, checkpoints or records; X.tlog-proof pairs with X.record beside it
+    /// tlog-proofs, authority bundles, checkpoints or records; X.tlog-proof and X.authority pair with
+    /// X.record beside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The record of a single proof, when it does not lie beside it
@@ -82,7 +86,11 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let hint = "name the older checkpoint with --old, or leave --source out";
         return Err(Failure::usage("--source goes with --old", hint));
     }
-    let trust = args.trust.offline()?;
+    // bundles bring the charter along: they need the anchor alone
+    let trust = match (&args.trust.anchor, &args.trust.charter) {
+        (Some(_), None) => None,
+        _ => args.trust.offline()?,
+    };
     let mut results = Vec::with_capacity(args.files.len());
     let mut exit = Exit::Done;
     let mut proven = 0;
@@ -120,10 +128,13 @@ fn judge(
     trust: Option<&Trust>,
     out: &Output,
 ) -> Result<Verdict, Failure> {
-    let bytes = files::read(path, MAX_FILE)?;
+    let bytes = files::read(path, MAX_FILE.max(MAX_BUNDLE_BYTES))?;
     check_flags(path, &bytes, args)?;
     if bytes.starts_with(FIRST_LINE.as_bytes()) {
         return judge_record(&bytes, trust);
+    }
+    if is_bundle(&bytes) {
+        return judge_bundle(path, &bytes, args);
     }
     if bytes.trim_ascii_start().starts_with(b"{") {
         let hint = "sign it first: ledger record sign DRAFT --key FILE";
@@ -146,9 +157,10 @@ fn judge(
 fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
     let proof = bytes.starts_with(b"c2sp.org/tlog-proof");
     let record = bytes.starts_with(FIRST_LINE.as_bytes());
-    let checkpoint = !proof && !record;
+    let bundle = is_bundle(bytes);
+    let checkpoint = !proof && !record && !bundle;
     let misfits = [
-        ("--record", args.record.is_some() && !proof, "a tlog-proof"),
+        ("--record", args.record.is_some() && !proof && !bundle, "a proof"),
         ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
         ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
     ];
@@ -161,10 +173,74 @@ fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
     }
 }
 
-/// A proof with the record that it is about.
-fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<Verdict, Failure> {
-    let damaged = "the proof file is damaged: fetch a fresh one with `ledger prove`";
-    let proof = TlogProof::parse(bytes).map_err(|e| Failure::refused(e.to_string(), damaged))?;
+/// Whether a file says of itself that it is an authority bundle.
+fn is_bundle(bytes: &[u8]) -> bool {
+    let named = format!("\"format\": \"{}\"", authority::FORMAT);
+    let head = &bytes[..bytes.len().min(200)];
+    bytes.starts_with(b"{") && head.windows(named.len()).any(|part| part == named.as_bytes())
+}
+
+/// An authority bundle with the record that it is about: everything from the anchor up.
+fn judge_bundle(path: &Path, bytes: &[u8], args: &Args) -> Result<Verdict, Failure> {
+    let anchor = args.trust.anchor()?.ok_or_else(|| {
+        Failure::usage(
+            "an authority bundle begins with a charter, which must be one you trust",
+            "give --anchor STATEMENT, the charter's statement id",
+        )
+    })?;
+    let policy = args.trust.policy_file()?;
+    let bundle =
+        AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let record = record_beside(path, args)?;
+    let record = Record::parse(&record).map_err(|e| unsound(&e))?;
+    let shown = bundle.verify(&record, anchor, policy.as_ref()).map_err(|e| {
+        let message = match e.is_unlawful() {
+            true => format!("it is in the log, but {e}"),
+            false => e.to_string(),
+        };
+        Failure::refused(message, e.hint())
+    })?;
+    let (when, decides) = (format_time(shown.logged.time), shown.logged.governance);
+    let signers = signers(&shown.charter, &record, shown.logged.time);
+    let (index, size) = (shown.index, shown.accepted.checkpoint.head().size);
+    let rule = shown.charter.rules().get(&record.kind()).map(Vec::as_slice).unwrap_or_default();
+    let rules: Vec<String> = rule
+        .iter()
+        .map(|own| {
+            format!("{} {} (set by entry {})", own.members(), escape::line(own.role()), own.since())
+        })
+        .collect();
+    let rules =
+        if rules.is_empty() { String::new() } else { format!("; needs {}", rules.join(", ")) };
+    let text = format!(
+        "in the log {} at {index}, logged {when}, tree of {size}{}; signed by {signers}; allowed by \
+         the charter as entry {decides} left it{rules}",
+        escape::line(shown.accepted.checkpoint.origin().as_str()),
+        witnessed(&shown.accepted),
+    );
+    let governed: Vec<Value> = shown
+        .governance
+        .states()
+        .iter()
+        .map(|own| json!({ "index": own.index().get(), "statement": own.statement().to_string() }))
+        .collect();
+    let object = json!({
+        "type": "authority",
+        "origin": shown.accepted.checkpoint.origin().as_str(),
+        "index": index.get(),
+        "logged": when,
+        "tree_size": size.get(),
+        "cosignatures": shown.accepted.cosigned.len(),
+        "decided_by": decides.get(),
+        "governance": governed,
+        "signers": signers,
+        "signers_judged": true,
+    });
+    Ok(Verdict { text, object })
+}
+
+/// The record that a proof is about: beside it, or where the user says.
+fn record_beside(path: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
     let beside = files::beside(path, "record");
     let record_path = args.record.as_deref().unwrap_or(&beside);
     if args.record.is_none() && !beside.exists() {
@@ -178,6 +254,14 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         let hint = "the record file was altered, or it is another file";
         return Err(Failure::refused(format!("{} is no record", record_path.display()), hint));
     }
+    Ok(record)
+}
+
+/// A proof with the record that it is about.
+fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<Verdict, Failure> {
+    let damaged = "the proof file is damaged: fetch a fresh one with `ledger prove`";
+    let proof = TlogProof::parse(bytes).map_err(|e| Failure::refused(e.to_string(), damaged))?;
+    let record = record_beside(path, args)?;
     let extra = proof.extra.as_deref().unwrap_or_default();
     let logged = std::str::from_utf8(extra).ok().and_then(|line| Logged::parse(line).ok());
     let logged = logged.ok_or_else(|| {
@@ -195,9 +279,9 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         Failure::refused(e.to_string(), hint)
     })?;
     trust.binds(&accepted, &record)?;
-    let signers = match &trust.charter {
+    let signers = match &trust.governance {
         None => "signers not judged".to_owned(),
-        Some(charter) => judge_entry(charter, logged, &record, proof.index)?,
+        Some(governance) => judge_entry(governance, logged, &record, proof.index)?,
     };
     let (index, size) = (proof.index, accepted.checkpoint.head().size);
     let when = format_time(logged.time);
@@ -214,14 +298,14 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         "tree_size": size.get(),
         "cosignatures": accepted.cosigned.len(),
         "signers": signers,
-        "signers_judged": trust.charter.is_some(),
+        "signers_judged": trust.governance.is_some(),
     });
     Ok(Verdict { text, object })
 }
 
 /// Judges the signers of an entry that is proven to be in the log; says who they are.
 fn judge_entry(
-    charter: &Charter,
+    governance: &Governance,
     logged: Logged,
     record: &[u8],
     index: LeafIndex,
@@ -231,7 +315,7 @@ fn judge_entry(
     };
     let record = Record::parse(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
     if index == LeafIndex::ZERO {
-        if record.statement() != charter.statement() {
+        if record.statement() != governance.charter().statement() {
             let hint = "this log was founded by another charter than the anchor";
             return Err(in_log("it is another charter".to_owned(), hint));
         }
@@ -239,17 +323,42 @@ fn judge_entry(
         founded.map_err(|e| in_log(e.to_string(), e.hint()))?;
         return Ok("it is the charter of the anchor, signed by every founder".to_owned());
     }
-    let names: Vec<String> =
-        record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
+    let decides = logged.governance;
+    let charter = governance.at(decides).ok_or_else(|| {
+        in_log(
+            format!(
+                "governance entry {decides} decides who could sign it, which is not known here"
+            ),
+            "give an authority bundle as --charter: ledger prove --authority -o LOG.authority",
+        )
+    })?;
+    let signers = signers(charter, &record, logged.time);
     let signed = charter.verify(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
     charter.admit(&signed, &logged, index).map_err(|e| in_log(e.to_string(), e.hint()))?;
-    Ok(format!("signed by {}, allowed by the charter", names.join(", ")))
+    Ok(format!("signed by {signers}, allowed by the charter as entry {decides} left it"))
+}
+
+/// Who signed, in which roles, and which governance entries say so.
+fn signers(charter: &Charter, record: &Record, at: u64) -> String {
+    let describe = |line: &Signature| {
+        let name = escape::line(line.name().as_str());
+        let Some((member, key)) = charter.signer(line) else { return name };
+        let held = member.roles().iter().filter(|role| role.term().contains(at));
+        let roles: Vec<String> = held
+            .map(|role| format!("{} by entry {}", escape::line(role.role()), role.since()))
+            .collect();
+        let roles =
+            if roles.is_empty() { String::new() } else { format!("; {}", roles.join(", ")) };
+        format!("{name} (key of entry {}{roles})", key.since())
+    };
+    let signers: Vec<String> = record.note().signatures().iter().map(describe).collect();
+    signers.join(", ")
 }
 
 fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure> {
     let record = Record::parse(bytes).map_err(|e| unsound(&e))?;
     let statement = record.statement().to_string();
-    let Some(charter) = trust.and_then(|trust| trust.charter.as_ref()) else {
+    let Some(charter) = trust.and_then(Trust::charter) else {
         return Err(Failure::refused(
             "the record is well formed; its signers are not judged",
             "give --anchor STATEMENT with --charter FILE; a .tlog-proof proves that it is in the log",

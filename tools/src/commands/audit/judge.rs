@@ -8,12 +8,10 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
-use ledger_core::charter::{Charter, Rejection, SignedRecord};
+use ledger_core::charter::{Change, Charter, Rejection, SignedRecord};
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
-use ledger_core::record::{
-    Entry, Envelope, Kind, Logged, Outline, Record, StatementId, format_time,
-};
+use ledger_core::record::{Entry, Envelope, Logged, Outline, Record, StatementId, format_time};
 
 use super::report::Report;
 use super::tree::Entries;
@@ -29,17 +27,11 @@ pub struct Tally {
     pub not_judged: u64,
     /// Why they cannot be judged, and how many.
     pub reasons: BTreeMap<String, u64>,
-    /// From where on the charter is not known, if anywhere.
-    pub blind: Option<Blind>,
-}
-
-/// The first entry that may have changed the charter in a way this version does not follow.
-#[derive(Debug, Clone, Copy)]
-pub struct Blind {
-    /// The entry.
-    pub from: u64,
-    /// Whether a norm was seen, which may change log keys and limits too.
-    pub norm: bool,
+    /// The first change of the charter that this version cannot follow: from there on nobody's
+    /// authority is known.
+    pub blind: Option<u64>,
+    /// The rules in force at the end.
+    pub charter: Option<Arc<Charter>>,
 }
 
 /// Entries on their way to a worker.
@@ -53,27 +45,24 @@ struct Job {
 enum Seen {
     /// The tree says that it was altered; there is nothing to judge.
     Nothing,
-    /// No version would take these bytes.
+    /// No record of ours.
     NoRecord(Option<Logged>, Option<Names>, String),
-    /// A record, at a place that any charter of the log allows or refuses.
-    Record { logged: Logged, names: Names, place: Result<(), Rejection>, verdict: Verdict },
+    /// A record.
+    Record { logged: Logged, names: Names, verdict: Verdict },
 }
 
 /// What is known about a record's signatures.
 enum Verdict {
     /// They verify.
     Signed(Box<SignedRecord>),
-    /// They verify, but a later version must judge the rest; says why.
-    NotSupported(String),
-    /// It breaks a rule of the charter.
-    Refused(Rejection),
+    /// The charter that the worker knew, which may not be the one in force, refuses them.
+    Refused(Box<Record>),
 }
 
-/// What must not come twice, and whether the entry is one of governance.
+/// What must not come twice.
 struct Names {
     statement: StatementId,
     unique: Hash,
-    kind: Kind,
 }
 
 struct Done {
@@ -95,15 +84,16 @@ pub struct Judges {
 
 /// The fold over entries in order.
 struct Order {
+    /// The rules in force.
     charter: Arc<Charter>,
+    /// The same, for the workers; they may be behind.
+    shared: Arc<Mutex<Arc<Charter>>>,
     /// This machine's time, which may be wrong.
     clock: u64,
     /// The time of the entry before.
     before: u64,
     /// Statements and (issuer, id) pairs, with the entry that bore them first.
     names: HashMap<[u8; 32], u64>,
-    /// Entries that may have changed the charter: what a `logged` line may name while blind.
-    governance: Vec<u64>,
     tally: Tally,
 }
 
@@ -111,20 +101,23 @@ impl Judges {
     /// Starts a worker on each core.
     pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, charter: Charter, clock: u64) -> Judges {
         let charter = Arc::new(charter);
+        let shared = Arc::new(Mutex::new(Arc::clone(&charter)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (jobs, to_workers) = sync_channel::<Job>(cores);
         let (to_us, done) = channel();
         let to_workers = Arc::new(Mutex::new(to_workers));
         for _ in 0..cores {
             let (jobs, done): (_, Sender<Done>) = (Arc::clone(&to_workers), to_us.clone());
-            let charter = Arc::clone(&charter);
+            let shared = Arc::clone(&shared);
             scope.spawn(move || {
                 loop {
                     let job = jobs.lock().map(|jobs| jobs.recv());
                     let Ok(Ok(job)) = job else { return };
                     let (number, first) = (job.number, job.first);
-                    let entries = (first..).zip(job.entries.iter());
-                    let seen = entries.map(|(index, entry)| look(&charter, index, entry)).collect();
+                    let Ok(charter) = shared.lock().map(|charter| Arc::clone(&charter)) else {
+                        return;
+                    };
+                    let seen = job.entries.iter().map(|entry| look(&charter, entry)).collect();
                     if done.send(Done { number, first, seen }).is_err() {
                         return;
                     }
@@ -133,10 +126,10 @@ impl Judges {
         }
         let order = Order {
             charter,
+            shared,
             clock,
             before: 0,
             names: HashMap::new(),
-            governance: vec![0],
             tally: Tally::default(),
         };
         let most_waiting = 4 * cores as u64;
@@ -168,7 +161,7 @@ impl Judges {
             let Ok(done) = self.done.recv() else { break };
             self.take(done, report);
         }
-        self.order.tally
+        Tally { charter: Some(self.order.charter), ..self.order.tally }
     }
 
     fn take(&mut self, done: Done, report: &mut Report) {
@@ -182,49 +175,33 @@ impl Judges {
     }
 }
 
-/// What needs no order: form, place and signatures.
-fn look(charter: &Charter, index: u64, entry: Option<&[u8]>) -> Seen {
+/// What needs no order: form and signatures.
+fn look(charter: &Charter, entry: Option<&[u8]>) -> Seen {
     let Some(bytes) = entry else { return Seen::Nothing };
     let (logged, bytes) = match Entry::split(bytes) {
         Ok(parts) => parts,
         Err(e) => return Seen::NoRecord(None, None, e.to_string()),
     };
-    let at = LeafIndex::new(index).expect("no tree has entries beyond");
-    let (envelope, names, verdict) = match Record::parse(bytes) {
+    match Record::parse(bytes) {
         Ok(record) => {
-            let envelope = record.envelope().clone();
-            let names = Names::of(record.statement(), &envelope);
-            let verdict = match charter.verify(record) {
+            let names = Names::of(record.statement(), record.envelope());
+            let verdict = match charter.verify(record.clone()) {
                 Ok(signed) => Verdict::Signed(Box::new(signed)),
-                Err(e) => Verdict::Refused(e),
+                Err(_) => Verdict::Refused(Box::new(record)),
             };
-            (envelope, names, verdict)
+            Seen::Record { logged, names, verdict }
         }
-        Err(e) if e.is_not_supported() => match Outline::parse(bytes) {
-            Ok(outline) => {
-                let names = Names::of(outline.statement(), outline.envelope());
-                let verdict = match charter.verify_outline(&outline, &logged, at) {
-                    Ok(()) => Verdict::NotSupported(e.to_string()),
-                    Err(e) => Verdict::Refused(e),
-                };
-                (outline.envelope().clone(), names, verdict)
-            }
-            Err(e) => return Seen::NoRecord(Some(logged), None, e.to_string()),
-        },
         Err(e) => {
             let outline = Outline::parse(bytes).ok();
             let names = outline.map(|o| Names::of(o.statement(), o.envelope()));
-            return Seen::NoRecord(Some(logged), names, e.to_string());
+            Seen::NoRecord(Some(logged), names, e.to_string())
         }
-    };
-    // the charter itself was founded before the judges began
-    let place = if index == 0 { Ok(()) } else { charter.check_place(&envelope, &logged, at) };
-    Seen::Record { logged, names, place, verdict }
+    }
 }
 
 impl Names {
     fn of(statement: StatementId, envelope: &Envelope) -> Names {
-        Names { statement, unique: envelope.unique_key(), kind: envelope.kind() }
+        Names { statement, unique: envelope.unique_key() }
     }
 }
 
@@ -237,91 +214,56 @@ impl Order {
                 let why = time.or(self.twice(names.as_ref())).unwrap_or(why);
                 self.unlawful(index, names.as_ref(), &why, report);
             }
-            Seen::Record { logged, names, place, verdict } => {
+            Seen::Record { logged, names, verdict } => {
                 let time = self.pass(index, logged, report);
-                let broken = time.or(self.twice(Some(&names)));
-                if let Some(why) = broken.or_else(|| self.unheard_of(&logged)) {
+                if let Some(why) = time.or(self.twice(Some(&names))) {
                     self.unlawful(index, Some(&names), &why, report);
                     return;
                 }
-                let verdict = match place {
-                    Ok(()) => verdict,
-                    Err(e) => Verdict::Refused(e),
-                };
-                self.record(index, logged, &names, verdict, report);
+                if let Some(from) = self.tally.blind {
+                    let why = format!(
+                        "entry {from} may have changed the charter, which this version does not \
+                         follow"
+                    );
+                    self.not_judged(index, &names, why);
+                    return;
+                }
+                match self.admit(index, logged, verdict) {
+                    Ok(signatures) => {
+                        self.remember(index, &names);
+                        self.tally.lawful += 1;
+                        self.tally.signatures += signatures as u64;
+                    }
+                    Err(e) if e.is_not_supported() => {
+                        self.tally.blind = Some(index);
+                        self.not_judged(index, &names, e.to_string());
+                    }
+                    Err(e) => self.unlawful(index, Some(&names), &e.to_string(), report),
+                }
             }
         }
     }
 
-    fn record(
-        &mut self,
-        index: u64,
-        logged: Logged,
-        names: &Names,
-        verdict: Verdict,
-        report: &mut Report,
-    ) {
+    /// Judges a record by the rules in force at its place; how many signatures it bears.
+    fn admit(&mut self, index: u64, logged: Logged, verdict: Verdict) -> Result<usize, Rejection> {
         let signed = match verdict {
-            Verdict::Signed(signed) => signed,
-            Verdict::NotSupported(why) => {
-                self.may_govern(index, names);
-                self.not_judged(index, names, why);
-                return;
-            }
-            Verdict::Refused(e) => return self.refused(index, names, &e, report),
+            Verdict::Signed(signed) => *signed,
+            // the worker may not have known of a change yet
+            Verdict::Refused(record) => self.charter.verify(*record)?,
         };
+        let signatures = signed.record().note().signatures().len();
+        // the charter itself was founded before the judges began
+        if index == 0 {
+            return Ok(signatures);
+        }
         let place = LeafIndex::new(index).expect("no tree has entries beyond");
-        let admitted = match index {
-            0 => Ok(()),
-            _ => self.charter.admit(&signed, &logged, place).map(|_| ()),
-        };
-        match (admitted, self.tally.blind.filter(|_| index > 0)) {
-            (Ok(()), None) => {
-                self.remember(index, names);
-                self.tally.lawful += 1;
-                self.tally.signatures += signed.record().note().signatures().len() as u64;
+        if let Change::Governance(next) = self.charter.admit(&signed, &logged, place)? {
+            self.charter = Arc::from(next);
+            if let Ok(mut shared) = self.shared.lock() {
+                *shared = Arc::clone(&self.charter);
             }
-            (Ok(()), Some(blind)) => self.not_judged(index, names, blind.why()),
-            (Err(e), _) => self.refused(index, names, &e, report),
         }
-    }
-
-    /// A rule is broken; while blind, only rules that every state of the charter has count.
-    fn refused(&mut self, index: u64, names: &Names, e: &Rejection, report: &mut Report) {
-        if e.is_not_supported() {
-            self.may_govern(index, names);
-            self.not_judged(index, names, e.to_string());
-            return;
-        }
-        let excuse = self.tally.blind.filter(|blind| {
-            let limit = blind.norm && matches!(e, Rejection::IssuedTooEarly { .. });
-            e.depends_on_charter() || limit
-        });
-        match excuse {
-            Some(blind) => {
-                self.may_govern(index, names);
-                self.not_judged(index, names, blind.why());
-            }
-            None => self.unlawful(index, Some(names), &e.to_string(), report),
-        }
-    }
-
-    /// From a change of the charter on, nobody's authority is known.
-    fn may_govern(&mut self, index: u64, names: &Names) {
-        if names.kind.is_governance() {
-            self.governance.push(index);
-            let blind = self.tally.blind.get_or_insert(Blind { from: index, norm: false });
-            blind.norm |= names.kind == Kind::Norm;
-        }
-    }
-
-    /// While blind, the entry that a `logged` line names must at least be one that may govern.
-    fn unheard_of(&self, logged: &Logged) -> Option<String> {
-        let named = logged.governance.get();
-        if self.tally.blind.is_none() || self.governance.binary_search(&named).is_ok() {
-            return None;
-        }
-        Some(format!("the logged line names entry {named}, which did not change the charter"))
+        Ok(signatures)
     }
 
     /// An unlawful entry occupies its statement, but takes no id away from others.
@@ -365,13 +307,5 @@ impl Order {
     fn remember(&mut self, index: u64, names: &Names) {
         self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
         self.names.entry(*names.unique.as_bytes()).or_insert(index);
-    }
-}
-
-impl Blind {
-    /// Why nobody's authority is known.
-    pub fn why(self) -> String {
-        let from = self.from;
-        format!("entry {from} may have changed the charter, which this version does not follow")
     }
 }

@@ -4,6 +4,7 @@
 //! authority. Both run while the files are read. Memory grows with the number of entries: two
 //! digests of each are kept, to find what comes twice; the entries themselves are not.
 
+mod chain;
 mod folder;
 mod judge;
 mod report;
@@ -11,13 +12,12 @@ mod tree;
 
 use std::path::PathBuf;
 
-use ledger_core::charter::Charter;
+use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
 use ledger_core::policy::{AcceptedCheckpoint, Policy};
 use ledger_core::record::{Entry, StatementId};
-use ledger_core::tile::{TileCoord, TileKind};
 
 use crate::environment;
 use crate::escape;
@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::progress::Progress;
-use crate::source::{ReadError, Source, split_bundle};
+use crate::source::{ReadError, Source};
 use crate::trust::{Basis, TrustArgs, charter_policy};
 
 use judge::{Judges, Tally};
@@ -65,8 +65,8 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let source = Source::open(&args.source)?;
     let anchor = args.trust.anchor()?;
     let checkpoint = read_checkpoint(&source)?;
-    let founding = if args.opaque { None } else { Some(founding_entry(&source, &checkpoint)) };
-    let (policy, basis, claimed) = policy(args, anchor, founding.as_ref(), out)?;
+    let claims = if args.opaque { None } else { Some(chain::read(&source, &checkpoint)) };
+    let (policy, basis, claimed) = policy(args, anchor, claims.as_ref(), out)?;
     let accepted = accept(&checkpoint, &policy)?;
     let head = *accepted.checkpoint.head();
     if head.size.is_empty() && !args.opaque {
@@ -85,10 +85,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let judged = walk(&mut tree, judge.then_some(expected), &mut report, out)?;
     tree.finish(&mut report)?;
     folder::check(&source, head.size, &mut report)?;
-    let (founded, mut judged) = judged;
-    if let Some(charter) = &founded {
-        bind(charter, &accepted, &mut judged, &mut report);
-    }
+    bind(&accepted, &judged, &mut report);
     let summary = Summary {
         origin,
         head,
@@ -110,13 +107,12 @@ fn walk(
     charter: Option<Option<StatementId>>,
     report: &mut Report,
     out: &Output,
-) -> Result<(Option<Charter>, Tally), Failure> {
+) -> Result<Tally, Failure> {
     let mut progress = Progress::new(out);
     let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
         let blocks = tree::read_ahead(scope, source, head.size);
         let mut judges = None;
-        let mut founded = None;
         for block in blocks {
             let block = block?;
             let first = block.first;
@@ -127,21 +123,22 @@ fn walk(
             if let (0, Some(expected)) = (first, charter) {
                 // only what the tree commits to counts as the charter
                 let bytes = entries.iter().next().flatten();
-                founded = bytes.and_then(|bytes| found(bytes, expected, report));
+                let founded = bytes.and_then(|bytes| found(bytes, expected, report));
                 let start = |charter| Judges::start(scope, charter, environment::now());
-                judges = founded.clone().map(start);
+                judges = founded.map(start);
             }
             if let Some(judges) = &mut judges {
                 judges.send(first, entries, report);
             }
             progress.at("audited", tree.size().get(), Some(head.size.get()));
         }
-        Ok((founded, judges.map(|judges| judges.finish(report)).unwrap_or_default()))
+        Ok(judges.map(|judges| judges.finish(report)).unwrap_or_default())
     })
 }
 
-/// The charter must be that of the very log whose head was signed.
-fn bind(charter: &Charter, accepted: &AcceptedCheckpoint, judged: &mut Tally, report: &mut Report) {
+/// The charter must be that of the very log whose head was signed, by a key that is in force.
+fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, report: &mut Report) {
+    let Some(charter) = &judged.charter else { return };
     let (own, signed) = (charter.origin(), accepted.checkpoint.origin());
     if own != signed.as_str() {
         report.foreign(&format!(
@@ -149,40 +146,21 @@ fn bind(charter: &Charter, accepted: &AcceptedCheckpoint, judged: &mut Tally, re
         ));
         return;
     }
-    if accepted.checkpoint.claimed().verify(charter.log_keys()).is_ok() {
-        return;
-    }
-    let key = accepted.checkpoint.log_key();
-    match judged.blind.filter(|blind| blind.norm) {
-        // a norm may have changed the log's keys
-        Some(blind) => {
-            let why =
-                format!("the checkpoint is signed by {key}: is it the log's? {}", blind.why());
-            judged.reasons.insert(why, 1);
-            judged.not_judged += 1;
-        }
-        None => report.foreign(&format!(
+    // a change that was not followed may have changed the log's keys
+    let known = judged.blind.is_none();
+    if known && accepted.checkpoint.claimed().verify(charter.log_keys()).is_err() {
+        let key = accepted.checkpoint.log_key();
+        report.foreign(&format!(
             "the checkpoint is signed by {key}, which is no log key of the charter"
-        )),
+        ));
     }
-}
-
-/// The first entry's bytes, for the charter in it.
-fn founding_entry(source: &Source, checkpoint: &[u8]) -> Result<Vec<u8>, String> {
-    let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
-    let size = claimed.checkpoint().head().size;
-    let coord = TileCoord::in_tree(TileKind::Entries, 0, size).ok_or("the log has no entries")?;
-    let bytes = source.tile(coord).map_err(|e| format!("{coord} {e}"))?;
-    let (spans, _) = split_bundle(&bytes, usize::from(coord.width()));
-    let (start, end) = spans.first().ok_or_else(|| format!("{coord} holds no whole entry"))?;
-    Ok(bytes[*start..*end].to_vec())
 }
 
 /// Whom the audit trusts: the user's choice, else, loudly, the log itself.
 fn policy(
     args: &Args,
     anchor: Option<StatementId>,
-    founding: Option<&Result<Vec<u8>, String>>,
+    claims: Option<&Result<Governance, String>>,
     out: &Output,
 ) -> Result<(Policy, Basis, Option<StatementId>), Failure> {
     if let Some(vkey) = &args.vkey {
@@ -202,7 +180,7 @@ fn policy(
             Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")
         });
     }
-    let Some(founding) = founding else {
+    let Some(claims) = claims else {
         return Err(Failure::usage(
             "an opaque log's key is not known",
             "give --vkey VKEY or --policy FILE",
@@ -214,9 +192,7 @@ fn policy(
             "give the log's key with --vkey; for a log that is not ours add --opaque",
         )
     };
-    let bytes = founding.as_ref().map_err(|e| unread(e.clone()))?;
-    let entry = Entry::parse(bytes).map_err(|e| unread(e.to_string()))?;
-    let charter = Charter::found(&entry).map_err(|e| unread(e.to_string()))?;
+    let charter = claims.as_ref().map_err(|e| unread(e.clone()))?.charter();
     if anchor.is_some_and(|anchor| anchor != charter.statement()) {
         return Err(Failure::refused(
             format!("the log's charter is {}, not the anchor", charter.statement()),
@@ -230,7 +206,7 @@ fn policy(
             charter.statement()
         ));
     }
-    Ok((charter_policy(&charter)?, basis, Some(charter.statement())))
+    Ok((charter_policy(charter)?, basis, Some(charter.statement())))
 }
 
 fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {

@@ -47,6 +47,17 @@ struct Found {
     trust: Option<Trust>,
 }
 
+impl Found {
+    /// The rules that judged the record, or those in force now if it is not in a log.
+    fn charter(&self) -> Option<&Charter> {
+        let governance = self.trust.as_ref()?.governance.as_ref()?;
+        match self.place {
+            None => Some(governance.charter()),
+            Some((_, logged)) => governance.at(logged.governance).map(|charter| &**charter),
+        }
+    }
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -55,10 +66,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let found = find(args, out)?;
     let record = match Record::parse(&found.record) {
         Ok(record) => record,
-        Err(e) if e.is_not_supported() => return show_outline(&found, &e, out),
         Err(e) => return Err(Failure::refused(e.to_string(), e.hint()).of(&args.what)),
     };
-    let charter = found.trust.as_ref().and_then(|trust| trust.charter.as_ref());
+    let charter = found.charter();
     // a charter's signers are judged by its own time: nothing was before it
     let at = match (found.place, record.kind()) {
         (Some((_, logged)), _) => logged.time,
@@ -201,23 +211,4 @@ fn show_place(found: &Found, statement: &str, out: &Output) {
     if let Some(in_log) = &found.in_log {
         out.line(format!("in the log   {in_log}"));
     }
-}
-
-/// A record that this version cannot judge: its envelope only.
-fn show_outline(found: &Found, why: &RecordError, out: &Output) -> Result<Outcome, Failure> {
-    let outline =
-        Outline::parse(&found.record).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
-    let envelope = outline.envelope();
-    let statement = outline.statement().to_string();
-    out.line(out.strong(&view::title(envelope)));
-    out.line(format!("kind         {}", envelope.kind()));
-    out.line(format!("issuer       {}", escape::line(envelope.issuer())));
-    show_place(found, &statement, out);
-    out.line(format!("not judged: {why}"));
-    Ok(Outcome::done(json!({
-        "statement": statement,
-        "kind": envelope.kind().as_str(),
-        "issuer": envelope.issuer(),
-        "not_judged": why.to_string(),
-    })))
 }
