@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Charter, Rejection};
 use ledger_core::checkpoint::{Origin, ParseCheckpointError, VerifiedCheckpoint};
-use ledger_core::policy::{ParsePolicyError, Policy, Tolerance};
+use ledger_core::policy::{ParsePolicyError, Tolerance};
 use ledger_core::record::{Entry, Logged, Record, RecordError, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 

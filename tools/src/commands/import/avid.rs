@@ -204,7 +204,7 @@ async fn online(
 /// The log that records may be signed for: what is trusted names it, not what the node says.
 async fn trusted_origin(node: &mut Node, trust: &Trust) -> Result<String, Failure> {
     let claimed = node.log().await?.origin;
-    let origin = match &trust.charter {
+    let origin = match trust.charter() {
         Some(charter) => charter.origin().to_owned(),
         None => {
             let bytes = node.checkpoint().await?;
