@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::charter::Charter;
+use crate::charter::{Charter, Deadline};
 use crate::index::LeafIndex;
 use crate::record::{Entry, Kind, Object, StatementId, Value};
 
@@ -95,7 +95,7 @@ pub(super) enum Relation {
 #[derive(Debug)]
 struct Era {
     charter: Arc<Charter>,
-    rules: Range<u32>,
+    rules: Arc<[u32]>,
 }
 
 impl Relation {
@@ -255,18 +255,27 @@ impl Chronicle {
         let last = self.eras.last();
         if !last.is_some_and(|era| Arc::ptr_eq(&era.charter, charter)) {
             let same = last.filter(|era| era.charter.deadlines() == charter.deadlines());
-            let rules = match same {
-                Some(era) => era.rules.clone(),
-                None => {
-                    let first = position(self.rules.len());
-                    let deadlines = charter.deadlines().iter();
-                    self.rules.extend(deadlines.filter_map(|own| Rule::of(own, &mut self.names)));
-                    first..position(self.rules.len())
-                }
+            let rules = match same.map(|era| Arc::clone(&era.rules)) {
+                Some(rules) => rules,
+                None => self.take_rules(charter.deadlines()),
             };
             self.eras.push(Era { charter: Arc::clone(charter), rules });
         }
         position(self.eras.len() - 1)
+    }
+
+    /// The places of a charter's rules; a rule that was there before keeps its place.
+    fn take_rules(&mut self, deadlines: &[Deadline]) -> Arc<[u32]> {
+        let mut places = Vec::with_capacity(deadlines.len());
+        for deadline in deadlines {
+            let known = self.rules.iter().position(|rule| rule.is_of(deadline));
+            let place = known.or_else(|| {
+                self.rules.push(Rule::of(deadline, &mut self.names)?);
+                Some(self.rules.len() - 1)
+            });
+            places.extend(place.map(position).filter(|place| !places.contains(place)));
+        }
+        places.into()
     }
 
     /// The clocks that a record starts: the charter's, and its own where the charter has none.
@@ -274,9 +283,9 @@ impl Chronicle {
         const BUILT_IN: u32 = 3;
         let first = position(self.starts.len());
         let words = &self.words[span(words)];
-        let charters = self.eras[era as usize].rules.clone();
+        let charters = Arc::clone(&self.eras[era as usize].rules);
         let mut started = Vec::new();
-        for number in charters.chain(0..BUILT_IN) {
+        for number in charters.iter().copied().chain(0..BUILT_IN) {
             let rule = &self.rules[number as usize];
             if !rule.starts(fact.kind, words) {
                 continue;

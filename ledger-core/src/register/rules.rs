@@ -39,6 +39,8 @@ pub(super) struct Rule {
     pub within: u64,
     pub by: By,
     when: Pattern,
+    /// What the charter says, unless the rule holds in every log.
+    deadline: Option<Deadline>,
 }
 
 /// What meets a deadline.
@@ -81,6 +83,7 @@ impl Rule {
             within: deadline.within(),
             by: By::Fitting(Pattern::of(deadline.satisfied_by(), names)),
             when: Pattern::of(deadline.when(), names),
+            deadline: Some(deadline.clone()),
         })
     }
 
@@ -98,6 +101,7 @@ impl Rule {
             within: 0,
             by,
             when: Pattern(Vec::new()),
+            deadline: None,
         };
         let mut fitting = || By::Fitting(Pattern::of(&fixed, names));
         let condition = fitting();
@@ -107,6 +111,11 @@ impl Rule {
             rule(CONDITION_RULE, Some(Kind::Review), &["conditions", "due"], condition),
             rule(REMEDIATION_RULE, Some(Kind::Remediation), &["due_by"], done),
         ]
+    }
+
+    /// Whether it is the rule of this deadline, equal in everything.
+    pub fn is_of(&self, deadline: &Deadline) -> bool {
+        self.deadline.as_ref() == Some(deadline)
     }
 
     /// Whether a record with these words starts the clock.

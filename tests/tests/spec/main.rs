@@ -6,6 +6,7 @@ mod large_trees;
 mod merkle_vectors;
 mod note_oracles;
 mod parsers;
+mod registers;
 mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
