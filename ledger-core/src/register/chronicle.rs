@@ -175,7 +175,7 @@ impl Chronicle {
 
     /// Reads the next lawful entry: `charter` is the one in force before it.
     pub fn push(&mut self, index: LeafIndex, entry: &Entry, charter: &Arc<Charter>) {
-        self.add(&Fact::of(index, entry), charter);
+        self.add(&Fact::of(index, &entry.logged(), entry.record()), charter);
     }
 
     /// Reads the next fact: `charter` is the one in force before it.

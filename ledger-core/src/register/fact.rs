@@ -1,7 +1,7 @@
 //! What a register reads of one entry.
 
 use crate::index::LeafIndex;
-use crate::record::{Entry, Kind, Object, StatementId};
+use crate::record::{Kind, Logged, Object, Record, StatementId};
 
 /// One lawful entry, as registers read it.
 #[derive(Debug, Clone, Copy)]
@@ -25,13 +25,12 @@ pub struct Fact<'a> {
 }
 
 impl<'a> Fact<'a> {
-    /// The fact of an entry at its place.
-    pub fn of(index: LeafIndex, entry: &'a Entry) -> Fact<'a> {
-        let (logged, record) = (entry.logged().time, entry.record());
+    /// The fact of a record at its place.
+    pub fn of(index: LeafIndex, logged: &Logged, record: &'a Record) -> Fact<'a> {
         let envelope = record.envelope();
         Fact {
             index,
-            logged,
+            logged: logged.time,
             statement: record.statement(),
             kind: envelope.kind(),
             issuer: envelope.issuer(),

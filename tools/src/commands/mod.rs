@@ -10,5 +10,6 @@ pub mod keygen;
 pub mod man;
 pub mod prove;
 pub mod record;
+pub mod register;
 pub mod submit;
 pub mod verify;

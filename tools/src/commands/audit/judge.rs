@@ -82,19 +82,22 @@ struct Done {
     seen: Vec<Seen>,
 }
 
+/// Takes each lawful entry, in the order of the log, with the charter that it was judged by.
+pub type Lawful<'a> = dyn FnMut(LeafIndex, &Logged, &Record, &Arc<Charter>) + 'a;
+
 /// The workers, and the state that depends on order.
-pub struct Judges {
+pub struct Judges<'a> {
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     waiting: BTreeMap<u64, Done>,
     sent: u64,
     next: u64,
     most_waiting: u64,
-    order: Order,
+    order: Order<'a>,
 }
 
 /// The fold over entries in order.
-struct Order {
+struct Order<'a> {
     charter: Arc<Charter>,
     /// This machine's time, which may be wrong.
     clock: u64,
@@ -105,11 +108,17 @@ struct Order {
     /// Entries that may have changed the charter: what a `logged` line may name while blind.
     governance: Vec<u64>,
     tally: Tally,
+    lawful: Option<&'a mut Lawful<'a>>,
 }
 
-impl Judges {
+impl<'a> Judges<'a> {
     /// Starts a worker on each core.
-    pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, charter: Charter, clock: u64) -> Judges {
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        charter: Charter,
+        clock: u64,
+        lawful: Option<&'a mut Lawful<'a>>,
+    ) -> Judges<'a> {
         let charter = Arc::new(charter);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (jobs, to_workers) = sync_channel::<Job>(cores);
@@ -138,6 +147,7 @@ impl Judges {
             names: HashMap::new(),
             governance: vec![0],
             tally: Tally::default(),
+            lawful,
         };
         let most_waiting = 4 * cores as u64;
         let (waiting, sent, next) = (BTreeMap::new(), 0, 0);
@@ -228,7 +238,7 @@ impl Names {
     }
 }
 
-impl Order {
+impl Order<'_> {
     fn judge(&mut self, index: u64, seen: Seen, report: &mut Report) {
         match seen {
             Seen::Nothing => {}
@@ -280,6 +290,9 @@ impl Order {
                 self.remember(index, names);
                 self.tally.lawful += 1;
                 self.tally.signatures += signed.record().note().signatures().len() as u64;
+                if let Some(lawful) = &mut self.lawful {
+                    lawful(place, &logged, signed.record(), &self.charter);
+                }
             }
             (Ok(()), Some(blind)) => self.not_judged(index, names, blind.why()),
             (Err(e), _) => self.refused(index, names, &e, report),
