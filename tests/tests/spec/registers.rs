@@ -113,7 +113,6 @@ fn registers_equal_the_slow_model_on_random_histories() {
     }
 }
 
-/// References need not come in the order of the log: the same records bring the same rows.
 #[test]
 fn members_are_those_of_the_charter() {
     let charter = &charters()[0];
