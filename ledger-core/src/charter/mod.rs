@@ -486,4 +486,4 @@ impl Charter {
 }
 
 #[cfg(all(test, feature = "sign"))]
-mod tests;
+pub(crate) mod tests;

@@ -128,5 +128,5 @@ impl<T> Told<T> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "sign"))]
 mod tests;
