@@ -76,12 +76,10 @@ fn trees(c: &mut Criterion) {
     group.finish();
 }
 
-/// Entries of the fold: issue-sized logs are a million, and time grows with the number.
+/// Entries of the fold.
 const ENTRIES: u64 = 1_000_000;
 
-/// A log of incidents in chains of four: an initial report, a remediation, a review, a final one.
-///
-/// A few bodies are made and used again, so that they need no gigabytes; places differ.
+/// An initial report, a remediation, a review with a condition, and a final report.
 fn bodies(time: u64) -> [(Kind, Object); 4] {
     let envelope = |kind: &str| {
         Object::parse(&format!(
@@ -120,7 +118,8 @@ fn registers(c: &mut Criterion) {
     let charter = Arc::new(charter);
     let statement = |n: u64| StatementId::from_hash(Hash::digest(&n.to_be_bytes()));
     let relations = ["derived-from", "remediates", "reviews", "reports-on"];
-    // each group of four refers to its first; 1024 groups of bodies are used again and again
+    // each group of four refers to its first. 1024 groups of bodies are used again and again, so
+    // that they need no gigabytes: those of the first groups gather a thousand references each
     let groups: Vec<Vec<(Kind, Object)>> = (0..1024u64)
         .map(|group| {
             let own = bodies(consortium.time).into_iter().zip(relations);
