@@ -1,12 +1,16 @@
 //! The pure core, beside the bare primitives that it is made of.
 
 use std::hint::black_box;
+use std::sync::Arc;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use ledger_core::batch::Edge;
 use ledger_core::charter::Charter;
 use ledger_core::merkle::{MemoryTree, prove_inclusion, verify_inclusion};
-use ledger_core::record::{Entry, Logged, Record};
+use ledger_core::record::{Entry, Kind, Logged, Object, Record, StatementId, format_time};
+use ledger_core::register::{
+    Chains, Chronicle, Fact, decisions, duties, incidents, reviews, risks,
+};
 use ledger_core::{Hash, LeafIndex};
 use ledger_tests::consortium::Consortium;
 use sha2::{Digest as _, Sha256};
@@ -72,5 +76,98 @@ fn trees(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, hashing, records, trees);
+/// Entries of the fold.
+const ENTRIES: u64 = 1_000_000;
+
+/// An initial report, a remediation, a review with a condition, and a final report.
+fn bodies(time: u64) -> [(Kind, Object); 4] {
+    let envelope = |kind: &str| {
+        Object::parse(&format!(
+            r#"{{"log": "ledger.test/log", "kind": "{kind}", "issuer": "lab.test",
+                "id": "0198a7c2-5d00-7000-8000-000000000001", "issued_at": "{0}",
+                "title": {{"en": "A title"}}, "summary": {{"en": "A summary of some length."}}}}"#,
+            format_time(time)
+        ))
+        .expect("JSON")
+    };
+    let incident = |stage: &str| {
+        envelope("incident")
+            .with("stage", stage)
+            .with("class", "incident")
+            .with("severity", "serious_incident")
+            .with("aware_at", format_time(time))
+            .with("ai_relation", "use")
+            .with("harm_types", vec!["physical"])
+            .with("triggers", vec!["design"])
+    };
+    let condition = Object::new().with("id", "x").with("text", "y").with("due", format_time(time));
+    let remediation = envelope("remediation").with("owner", "lab.test").with("state", "planned");
+    let review = envelope("review").with("outcome", "approve").with("conditions", vec![condition]);
+    [
+        (Kind::Incident, incident("initial")),
+        (Kind::Remediation, remediation.with("due_by", format_time(time))),
+        (Kind::Review, review.with("review_stage", "incident")),
+        (Kind::Incident, incident("final").with("resolved_at", format_time(time))),
+    ]
+}
+
+fn registers(c: &mut Criterion) {
+    let consortium = Consortium::at(1_800_000_000);
+    let logged = Logged { time: consortium.time, governance: LeafIndex::ZERO };
+    let charter = Charter::found(&Entry::new(logged, consortium.charter())).expect("a charter");
+    let charter = Arc::new(charter);
+    let statement = |n: u64| StatementId::from_hash(Hash::digest(&n.to_be_bytes()));
+    let relations = ["derived-from", "remediates", "reviews", "reports-on"];
+    // each group of four refers to its first. 1024 groups of bodies are used again and again, so
+    // that they need no gigabytes: those of the first groups gather a thousand references each
+    let groups: Vec<Vec<(Kind, Object)>> = (0..1024u64)
+        .map(|group| {
+            let own = bodies(consortium.time).into_iter().zip(relations);
+            let named = |((kind, body), relation): ((Kind, Object), &str)| {
+                let to = statement(4 * group).to_string();
+                let reference = Object::new().with("rel", relation).with("statement", to);
+                let refs = if relation == "derived-from" { vec![] } else { vec![reference] };
+                (kind, body.with("refs", refs))
+            };
+            own.map(named).collect()
+        })
+        .collect();
+    let statements: Vec<StatementId> = (0..ENTRIES).map(statement).collect();
+    let fact = |n: u64| {
+        let (kind, body) = &groups[(n / 4 % 1024) as usize][(n % 4) as usize];
+        Fact {
+            index: LeafIndex::new(n).expect("small"),
+            logged: consortium.time + n,
+            statement: statements[n as usize],
+            kind: *kind,
+            issuer: "lab.test",
+            title: "A title",
+            series: None,
+            body,
+        }
+    };
+    let fold = |entries: u64| {
+        let mut chronicle = Chronicle::new();
+        (0..entries).for_each(|n| chronicle.add(&fact(n), &charter));
+        chronicle
+    };
+    let mut group = c.benchmark_group("register");
+    group.throughput(Throughput::Elements(ENTRIES)).sample_size(10);
+    group.bench_function("fold a million entries", |b| b.iter(|| fold(ENTRIES)));
+    let chronicle = fold(ENTRIES);
+    group.bench_function("chains of a million entries", |b| b.iter(|| Chains::of(&chronicle)));
+    let chains = Chains::of(&chronicle);
+    group.bench_function("all rows of a million entries", |b| {
+        b.iter(|| {
+            let now = consortium.time + ENTRIES;
+            (
+                incidents(&chains).len() + risks(&chains).len() + decisions(&chains).len(),
+                reviews(&chains).len() + duties(&chains, now).len(),
+            )
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, hashing, records, trees, registers);
 criterion_main!(benches);

@@ -19,6 +19,7 @@ pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod record;
+pub mod register;
 pub mod tile;
 
 pub use hash::Hash;

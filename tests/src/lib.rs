@@ -6,6 +6,7 @@ pub mod consortium;
 pub mod follower;
 pub mod process;
 pub mod random;
+pub mod registers_model;
 
 use std::path::PathBuf;
 

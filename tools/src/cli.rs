@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, seal,
-    submit, unseal, verify,
+    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, register,
+    seal, submit, unseal, verify,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -46,6 +46,7 @@ enum Command {
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Audit(audit::Args),
+    Register(register::Args),
     Import(import::Args),
     Demo(demo::Args),
     Completions(completions::Args),
@@ -101,6 +102,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Verify(args) => verify::run(&args, out),
         Command::Checkpoint(args) => checkpoint::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
+        Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),

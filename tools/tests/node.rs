@@ -323,7 +323,7 @@ fn a_silent_node_is_given_up() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
     let basis = ledger_tools::trust::Basis::User;
-    let trust = ledger_tools::trust::Trust { policy, charter: None, basis };
+    let trust = ledger_tools::trust::Trust { policy, governance: None, basis };
     let job = ledger_tools::submitter::Job {
         name: "one".to_owned(),
         path: "one.record".into(),

@@ -196,7 +196,7 @@ pub struct Issued<'a> {
 }
 
 #[cfg(all(test, feature = "sign"))]
-mod tests;
+pub(crate) mod tests;
 
 #[cfg(all(test, feature = "sign"))]
 pub(crate) mod governance_tests;

@@ -77,6 +77,11 @@ fn said(result: Result<impl std::fmt::Debug, Rejection>) -> String {
     rejection.to_string()
 }
 
+/// A charter with the default deadlines, for tests of what is made from charters.
+pub(crate) fn any_charter() -> Charter {
+    founded(&body())
+}
+
 #[test]
 fn built_charter_founds_a_log_with_defaults() {
     let charter = founded(&body());

@@ -86,7 +86,7 @@ impl Log {
         sequencer: &mut Sequencer,
         records: Vec<Record>,
     ) -> Result<Vec<Outcome>, SequencerError> {
-        let charter = sequencer.charter();
+        let charter = Arc::clone(&sequencer.charter().borrow());
         let statements: Vec<_> = records.iter().map(Record::statement).collect();
         let (batch, mut answers): (Vec<_>, Vec<_>) = records
             .into_iter()
@@ -259,7 +259,7 @@ fn a_head_that_somebody_else_moved_stops_the_sequencer() {
     log.store.swap_head(swap).expect("as believed");
     other_sequencer.clear();
     let record = log.consortium.incident(1);
-    let charter = sequencer.charter();
+    let charter = Arc::clone(&sequencer.charter().borrow());
     let (reply, mut answer) = oneshot::channel();
     let record = charter.verify(record).expect("signed");
     let stopped = sequencer.step(vec![Pending { record, reply, room: None }]);

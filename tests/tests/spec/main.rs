@@ -7,6 +7,7 @@ mod merkle_vectors;
 mod note_oracles;
 mod parsers;
 mod records;
+mod registers;
 mod sealed_oracle;
 mod spec_map;
 mod tile_oracles;

@@ -10,6 +10,7 @@ pub mod keygen;
 pub mod man;
 pub mod prove;
 pub mod record;
+pub mod register;
 pub mod seal;
 pub mod submit;
 pub mod unseal;

@@ -71,19 +71,37 @@ struct Done {
     seen: Vec<Seen>,
 }
 
+/// A lawful entry, and the charter around it.
+#[derive(Debug, Clone, Copy)]
+pub struct LawfulEntry<'a> {
+    /// Where it stands.
+    pub index: LeafIndex,
+    /// The log's line.
+    pub logged: Logged,
+    /// The record.
+    pub record: &'a Record,
+    /// The charter that it was judged by; for entry 0 the one that it founds.
+    pub judge: &'a Arc<Charter>,
+    /// The charter behind it.
+    pub then: &'a Arc<Charter>,
+}
+
+/// Takes each lawful entry, in the order of the log.
+pub type Lawful<'a> = dyn FnMut(&LawfulEntry<'_>) + 'a;
+
 /// The workers, and the state that depends on order.
-pub struct Judges {
+pub struct Judges<'a> {
     jobs: Option<SyncSender<Job>>,
     done: Receiver<Done>,
     waiting: BTreeMap<u64, Done>,
     sent: u64,
     next: u64,
     most_waiting: u64,
-    order: Order,
+    order: Order<'a>,
 }
 
 /// The fold over entries in order.
-struct Order {
+struct Order<'a> {
     /// The rules in force.
     charter: Arc<Charter>,
     /// The same, for the workers; they may be behind.
@@ -95,11 +113,17 @@ struct Order {
     /// Statements and (issuer, id) pairs, with the entry that bore them first.
     names: HashMap<[u8; 32], u64>,
     tally: Tally,
+    lawful: Option<&'a mut Lawful<'a>>,
 }
 
-impl Judges {
+impl<'a> Judges<'a> {
     /// Starts a worker on each core.
-    pub fn start<'scope>(scope: &'scope Scope<'scope, '_>, charter: Charter, clock: u64) -> Judges {
+    pub fn start<'scope>(
+        scope: &'scope Scope<'scope, '_>,
+        charter: Charter,
+        clock: u64,
+        lawful: Option<&'a mut Lawful<'a>>,
+    ) -> Judges<'a> {
         let charter = Arc::new(charter);
         let shared = Arc::new(Mutex::new(Arc::clone(&charter)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -131,6 +155,7 @@ impl Judges {
             before: 0,
             names: HashMap::new(),
             tally: Tally::default(),
+            lawful,
         };
         let most_waiting = 4 * cores as u64;
         let (waiting, sent, next) = (BTreeMap::new(), 0, 0);
@@ -205,7 +230,7 @@ impl Names {
     }
 }
 
-impl Order {
+impl Order<'_> {
     fn judge(&mut self, index: u64, seen: Seen, report: &mut Report) {
         match seen {
             Seen::Nothing => {}
@@ -254,16 +279,26 @@ impl Order {
         let signatures = signed.record().note().signatures().len();
         // the charter itself was founded before the judges began
         if index == 0 {
+            let charter = Arc::clone(&self.charter);
+            self.tell(LeafIndex::ZERO, logged, signed.record(), &charter);
             return Ok(signatures);
         }
         let place = LeafIndex::new(index).expect("no tree has entries beyond");
+        let before = Arc::clone(&self.charter);
         if let Change::Governance(next) = self.charter.admit(&signed, &logged, place)? {
             self.charter = Arc::from(next);
             if let Ok(mut shared) = self.shared.lock() {
                 *shared = Arc::clone(&self.charter);
             }
         }
+        self.tell(place, logged, signed.record(), &before);
         Ok(signatures)
+    }
+
+    fn tell(&mut self, index: LeafIndex, logged: Logged, record: &Record, judge: &Arc<Charter>) {
+        if let Some(lawful) = &mut self.lawful {
+            lawful(&LawfulEntry { index, logged, record, judge, then: &self.charter });
+        }
     }
 
     /// An unlawful entry occupies its statement, but takes no id away from others.

@@ -28,6 +28,8 @@ use crate::progress::Progress;
 use crate::source::{ReadError, Source};
 use crate::trust::{Basis, TrustArgs, charter_policy};
 
+pub use judge::{Lawful, LawfulEntry};
+
 use judge::{Judges, Tally};
 use report::{Report, Summary};
 use tree::TreeCheck;
@@ -62,6 +64,66 @@ pub struct Args {
 /// [`Failure`] when the source cannot be read or its checkpoint is not acceptable; what is wrong
 /// inside the log is listed and ends with exit code 1.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let (report, summary) = examine(args, out, Report::new(out), None)?;
+    Ok(report.finish(&summary, out))
+}
+
+/// What another command wants of an audit: the lawful entries, and whether the log holds.
+#[derive(Debug)]
+pub struct Judged {
+    /// The log's name.
+    pub origin: String,
+    /// How many entries its signed head has.
+    pub size: u64,
+    /// Whose word the key was.
+    pub basis: Basis,
+    /// Entries that break a rule.
+    pub unlawful: u64,
+    /// Entries that this version cannot judge.
+    pub not_judged: u64,
+}
+
+/// Reads and judges a whole log for another command, which takes the lawful entries.
+///
+/// # Errors
+/// [`Failure`] as [`run`], and if the log is not what its head was signed for.
+pub fn judged<'a>(
+    source: &str,
+    vkey: Option<&str>,
+    trust: &TrustArgs,
+    out: &Output,
+    lawful: &'a mut Lawful<'a>,
+) -> Result<Judged, Failure> {
+    let args = Args {
+        source: source.to_owned(),
+        vkey: vkey.map(str::to_owned),
+        opaque: false,
+        since: None,
+        trust: trust.clone(),
+    };
+    let (report, summary) = examine(&args, out, Report::new(&out.silent()), Some(lawful))?;
+    let (broken, unlawful) = report.counts();
+    if broken > 0 {
+        return Err(Failure::refused(
+            format!("{broken} problem(s): the log is not what its head was signed for"),
+            format!("see them with: ledger audit {}", escape::line(source)),
+        ));
+    }
+    Ok(Judged {
+        origin: summary.origin,
+        size: summary.head.size.get(),
+        basis: summary.basis,
+        unlawful: unlawful as u64,
+        not_judged: summary.judged.not_judged,
+    })
+}
+
+fn examine<'a>(
+    args: &Args,
+    out: &Output,
+    mut report: Report,
+    lawful: Option<&'a mut Lawful<'a>>,
+) -> Result<(Report, Summary), Failure> {
     let source = Source::open(&args.source)?;
     let anchor = args.trust.anchor()?;
     let checkpoint = read_checkpoint(&source)?;
@@ -76,13 +138,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         ));
     }
     let since = args.since.as_ref().map(|path| since(path, &policy, &accepted)).transpose()?;
-    let mut report = Report::new(out);
     let origin = accepted.checkpoint.origin().to_string();
     out.note(format!("auditing {} at size {} from {source}", escape::line(&origin), head.size));
     let mut tree = TreeCheck::new(&source, head, since);
     let expected = anchor.or(claimed);
     let judge = !args.opaque;
-    let judged = walk(&mut tree, judge.then_some(expected), &mut report, out)?;
+    let judged = walk(&mut tree, judge.then_some(expected), lawful, &mut report, out)?;
     tree.finish(&mut report)?;
     folder::check(&source, head.size, &mut report)?;
     bind(&accepted, &judged, &mut report);
@@ -96,15 +157,16 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         opaque: args.opaque,
         judged,
     };
-    Ok(report.finish(&summary, out))
+    Ok((report, summary))
 }
 
 /// Reads every block of entries once and hands it to both checkers.
 ///
 /// `charter` is `None` for opaque logs, else the statement that entry 0 must have, if one is known.
-fn walk(
+fn walk<'a>(
     tree: &mut TreeCheck<'_>,
     charter: Option<Option<StatementId>>,
+    mut lawful: Option<&'a mut Lawful<'a>>,
     report: &mut Report,
     out: &Output,
 ) -> Result<Tally, Failure> {
@@ -124,7 +186,8 @@ fn walk(
                 // only what the tree commits to counts as the charter
                 let bytes = entries.iter().next().flatten();
                 let founded = bytes.and_then(|bytes| found(bytes, expected, report));
-                let start = |charter| Judges::start(scope, charter, environment::now());
+                let lawful = lawful.take();
+                let start = |charter| Judges::start(scope, charter, environment::now(), lawful);
                 judges = founded.map(start);
             }
             if let Some(judges) = &mut judges {

@@ -60,6 +60,12 @@ impl Report {
         self.problems.len() >= MAX_PROBLEMS
     }
 
+    /// The problems that say that the log is not what was signed, and the entries that are unlawful.
+    pub fn counts(&self) -> (usize, usize) {
+        let unlawful = self.problems.iter().filter(|own| own["problem"] == "unlawful").count();
+        (self.problems.len() - unlawful, unlawful)
+    }
+
     /// A file of the log is damaged or missing.
     pub fn damaged(&mut self, what: &str, why: &str) {
         self.push("damaged", json!({ "file": what }), &format!("{what}: {why}"));

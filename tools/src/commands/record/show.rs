@@ -7,8 +7,7 @@ use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{
-    Entry, Kind, Logged, MAX_RECORD_BYTES, Record, StatementId,
-    count_digests, format_time,
+    Entry, Kind, Logged, MAX_RECORD_BYTES, Record, StatementId, count_digests, format_time,
 };
 use serde_json::json;
 
