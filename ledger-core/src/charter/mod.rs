@@ -6,6 +6,7 @@
 //! the sequencer, by auditors and in browsers.
 
 mod draft;
+mod lacking;
 mod rejection;
 mod state;
 
@@ -16,6 +17,7 @@ use crate::note::{PublicKey, Signature, VerifierKey};
 use crate::record::{Draft, Entry, Envelope, Kind, Logged, Object, Outline, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
+pub use lacking::Lack;
 pub use rejection::Rejection;
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_LOG_KEYS, Member,
