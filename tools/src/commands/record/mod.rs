@@ -1,7 +1,7 @@
 //! `ledger record`: write, sign and read records.
 
 mod new;
-mod show;
+pub mod show;
 mod sign;
 
 use crate::failure::Failure;

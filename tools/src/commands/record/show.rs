@@ -157,10 +157,11 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
     Ok(Found { record, place: Some((index, logged)), in_log, trust: Some(trust) })
 }
 
-type Line = (String, String, String, Option<bool>);
+/// What is known of a signature line.
+pub type Line = (String, String, String, Option<bool>);
 
 /// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
-fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
+pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
     let lines = record.note().signatures().iter();
     lines
         .map(|line| {
@@ -219,7 +220,7 @@ fn show_outline(found: &Found, why: &RecordError, out: &Output) -> Result<Outcom
 }
 
 /// Prints members below each other, indented, every text escaped.
-fn print_object(out: &mut String, object: &Object, depth: usize) {
+pub fn print_object(out: &mut String, object: &Object, depth: usize) {
     for (name, value) in object.iter() {
         print_value(out, &escape::line(name), value, depth);
     }
