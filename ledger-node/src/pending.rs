@@ -17,9 +17,10 @@ use std::time::Duration;
 
 use ledger_core::LeafIndex;
 use ledger_core::decline::ClaimedDecline;
-use ledger_core::record::StatementId;
-use ledger_core::request::Call;
+use ledger_core::record::{Record, StatementId};
+use ledger_core::request::{Call, ClaimedRequest};
 use tokio::sync::watch;
+use tokio::task::JoinError;
 
 pub use book::{
     Asker, Book, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_BYTES, TOLD_SECONDS,
@@ -67,7 +68,10 @@ impl Desk {
         note: &[u8],
         call: &Call<'_>,
     ) -> Result<Asker, PendingRefusal> {
-        self.book().authenticate(&admission.charter(), note, call, self.clock.now())
+        // not under the lock: whoever is no member holds nobody up
+        let time = self.book().time(self.clock.now());
+        let request = ClaimedRequest::parse(note)?.verify(&admission.charter(), call, time)?;
+        self.book().take(&request, time)
     }
 
     /// Takes a record in; reads and writes the disk.
@@ -178,22 +182,43 @@ impl Desk {
         Ok(found)
     }
 
-    /// Sends a draft that lacks nothing to the log, and notes what became of it.
-    async fn log(&self, admission: &Admission, statement: StatementId) {
-        let taken = {
-            let charter = admission.charter();
-            self.book().take_complete(&charter, statement, self.clock.now())
-        };
-        let Some(record) = taken else { return };
-        let outcome = submit(admission, record.as_bytes()).await;
-        match outcome.unwrap_or_else(Outcome::Refused) {
-            Outcome::Logged(place) => {
-                self.book().arrived(statement, place.index, self.clock.now());
-            }
-            Outcome::Duplicate(at) => self.book().arrived(statement, at.index, self.clock.now()),
-            Outcome::Refused(refusal) => self.book().turned_back(statement, &refusal),
+    /// Takes a draft that lacks nothing for the way into the log; may write to the disk.
+    fn take_complete(&self, admission: &Admission, statement: StatementId) -> Option<Record> {
+        let charter = admission.charter();
+        self.book().take_complete(&charter, statement, self.clock.now())
+    }
+
+    /// Notes what became of a draft on its way into the log; writes to the disk.
+    fn note(&self, statement: StatementId, outcome: &Outcome) {
+        let (mut book, now) = (self.book(), self.clock.now());
+        match outcome {
+            Outcome::Logged(place) => book.arrived(statement, place.index, now),
+            Outcome::Duplicate(at) => book.arrived(statement, at.index, now),
+            Outcome::Refused(refusal) => book.turned_back(statement, refusal),
         }
     }
+}
+
+/// Runs something that reads and writes files, away from the threads that serve sockets.
+///
+/// # Errors
+/// When it panics.
+pub async fn blocking<T: Send + 'static>(
+    service: &Arc<Service>,
+    work: impl FnOnce(&Service) -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let service = Arc::clone(service);
+    tokio::task::spawn_blocking(move || work(&service)).await
+}
+
+/// Sends a draft that lacks nothing to the log, and notes what became of it.
+async fn log(service: &Arc<Service>, statement: StatementId) -> Result<(), JoinError> {
+    let take =
+        move |service: &Service| service.pending.take_complete(&service.admission, statement);
+    let Some(record) = blocking(service, take).await? else { return Ok(()) };
+    let outcome = submit(&service.admission, record.as_bytes()).await;
+    let outcome = outcome.unwrap_or_else(Outcome::Refused);
+    blocking(service, move |service| service.pending.note(statement, &outcome)).await
 }
 
 /// The way of all records.
@@ -212,11 +237,9 @@ async fn submit(admission: &Admission, record: &[u8]) -> Result<Outcome, Refusal
 /// goes away.
 pub async fn log_if_complete(service: &Arc<Service>, statement: StatementId) {
     let service = Arc::clone(service);
-    let logging = tokio::spawn(async move {
-        service.pending.log(&service.admission, statement).await;
-    });
-    // a panic in there leaves the draft under way until the node starts again
-    if let Err(error) = logging.await {
+    let logging = tokio::spawn(async move { log(&service, statement).await });
+    // after a panic in there the draft is under way until the node starts again
+    if let Err(error) | Ok(Err(error)) = logging.await {
         tracing::error!(%error, "logging a draft failed");
     }
 }
@@ -224,11 +247,8 @@ pub async fn log_if_complete(service: &Arc<Service>, statement: StatementId) {
 /// Looks after drafts that nobody asks for, now and then, until the node stops.
 pub async fn look_after(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
     loop {
-        let waiting = {
-            let service = Arc::clone(&service);
-            let look = move || service.pending.find_logged(&service.admission);
-            tokio::task::spawn_blocking(look).await.unwrap_or_default()
-        };
+        let look = |service: &Service| service.pending.find_logged(&service.admission);
+        let waiting = blocking(&service, look).await.unwrap_or_default();
         for statement in waiting {
             log_if_complete(&service, statement).await;
         }

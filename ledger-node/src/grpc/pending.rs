@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use super::{Face, Failure, hash_bytes, hash_of};
 use crate::node::Service;
-use crate::pending::{Asker, State, View, log_if_complete};
+use crate::pending::{Asker, State, View, blocking, log_if_complete};
 use crate::refusal::PendingRefusal;
 
 /// Drafts that wait for a slow reader of `ListPending`.
@@ -135,8 +135,7 @@ async fn at_desk<T: Send + 'static>(
     face: &Face,
     work: impl FnOnce(&Service) -> Result<T, PendingRefusal> + Send + 'static,
 ) -> Result<T, Failure> {
-    let service = Arc::clone(&face.service);
-    match tokio::task::spawn_blocking(move || work(&service)).await {
+    match blocking(&face.service, work).await {
         Ok(done) => done.map_err(Failure::from),
         Err(_) => Err(Failure::new(Code::Internal, "the request failed", "")),
     }

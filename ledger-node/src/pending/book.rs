@@ -15,7 +15,7 @@ use ledger_core::charter::{Charter, Rejection, SignedRecord};
 use ledger_core::decline::ClaimedDecline;
 use ledger_core::note::Signature;
 use ledger_core::record::{Logged, Record, StatementId};
-use ledger_core::request::{Call, ClaimedRequest};
+use ledger_core::request::MemberRequest;
 
 use super::draft::{Declined, Draft, State, View};
 use super::files;
@@ -105,21 +105,18 @@ impl Book {
         Ok(Book { folder, lifetime, drafts, under_way, nonces })
     }
 
-    /// The member that signed a request for this call. The request is used up.
+    /// The time to judge by: the clock's, but never before one that was judged by.
+    pub fn time(&self, clock: u64) -> u64 {
+        self.nonces.time(clock)
+    }
+
+    /// Uses a member's request up, which was verified at a time that [`Book::time`] gave.
     ///
     /// # Errors
-    /// [`PendingRefusal::Request`], [`PendingRefusal::Replayed`],
-    /// [`PendingRefusal::TooManyRequests`], [`PendingRefusal::Storage`].
-    pub fn authenticate(
-        &mut self,
-        charter: &Charter,
-        note: &[u8],
-        call: &Call<'_>,
-        clock: u64,
-    ) -> Result<Asker, PendingRefusal> {
-        let time = self.nonces.time(clock);
-        let request = ClaimedRequest::parse(note)?.verify(charter, call, time)?;
-        self.nonces.take(&request, time)?;
+    /// [`PendingRefusal::Replayed`], [`PendingRefusal::TooManyRequests`],
+    /// [`PendingRefusal::Storage`]; [`PendingRefusal::Request`] if it has ended meanwhile.
+    pub fn take(&mut self, request: &MemberRequest, time: u64) -> Result<Asker, PendingRefusal> {
+        let time = self.nonces.take(request, time)?;
         Ok(Asker { member: request.member().to_owned(), time })
     }
 
@@ -272,7 +269,7 @@ impl Book {
 
     /// The drafts that wait.
     pub fn waiting_ones(&mut self, clock: u64) -> Vec<StatementId> {
-        self.tidy(self.nonces.time(clock));
+        self.tidy(self.time(clock));
         let waiting = self.drafts.values().filter(|draft| draft.is_waiting());
         waiting.map(Draft::statement).collect()
     }
@@ -285,7 +282,7 @@ impl Book {
         statement: StatementId,
         clock: u64,
     ) -> Option<Record> {
-        let time = self.nonces.time(clock);
+        let time = self.time(clock);
         let draft = self.waiting(statement, time).ok()?;
         let signed = charter.verify(draft.record.clone());
         let judged = signed.map_err(Refusal::from).and_then(|signed| judge(charter, &signed, time));
@@ -307,7 +304,7 @@ impl Book {
     /// The log has a draft's statement.
     pub fn arrived(&mut self, statement: StatementId, index: LeafIndex, clock: u64) {
         self.under_way.remove(&statement);
-        let since = self.nonces.time(clock);
+        let since = self.time(clock);
         if let Some(draft) = self.drafts.get(&statement).filter(|draft| draft.is_waiting()) {
             let state = State::Logged(index);
             self.settle(Draft { state, since, refusal: None, ..draft.clone() });

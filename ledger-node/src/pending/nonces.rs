@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use ledger_core::request::{MemberRequest, Nonce};
+use ledger_core::request::{MemberRequest, Nonce, RequestError};
 
 use super::files;
 use crate::refusal::PendingRefusal;
@@ -65,14 +65,18 @@ impl Nonces {
         clock.max(self.latest)
     }
 
-    /// Uses a request's number up. It is durable when this returns.
+    /// Uses a request's number up, which is durable when this returns; gives the time to go by.
     ///
     /// # Errors
     /// [`PendingRefusal::Replayed`], [`PendingRefusal::TooManyRequests`],
-    /// [`PendingRefusal::Storage`].
-    pub fn take(&mut self, request: &MemberRequest, time: u64) -> Result<(), PendingRefusal> {
+    /// [`PendingRefusal::Storage`]; [`PendingRefusal::Request`] if it has ended.
+    pub fn take(&mut self, request: &MemberRequest, time: u64) -> Result<u64, PendingRefusal> {
         self.latest = self.time(time);
-        let latest = self.latest;
+        let (latest, expires) = (self.latest, request.expires());
+        if expires <= latest {
+            // others were judged since it was verified: its number may be forgotten already
+            return Err(RequestError::Expired { expires, time: latest }.into());
+        }
         self.used.retain(|_, own| {
             own.retain(|_, expires| *expires > latest);
             !own.is_empty()
@@ -84,8 +88,9 @@ impl Nonces {
         if own.len() >= MAX_PER_MEMBER {
             return Err(PendingRefusal::TooManyRequests(request.member().to_owned()));
         }
-        own.insert(request.nonce(), request.expires());
-        self.remember(request).map_err(|e| PendingRefusal::Storage(e.to_string()))
+        own.insert(request.nonce(), expires);
+        self.remember(request).map_err(|e| PendingRefusal::Storage(e.to_string()))?;
+        Ok(latest)
     }
 
     fn remember(&mut self, request: &MemberRequest) -> Result<(), StoreError> {

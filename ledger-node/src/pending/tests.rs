@@ -13,7 +13,7 @@ use ledger_core::record::{
     Basics, Draft as Unsigned, Entry, Kind, Logged, Object, Record, RecordId, StatementId, Value,
     template,
 };
-use ledger_core::request::{Call, MAX_LIFETIME, Nonce, Request};
+use ledger_core::request::{Call, ClaimedRequest, MAX_LIFETIME, Nonce, Request};
 
 use super::book::*;
 use super::draft::State;
@@ -150,9 +150,20 @@ fn request(number: u8, key: &SignerKey, expires: u64) -> Vec<u8> {
     request.sign(key).unwrap().to_string().into_bytes()
 }
 
+fn judged(
+    desk: &mut Desk,
+    note: &[u8],
+    call: &Call<'_>,
+    clock: u64,
+) -> Result<Asker, PendingRefusal> {
+    let time = desk.book.time(clock);
+    let request = ClaimedRequest::parse(note)?.verify(&desk.charter, call, time)?;
+    desk.book.take(&request, time)
+}
+
 fn ask(desk: &mut Desk, note: &[u8], clock: u64) -> Result<Asker, PendingRefusal> {
     let call = Call::ListPending { statement: None };
-    desk.book.authenticate(&desk.charter, note, &call, clock)
+    judged(desk, note, &call, clock)
 }
 
 #[test]
@@ -362,6 +373,19 @@ fn a_request_is_acted_upon_once_also_after_reopening() {
 }
 
 #[test]
+fn a_request_that_ends_between_its_check_and_its_use_is_not_acted_upon() {
+    let mut desk = Desk::new();
+    let call = Call::ListPending { statement: None };
+    let note = request(1, &lab(), NOW + 60);
+    ask(&mut desk, &note, NOW).unwrap();
+    let again = ClaimedRequest::parse(&note).unwrap().verify(&desk.charter, &call, NOW).unwrap();
+    // meanwhile the number is forgotten
+    ask(&mut desk, &request(2, &partner(), NOW + 120), NOW + 60).unwrap();
+    let error = desk.book.take(&again, NOW).unwrap_err().to_string();
+    assert!(error.contains("the request ended at"), "{error}");
+}
+
+#[test]
 fn a_member_that_asks_too_often_is_refused_for_a_while() {
     let mut desk = Desk::new();
     let call = Call::ListPending { statement: None };
@@ -372,7 +396,7 @@ fn a_member_that_asks_too_often_is_refused_for_a_while() {
         let expires = time + MAX_LIFETIME;
         let request = Request::new(origin, &call, Nonce::from_bytes(nonce), expires);
         let note = request.sign(key).unwrap().to_string();
-        desk.book.authenticate(&desk.charter, note.as_bytes(), &call, time)
+        judged(desk, note.as_bytes(), &call, time)
     };
     for number in 0..MAX_PER_MEMBER as u64 {
         ask(&mut desk, number, &lab(), NOW).unwrap();
