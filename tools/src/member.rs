@@ -253,7 +253,7 @@ async fn origin(node: &mut Node, trust: &Trust) -> Result<Origin, Failure> {
         Some(charter) => charter.origin().to_owned(),
         None => {
             let name = node.log().await?.origin;
-            if !trust.policy.logs().iter().any(|log| log.key().name().as_str() == name) {
+            if !trust.policy.logs().iter().any(|log| log.key.name().as_str() == name) {
                 return Err(Failure::refused(
                     format!(
                         "the node serves the log {}, not one of the policy",
