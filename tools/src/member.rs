@@ -32,11 +32,11 @@ const MAX_DRAFTS: usize = 100_000;
 pub struct MemberArgs {
     /// A key file of use record, of the member that asks
     #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
+    pub(crate) key: PathBuf,
     #[command(flatten)]
-    pub node: NodeArgs,
+    pub(crate) node: NodeArgs,
     #[command(flatten)]
-    pub trust: TrustArgs,
+    pub(crate) trust: TrustArgs,
 }
 
 /// A member, connected.
