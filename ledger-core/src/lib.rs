@@ -12,14 +12,17 @@ pub mod batch;
 pub mod charter;
 pub mod checkpoint;
 pub mod cosignature;
+pub mod decline;
 pub mod hash;
 pub mod index;
+pub mod member_note;
 pub mod merkle;
 pub mod note;
 pub mod policy;
 pub mod proof;
 pub mod record;
 pub mod register;
+pub mod request;
 pub mod tile;
 
 pub use hash::Hash;

@@ -3,11 +3,12 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use ledger_core::LeafIndex;
 use ledger_core::charter::{Charter, SignedRecord};
-use ledger_core::record::Record;
+use ledger_core::record::{Record, StatementId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use crate::index::{Index, Key};
+use crate::index::{EntryKeys, Index, Key};
 use crate::log::{LogReader, Published};
 use crate::refusal::Refusal;
 use crate::sequencer::{Duplicate, FindError, Outcome, Pending, find_entry};
@@ -61,22 +62,46 @@ impl Admission {
     /// [`Refusal`].
     pub fn check(&self, bytes: &[u8]) -> Result<Admitted, Refusal> {
         let record = Record::parse(bytes)?;
-        let size = self.published.borrow().as_ref().map(|published| published.size());
-        if let Some(size) = size {
-            let statement = record.statement();
-            let same = |keys: &crate::index::EntryKeys| keys.statement == statement;
-            let found =
-                find_entry(&self.index, &self.reader, size, &Key::Statement(statement), same);
-            if let Some(at) = found.map_err(|error| match error {
-                FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
-                error => Refusal::Internal(error.to_string()),
-            })? {
-                return Ok(Admitted::Duplicate(Duplicate::new(at, &record)));
-            }
+        if let Some(at) = self.find(&record.statement())? {
+            return Ok(Admitted::Duplicate(Duplicate::new(at, &record)));
         }
-        let charter = Arc::clone(&self.charter.borrow());
-        let signed = charter.verify(record)?;
+        let signed = self.charter().verify(record)?;
         Ok(Admitted::Verified(Box::new(signed)))
+    }
+
+    /// The charter that records are judged by.
+    pub fn charter(&self) -> Arc<Charter> {
+        Arc::clone(&self.charter.borrow())
+    }
+
+    /// Where a statement stands in the published log.
+    ///
+    /// # Errors
+    /// [`Refusal::Internal`] or [`Refusal::Damaged`] when the log cannot be read.
+    pub fn find(&self, statement: &StatementId) -> Result<Option<LeafIndex>, Refusal> {
+        self.look(&Key::Statement(*statement), |keys| keys.statement == *statement)
+    }
+
+    /// Where the published log has a record of the same issuer and id.
+    ///
+    /// # Errors
+    /// As [`Admission::find`].
+    pub fn id_taken(&self, record: &Record) -> Result<Option<LeafIndex>, Refusal> {
+        let unique = record.envelope().unique_key();
+        self.look(&Key::IssuerAndId(unique), |keys| keys.issuer_and_id == unique)
+    }
+
+    fn look(
+        &self,
+        key: &Key,
+        same: impl Fn(&EntryKeys) -> bool,
+    ) -> Result<Option<LeafIndex>, Refusal> {
+        let size = self.published.borrow().as_ref().map(|published| published.size());
+        let Some(size) = size else { return Ok(None) };
+        find_entry(&self.index, &self.reader, size, key, same).map_err(|error| match error {
+            FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
+            error => Refusal::Internal(error.to_string()),
+        })
     }
 
     /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room first,

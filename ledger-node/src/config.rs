@@ -17,6 +17,12 @@ const HTTP: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOS
 /// Bytes of the largest segment: it is read into memory at every start.
 const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 
+/// Days that a draft waits for signatures unless told otherwise: a fortnight's absence loses none.
+const PENDING_DAYS: u32 = 14;
+
+/// Days that a draft may wait at most: its proposer has changed its mind or its keys by then.
+const MAX_PENDING_DAYS: u32 = 366;
+
 /// Bytes a key file may have.
 const MAX_KEY_FILE: u64 = 16 << 10;
 
@@ -38,6 +44,9 @@ pub struct Config {
     /// Bytes of a journal segment, at least 8 MiB.
     #[serde(default = "default_segment")]
     pub journal_segment_bytes: u64,
+    /// Days that a draft waits for signatures, 1 to 366.
+    #[serde(default = "default_pending")]
+    pub pending_days: u32,
 }
 
 fn default_grpc() -> SocketAddr {
@@ -50,6 +59,10 @@ fn default_http() -> SocketAddr {
 
 fn default_segment() -> u64 {
     DEFAULT_SEGMENT_BYTES
+}
+
+fn default_pending() -> u32 {
+    PENDING_DAYS
 }
 
 /// Why a configuration or a key file cannot be used.
@@ -75,6 +88,9 @@ pub enum ConfigError {
     /// Segments could not hold the largest batch, or would not be read back in reasonable time.
     #[error("journal_segment_bytes is {0}; it may be {MIN_SEGMENT_BYTES} to {MAX_SEGMENT_BYTES}")]
     SegmentSize(u64),
+    /// Drafts would never expire, or at once.
+    #[error("pending_days is {0}; it may be 1 to {MAX_PENDING_DAYS}")]
+    PendingDays(u32),
     /// The key file lies where anybody can fetch it.
     #[error("the key file {0} lies below the public site")]
     KeyInSite(PathBuf),
@@ -102,9 +118,10 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, cosigners, grpc, http, journal_segment_bytes"
+                "known settings: log_key, cosigners, grpc, http, journal_segment_bytes, pending_days"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
+            ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
@@ -127,6 +144,9 @@ impl Config {
         if !(MIN_SEGMENT_BYTES..=MAX_SEGMENT_BYTES).contains(&config.journal_segment_bytes) {
             return Err(ConfigError::SegmentSize(config.journal_segment_bytes));
         }
+        if !(1..=MAX_PENDING_DAYS).contains(&config.pending_days) {
+            return Err(ConfigError::PendingDays(config.pending_days));
+        }
         Ok(config)
     }
 
@@ -138,6 +158,7 @@ impl Config {
             grpc: GRPC,
             http: HTTP,
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,
+            pending_days: PENDING_DAYS,
         }
     }
 
@@ -203,6 +224,8 @@ mod tests {
         }
         let small = read("log_key = \"k\"\njournal_segment_bytes = 1000\n");
         assert!(matches!(small, Err(ConfigError::SegmentSize(1000))));
+        let never = read("log_key = \"k\"\npending_days = 0\n");
+        assert!(matches!(never, Err(ConfigError::PendingDays(0))));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod authority;
 mod linger;
+mod pending;
 mod stream;
 
 use std::future::Future;
@@ -27,7 +28,7 @@ use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
 use crate::node::Service;
-use crate::refusal::Refusal;
+use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
@@ -253,6 +254,43 @@ impl Ledger for Face {
         .await
         .map_err(Status::from)
         .map(Response::new)
+    }
+
+    async fn propose(
+        &self,
+        request: Request<wire::ProposeRequest>,
+    ) -> Result<Response<wire::ProposeResponse>, Status> {
+        Ok(Response::new(pending::propose(self, request.into_inner()).await?))
+    }
+
+    type ListPendingStream = ReceiverStream<Result<wire::PendingDraft, Status>>;
+
+    async fn list_pending(
+        &self,
+        request: Request<wire::ListPendingRequest>,
+    ) -> Result<Response<Self::ListPendingStream>, Status> {
+        Ok(Response::new(pending::list(self, request.into_inner()).await?))
+    }
+
+    async fn cosign(
+        &self,
+        request: Request<wire::CosignRequest>,
+    ) -> Result<Response<wire::CosignResponse>, Status> {
+        Ok(Response::new(pending::cosign(self, request.into_inner()).await?))
+    }
+
+    async fn decline(
+        &self,
+        request: Request<wire::DeclineRequest>,
+    ) -> Result<Response<wire::DeclineResponse>, Status> {
+        Ok(Response::new(pending::decline(self, request.into_inner()).await?))
+    }
+
+    async fn withdraw(
+        &self,
+        request: Request<wire::WithdrawRequest>,
+    ) -> Result<Response<wire::WithdrawResponse>, Status> {
+        Ok(Response::new(pending::withdraw(self, request.into_inner()).await?))
     }
 }
 
@@ -489,6 +527,12 @@ impl From<Refusal> for Failure {
     }
 }
 
+impl From<PendingRefusal> for Failure {
+    fn from(refusal: PendingRefusal) -> Failure {
+        Failure::new(pending_code(&refusal), &refusal, refusal.hint())
+    }
+}
+
 impl From<ReadError> for Failure {
     fn from(error: ReadError) -> Failure {
         match &error {
@@ -533,5 +577,30 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,
         Refusal::Internal(_) => Code::Internal,
         Refusal::Damaged(_) => Code::DataLoss,
+    }
+}
+
+/// The status code of a refusal about a draft; see `ledger.proto`.
+fn pending_code(refusal: &PendingRefusal) -> Code {
+    use PendingRefusal as P;
+    match refusal {
+        P::Record(refusal) => refusal_code(refusal),
+        P::Request(error) if error.is_about_the_asker() => Code::PermissionDenied,
+        P::Decline(error) if error.is_about_the_signer() => Code::PermissionDenied,
+        P::Request(_) | P::Decline(_) | P::SignatureLine => Code::InvalidArgument,
+        P::Replayed
+        | P::NotTheAskers { .. }
+        | P::NotTheProposer(_)
+        | P::AskerHasNotSigned(_)
+        | P::NobodyItNames(_) => Code::PermissionDenied,
+        P::NoSuchDraft => Code::NotFound,
+        P::AlreadyLogged(_) | P::AlreadyPending | P::IdPending(_) | P::HasSigned(_) => {
+            Code::AlreadyExists
+        }
+        P::Settled(_) | P::BeingLogged | P::CannotBeCompleted(_) | P::NotNeeded(_) => {
+            Code::FailedPrecondition
+        }
+        P::TooManyDrafts(_) | P::TooManyRequests(_) | P::NoRoom => Code::ResourceExhausted,
+        P::Storage(_) => Code::Internal,
     }
 }

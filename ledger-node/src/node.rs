@@ -12,10 +12,11 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::admission::Admission;
-use crate::clock::SystemClock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
+use crate::pending::{self, Desk};
 use crate::publisher::{Publisher, PublisherError};
 use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Sequencer, SequencerError};
@@ -97,6 +98,8 @@ impl StartError {
 pub struct Service {
     /// The way in.
     pub admission: Admission,
+    /// The drafts that wait for signatures.
+    pub pending: Desk,
     /// The stored log.
     pub reader: Arc<LogReader>,
     /// What entries are found by.
@@ -132,28 +135,40 @@ impl RunningNode {
     /// # Errors
     /// [`StartError`].
     pub async fn start(dir: &Path, overrides: Overrides) -> Result<RunningNode, StartError> {
+        RunningNode::start_with(dir, overrides, Arc::new(SystemClock)).await
+    }
+
+    /// As [`RunningNode::start`], by another clock.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub async fn start_with(
+        dir: &Path,
+        overrides: Overrides,
+        clock: Arc<dyn Clock>,
+    ) -> Result<RunningNode, StartError> {
         let layout = Layout::new(dir);
         let path = overrides.config.unwrap_or_else(|| layout.config());
         let config = Config::read(&path)?;
         let (grpc, http) =
             (overrides.grpc.unwrap_or(config.grpc), overrides.http.unwrap_or(config.http));
         let dir = dir.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open(&dir, &layout, &config)).await;
-        let (sequencer, index) = match opened {
+        let opened = tokio::task::spawn_blocking(move || open(&dir, &layout, &config, clock)).await;
+        let opened = match opened {
             Ok(opened) => opened?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
         let grpc = listen(grpc).await?;
         let http = listen(http).await?;
-        RunningNode::serve(sequencer, index, grpc, http)
+        RunningNode::serve(opened, grpc, http)
     }
 
     fn serve(
-        mut sequencer: Sequencer,
-        index: Arc<Index>,
+        opened: Opened,
         grpc: TcpListener,
         http: TcpListener,
     ) -> Result<RunningNode, StartError> {
+        let Opened { mut sequencer, index, pending } = opened;
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
         let (stop, stopping) = watch::channel(false);
@@ -167,6 +182,7 @@ impl RunningNode {
         );
         let service = Arc::new(Service {
             admission,
+            pending,
             reader,
             index,
             published,
@@ -175,7 +191,8 @@ impl RunningNode {
         });
         let servers = vec![
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
-            tokio::spawn(http::serve(Arc::clone(&service), http, stopping)),
+            tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
+            tokio::spawn(pending::look_after(Arc::clone(&service), stopping)),
         ];
         let (report, sequenced) = oneshot::channel();
         std::thread::Builder::new()
@@ -232,11 +249,19 @@ impl RunningNode {
     }
 }
 
+/// A log that is open, before anybody is served.
+struct Opened {
+    sequencer: Sequencer,
+    index: Arc<Index>,
+    pending: Desk,
+}
+
 fn open(
     dir: &Path,
     layout: &Layout,
     config: &Config,
-) -> Result<(Sequencer, Arc<Index>), StartError> {
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
     let cosigners: Result<Vec<_>, _> =
         config.cosigners.iter().map(|file| read_key(layout, dir, file)).collect();
@@ -246,9 +271,11 @@ fn open(
     let recovered = recover(&store, &index, &log_key)?;
     let origin = Origin::new(recovered.charter.origin())?;
     let publisher = Publisher::under(&recovered.charter, cosigners, &log_key)?;
-    let clock = Arc::new(SystemClock);
+    let lifetime = u64::from(config.pending_days) * 86_400;
+    let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
     let parts = Parts { store, index: Arc::clone(&index), log_key, publisher, clock };
-    Ok((Sequencer::start(parts, recovered, origin)?, index))
+    let sequencer = Sequencer::start(parts, recovered, origin)?;
+    Ok(Opened { sequencer, index, pending })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -152,7 +152,6 @@ impl Publisher {
 
 #[cfg(test)]
 mod tests {
-    use ledger_core::charter::Charter;
     use ledger_core::checkpoint::{Checkpoint, Origin};
     use ledger_core::merkle::TreeHead;
     use ledger_core::note::KeyName;

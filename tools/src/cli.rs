@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, import, keygen, man, prove, record, register,
-    seal, submit, unseal, verify,
+    audit, charter, checkpoint, completions, demo, import, inbox, keygen, man, propose, prove,
+    record, register, seal, submit, unseal, verify,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -42,6 +42,8 @@ enum Command {
     Seal(seal::Args),
     Unseal(unseal::Args),
     Submit(submit::Args),
+    Propose(propose::Args),
+    Inbox(inbox::Args),
     Prove(prove::Args),
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
@@ -98,6 +100,8 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Seal(args) => seal::run(&args, out),
         Command::Unseal(args) => unseal::run(&args, out),
         Command::Submit(args) => submit::run(args, out),
+        Command::Propose(args) => propose::run(&args, out),
+        Command::Inbox(args) => inbox::run(args, out),
         Command::Prove(args) => prove::run(&args, out),
         Command::Verify(args) => verify::run(&args, out),
         Command::Checkpoint(args) => checkpoint::run(&args, out),

@@ -239,8 +239,14 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
     }
 }
 
-fn within<T>(message: T) -> tonic::Request<T> {
+/// A question that is given up after a while.
+pub fn within<T>(message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.set_timeout(ANSWER_TIMEOUT);
     request
+}
+
+/// A statement id that a node sent, for people.
+pub fn statement_of(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

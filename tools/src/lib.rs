@@ -12,6 +12,7 @@ pub mod escape;
 pub mod failure;
 pub mod files;
 pub mod keys;
+pub mod member;
 pub mod output;
 pub mod progress;
 pub mod source;

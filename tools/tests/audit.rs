@@ -4,13 +4,12 @@
 mod common;
 
 use common::{
-    MEMBER, START, Site, charter, decision, decision_object, dir, entry, key, ledger, log_key,
-    member_key, write,
+    MEMBER, START, Site, charter, decision, decision_object, dir, entry, governed, key, ledger,
+    log_key, member_key, membership_object, write,
 };
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
-use ledger_core::index::LeafIndex;
 use ledger_core::note::{Note, Signature, SignerKey};
-use ledger_core::record::{Draft, Logged, Object, SealPath, SealPlan, seal};
+use ledger_core::record::{Draft, Object, Record, SealPath, SealPlan, seal};
 
 #[test]
 fn a_sound_log_is_proven_at_any_size() {
@@ -141,20 +140,35 @@ fn note(object: &str, lines: Vec<Signature>) -> Vec<u8> {
     Note::new(&text, lines).unwrap().to_string().into_bytes()
 }
 
-/// An object with sealed members, which this version does not judge.
-fn of_kind(kind: &str, number: u64) -> String {
-    let sealed = decision_object(number).with("_sd", Vec::<String>::new());
-    sealed.to_pretty_json().replace("\"decision\"", &format!("{kind:?}"))
+/// A change of members that adds a key of a type of later versions.
+fn of_later_type(number: u64) -> Record {
+    // a type byte that no present program knows, and a key's bytes
+    let data = "Bg".to_owned() + &"A".repeat(42);
+    let change = Object::new()
+        .with("action", "add_key")
+        .with("member", common::MEMBER)
+        .with("vkey", format!("{}+00000000+{data}", common::MEMBER))
+        .with("use", "record");
+    let base = charter().statement().to_string();
+    let draft = Draft::from_object(&membership_object(number, &base, vec![change])).unwrap();
+    draft.sign(&[&member_key()]).unwrap()
 }
 
-/// A record that this version cannot judge, signed by a key.
-fn unsupported(kind: &str, number: u64, key: &SignerKey) -> Vec<u8> {
-    let object = of_kind(kind, number);
-    let line = key.sign_text(&format!("ledger-record/v1\n{object}\n"));
-    note(&object, vec![line])
+/// A lawful change: another member that publishes.
+fn admission(number: u64, key: &SignerKey) -> Record {
+    let role = Object::new().with("role", "publisher");
+    let own = Object::new().with("vkey", key.verifier().to_string()).with("use", "record");
+    let change = Object::new()
+        .with("action", "admit")
+        .with("member", key.verifier().name().as_str())
+        .with("roles", vec![role])
+        .with("keys", vec![own]);
+    let base = charter().statement().to_string();
+    let draft = Draft::from_object(&membership_object(number, &base, vec![change])).unwrap();
+    draft.sign(&[&member_key()]).unwrap()
 }
 
-/// The same, with bytes that are no signature in the key's name.
+/// A record with bytes that are no signature in the key's name.
 fn forged(object: &str, key: &SignerKey) -> Vec<u8> {
     let name = key.verifier().name().clone();
     note(object, vec![Signature::new(name, key.verifier().id(), vec![0; 64])])
@@ -164,30 +178,19 @@ fn forged(object: &str, key: &SignerKey) -> Vec<u8> {
 fn what_this_version_cannot_judge_is_never_unlawful() {
     let dir = dir();
     let mut site = Site::of(dir.path(), 3);
-    site.push([
-        entry(START + 10, &unsupported("risk", 20, &member_key())),
-        entry(START + 11, decision(21).as_bytes()),
-    ]);
-    let object = site.audit(&["--json"]).ends(0).object();
-    assert_eq!((&object["cannot_judge"], &object["lawful"]), (&1.into(), &4.into()));
-    // after a change of the charter that is not followed, nobody's authority is known
     let stranger = Draft::from_object(&decision_object(23)).unwrap();
     let stranger = stranger.sign(&[&key("new-member.example", 90)]).unwrap();
-    let named = |record: &[u8]| {
-        let logged = Logged { time: START + 15, governance: LeafIndex::new(5).unwrap() };
-        [logged.to_string().as_bytes(), record].concat()
-    };
+    // after a change of the charter that cannot be followed, nobody's authority is known
     site.push([
-        entry(START + 12, &unsupported("membership", 22, &member_key())),
-        entry(START + 13, stranger.as_bytes()),
-        entry(START + 14, decision(24).as_bytes()),
-        named(decision(25).as_bytes()),
+        entry(START + 12, of_later_type(22).as_bytes()),
+        governed(START + 13, 3, stranger.as_bytes()),
+        governed(START + 14, 3, decision(24).as_bytes()),
     ]);
     let run = site.audit(&[]).ends(0);
-    assert!(run.stdout.starts_with("PARTLY JUDGED cannot judge 5 entries; "), "{}", run.stdout);
+    assert!(run.stdout.starts_with("PARTLY JUDGED cannot judge 3 entries; "), "{}", run.stdout);
     assert!(!run.stdout.contains("proven"), "{}", run.stdout);
     let object = site.audit(&["--json"]).ends(0).object();
-    assert_eq!((&object["cannot_judge"], &object["lawful"]), (&5.into(), &4.into()));
+    assert_eq!((&object["cannot_judge"], &object["lawful"]), (&3.into(), &3.into()));
     assert_eq!((&object["proven"], &object["judged"]), (&false.into(), &"partly".into()));
     assert_eq!(object["reasons"].as_array().unwrap().len(), 2, "{object}");
 }
@@ -200,18 +203,26 @@ fn an_unsigned_record_never_switches_the_audit_off() {
     let stranger = Draft::from_object(&decision_object(21)).unwrap();
     let stranger = stranger.sign(&[&stranger_key]).unwrap();
     let sealed = with_seal(25).json().to_owned();
-    let elsewhere = of_kind("risk", 24).replace(common::ORIGIN, "another.example");
-    let line = member_key().sign_text(&format!("ledger-record/v1\n{elsewhere}\n"));
+    let elsewhere = decision_object(24).with("log", "another.example");
+    let elsewhere = Draft::from_object(&elsewhere).unwrap().sign(&[&member_key()]).unwrap();
+    let by_stranger = Draft::from_object(&decision_object(26)).unwrap();
+    let by_stranger = by_stranger.sign(&[&stranger_key]).unwrap();
+    let json = |object: Object| object.to_pretty_json();
+    let base = charter().statement().to_string();
+    let change = |number| {
+        let change = Object::new().with("action", "expel").with("member", common::MEMBER);
+        json(membership_object(number, &base, vec![change]))
+    };
     site.push([
-        entry(START + 10, &forged(&of_kind("membership", 20), &stranger_key)),
+        entry(START + 10, &forged(&change(20), &stranger_key)),
         entry(START + 10, stranger.as_bytes()),
         entry(START + 10, b"not a record\n"),
         b"no logged line".to_vec(),
-        entry(START + 10, &forged(&of_kind("membership", 22), &member_key())),
-        entry(START + 10, &forged(&of_kind("risk", 23), &member_key())),
-        entry(START + 10, &note(&elsewhere, vec![line])),
+        entry(START + 10, &forged(&change(22), &member_key())),
+        entry(START + 10, &forged(&json(decision_object(23)), &member_key())),
+        entry(START + 10, elsewhere.as_bytes()),
         entry(START + 10, &forged(&sealed, &member_key())),
-        entry(START + 10, &unsupported("risk", 26, &stranger_key)),
+        entry(START + 10, by_stranger.as_bytes()),
     ]);
     let object = site.audit(&["--json"]).ends(1).object();
     let expected = [
@@ -230,41 +241,48 @@ fn an_unsigned_record_never_switches_the_audit_off() {
 }
 
 #[test]
-fn what_any_charter_refuses_stays_unlawful_after_a_change_that_is_not_followed() {
+fn every_entry_is_judged_by_the_charter_as_it_was_at_its_index() {
     let dir = dir();
     let mut site = Site::of(dir.path(), 3);
+    let newcomer = key("new-member.example", 90);
+    let by_newcomer = |number: u64| {
+        let object = decision_object(number).with("issuer", "new-member.example");
+        Draft::from_object(&object).unwrap().sign(&[&newcomer]).unwrap()
+    };
     let id = ledger_core::record::RecordId::from_parts(START * 1000, [9; 10]).to_string();
     let again = charter().body().clone().with("id", id);
     let again = Draft::from_object(&again).unwrap().sign(&[&member_key()]).unwrap();
-    let mut elsewhere = decision_object(32);
-    elsewhere.set("log", "another.example");
-    let elsewhere = Draft::from_object(&elsewhere).unwrap();
-    let elsewhere = elsewhere.sign(&[&key("stranger.example", 67)]).unwrap();
-    let month = 31 * 86_400;
-    let unheard = Logged { time: START + 10, governance: LeafIndex::new(2).unwrap() };
     let forged = forged(&decision_object(34).to_pretty_json(), &member_key());
+    let month = 31 * 86_400;
     site.push([
-        entry(START + 10, &unsupported("membership", 30, &member_key())),
-        entry(START + 10, b"not a record\n"),
+        entry(START + 10, by_newcomer(30).as_bytes()),
+        entry(START + 10, admission(31, &newcomer).as_bytes()),
+        governed(START + 10, 4, by_newcomer(32).as_bytes()),
+        governed(START + 10, 4, b"not a record\n"),
         b"no logged line".to_vec(),
-        entry(START + 10, again.as_bytes()),
-        entry(START + 10, elsewhere.as_bytes()),
-        [unheard.to_string().as_bytes(), decision(33).as_bytes()].concat(),
-        entry(START + 10, &forged),
-        entry(START + month, decision(35).as_bytes()),
+        governed(START + 10, 4, again.as_bytes()),
+        governed(START + 10, 2, decision(33).as_bytes()),
+        governed(START + 10, 0, decision(36).as_bytes()),
+        governed(START + 10, 4, &forged),
+        governed(START + 10, 4, admission(37, &key("late.example", 91)).as_bytes()),
+        governed(START + month, 4, decision(35).as_bytes()),
     ]);
     let object = site.audit(&["--json"]).ends(1).object();
+    let base = charter().statement().to_string();
+    let stale = format!("base is {base}, but the latest governance statement is ");
     let expected = [
-        (4, "not a signed note"),
-        (5, "does not begin with a line"),
-        (6, "a charter stands only at index 0"),
-        (7, "meant for the log"),
-        (8, "which did not change the charter"),
-        (9, "does not verify"),
-        (10, "before the log's time"),
+        (3, "is not in the charter"),
+        (6, "not a signed note"),
+        (7, "does not begin with a line"),
+        (8, "a charter stands only at index 0"),
+        (9, "names governance entry 2, but the latest is 4"),
+        (10, "names governance entry 0, but the latest is 4"),
+        (11, "does not verify"),
+        (12, stale.as_str()),
+        (13, "before the log's time"),
     ];
     assert_unlawful(&object, &expected);
-    assert_eq!((&object["proven"], &object["cannot_judge"]), (&false.into(), &1.into()));
+    assert_eq!((&object["lawful"], &object["cannot_judge"]), (&5.into(), &0.into()));
 }
 
 #[track_caller]

@@ -53,7 +53,11 @@ fn a_policy_proves_the_log_and_an_anchor_the_signers_too() {
     );
     assert_eq!(run.stdout, expected);
     let run = ledger(files.anchored(&proof)).ends(0);
-    assert!(run.stdout.contains(&format!("signed by {MEMBER}, allowed by the charter")));
+    let signers = format!(
+        "signed by {MEMBER} (key of entry 0; publisher by entry 0, reviewer by entry 0, steward by \
+         entry 0), allowed by the charter as entry 0 left it"
+    );
+    assert!(run.stdout.contains(&signers), "{}", run.stdout);
     let json = [&["--json"], files.anchored(&proof).as_slice()].concat();
     let object = ledger(json).ends(0).object();
     assert_eq!(object["results"][0]["proven"], true);

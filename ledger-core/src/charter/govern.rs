@@ -65,7 +65,7 @@ impl Charter {
         intent: &Intent,
     ) -> Result<GovernanceSigners, Rejection> {
         let mut signers = GovernanceSigners::default();
-        let held_over = self.governance.iter().any(|own| self.needs_held_over(own, at));
+        let held_over = self.holds_over(at);
         for (n, line) in record.record().note().signatures().iter().enumerate() {
             let key = self.same_key(record, n)?;
             let name = || line.name().to_string();
@@ -119,13 +119,18 @@ impl Charter {
         Ok(())
     }
 
+    /// Whether some requirement cannot be met by members in force alone.
+    pub(super) fn holds_over(&self, at: u64) -> bool {
+        self.governance.iter().any(|own| self.needs_held_over(own, at))
+    }
+
     /// Whether members in force alone cannot meet a requirement.
-    fn needs_held_over(&self, requirement: &Requirement, at: u64) -> bool {
+    pub(super) fn needs_held_over(&self, requirement: &Requirement, at: u64) -> bool {
         self.eligible(requirement.role(), at).in_force < requirement.members()
     }
 
     /// Whether a member holds a role, or held it until its term ran out.
-    fn held(&self, place: usize, role: &str, at: u64) -> bool {
+    pub(super) fn held(&self, place: usize, role: &str, at: u64) -> bool {
         let began = self.members[place].roles().iter();
         let mut began = began.filter(|own| own.role() == role && own.term().from() <= at);
         self.members[place].standing() == Standing::Good && began.next().is_some()

@@ -11,6 +11,7 @@ mod draft;
 mod found;
 mod govern;
 mod judge;
+mod lacking;
 mod read;
 mod rejection;
 mod replay;
@@ -24,6 +25,7 @@ use crate::policy::{ParsePolicyError, Policy};
 use crate::record::{Kind, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
+pub use lacking::Lack;
 pub use rejection::Rejection;
 pub use replay::{Governance, GovernanceState, ReplayError};
 pub use state::{

@@ -8,6 +8,7 @@
 //!     journal/         segments, see the module `journal`
 //!     state/           promises (sled)
 //!     index/           derived from the entries, may be deleted
+//!     pending/         drafts that wait for signatures; no part of the log
 //!     tmp/             files on their way into the site
 //! ```
 
@@ -91,6 +92,11 @@ impl Layout {
     /// The derived index.
     pub fn index(&self) -> PathBuf {
         self.private().join("index")
+    }
+
+    /// Drafts that wait for signatures.
+    pub fn pending(&self) -> PathBuf {
+        self.private().join("pending")
     }
 
     /// The configuration.

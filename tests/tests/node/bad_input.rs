@@ -179,8 +179,10 @@ fn unlawful(consortium: &Consortium) -> Vec<Refused> {
     let story = forged.windows(5).position(|word| word == b"nurse").expect("in the story");
     forged[story..story + 5].copy_from_slice(b"Nurse");
     let at = |seconds: u64| {
-        let own = format!("\"issued_at\":\"{}\"", format_time(*time));
-        replaced(&json, &own, &format!("\"issued_at\":\"{}\"", format_time(seconds)))
+        // nobody is aware of an incident after the report of it
+        let at = |name: &str, time| format!("\"{name}\":\"{}\"", format_time(time));
+        let json = replaced(&json, &at("aware_at", *time), &at("aware_at", seconds));
+        replaced(&json, &at("issued_at", *time), &at("issued_at", seconds))
     };
     let late = format!(
         "issued_at {} lies more than 10 minutes after the log's time ",

@@ -392,9 +392,9 @@ async fn another_logs_key_signs_nothing() {
     let name = log.consortium().log.verifier().name().as_str();
     let other = ledger_tests::key(name, ledger_core::note::Algorithm::Ed25519, 99);
     log.consortium().write_key(&other, &key);
-    log.assert_refused("the last head of this log was not signed by the configured log key");
+    log.assert_refused("is not one of the charter's log keys");
     log.consortium().write_key(&log.consortium().lab, &key);
-    log.assert_refused("the last head of this log was not signed by the configured log key");
+    log.assert_refused("is not one of the charter's log keys");
     fs::write(&key, "nothing\n").expect("writable");
     log.assert_refused("holds no signer key");
     fs::write(&key, own).expect("writable");

@@ -1,6 +1,7 @@
 //! The node: its sequencer with failing storage, and the real process with real sockets and disks.
 
 mod bad_input;
+mod cosigning;
 mod crash;
 mod damage;
 mod faults;

@@ -87,8 +87,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         return Err(Failure::usage("--source goes with --old", hint));
     }
     // bundles bring the charter along: they need the anchor alone
-    let trust = match (&args.trust.anchor, &args.trust.charter) {
-        (Some(_), None) => None,
+    let is_bundle = |path: &PathBuf| path.extension().is_some_and(|own| own == "authority");
+    let trust = match &args.trust.anchor {
+        Some(_) if args.trust.charter.is_none() && args.files.iter().all(is_bundle) => None,
         _ => args.trust.offline()?,
     };
     let mut results = Vec::with_capacity(args.files.len());
@@ -160,7 +161,7 @@ fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
     let bundle = is_bundle(bytes);
     let checkpoint = !proof && !record && !bundle;
     let misfits = [
-        ("--record", args.record.is_some() && !proof && !bundle, "a proof"),
+        ("--record", args.record.is_some() && !proof && !bundle, "a tlog-proof"),
         ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
         ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
     ];

@@ -124,8 +124,28 @@ pub fn decision(number: u64) -> Record {
     draft.sign(&[&member_key()]).expect("signs")
 }
 
+/// A change of members on top of a governance statement.
+pub fn membership_object(number: u64, base: &str, changes: Vec<Object>) -> Object {
+    let mut random = [8; 10];
+    random[2..].copy_from_slice(&number.to_be_bytes());
+    let id = RecordId::from_parts(START * 1000, random);
+    let basics = Basics { log: ORIGIN, issuer: MEMBER, id, issued_at: START };
+    let english = |text: String| Object::new().with("en", text);
+    template(Kind::Membership, &basics)
+        .with("title", english(format!("Change {number}")))
+        .with("summary", english("Who belongs to us.".to_owned()))
+        .with("base", base)
+        .with("changes", changes)
+}
+
 pub fn entry(time: u64, record: &[u8]) -> Vec<u8> {
-    let logged = Logged { time, governance: LeafIndex::ZERO };
+    governed(time, 0, record)
+}
+
+/// An entry whose line names a governance entry.
+pub fn governed(time: u64, governance: u64, record: &[u8]) -> Vec<u8> {
+    let governance = LeafIndex::new(governance).expect("small");
+    let logged = Logged { time, governance };
     [logged.to_string().as_bytes(), record].concat()
 }
 

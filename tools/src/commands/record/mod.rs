@@ -2,7 +2,7 @@
 
 mod new;
 mod schema;
-mod show;
+pub mod show;
 mod sign;
 
 use crate::failure::Failure;

@@ -170,10 +170,11 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
     Ok(Found { record, place: Some((index, logged)), in_log, trust: Some(trust) })
 }
 
-type Line = (String, String, String, Option<bool>);
+/// What is known of a signature line.
+pub type Line = (String, String, String, Option<bool>);
 
 /// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
-fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
+pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
     let lines = record.note().signatures().iter();
     lines
         .map(|line| {
@@ -187,6 +188,11 @@ fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> 
                     } else if key.usage() != KeyUse::Record {
                         let usage = key.usage().as_str();
                         (format!("a key of use {usage}, which signs no records"), Some(false))
+                    } else if let Some(revoked) = key.revoked() {
+                        (format!("the key was revoked by entry {}", revoked.at), Some(false))
+                    } else if let Some(since) = member.standing().since() {
+                        let how = member.standing().as_str();
+                        (format!("its member was {how} by entry {since}"), Some(false))
                     } else if !key.term().contains(at) {
                         let at = format_time(at);
                         (format!("the key is not valid at {at}"), Some(false))

@@ -1,0 +1,292 @@
+//! What a record that gathers signatures still lacks, and whose signature would help.
+//!
+//! This answers members who wait for each other. Whether a record is allowed is for
+//! [`Charter::admit`] to say, which judges it again at its place in the log.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use crate::record::{Kind, Record};
+
+use super::{Charter, MemberKey, Rejection, Requirement, Standing};
+
+/// Something that a record must have before the charter lets it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Lack {
+    /// The charter has no rule for the kind: no signature helps.
+    Rule(Kind),
+    /// No key of the issuer has signed.
+    Issuer(String),
+    /// A key that the record's `signers` names has not signed.
+    Signer(String),
+    /// Too few members of a role have signed.
+    Members {
+        /// The role.
+        role: String,
+        /// How many members of it the rule asks for.
+        needed: u64,
+        /// How many of them have signed.
+        signed: u64,
+    },
+}
+
+impl Charter {
+    /// What a record lacks at a time in POSIX seconds; nothing, if its signatures suffice.
+    ///
+    /// Its signature lines are taken for what they name: [`Charter::verify`] checks them. A line
+    /// counts if its key is a member's, of use record and valid at that time.
+    pub fn lacking(&self, record: &Record, time: u64) -> Vec<Lack> {
+        let envelope = record.envelope();
+        let signed = self.members_signed(record, time);
+        let mut lacks = Vec::new();
+        if !signed.contains(envelope.issuer()) {
+            lacks.push(Lack::Issuer(envelope.issuer().to_owned()));
+        }
+        let names: BTreeSet<&str> =
+            record.note().signatures().iter().map(|line| line.name().as_str()).collect();
+        let missing = envelope.signers().iter().filter(|name| !names.contains(name.as_str()));
+        lacks.extend(missing.cloned().map(Lack::Signer));
+        let Some(rule) = self.rule_of(record.kind()) else {
+            lacks.push(Lack::Rule(record.kind()));
+            return lacks;
+        };
+        for requirement in rule {
+            let signed =
+                self.holders(record.kind(), requirement, time).filter(|m| signed.contains(m));
+            let (signed, needed) = (signed.count() as u64, requirement.members());
+            if signed < needed {
+                let role = requirement.role().to_owned();
+                lacks.push(Lack::Members { role, needed, signed });
+            }
+        }
+        lacks
+    }
+
+    /// Whether a signature of this member could still help a record at a time in POSIX seconds.
+    pub fn awaits(&self, record: &Record, member: &str, time: u64) -> bool {
+        let kind = record.kind();
+        if !self.can_sign(kind, member, time) {
+            return false;
+        }
+        let signed = self.members_signed(record, time).contains(member);
+        self.lacking(record, time).iter().any(|lack| match lack {
+            Lack::Rule(_) => false,
+            Lack::Issuer(issuer) => issuer == member,
+            Lack::Signer(name) => member_of(name) == member && self.has_key(kind, name, time),
+            Lack::Members { role, .. } => {
+                let asked = self.requirement(kind, role);
+                !signed
+                    && asked.is_some_and(|asked| {
+                        self.holders(kind, asked, time).any(|holder| holder == member)
+                    })
+            }
+        })
+    }
+
+    /// Whether a record could still get all that it lacks at a time in POSIX seconds, if the members
+    /// in `without` sign no more than they have.
+    pub fn can_be_completed(&self, record: &Record, without: &[&str], time: u64) -> bool {
+        let kind = record.kind();
+        let signed = self.members_signed(record, time);
+        let willing =
+            |member: &str| !without.contains(&member) && self.can_sign(kind, member, time);
+        self.lacking(record, time).iter().all(|lack| match lack {
+            Lack::Rule(_) => false,
+            Lack::Issuer(issuer) => willing(issuer),
+            Lack::Signer(name) => willing(member_of(name)) && self.has_key(kind, name, time),
+            Lack::Members { role, needed, .. } => {
+                let will = |member: &&str| signed.contains(member) || willing(member);
+                self.requirement(kind, role).is_some_and(|asked| {
+                    self.holders(kind, asked, time).filter(will).count() as u64 >= *needed
+                })
+            }
+        })
+    }
+
+    /// Who must sign a kind; nothing, if the charter has no rule for it.
+    fn rule_of(&self, kind: Kind) -> Option<&[Requirement]> {
+        match kind {
+            kind if kind.is_governance() => Some(self.governance()),
+            kind => self.rules().get(&kind).map(Vec::as_slice),
+        }
+    }
+
+    fn requirement(&self, kind: Kind, role: &str) -> Option<&Requirement> {
+        self.rule_of(kind)?.iter().find(|own| own.role() == role)
+    }
+
+    fn members_signed(&self, record: &Record, time: u64) -> BTreeSet<&str> {
+        let kind = record.kind();
+        let signers = record.note().signatures().iter().filter_map(|line| self.signer(line));
+        let valid = signers.filter(|(_, key)| self.may_sign(key, kind, time));
+        valid.map(|(member, _)| member.name()).collect()
+    }
+
+    /// The members whose signatures count for a requirement. Those whose role ran out count in
+    /// governance while they are needed.
+    fn holders<'a>(
+        &'a self,
+        kind: Kind,
+        requirement: &'a Requirement,
+        time: u64,
+    ) -> impl Iterator<Item = &'a str> {
+        let held_over = kind.is_governance() && self.needs_held_over(requirement, time);
+        let holds = move |place: &usize| match held_over {
+            true => self.held(*place, requirement.role(), time),
+            false => self.members[*place].holds(requirement.role(), time),
+        };
+        (0..self.members.len()).filter(holds).map(|place| self.members[place].name())
+    }
+
+    /// Whether the member has a key to sign records of a kind with.
+    fn can_sign(&self, kind: Kind, member: &str, time: u64) -> bool {
+        self.record_keys(kind, time).any(|name| member_of(name) == member)
+    }
+
+    fn has_key(&self, kind: Kind, name: &str, time: u64) -> bool {
+        self.record_keys(kind, time).any(|own| own == name)
+    }
+
+    fn record_keys(&self, kind: Kind, time: u64) -> impl Iterator<Item = &str> {
+        let keys = self.keys.iter().filter(move |key| self.may_sign(key, kind, time));
+        keys.map(|key| key.key().name().as_str())
+    }
+
+    fn may_sign(&self, key: &MemberKey, kind: Kind, time: u64) -> bool {
+        let held_over =
+            || kind.is_governance() && key.term().from() <= time && self.holds_over(time);
+        key.signs_for(key.member())
+            && self.members[key.member()].standing() == Standing::Good
+            && (key.term().contains(time) || held_over())
+    }
+}
+
+impl Rejection {
+    /// Whether more signatures might be all that the record needs.
+    pub fn lacks_signatures(&self) -> bool {
+        matches!(
+            self,
+            Rejection::IssuerMissing(_)
+                | Rejection::SignerMissing(_)
+                | Rejection::FounderMissing(_)
+                | Rejection::TooFew { .. }
+        )
+    }
+}
+
+/// The member that a key name belongs to: the name, up to the label.
+fn member_of(key_name: &str) -> &str {
+    key_name.split('/').next().unwrap_or_default()
+}
+
+impl fmt::Display for Lack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Lack::Rule(kind) => write!(f, "a rule for records of kind {kind}"),
+            Lack::Issuer(issuer) => write!(f, "the issuer {issuer:?}"),
+            Lack::Signer(name) => write!(f, "{name:?}, whom `signers` names"),
+            Lack::Members { role, needed, signed } => {
+                write!(f, "{} of {needed} member(s) with role {role:?}", needed - signed)
+            }
+        }
+    }
+}
+
+#[cfg(all(test, feature = "sign"))]
+mod tests {
+    use super::*;
+    use crate::member_note::tests::{charter, lab, partner, watch};
+    use crate::note::SignerKey;
+    use crate::record::tests::{ISSUED, decision};
+    use crate::record::{Draft, Object};
+
+    fn signed(object: &Object, keys: &[&SignerKey]) -> Record {
+        Draft::from_object(object).expect("shapes hold").sign(keys).expect("signs")
+    }
+
+    fn members(role: &str, needed: u64, signed: u64) -> Lack {
+        Lack::Members { role: role.to_owned(), needed, signed }
+    }
+
+    #[test]
+    fn what_is_lacking_shrinks_with_every_signature_that_helps() {
+        let charter = charter();
+        let one = signed(&decision(), &[&lab()]);
+        let lacks = charter.lacking(&one, ISSUED);
+        assert_eq!(lacks, [members("publisher", 2, 1), members("reviewer", 1, 0)]);
+        assert_eq!(lacks[0].to_string(), "1 of 2 member(s) with role \"publisher\"");
+        for (member, helps) in
+            [("lab.example", false), ("partner.example", true), ("watch.example", true)]
+        {
+            assert_eq!(charter.awaits(&one, member, ISSUED), helps, "{member}");
+        }
+        let two = one.cosign(&partner()).expect("another key");
+        assert_eq!(charter.lacking(&two, ISSUED), [members("reviewer", 1, 0)]);
+        assert!(!charter.awaits(&two, "partner.example", ISSUED));
+        let all = two.cosign(&watch()).expect("another key");
+        assert_eq!(charter.lacking(&all, ISSUED), []);
+        assert!(!charter.awaits(&all, "watch.example", ISSUED));
+        assert!(!charter.awaits(&one, "stranger.example", ISSUED));
+    }
+
+    #[test]
+    fn the_issuer_and_the_named_signers_are_missed_by_name() {
+        let charter = charter();
+        let object = decision().with("signers", vec!["partner.example/board", "watch.example/x"]);
+        let record = signed(&object, &[&watch()]);
+        let lacks = charter.lacking(&record, ISSUED);
+        assert_eq!(
+            lacks[..3],
+            [
+                Lack::Issuer("lab.example".into()),
+                Lack::Signer("partner.example/board".into()),
+                Lack::Signer("watch.example/x".into())
+            ]
+        );
+        assert!(charter.awaits(&record, "lab.example", ISSUED));
+        // it has no key of that name
+        assert!(!charter.awaits(&record, "watch.example", ISSUED));
+        assert!(!charter.can_be_completed(&record, &[], ISSUED));
+    }
+
+    #[test]
+    fn a_record_can_be_completed_while_enough_members_have_not_declined() {
+        let charter = charter();
+        let one = signed(&decision(), &[&lab()]);
+        assert!(charter.can_be_completed(&one, &[], ISSUED));
+        // what it has signed stays
+        assert!(charter.can_be_completed(&one, &["lab.example"], ISSUED));
+        for without in ["partner.example", "watch.example"] {
+            assert!(!charter.can_be_completed(&one, &[without], ISSUED), "{without}");
+        }
+    }
+
+    #[test]
+    fn a_kind_without_a_rule_is_never_complete() {
+        let mut charter = charter();
+        charter.rules.remove(&Kind::Decision);
+        let record = signed(&decision(), &[&lab(), &partner(), &watch()]);
+        assert_eq!(charter.lacking(&record, ISSUED), [Lack::Rule(Kind::Decision)]);
+        assert!(!charter.can_be_completed(&record, &[], ISSUED));
+    }
+
+    #[test]
+    fn the_query_agrees_with_admission_for_every_set_of_signers() {
+        use crate::index::LeafIndex;
+        use crate::record::Logged;
+        let charter = charter();
+        let keys = [lab(), partner(), watch()];
+        for set in 1..8u32 {
+            let chosen: Vec<&SignerKey> =
+                (0..3).filter(|n| set >> n & 1 == 1).map(|n| &keys[n]).collect();
+            let record = signed(&decision(), &chosen);
+            let verified = charter.verify(record.clone()).expect("known keys");
+            let logged = Logged { time: ISSUED, governance: LeafIndex::ZERO };
+            let index = LeafIndex::new(1).expect("small");
+            let admitted = charter.admit(&verified, &logged, index);
+            assert_eq!(charter.lacking(&record, ISSUED).is_empty(), admitted.is_ok(), "{set:b}");
+            assert!(admitted.err().is_none_or(|rejection| rejection.lacks_signatures()));
+        }
+    }
+}

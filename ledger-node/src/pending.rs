@@ -1,0 +1,260 @@
+//! Co-signing: drafts that wait for members' signatures, apart from the log.
+//!
+//! A draft is no record of the log until it has gone the way of all records, through admission and
+//! sequencer, which judge it as if somebody had submitted it. A crash between logging and noting that
+//! it is logged is harmless: the draft is found in the log again.
+
+mod book;
+mod draft;
+mod files;
+mod nonces;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use ledger_core::LeafIndex;
+use ledger_core::decline::ClaimedDecline;
+use ledger_core::record::{Record, StatementId};
+use ledger_core::request::{Call, ClaimedRequest};
+use tokio::sync::watch;
+use tokio::task::JoinError;
+
+pub use book::{
+    Asker, Book, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_BYTES, TOLD_SECONDS,
+};
+pub use draft::{Declined, Draft, State, View};
+pub use nonces::MAX_PER_MEMBER as MAX_REQUESTS_PER_MEMBER;
+
+use crate::admission::{Admission, Admitted};
+use crate::clock::Clock;
+use crate::node::Service;
+use crate::refusal::{PendingRefusal, Refusal};
+use crate::sequencer::Outcome;
+use crate::store::StoreError;
+
+/// How often the node looks after drafts that nobody asks for: those whose time is over, that were
+/// submitted by hand, or that the log could not take at first.
+const LOOK_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Where members lay drafts out and sign them.
+pub struct Desk {
+    book: Mutex<Book>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Desk {
+    /// Opens the folder of drafts; see [`Book::open`].
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(folder: &Path, lifetime: u64, clock: Arc<dyn Clock>) -> Result<Desk, StoreError> {
+        Ok(Desk { book: Mutex::new(Book::open(folder, lifetime)?), clock })
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().expect("no panics under this lock")
+    }
+
+    /// The member that signed a request for this call; writes to the disk.
+    ///
+    /// # Errors
+    /// [`PendingRefusal`].
+    pub fn authenticate(
+        &self,
+        admission: &Admission,
+        note: &[u8],
+        call: &Call<'_>,
+    ) -> Result<Asker, PendingRefusal> {
+        // not under the lock: whoever is no member holds nobody up
+        let time = self.book().time(self.clock.now());
+        let request = ClaimedRequest::parse(note)?.verify(&admission.charter(), call, time)?;
+        self.book().take(&request, time)
+    }
+
+    /// Takes a record in; reads and writes the disk.
+    ///
+    /// # Errors
+    /// [`PendingRefusal`].
+    pub fn propose(
+        &self,
+        admission: &Admission,
+        asker: &Asker,
+        record: &[u8],
+    ) -> Result<StatementId, PendingRefusal> {
+        let signed = match admission.check(record)? {
+            Admitted::Duplicate(at) => return Err(PendingRefusal::AlreadyLogged(at.index)),
+            Admitted::Verified(signed) => *signed,
+        };
+        if let Some(index) = admission.id_taken(signed.record())? {
+            return Err(PendingRefusal::Record(Refusal::IdTaken(index)));
+        }
+        let statement = signed.record().statement();
+        self.book().propose(&admission.charter(), asker, signed)?;
+        Ok(statement)
+    }
+
+    /// Adds a signature; reads and writes the disk.
+    ///
+    /// # Errors
+    /// [`PendingRefusal`].
+    pub fn cosign(
+        &self,
+        admission: &Admission,
+        asker: &Asker,
+        statement: StatementId,
+        line: &str,
+    ) -> Result<(), PendingRefusal> {
+        self.look_up(admission, statement)?;
+        self.book().cosign(&admission.charter(), asker, statement, line)
+    }
+
+    /// Keeps a decline; reads and writes the disk.
+    ///
+    /// # Errors
+    /// [`PendingRefusal`].
+    pub fn decline(
+        &self,
+        admission: &Admission,
+        asker: &Asker,
+        note: &[u8],
+    ) -> Result<StatementId, PendingRefusal> {
+        let note = ClaimedDecline::parse(note)?;
+        self.look_up(admission, note.decline().statement())?;
+        self.book().decline(&admission.charter(), asker, note)
+    }
+
+    /// Takes a draft back; reads and writes the disk.
+    ///
+    /// # Errors
+    /// [`PendingRefusal`].
+    pub fn withdraw(
+        &self,
+        admission: &Admission,
+        asker: &Asker,
+        statement: StatementId,
+    ) -> Result<(), PendingRefusal> {
+        self.look_up(admission, statement)?;
+        self.book().withdraw(asker, statement)
+    }
+
+    /// The statement ids of all drafts; reads and writes the disk.
+    pub fn list(&self, admission: &Admission, asker: &Asker) -> Vec<StatementId> {
+        self.find_logged(admission);
+        self.book().list(asker.time)
+    }
+
+    /// Notes which drafts are in the log by now; gives those that wait on.
+    fn find_logged(&self, admission: &Admission) -> Vec<StatementId> {
+        let mut waiting = self.book().waiting_ones(self.clock.now());
+        waiting.retain(|statement| match self.look_up(admission, *statement) {
+            Ok(found) => found.is_none(),
+            Err(error) => {
+                tracing::warn!(%error, "cannot tell whether a draft is logged");
+                true
+            }
+        });
+        waiting
+    }
+
+    /// What a member is shown of one draft.
+    pub fn view(
+        &self,
+        admission: &Admission,
+        asker: &Asker,
+        statement: StatementId,
+    ) -> Option<View> {
+        self.book().view(&admission.charter(), asker, statement)
+    }
+
+    /// Notes that a draft is in the log, if it has come there by itself.
+    fn look_up(
+        &self,
+        admission: &Admission,
+        statement: StatementId,
+    ) -> Result<Option<LeafIndex>, Refusal> {
+        let found = admission.find(&statement)?;
+        if let Some(index) = found {
+            self.book().arrived(statement, index, self.clock.now());
+        }
+        Ok(found)
+    }
+
+    /// Takes a draft that lacks nothing for the way into the log; may write to the disk.
+    fn take_complete(&self, admission: &Admission, statement: StatementId) -> Option<Record> {
+        let charter = admission.charter();
+        self.book().take_complete(&charter, statement, self.clock.now())
+    }
+
+    /// Notes what became of a draft on its way into the log; writes to the disk.
+    fn note(&self, statement: StatementId, outcome: &Outcome) {
+        let (mut book, now) = (self.book(), self.clock.now());
+        match outcome {
+            Outcome::Logged(place) => book.arrived(statement, place.index, now),
+            Outcome::Duplicate(at) => book.arrived(statement, at.index, now),
+            Outcome::Refused(refusal) => book.turned_back(statement, refusal),
+        }
+    }
+}
+
+/// Runs something that reads and writes files, away from the threads that serve sockets.
+///
+/// # Errors
+/// When it panics.
+pub async fn blocking<T: Send + 'static>(
+    service: &Arc<Service>,
+    work: impl FnOnce(&Service) -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let service = Arc::clone(service);
+    tokio::task::spawn_blocking(move || work(&service)).await
+}
+
+/// Sends a draft that lacks nothing to the log, and notes what became of it.
+async fn log(service: &Arc<Service>, statement: StatementId) -> Result<(), JoinError> {
+    let take =
+        move |service: &Service| service.pending.take_complete(&service.admission, statement);
+    let Some(record) = blocking(service, take).await? else { return Ok(()) };
+    let outcome = submit(&service.admission, record.as_bytes()).await;
+    let outcome = outcome.unwrap_or_else(Outcome::Refused);
+    blocking(service, move |service| service.pending.note(statement, &outcome)).await
+}
+
+/// The way of all records.
+async fn submit(admission: &Admission, record: &[u8]) -> Result<Outcome, Refusal> {
+    let room = admission.room_soon(record.len()).await?;
+    match admission.check(record)? {
+        Admitted::Duplicate(at) => Ok(Outcome::Duplicate(at)),
+        Admitted::Verified(signed) => {
+            let outcome = admission.enqueue(*signed, room).await?;
+            Ok(outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)))
+        }
+    }
+}
+
+/// Sends a draft that lacks nothing to the log, and waits until it is there. Goes on if whoever waits
+/// goes away.
+pub async fn log_if_complete(service: &Arc<Service>, statement: StatementId) {
+    let service = Arc::clone(service);
+    let logging = tokio::spawn(async move { log(&service, statement).await });
+    // after a panic in there the draft is under way until the node starts again
+    if let Err(error) | Ok(Err(error)) = logging.await {
+        tracing::error!(%error, "logging a draft failed");
+    }
+}
+
+/// Looks after drafts that nobody asks for, now and then, until the node stops.
+pub async fn look_after(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
+    loop {
+        let look = |service: &Service| service.pending.find_logged(&service.admission);
+        let waiting = blocking(&service, look).await.unwrap_or_default();
+        for statement in waiting {
+            log_if_complete(&service, statement).await;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(LOOK_INTERVAL) => {}
+            _ = stopping.wait_for(|stop| *stop) => return,
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! `ledger inbox sign`, `decline` and `withdraw`.
+
+use super::{read, statement, view};
+use crate::client;
+use crate::failure::Failure;
+use crate::member::{Member, MemberArgs, Pending};
+use crate::output::{Outcome, Output};
+
+const SIGN: &str = "\
+Example: sign what `inbox show` has shown; the id fixes every byte of it
+  ledger inbox sign ID --key board.key --node http://127.0.0.1:7780 --anchor STATEMENT";
+
+const DECLINE: &str = "\
+Example: say to all members why you do not sign
+  ledger inbox decline ID --reason 'finding 2 names a person' --key board.key";
+
+const WITHDRAW: &str = "\
+Example: take a draft back that you proposed, or that you issued
+  ledger inbox withdraw ID --key lab.key";
+
+/// Sign a draft; when the rule is met, the node logs it
+#[derive(Debug, clap::Args)]
+#[command(after_help = SIGN)]
+pub struct SignArgs {
+    /// The draft's statement id
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    member: MemberArgs,
+}
+
+/// Refuse to sign a draft, with a reason that all members see
+#[derive(Debug, clap::Args)]
+#[command(after_help = DECLINE)]
+pub struct DeclineArgs {
+    /// The draft's statement id
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Why, in one line
+    #[arg(long, value_name = "TEXT")]
+    reason: String,
+    #[command(flatten)]
+    member: MemberArgs,
+}
+
+/// Take a draft back
+#[derive(Debug, clap::Args)]
+#[command(after_help = WITHDRAW)]
+pub struct WithdrawArgs {
+    /// The draft's statement id
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    member: MemberArgs,
+}
+
+/// Shows a draft, signs it and sends the signature.
+///
+/// # Errors
+/// [`Failure`] when there is no such draft, a signature on it is bad, or the node refuses.
+pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
+    let id = statement(&args.id)?;
+    client::runtime()?.block_on(async {
+        let mut member = Member::connect(&args.member, out).await?;
+        // the bytes that were parsed, shown and have the asked-for id are the ones that are signed
+        let draft = member.get(id).await?;
+        if !view::is_sound(&member, &draft) {
+            read::print(&member, &draft, out);
+            return Err(Failure::refused(
+                "a signature on the draft is not what the charter asks for",
+                "do not sign beside it; ask the proposer and the node's operator",
+            ));
+        }
+        out.line("you sign this:");
+        read::print(&member, &draft, out);
+        let draft = member.cosign(&draft).await?;
+        out.line("");
+        Ok(tell(&member, &draft, "signed", out))
+    })
+}
+
+/// Sends a signed refusal.
+///
+/// # Errors
+/// [`Failure`] for a reason that cannot be written, or when the node refuses.
+pub fn decline(args: &DeclineArgs, out: &Output) -> Result<Outcome, Failure> {
+    let id = statement(&args.id)?;
+    client::runtime()?.block_on(async {
+        let mut member = Member::connect(&args.member, out).await?;
+        let draft = member.decline(id, &args.reason).await?;
+        Ok(tell(&member, &draft, "declined", out))
+    })
+}
+
+/// Takes a draft back.
+///
+/// # Errors
+/// [`Failure`] when the node refuses.
+pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<Outcome, Failure> {
+    let id = statement(&args.id)?;
+    client::runtime()?.block_on(async {
+        let mut member = Member::connect(&args.member, out).await?;
+        let draft = member.withdraw(id).await?;
+        Ok(tell(&member, &draft, "withdrawn", out))
+    })
+}
+
+fn tell(member: &Member, draft: &Pending, done: &str, out: &Output) -> Outcome {
+    out.line(format!("{} {}", out.good(done), view::headline(draft, out)));
+    view::standing(member, draft, out);
+    if view::state(draft) == "logged" {
+        let statement = draft.record.statement();
+        out.note(format!("its proof: ledger prove --statement {statement} -o FILE.tlog-proof"));
+    }
+    Outcome::done(view::object(member, draft))
+}

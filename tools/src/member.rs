@@ -1,0 +1,265 @@
+//! A member that asks a node for what only members may see and do, in signed requests.
+//!
+//! What the node answers is checked before it is shown or signed: that a draft's bytes are a record
+//! for this log with this statement id, and who has signed it. What a draft lacks by the charter in
+//! force, and how it stands, is the node's word.
+
+use std::path::PathBuf;
+
+use ledger_core::checkpoint::Origin;
+use ledger_core::decline::{ClaimedDecline, Decline};
+use ledger_core::note::{Algorithm, SignerKey};
+use ledger_core::record::{Record, StatementId};
+use ledger_core::request::{Call, Nonce, Request};
+use ledger_proto::v1;
+
+use crate::client::{self, Node, NodeArgs};
+use crate::environment;
+use crate::escape;
+use crate::failure::Failure;
+use crate::keys;
+use crate::output::Output;
+use crate::trust::{Trust, TrustArgs};
+
+/// Seconds that a request holds: half of what nodes take, the other half is for clocks that differ.
+const LIFETIME: u64 = 300;
+
+/// Drafts that are read of one answer: far more than a node keeps.
+const MAX_DRAFTS: usize = 100_000;
+
+/// Who asks which node.
+#[derive(Debug, Clone, clap::Args)]
+pub struct MemberArgs {
+    /// A key file of use record, of the member that asks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: PathBuf,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
+}
+
+/// A member, connected.
+pub struct Member {
+    node: Node,
+    /// What verdicts rest on.
+    pub trust: Trust,
+    origin: Origin,
+    key: SignerKey,
+}
+
+/// A draft whose bytes are what they are said to be.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// The record as signed so far, well formed and meant for this log.
+    pub record: Record,
+    /// What the node says of it.
+    pub claims: v1::PendingDraft,
+}
+
+impl Member {
+    /// Reads the key, connects, and finds out which log this is.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub async fn connect(args: &MemberArgs, out: &Output) -> Result<Member, Failure> {
+        let key = keys::read(&args.key)?;
+        if key.verifier().algorithm() != Algorithm::Ed25519 {
+            return Err(Failure::refused(
+                format!("{} holds a cosigner's key, which signs no requests", args.key.display()),
+                "use a key made by `ledger keygen --use record`",
+            ));
+        }
+        let mut node = args.node.connect().await?;
+        let trust = args.trust.with_node(&mut node, out).await?;
+        let origin = origin(&mut node, &trust).await?;
+        Ok(Member { node, trust, origin, key })
+    }
+
+    /// The key that signs.
+    pub fn key(&self) -> &SignerKey {
+        &self.key
+    }
+
+    /// Lays a record out for others to sign.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn propose(&mut self, record: &Record) -> Result<Pending, Failure> {
+        self.check_log(record)?;
+        let request = self.request(&Call::Propose { record: record.as_bytes() })?;
+        let message =
+            v1::ProposeRequest { request: request.into(), record: record.to_bytes().into() };
+        let answer = self.node.client().propose(client::within(message)).await;
+        let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
+        self.check(draft, Some(record.statement()))
+    }
+
+    /// All drafts.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn list(&mut self) -> Result<Vec<Pending>, Failure> {
+        let mut drafts = Vec::new();
+        for claims in self.ask(None).await? {
+            drafts.push(self.check(Some(claims), None)?);
+        }
+        Ok(drafts)
+    }
+
+    /// One draft.
+    ///
+    /// # Errors
+    /// [`Failure`] if there is none, or another one is sent.
+    pub async fn get(&mut self, statement: StatementId) -> Result<Pending, Failure> {
+        let draft = self.ask(Some(statement)).await?.into_iter().next();
+        self.check(draft, Some(statement))
+    }
+
+    /// Adds this member's signature to a draft.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn cosign(&mut self, draft: &Pending) -> Result<Pending, Failure> {
+        let signature = self.key.sign_text(draft.record.text()).to_string();
+        let statement = draft.record.statement();
+        let request = self.request(&Call::Cosign { statement, signature: &signature })?;
+        let message = v1::CosignRequest {
+            request: request.into(),
+            statement: bytes_of(statement).into(),
+            signature: signature.into_bytes().into(),
+        };
+        let answer = self.node.client().cosign(client::within(message)).await;
+        let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
+        self.check(draft, Some(statement))
+    }
+
+    /// Refuses to sign a draft.
+    ///
+    /// # Errors
+    /// [`Failure`] for a reason that cannot be written, and for what the node answers.
+    pub async fn decline(
+        &mut self,
+        statement: StatementId,
+        reason: &str,
+    ) -> Result<Pending, Failure> {
+        let decline = Decline::new(self.origin.clone(), statement, reason)
+            .map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+        let note =
+            decline.sign(&self.key).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+        let note = note.to_string().into_bytes();
+        let request = self.request(&Call::Decline { note: &note })?;
+        let message = v1::DeclineRequest { request: request.into(), decline: note.into() };
+        let answer = self.node.client().decline(client::within(message)).await;
+        let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
+        self.check(draft, Some(statement))
+    }
+
+    /// Takes a draft back.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn withdraw(&mut self, statement: StatementId) -> Result<Pending, Failure> {
+        let request = self.request(&Call::Withdraw { statement })?;
+        let message =
+            v1::WithdrawRequest { request: request.into(), statement: bytes_of(statement).into() };
+        let answer = self.node.client().withdraw(client::within(message)).await;
+        let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
+        self.check(draft, Some(statement))
+    }
+
+    /// The reason of a decline, if the note is what the node says it is.
+    pub fn reason(&self, draft: &Pending, decline: &v1::PendingDecline) -> Option<String> {
+        let claimed = ClaimedDecline::parse(&decline.note).ok()?;
+        let of_draft = claimed.decline().statement() == draft.record.statement();
+        let signed = match self.trust.charter() {
+            None => true,
+            Some(charter) => {
+                claimed.verify(charter, decline.at).is_ok_and(|member| member == decline.member)
+            }
+        };
+        (of_draft && signed).then(|| claimed.decline().reason().to_owned())
+    }
+
+    async fn ask(
+        &mut self,
+        statement: Option<StatementId>,
+    ) -> Result<Vec<v1::PendingDraft>, Failure> {
+        let request = self.request(&Call::ListPending { statement })?;
+        let statement = statement.map(|statement| bytes_of(statement).into());
+        let message = v1::ListPendingRequest { request: request.into(), statement };
+        let answer = self.node.client().list_pending(client::within(message)).await;
+        let mut stream = answer.map_err(|e| client::failure(&e))?.into_inner();
+        let mut drafts = Vec::new();
+        while let Some(draft) = stream.message().await.map_err(|e| client::failure(&e))? {
+            if drafts.len() == MAX_DRAFTS {
+                return Err(client::wrong_answer("it sends drafts without end"));
+            }
+            drafts.push(draft);
+        }
+        Ok(drafts)
+    }
+
+    fn request(&self, call: &Call<'_>) -> Result<Vec<u8>, Failure> {
+        let nonce = Nonce::from_bytes(environment::random()?);
+        let expires = environment::now() + LIFETIME;
+        let request = Request::new(self.origin.clone(), call, nonce, expires);
+        let note =
+            request.sign(&self.key).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+        Ok(note.to_string().into_bytes())
+    }
+
+    fn check_log(&self, record: &Record) -> Result<(), Failure> {
+        let (log, origin) = (record.envelope().log(), self.origin.as_str());
+        if log == origin {
+            return Ok(());
+        }
+        let (log, origin) = (escape::line(log), escape::line(origin));
+        Err(Failure::refused(
+            format!("the record is meant for the log {log}, not for {origin}"),
+            "check --node, or write the record again for this log",
+        ))
+    }
+
+    fn check(
+        &self,
+        claims: Option<v1::PendingDraft>,
+        asked: Option<StatementId>,
+    ) -> Result<Pending, Failure> {
+        let claims = claims.ok_or_else(|| client::wrong_answer("it sent no draft"))?;
+        let record = Record::parse(&claims.record)
+            .map_err(|e| client::wrong_answer(format!("a draft is no record: {e}")))?;
+        let statement = record.statement();
+        let same = *statement.as_hash().as_bytes() == *claims.statement;
+        if !same || asked.is_some_and(|asked| asked != statement) {
+            return Err(client::wrong_answer("it sent another draft's bytes"));
+        }
+        self.check_log(&record)?;
+        Ok(Pending { record, claims })
+    }
+}
+
+/// The log's name: the charter's, or one that the policy has a key for.
+async fn origin(node: &mut Node, trust: &Trust) -> Result<Origin, Failure> {
+    let name = match trust.charter() {
+        Some(charter) => charter.origin().to_owned(),
+        None => {
+            let name = node.log().await?.origin;
+            if !trust.policy.logs().iter().any(|log| log.key.name().as_str() == name) {
+                return Err(Failure::refused(
+                    format!(
+                        "the node serves the log {}, not one of the policy",
+                        escape::line(&name)
+                    ),
+                    "check --node and --policy, or give --anchor",
+                ));
+            }
+            name
+        }
+    };
+    Origin::new(&name).map_err(client::wrong_answer)
+}
+
+fn bytes_of(statement: StatementId) -> Vec<u8> {
+    statement.as_hash().as_bytes().to_vec()
+}
