@@ -1,0 +1,276 @@
+//! A consortium that changes: members, keys and rules, on a real node, and what anybody can show
+//! about it afterwards.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+
+use common::{
+    MEMBER, ORIGIN, charter, decision, dir, key, ledger, log_key, member_key, membership_object,
+    second_key, write, write_key,
+};
+use ledger_core::note::SignerKey;
+use ledger_core::record::{Draft, Object, RecordId, format_time};
+use ledger_node::{Founding, Overrides, RunningNode};
+
+/// A node of its own, which can be stopped and started.
+struct Log {
+    folder: tempfile::TempDir,
+    home: PathBuf,
+    runtime: tokio::runtime::Runtime,
+    node: Option<RunningNode>,
+    grpc: String,
+    http: String,
+    anchor: String,
+    base: String,
+    number: u64,
+}
+
+fn now() -> u64 {
+    ledger_tools::environment::now()
+}
+
+impl Log {
+    fn found() -> Log {
+        let folder = dir();
+        let at = folder.path();
+        let log = write_key(at, "log.key", &log_key());
+        let object = charter().body().clone().with("issued_at", format_time(now()));
+        let record = Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap();
+        let home = at.join("node");
+        let founding = Founding {
+            dir: &home,
+            charter: record.as_bytes(),
+            log_key: Path::new(&log),
+            cosigners: &[],
+        };
+        let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let (grpc, http, base) = (String::new(), String::new(), anchor.clone());
+        let mut log =
+            Log { folder, home, runtime, node: None, grpc, http, anchor, base, number: 0 };
+        log.start();
+        log
+    }
+
+    fn start(&mut self) {
+        let any = Some("127.0.0.1:0".parse().unwrap());
+        let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
+        let node = self.runtime.block_on(RunningNode::start(&self.home, overrides)).unwrap();
+        self.grpc = format!("http://{}", node.grpc_addr());
+        self.http = format!("http://{}", node.http_addr());
+        self.node = Some(node);
+    }
+
+    fn stop(&mut self) {
+        let node = self.node.take().unwrap();
+        self.runtime.block_on(node.shutdown()).unwrap();
+    }
+
+    fn sign(&mut self, name: &str, object: &Object, signer: &SignerKey) -> String {
+        self.number += 1;
+        let id = RecordId::from_parts(now() * 1000, [self.number as u8; 10]);
+        let object =
+            object.clone().with("id", id.to_string()).with("issued_at", format_time(now()));
+        let record = Draft::from_object(&object).unwrap().sign(&[signer]).unwrap();
+        write(self.folder.path(), name, record.as_bytes())
+    }
+
+    fn membership(&mut self, name: &str, changes: Vec<Object>) -> String {
+        let object = membership_object(1, &self.base, changes);
+        self.sign(name, &object, &member_key())
+    }
+
+    fn norm(&mut self, name: &str, changes: Vec<Object>) -> String {
+        let object = membership_object(1, &self.base, changes)
+            .with("kind", "norm")
+            .with("version", "1")
+            .with("effective_from", format_time(now()))
+            .with("text", "How we sign heads.");
+        self.sign(name, &object, &member_key())
+    }
+
+    fn submit(&self, file: &str) -> common::Run {
+        ledger(["submit", file, "--node", &self.grpc, "--anchor", &self.anchor])
+    }
+
+    /// Logs a change and goes on from it.
+    fn changes(&mut self, file: &str) {
+        self.submit(file).ends(0);
+        let record = std::fs::read(file).unwrap();
+        let record = ledger_core::record::Record::parse(&record).unwrap();
+        self.base = record.statement().to_string();
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        if self.node.is_some() {
+            self.stop();
+        }
+    }
+}
+
+fn action(action: &str) -> Object {
+    Object::new().with("action", action)
+}
+
+/// A decision by a member, beside the fixed parts that `Log::sign` sets.
+fn decision_by(member: &str) -> Object {
+    decision(1).body().clone().with("issuer", member)
+}
+
+#[test]
+fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
+    let mut log = Log::found();
+    let newcomer = key("new.example", 40);
+    let by_newcomer = log.sign("early.record", &decision_by("new.example"), &newcomer);
+    log.submit(&by_newcomer).fails(1, "is not in the charter");
+
+    let first = log.sign("first.record", &decision_by(MEMBER), &second_key());
+    log.submit(&first).ends(0);
+    let admit = action("admit")
+        .with("member", "new.example")
+        .with("roles", vec![Object::new().with("role", "publisher")])
+        .with(
+            "keys",
+            vec![Object::new().with("vkey", newcomer.verifier().to_string()).with("use", "record")],
+        );
+    let revoke = action("revoke_key")
+        .with("member", MEMBER)
+        .with("vkey", second_key().verifier().to_string());
+    let stale = log.membership("stale.record", vec![revoke.clone()]);
+    let change = log.membership("change.record", vec![admit, revoke]);
+    log.changes(&change);
+    log.submit(&stale).fails(1, "the latest governance statement is");
+    let late = log.sign("late.record", &decision_by(MEMBER), &second_key());
+    log.submit(&late).fails(1, "was revoked by entry 2");
+    log.submit(&by_newcomer).ends(0);
+
+    // who was allowed, and by which entry
+    let bundle = log.path("early.authority");
+    let anchor = log.anchor.clone();
+    let trust = ["--anchor", anchor.as_str()];
+    let node = ["--node", log.grpc.as_str()];
+    let prove = ["prove", "--record", &by_newcomer, "--authority", "-o", &bundle];
+    ledger(prove.iter().chain(&trust).chain(&node)).ends(0);
+    let run = ledger(["verify", &bundle].iter().chain(&trust)).ends(0);
+    let expected = "signed by new.example (key of entry 2; publisher by entry 2); allowed by the \
+                    charter as entry 2 left it; needs 1 publisher (set by entry 0)";
+    assert!(run.stdout.contains(expected), "{}", run.stdout);
+    let json = ledger(["verify", &bundle, "--json"].iter().chain(&trust)).ends(0).object();
+    assert_eq!(json["results"][0]["decided_by"], 2);
+    let proof = log.path("early.tlog-proof");
+    // the charter's own record does not know the newcomer; the bundle stands in for it
+    let genesis = log.path("genesis.record");
+    let charter = log.path("genesis.tlog-proof");
+    let all = ["prove", "--index", "0", "-o", &charter];
+    ledger(all.iter().chain(&trust).chain(&node)).ends(0);
+    let run = ledger(["verify", &proof, "--charter", &genesis].iter().chain(&trust));
+    run.fails(1, "governance entry 2 decides who could sign it");
+    let run = ledger(["verify", &proof, "--charter", &bundle].iter().chain(&trust)).ends(0);
+    assert!(run.stdout.contains("allowed by the charter as entry 2 left it"), "{}", run.stdout);
+    // what a revoked key signed before stays valid
+    let before = log.path("first.tlog-proof");
+    ledger(["verify", &before, "--charter", &bundle].iter().chain(&trust)).ends(0);
+
+    // another record's bundle proves nothing
+    let run = ledger(["verify", &bundle, "--record", &first].iter().chain(&trust));
+    run.fails(1, "is not proven to be in the tree");
+    let other = "0".repeat(64);
+    ledger(["verify", &bundle, "--anchor", &other]).fails(1, "not with the anchor");
+
+    let audit = ledger(["audit", &log.http, "--anchor", &anchor, "--json"]).ends(0).object();
+    assert_eq!((&audit["lawful"], &audit["judged"]), (&4.into(), &"all".into()));
+    let members = ledger(["register", "members", &log.http, "--anchor", &anchor]).ends(0);
+    assert!(members.stdout.contains("new.example"), "{}", members.stdout);
+}
+
+#[test]
+fn the_log_key_rotates_without_a_head_that_nobody_can_check() {
+    let mut log = Log::found();
+    let fresh = key(ORIGIN, 41);
+    let policy = |keys: &[&SignerKey]| {
+        let lines: String = keys.iter().map(|key| format!("log {}\n", key.verifier())).collect();
+        action("set_policy").with("policy", format!("{lines}quorum none\n"))
+    };
+    let vkey = |action: Object, key: &SignerKey| action.with("vkey", key.verifier().to_string());
+    // the node refuses a change under which it could not publish
+    let swap = vec![
+        vkey(action("add_log_key"), &fresh),
+        vkey(action("retire_log_key"), &log_key()),
+        policy(&[&fresh]),
+    ];
+    let swap = log.norm("swap.record", swap);
+    log.submit(&swap).fails(1, "this node could not publish under the changed charter");
+    let add = vec![vkey(action("add_log_key"), &fresh), policy(&[&log_key(), &fresh])];
+    let add = log.norm("add.record", add);
+    log.changes(&add);
+    let between = log.sign("between.record", &decision_by(MEMBER), &member_key());
+    log.submit(&between).ends(0);
+
+    log.stop();
+    std::fs::remove_file(log.path("log.key")).unwrap();
+    write_key(log.folder.path(), "log.key", &fresh);
+    log.start();
+    let checkpoint = log.path("fresh.checkpoint");
+    let asked = ["checkpoint", "--node", &log.grpc, "--anchor", &log.anchor];
+    let shown = ledger(asked).ends(0);
+    std::fs::write(&checkpoint, &shown.stdout).unwrap();
+    let retire = vec![vkey(action("retire_log_key"), &log_key()), policy(&[&fresh])];
+    let retire = log.norm("retire.record", retire);
+    log.changes(&retire);
+    let after = log.sign("after.record", &decision_by(MEMBER), &member_key());
+    log.submit(&after).ends(0);
+    ledger(["audit", &log.http, "--anchor", &log.anchor]).ends(0);
+    let vkey = fresh.verifier().to_string();
+    ledger(["audit", &log.http, "--vkey", &vkey]).ends(0);
+    ledger(["audit", &log.http, "--vkey", &log_key().verifier().to_string()])
+        .fails(1, "checkpoint: ");
+    // a proof made before the rotation still holds, and so does one made after it
+    for name in ["between", "after"] {
+        let bundle = log.path(&format!("{name}.authority"));
+        let record = log.path(&format!("{name}.record"));
+        let prove = ["prove", "--record", &record, "--authority", "-o", &bundle];
+        let trust = ["--anchor", &log.anchor, "--node", &log.grpc];
+        ledger(prove.iter().chain(&trust)).ends(0);
+        ledger(["verify", &bundle, "--anchor", &log.anchor]).ends(0);
+    }
+    // the retired key opens the directory no more
+    log.stop();
+    std::fs::remove_file(log.path("log.key")).unwrap();
+    write_key(log.folder.path(), "log.key", &log_key());
+    let any = Some("127.0.0.1:0".parse().unwrap());
+    let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
+    let refused = log.runtime.block_on(RunningNode::start(&log.home, overrides));
+    let message = refused.err().expect("the key is retired").to_string();
+    assert!(message.contains("is not one of the charter's log keys"), "{message}");
+}
+
+#[test]
+fn revisions_of_a_series_follow_one_another_also_after_a_restart() {
+    let mut log = Log::found();
+    let revision = |rev: i64| {
+        let rev = ledger_core::record::Value::Integer(rev);
+        decision_by(MEMBER).with("series", "rules").with("rev", rev)
+    };
+    let second = log.sign("2.record", &revision(2), &member_key());
+    log.submit(&second).fails(1, "`rev` is 2, but the next revision of the series is 1");
+    let first = log.sign("1.record", &revision(1), &member_key());
+    log.submit(&first).ends(0);
+    log.submit(&second).ends(0);
+    let again = log.sign("again.record", &revision(2), &member_key());
+    log.submit(&again).fails(1, "`rev` is 2, but the next revision of the series is 3");
+    log.stop();
+    log.start();
+    log.submit(&again).fails(1, "the next revision of the series is 3");
+    let third = log.sign("3.record", &revision(3), &member_key());
+    log.submit(&third).ends(0);
+    // a record that is logged already is found, whatever its revision
+    log.submit(&first).ends(0);
+}
