@@ -9,12 +9,19 @@ use common::{dir, ledger, ledger_in, write};
 fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     let dir = dir();
     let run = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d"]).ends(0);
-    for part in ["7 of 7 proven", "8 entries lawful", "caught: the audit names entry 2"] {
+    for part in [
+        "7 of 7 proven",
+        "9 entries lawful",
+        "review condition met",
+        "caught: the audit names entry 2",
+    ] {
         assert!(run.stdout.contains(part), "{part}:\n{}", run.stdout);
     }
     // a demo's folder may be used again, another's may not
     let again = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d", "--json"]).ends(0);
-    assert_eq!(again.object()["tampered_entry"], 2);
+    let object = again.object();
+    assert_eq!(object["tampered_entry"], 2);
+    assert!(!object["overdue"].as_array().unwrap().is_empty());
     std::fs::create_dir(dir.path().join("mine")).unwrap();
     write(&dir.path().join("mine"), "thesis.txt", "years of work");
     ledger_in(dir.path(), ["demo", "--fast", "--dir", "mine"]).fails(1, "holds something else");

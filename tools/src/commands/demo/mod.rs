@@ -21,8 +21,11 @@ use story::{CHAPTERS, Chapter, MEMBERS};
 /// The file that marks a folder as a demo's, which may be made anew.
 const MARKER: &str = ".ledger-demo";
 /// What a demo leaves in its folder.
-const PARTS: [&str; 6] = ["keys", "node", "records", "tampered", "charter.json", "charter.record"];
+const PARTS: [&str; 7] =
+    ["keys", "node", "records", "tampered", "charter.json", "charter.record", "new-key.json"];
 const ORIGIN: &str = "ledger.example/demo";
+/// What the log holds in the end: the charter, the story, and a change of keys.
+const ENTRIES: usize = CHAPTERS.len() + 2;
 /// The entry that somebody alters in a copy.
 const TAMPERED: usize = 2;
 
@@ -322,9 +325,11 @@ impl Demo {
         submit.extend(records.iter().map(String::as_str));
         submit.extend(["--node", &node, "--anchor", anchor]);
         self.must(&submit, &self.told)?;
-        self.title("3. One signed line commits to all of it: the checkpoint");
+        self.title("3. A member gets a new key, and two of three stewards have to agree");
+        let rotated = self.rotate(anchor, &node)?;
+        self.title("4. One signed line commits to all of it: the checkpoint");
         self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.told)?;
-        self.title("4. Anybody verifies, offline: in the log, and signed by those who may");
+        self.title("5. Anybody verifies, offline: in the log, and signed by those who may");
         let charter = self.path("charter.record");
         let proofs: Vec<String> =
             records.iter().map(|r| r.replace(".record", ".tlog-proof")).collect();
@@ -332,9 +337,11 @@ impl Demo {
         verify.extend(proofs.iter().map(String::as_str));
         verify.extend(["--anchor", anchor, "--charter", &charter]);
         self.must(&verify, &self.told)?;
-        self.title("5. An auditor re-checks every entry, tile and signature");
+        self.title("6. What is overdue follows from the entries, by the charter's own deadlines");
+        let overdue = self.must(&["register", "overdue", &site, "--anchor", anchor], &self.told)?;
+        self.title("7. An auditor re-checks every entry, tile and signature");
         let honest = self.must(&["audit", &site, "--anchor", anchor], &self.told)?;
-        self.title("6. Somebody with access to the disk changes one byte in a copy");
+        self.title("8. Somebody with access to the disk changes one byte in a copy");
         let index = TAMPERED as u64;
         let file = self.tamper()?;
         self.out.line(format!("  one bit flipped in {file}, inside entry {index}"));
@@ -355,10 +362,48 @@ impl Demo {
             "http": site,
             "records": records,
             "proofs": proofs,
+            "new_key": rotated,
+            "overdue": overdue.object["rows"],
             "audit": honest.object,
             "tampered_entry": index,
             "tampered_audit": forged.object,
         }))
+    }
+
+    /// Gives a member a new key: one steward lays the change out on the node, another finds it in its
+    /// inbox and signs, and the node logs it. Returns the change's statement id.
+    fn rotate(&self, anchor: &str, node: &str) -> Result<String, Failure> {
+        let silent = self.out.silent();
+        let (lab, other) = (MEMBERS[0].0, MEMBERS[1].0);
+        let old = crate::keys::read(Path::new(&self.key(lab)))?.verifier().to_string();
+        let name = format!("{lab}/2027");
+        let made = self
+            .must(&["keygen", &name, "--out", &self.path("keys/aurora-lab-2027.key")], &silent)?;
+        let changes = json!([
+            { "action": "add_key", "member": lab, "vkey": made.object["vkey"], "use": "record" },
+            { "action": "revoke_key", "member": lab, "vkey": old, "reason": "a lost laptop" },
+        ]);
+        let draft = self.path("new-key.json");
+        self.out.line(format!(
+            "$ ledger record new membership --set 'changes=[add_key ..., revoke_key ...]' ... > {draft}"
+        ));
+        let (base, changes) = (format!("base={anchor}"), format!("changes={changes}"));
+        let new = ["ledger", "record", "new", "membership", "--issuer", lab, "--log", ORIGIN];
+        let set = ["--set", "title=A new key for the lab", "--set", "summary=A laptop was lost."];
+        let rest = ["--set", &base, "--set", &changes];
+        let argv: Vec<&str> = new.into_iter().chain(set).chain(rest).collect();
+        let made = cli::run_step(&argv, &silent)?;
+        let text = |name: &str| made.object[name].as_str().unwrap_or_default().to_owned();
+        files::create(Path::new(&draft), text("draft").as_bytes())?;
+        let (statement, reach) = (text("statement"), ["--node", node, "--anchor", anchor]);
+        let step = |args: &[&str]| {
+            let args: Vec<&str> = args.iter().chain(&reach).copied().collect();
+            self.must(&args, &self.told)
+        };
+        step(&["propose", &draft, "--key", &self.key(lab)])?;
+        step(&["inbox", "--key", &self.key(other)])?;
+        step(&["inbox", "sign", &statement, "--key", &self.key(other)])?;
+        Ok(statement)
     }
 
     /// Writes and signs a record. Returns its path.
@@ -403,13 +448,13 @@ impl Demo {
     fn tamper(&self) -> Result<String, Failure> {
         let (site, copy) = (self.dir.join("node/site"), self.dir.join("tampered"));
         copy_folder(&site, &copy).map_err(|e| files::cannot_write(&copy, &e))?;
-        let entries = u64::try_from(CHAPTERS.len()).unwrap_or_default() + 1;
+        let entries = u64::try_from(ENTRIES).unwrap_or_default();
         let size = ledger_core::TreeSize::new(entries).unwrap_or_default();
         let coord = TileCoord::in_tree(TileKind::Entries, 0, size)
             .unwrap_or_else(|| TileCoord::full(TileKind::Entries, 0));
         let path = copy.join(coord.to_string());
         let mut bytes = files::read(&path, ledger_core::tile::MAX_BUNDLE_BYTES)?;
-        let (spans, _) = split_bundle(&bytes, CHAPTERS.len() + 1);
+        let (spans, _) = split_bundle(&bytes, ENTRIES);
         if let Some((start, end)) = spans.get(TAMPERED) {
             bytes[(start + end) / 2] ^= 1;
         }
@@ -421,7 +466,7 @@ impl Demo {
         self.title("The node stays up until you press Ctrl-C. In another terminal, try:");
         let (charter, record) = (self.path("charter.record"), self.path("records/mine.record"));
         let draft = self.path("mine.json");
-        let key = self.key(MEMBERS[0].0);
+        let key = self.path("keys/aurora-lab-2027.key");
         let proof = self.path("records/decision-pause-agent-trials.tlog-proof");
         let quoted = |path: String| quote(&path);
         let (charter, record, draft) = (quoted(charter), quoted(record), quoted(draft));
