@@ -22,14 +22,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::charter::{Charter, Governance, Rejection, ReplayError};
+use crate::charter::{Charter, Governance, JudgeError, ReplayError};
 use crate::index::LeafIndex;
 use crate::merkle::{InclusionProof, ParseProofError, VerifyError, verify_inclusion};
 use crate::policy::{AcceptedCheckpoint, ParsePolicyError, Policy};
 use crate::proof::{ParseTlogProofError, TlogProof, TlogProofError};
-use crate::record::{
-    Entry, EntryError, JsonError, Kind, Logged, Object, Record, StatementId, Value,
-};
+use crate::record::{Entry, EntryError, JsonError, Logged, Object, Record, StatementId, Value};
 
 /// What the member `format` says.
 pub const FORMAT: &str = "ledger-authority/v1";
@@ -151,22 +149,9 @@ pub enum AuthorityError {
     /// The tlog-proof carries no `logged` line.
     #[error("the proof carries no line `logged <time> <g>`")]
     NoLoggedLine,
-    /// The record's line names an entry that the bundle does not hold.
-    #[error("the logged line names governance entry {0}, which is not in the bundle")]
-    Incomplete(LeafIndex),
-    /// The log named the wrong governance entry: a later one stands before the record.
-    #[error(
-        "the logged line names governance entry {named}, but entry {latest} came before the record"
-    )]
-    Skipped {
-        /// What the line names.
-        named: LeafIndex,
-        /// The latest governance entry before the record.
-        latest: LeafIndex,
-    },
-    /// The signers were not allowed.
-    #[error("{0}")]
-    NotAllowed(Rejection),
+    /// The signers were not allowed, or the bundle does not hold what decides it.
+    #[error(transparent)]
+    Judged(#[from] JudgeError),
 }
 
 impl ParseBundleError {
@@ -181,8 +166,7 @@ impl AuthorityError {
     /// governance entry. Everything else only fails to prove.
     pub fn is_unlawful(&self) -> bool {
         match self {
-            AuthorityError::Skipped { .. } => true,
-            AuthorityError::NotAllowed(rejection) => !rejection.is_not_supported(),
+            AuthorityError::Judged(error) => error.is_unlawful(),
             _ => false,
         }
     }
@@ -195,9 +179,7 @@ impl AuthorityError {
                 "it is of another log, or of one that pretends: check the anchor"
             }
             AuthorityError::Policy(_) => "give a policy of your own: --policy",
-            AuthorityError::NotAllowed(_) | AuthorityError::Skipped { .. } => {
-                "keep the record and the bundle: they show that the log took what its rules refuse"
-            }
+            AuthorityError::Judged(error) => error.hint(),
             _ => "make the bundle again: ledger prove --authority",
         }
     }
@@ -262,16 +244,7 @@ impl AuthorityBundle {
         let (index, head) = (self.proof.index, accepted.checkpoint.head());
         verify_inclusion(&self.proof.inclusion, &leaf, index, head)
             .map_err(TlogProofError::Inclusion)?;
-        let charter = governance.at(logged.governance).map(Arc::clone);
-        let charter = charter.ok_or(AuthorityError::Incomplete(logged.governance))?;
-        let before = self.governance.iter().filter(|own| own.index < index).map(|own| own.index);
-        if let Some(latest) = before.max().filter(|latest| *latest > logged.governance) {
-            return Err(AuthorityError::Skipped { named: logged.governance, latest });
-        }
-        if index > LeafIndex::ZERO || record.kind() != Kind::Charter {
-            let signed = charter.verify(record.clone()).map_err(AuthorityError::NotAllowed)?;
-            charter.admit(&signed, &logged, index).map_err(AuthorityError::NotAllowed)?;
-        }
+        let charter = governance.judge(record, &logged, index)?;
         Ok(Authorised { accepted, index, logged, charter, governance })
     }
 
@@ -466,7 +439,7 @@ mod tests {
         };
         assert_eq!(
             refused(&bundle(&entries, 2, &[0])),
-            "the logged line names governance entry 1, which is not in the bundle"
+            "the logged line names governance entry 1, which is not known here"
         );
         assert_eq!(
             refused(&AuthorityBundle::new(Vec::new(), bundle(&entries, 2, &[0]).proof)),

@@ -24,6 +24,9 @@ use self::filter::Filter;
 /// Entries that gather in memory before they are written: some megabytes.
 const GATHER: usize = 1 << 15;
 
+/// How many of a shared key's places are looked at: the first is it, unless prefixes collide.
+const LATEST: usize = 16;
+
 /// The table's layout; another number means that the index is rebuilt.
 const VERSION: i64 = 3;
 
@@ -195,11 +198,11 @@ impl Index {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?))
             })?;
         let size = size as u64;
-        let mut gathered = Gathered::new(size);
+        let mut gathered = Gathered::new();
         if version != VERSION || sum != seal(gathered.read_table(&writing)?, size) {
             return Ok(None);
         }
-        let gathered = RwLock::new(gathered);
+        let gathered = RwLock::new(Gathered { size, ..gathered });
         let reader = Mutex::new(connect(&path)?);
         Ok(Some(Index { gathered, reader, writer: Mutex::new(Writer::start(writing)) }))
     }
@@ -214,7 +217,7 @@ impl Index {
         let reader = self.reader.lock().expect("no panics under this lock");
         reader.execute("DELETE FROM place", [])?;
         reader.execute("UPDATE meta SET size = 0, sum = ?1", params![seal(0, 0)])?;
-        *gathered = Gathered::new(0);
+        *gathered = Gathered::new();
         Ok(())
     }
 
@@ -270,6 +273,35 @@ impl Index {
         Ok(found)
     }
 
+    /// The highest of the indices that [`Index::candidates`] would give, a few of them, the highest
+    /// first: for keys that many entries share.
+    ///
+    /// # Errors
+    /// [`IndexError`].
+    pub fn latest(&self, key: &Key) -> Result<Vec<u64>, IndexError> {
+        let row = key.row();
+        let gathered = self.gathered();
+        if !gathered.filter.may_hold(row as u64) {
+            return Ok(Vec::new());
+        }
+        let in_memory = [Some(&gathered.new), gathered.writing.as_deref()].into_iter().flatten();
+        let places = in_memory
+            .flat_map(|rows| rows.places.range((row, 0)..=(row, u64::MAX)).rev().take(LATEST));
+        let mut found: Vec<u64> = places.map(|(_, leaf)| *leaf).collect();
+        drop(gathered);
+        let reader = self.reader.lock().expect("no panics under this lock");
+        let select = "SELECT leaf FROM place WHERE key = ?1 ORDER BY leaf DESC LIMIT ?2";
+        let mut select = reader.prepare_cached(select)?;
+        let limit = LATEST as i64;
+        for leaf in select.query_map(params![row, limit], |row| row.get::<_, i64>(0))? {
+            found.push(leaf? as u64);
+        }
+        found.sort_unstable_by(|a, b| b.cmp(a));
+        found.dedup();
+        found.truncate(LATEST);
+        Ok(found)
+    }
+
     /// Writes all that has gathered. Without it nothing is lost, only caught up again.
     ///
     /// # Errors
@@ -305,9 +337,8 @@ impl Index {
 }
 
 impl Gathered {
-    fn new(size: u64) -> Gathered {
-        let filter = Filter::new(usize::try_from(size).unwrap_or(0).saturating_mul(3));
-        Gathered { size, filter, new: Rows::default(), writing: None }
+    fn new() -> Gathered {
+        Gathered { size: 0, filter: Filter::new(), new: Rows::default(), writing: None }
     }
 
     /// Reads every row, and gives the sum that shows when a row has changed on the disk: a lost row

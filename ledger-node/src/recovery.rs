@@ -164,6 +164,10 @@ pub fn recover(
     }
     // what readers saw may be signed by an earlier key of the log
     if let Some(published) = published_head(store.as_ref(), &keys)? {
+        let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
+        if published.size > promised {
+            return Err(RecoveryError::StateBehind { published: published.size, promised });
+        }
         check_promise(&reader, published, &edge)?;
     }
     Ok(Recovered { edge, head, charter, last })

@@ -475,7 +475,7 @@ fn last_revision(
     size: TreeSize,
     key: Hash,
 ) -> Result<Option<u64>, FindError> {
-    for candidate in index.candidates(&Key::Series(key))?.into_iter().rev() {
+    for candidate in index.latest(&Key::Series(key))? {
         let Ok(at) = LeafIndex::new(candidate) else { continue };
         if !size.contains(at) {
             continue;

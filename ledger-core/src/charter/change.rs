@@ -4,8 +4,8 @@ use crate::index::LeafIndex;
 use crate::record::{Kind, Logged, Object, Record, parse_duration, parse_time};
 
 use super::read::{
-    Path, add_key, add_log_key, add_member, objects, read_binding, read_deadlines, read_kind,
-    read_requirements, read_role, refuse, text, words,
+    Path, add_key, add_log_key, add_member, check_room, objects, read_binding, read_deadlines,
+    read_kind, read_requirements, read_role, refuse, text, words,
 };
 use super::{Charter, MAX_KEYS_OF_MEMBER, Rejection, RetiredLogKey, Revocation, Standing};
 
@@ -109,7 +109,7 @@ impl Step<'_> {
             "withdraw" => self.withdraw(charter, place),
             "assign_role" => self.assign_role(charter, place),
             "end_role" => self.end_role(charter, place),
-            "add_key" => add_key(charter, place, self.change, self.path),
+            "add_key" => self.add_key(charter, place),
             "revoke_key" => self.revoke_key(charter, place),
             // a sanction is for people to read
             _ => Ok(()),
@@ -135,7 +135,10 @@ impl Step<'_> {
                     return self.refuse("kind", format!("is {kind}, for which there is no rule"));
                 }
             }
-            "set_governance" => charter.governance = requirements()?,
+            "set_governance" => {
+                charter.governance = requirements()?;
+                check_room(&charter.governance, &self.at("requirements"))?;
+            }
             "set_deadlines" => charter.deadlines = read_deadlines(self.change),
             "set_limits" => {
                 let limit = |name: &str| self.change.text(name).and_then(parse_duration);
@@ -206,10 +209,22 @@ impl Step<'_> {
     /// A member that leaves takes all its keys with it.
     fn leave(&self, charter: &mut Charter, place: usize, standing: Standing) {
         charter.members[place].standing = standing;
-        let own = charter.keys.iter_mut().filter(|key| key.member == place);
-        for key in own.filter(|key| key.revoked.is_none()) {
-            key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        for key in charter.keys.iter_mut().filter(|key| key.member == place) {
+            let at = key.revoked.map_or(self.index, |revocation| revocation.at);
+            key.revoked = Some(Revocation { at, may_replace: false });
         }
+    }
+
+    /// Once a member can sign again, keys that it revoked need no longer sign their replacement.
+    fn add_key(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        add_key(charter, place, self.change, self.path)?;
+        if self.change.text("use") == Some("record") {
+            let own = charter.keys.iter_mut().filter(|key| key.member == place);
+            for revocation in own.filter_map(|key| key.revoked.as_mut()) {
+                revocation.may_replace = false;
+            }
+        }
+        Ok(())
     }
 
     fn assign_role(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {

@@ -49,10 +49,12 @@ impl Charter {
         next.governed_by = index;
         next.base = record.record().statement();
         change::apply(&mut next, record.record(), &signers.members, logged)?;
-        if let Intent::RevokeOwn(member) = intent {
-            next.keep_for_replacement(member, logged.time, index);
-        } else {
-            next.check_not_deadlocked(logged.time)?;
+        match intent {
+            Intent::RevokeOwn(member) => next.keep_for_replacement(member, logged.time, index),
+            _ => next.check_not_deadlocked(logged.time)?,
+        }
+        if !next.holds_over(logged.time) {
+            next.forget_replacements();
         }
         Ok(next)
     }
@@ -106,11 +108,15 @@ impl Charter {
     ) -> Result<(), Rejection> {
         for requirement in &self.governance {
             let role = requirement.role();
-            let counts = |place: &&usize| match self.needs_held_over(requirement, at) {
-                true => self.held(**place, role, at),
-                false => signers.in_force.contains(place) && self.members[**place].holds(role, at),
+            let is_in_force = |place: &&usize| {
+                signers.in_force.contains(place) && self.members[**place].holds(role, at)
             };
-            let found = signers.members.iter().filter(counts).count() as u64;
+            let in_force = signers.members.iter().filter(is_in_force).count() as u64;
+            let held = signers.members.iter().filter(|place| self.held(**place, role, at));
+            let held_over = held.count() as u64 - in_force;
+            // they fill the seats that nobody in force could take, and no other
+            let vacant = requirement.members().saturating_sub(self.eligible(role, at).in_force);
+            let found = in_force + held_over.min(vacant);
             if found < requirement.members() {
                 let (role, needed) = (role.to_owned(), requirement.members());
                 return Err(Rejection::TooFew { kind, role, needed, found });
@@ -165,15 +171,25 @@ impl Charter {
         Ok(())
     }
 
-    /// After a member has revoked keys of its own: where the charter cannot be changed without it,
-    /// the keys that this entry revoked may still sign their replacement.
+    /// After a member has revoked keys of its own: where members in force are too few without it, the
+    /// keys that this entry revoked may still sign their replacement.
     fn keep_for_replacement(&mut self, member: usize, at: u64, index: LeafIndex) {
-        if self.check_not_deadlocked(at).is_ok() {
+        let is_needed = self.governance.iter().any(|requirement| {
+            self.needs_held_over(requirement, at) && self.held(member, requirement.role(), at)
+        });
+        if !is_needed {
             return;
         }
         let own = self.keys.iter_mut().filter(|key| key.member == member);
         for revocation in own.filter_map(|key| key.revoked.as_mut()) {
             revocation.may_replace |= revocation.at == index;
+        }
+    }
+
+    /// Members in force are enough again: revoked keys sign nothing any more.
+    fn forget_replacements(&mut self) {
+        for revocation in self.keys.iter_mut().filter_map(|key| key.revoked.as_mut()) {
+            revocation.may_replace = false;
         }
     }
 }

@@ -437,7 +437,13 @@ fn a_revocation_that_breaks_the_threshold_leaves_the_key_its_replacement() {
     world.change(vec![key_change("add_key", "b", "b/2")], &["b", "c"]);
     assert_eq!(world.signs("b", "b/2"), Ok(Change::Record));
     assert_eq!(said(world.signs("b", "b")), "key \"b\" was revoked by entry 2");
+    // what it was needed for is done: the revoked key never signs again, whoever holds it
+    let again = world.refused(vec![key_change("add_key", "b", "b/3")], &["b", "c"]);
+    assert_eq!(again, "key \"b\" was revoked by entry 2");
     world.change(vec![key_change("add_key", "a", "a/2")], &["b/2", "c"]);
+    assert!(
+        world.charter.keys().iter().all(|key| key.revoked().is_none_or(|own| !own.may_replace))
+    );
 }
 
 #[test]
@@ -808,4 +814,55 @@ fn chains_that_are_none_are_refused() {
     );
     let with = [all[0], all[1], all[2], (world.next_index(), &ordinary)];
     assert_eq!(refused(&with), "entry 3 is a record of kind incident, which changes no authority");
+}
+
+#[test]
+fn those_held_over_fill_empty_seats_and_replace_nobody_in_force() {
+    let until = format_time(ISSUED + 1000);
+    let ending = format!("\"role\": \"steward\", \"until\": \"{until}\"");
+    let term = |object: Object| {
+        let json = object.to_pretty_json().replacen("\"role\": \"steward\"", &ending, 2);
+        Object::parse(&json).expect("JSON")
+    };
+    // a and b are held over, c is in force, two must sign
+    let mut world = World::founded(term);
+    world.time = ISSUED + 2000;
+    let message = world.refused(vec![admit("f", &["steward"])], &["a", "b"]);
+    assert_eq!(
+        message,
+        "records of kind membership need 2 member(s) with role \"steward\"; 1 signed"
+    );
+    world.change(vec![admit("f", &["steward"])], &["a", "c"]);
+}
+
+#[test]
+fn a_record_is_never_judged_by_an_entry_behind_it_or_around_one_before_it() {
+    let mut world = World::new();
+    let early = world.incident("a");
+    world.change(vec![admit("f", &["publisher"])], &["a", "b"]);
+    world.time += 100;
+    world.change(vec![change("expel", "f")], &["a", "b"]);
+    let entries = world.entries.iter().map(|(index, entry)| (*index, entry));
+    let governance = Governance::replay(entries).expect("lawful");
+    let draft = Draft::from_object(&early).expect("shapes");
+    let record = draft.sign(&[&key("a")]).expect("signed");
+    let at = |index: u64| LeafIndex::new(index).expect("small");
+    let judge = |time: u64, named: u64, index: u64| {
+        let logged = Logged { time, governance: at(named) };
+        governance.judge(&record, &logged, at(index)).map(|_| ()).map_err(|e| {
+            assert_eq!(e.is_unlawful(), named < 9, "{e}");
+            e.to_string()
+        })
+    };
+    let (before, now) = (ISSUED, ISSUED + 100);
+    assert_eq!(judge(now, 2, 3), Ok(()));
+    let message = "the logged line names governance entry 1, but entry 2 came before the record";
+    assert_eq!(judge(now, 1, 3), Err(message.to_owned()));
+    let message = "the logged line names governance entry 9, which is not known here";
+    assert_eq!(judge(now, 9, 10), Err(message.to_owned()));
+    let message = "the time of entry 3 contradicts the time of a governance entry";
+    assert_eq!(judge(before, 2, 3), Err(message.to_owned()));
+    // an entry in the place of a governance entry, named by itself or by one behind it
+    let message = "entry 1 does not stand behind governance entry 2";
+    assert_eq!(judge(now, 2, 1), Err(message.to_owned()));
 }

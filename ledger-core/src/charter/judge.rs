@@ -14,8 +14,8 @@ use super::{
 pub(super) struct Signers {
     /// The places of members, each once.
     pub(super) members: Vec<usize>,
-    /// Keys that are no member's.
-    strangers: u64,
+    /// The name of a key that is no member's: a record brings one at most.
+    stranger: Option<String>,
 }
 
 impl Charter {
@@ -78,9 +78,9 @@ impl Charter {
     /// would refuse.
     ///
     /// # Errors
-    /// [`Rejection::IndexZero`], [`Rejection::WrongLog`], [`Rejection::CharterAgain`],
+    /// [`Rejection::IndexZero`], [`Rejection::NotBehind`], [`Rejection::WrongLog`], [`Rejection::CharterAgain`],
     /// [`Rejection::IssuedTooLate`] or [`Rejection::IssuedTooEarly`].
-    pub fn check_place(
+    fn check_place(
         &self,
         envelope: &Envelope,
         logged: &Logged,
@@ -88,6 +88,10 @@ impl Charter {
     ) -> Result<(), Rejection> {
         if index == LeafIndex::ZERO {
             return Err(Rejection::IndexZero);
+        }
+        if index <= self.governed_by {
+            let governance = self.governed_by;
+            return Err(Rejection::NotBehind { index, governance });
         }
         if envelope.log() != self.origin {
             let (expected, found) = (self.origin.clone(), envelope.log().to_owned());
@@ -162,7 +166,7 @@ impl Charter {
         let mut signers = Signers::default();
         for (n, line) in record.record.note().signatures().iter().enumerate() {
             if self.key_of_stranger(line, &record.record).is_some() {
-                signers.strangers += 1;
+                signers.stranger = Some(line.name().to_string());
                 continue;
             }
             let key = self.same_key(record, n)?;
@@ -202,7 +206,7 @@ impl Charter {
     fn check_issuer(&self, record: &SignedRecord, signers: &Signers) -> Result<(), Rejection> {
         let issuer = record.record.envelope().issuer();
         // a stranger speaks under the name of its key
-        if signers.strangers > 0 && record.key_names().any(|name| name == issuer) {
+        if signers.stranger.as_deref() == Some(issuer) {
             return Ok(());
         }
         self.check_issuer_among(issuer, &signers.members)
@@ -235,7 +239,7 @@ impl Charter {
         for requirement in rule {
             let holds = |member: &&usize| self.members[**member].holds(requirement.role(), at);
             let found = match requirement.role() {
-                PUBLIC => signers.strangers,
+                PUBLIC => u64::from(signers.stranger.is_some()),
                 _ => signers.members.iter().filter(holds).count() as u64,
             };
             if found < requirement.members() {

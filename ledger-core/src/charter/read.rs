@@ -39,6 +39,7 @@ pub(super) fn read(
         binding: body.get("binding").map(read_binding).unwrap_or_default(),
         enumerations: BTreeMap::new(),
     };
+    check_room(&charter.governance, "governance")?;
     if body.list("log_vkeys").len() > MAX_LOG_KEYS {
         return Err(refuse("log_vkeys", format!("are more than {MAX_LOG_KEYS}")));
     }
@@ -267,6 +268,16 @@ pub(super) fn read_requirements(
         requirements.push(Requirement { role, members, since });
     }
     Ok(requirements)
+}
+
+/// So many as a record has room for: else nobody could ever change the charter.
+pub(super) fn check_room(requirements: &[Requirement], path: &str) -> Result<(), Rejection> {
+    let members: u64 = requirements.iter().map(Requirement::members).sum();
+    if members > MAX_SIGNATURES as u64 {
+        let problem = format!("ask for {members} members; a record has {MAX_SIGNATURES} lines");
+        return Err(refuse(path, problem));
+    }
+    Ok(())
 }
 
 /// Reads what is due when.

@@ -21,6 +21,14 @@ pub enum Rejection {
     /// A record of another kind was to be admitted at index 0.
     #[error("index 0 belongs to the charter")]
     IndexZero,
+    /// A record was to be judged by a governance entry that does not stand before it.
+    #[error("entry {index} does not stand behind governance entry {governance}")]
+    NotBehind {
+        /// The record's place.
+        index: LeafIndex,
+        /// The entry that the rules come from.
+        governance: LeafIndex,
+    },
     /// A rule of the charter's own members.
     #[error("the charter's `{path}` {problem}")]
     Charter {
@@ -212,12 +220,6 @@ impl Rejection {
         matches!(self, Rejection::KeyType { .. })
     }
 
-    /// Whether the verdict is about a key that this state of the charter does not have: a later or
-    /// an earlier state may.
-    pub fn is_about_keys(&self) -> bool {
-        matches!(self, Rejection::UnknownKey { .. } | Rejection::WrongUse { .. })
-    }
-
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {
@@ -230,7 +232,9 @@ impl Rejection {
                 "let every founding member sign: ledger record sign CHARTER.record --key FILE"
             }
             Rejection::WrongLog { .. } => "write a new record with this log's origin in `log`",
-            Rejection::WrongGovernance { .. } => "keep the entry: it shows that the log misbehaved",
+            Rejection::WrongGovernance { .. } | Rejection::NotBehind { .. } => {
+                "keep the entry: it shows that the log misbehaved"
+            }
             Rejection::IssuedTooLate { .. } => "check the clock of the machine that wrote it",
             Rejection::IssuedTooEarly { .. } => "write the record again with a fresh `issued_at`",
             Rejection::UnknownKey { .. } => "sign with a key that the charter lists",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::index::LeafIndex;
-use crate::record::{Entry, Kind, StatementId};
+use crate::record::{Entry, Kind, Logged, Record, StatementId};
 
 use super::{Change, Charter, Rejection};
 
@@ -21,6 +21,7 @@ pub struct Governance {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GovernanceState {
     index: LeafIndex,
+    time: u64,
     charter: Arc<Charter>,
 }
 
@@ -28,6 +29,11 @@ impl GovernanceState {
     /// Where the entry stands.
     pub fn index(&self) -> LeafIndex {
         self.index
+    }
+
+    /// The log's time of the entry.
+    pub fn time(&self) -> u64 {
+        self.time
     }
 
     /// The entry's statement id.
@@ -56,6 +62,9 @@ pub enum ReplayError {
         /// Its kind.
         kind: Kind,
     },
+    /// The log's time goes back.
+    #[error("the time of governance entry {0} lies before the governance entry before it")]
+    TimeReversal(LeafIndex),
     /// A rule refuses an entry.
     #[error("governance entry {index}: {rejection}")]
     Rejected {
@@ -66,6 +75,56 @@ pub enum ReplayError {
     },
 }
 
+/// Why a record at its place is not lawful, or cannot be judged from these entries.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JudgeError {
+    /// Its line names an entry that is not among these.
+    #[error("the logged line names governance entry {0}, which is not known here")]
+    Unknown(LeafIndex),
+    /// The log named the wrong governance entry: a later one stands before the record.
+    #[error(
+        "the logged line names governance entry {named}, but entry {latest} came before the record"
+    )]
+    Skipped {
+        /// What the line names.
+        named: LeafIndex,
+        /// The latest governance entry before the record.
+        latest: LeafIndex,
+    },
+    /// Its time contradicts the time of a governance entry before or behind it.
+    #[error("the time of entry {0} contradicts the time of a governance entry")]
+    TimeReversal(LeafIndex),
+    /// A rule refuses it.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+}
+
+impl JudgeError {
+    /// Whether the log is shown to have taken what its rules refuse, or to have written a line that
+    /// contradicts its own entries.
+    pub fn is_unlawful(&self) -> bool {
+        match self {
+            JudgeError::Unknown(_) => false,
+            JudgeError::Rejected(rejection) => !rejection.is_not_supported(),
+            JudgeError::Skipped { .. } | JudgeError::TimeReversal(_) => true,
+        }
+    }
+
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            JudgeError::Unknown(_) => {
+                "get the entries that decide: ledger prove --authority -o LOG.authority"
+            }
+            JudgeError::Rejected(rejection) => rejection.hint(),
+            JudgeError::Skipped { .. } | JudgeError::TimeReversal(_) => {
+                "keep the files: they show that the log misbehaved"
+            }
+        }
+    }
+}
+
 impl ReplayError {
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
@@ -73,6 +132,7 @@ impl ReplayError {
             ReplayError::NoCharter | ReplayError::NotGovernance { .. } => {
                 "follow the second number of each `logged` line down to 0"
             }
+            ReplayError::TimeReversal(_) => "keep the entries: they show that the log misbehaved",
             ReplayError::Rejected { rejection, .. } => rejection.hint(),
         }
     }
@@ -87,7 +147,8 @@ impl Governance {
         let index = LeafIndex::ZERO;
         let charter = Charter::found(entry);
         let charter = charter.map_err(|rejection| ReplayError::Rejected { index, rejection })?;
-        Ok(Governance { states: vec![GovernanceState { index, charter: Arc::new(charter) }] })
+        let (time, charter) = (entry.logged().time, Arc::new(charter));
+        Ok(Governance { states: vec![GovernanceState { index, time, charter }] })
     }
 
     /// Goes on with the next governance entry.
@@ -96,6 +157,11 @@ impl Governance {
     /// [`ReplayError`]; nothing has changed then.
     pub fn push(&mut self, index: LeafIndex, entry: &Entry) -> Result<(), ReplayError> {
         let rejected = |rejection| ReplayError::Rejected { index, rejection };
+        let before = self.states.last().map_or(0, |state| state.time);
+        let time = entry.logged().time;
+        if time < before {
+            return Err(ReplayError::TimeReversal(index));
+        }
         let charter = self.charter();
         let signed = charter.verify(entry.record().clone()).map_err(rejected)?;
         match charter.admit(&signed, &entry.logged(), index).map_err(rejected)? {
@@ -103,7 +169,7 @@ impl Governance {
                 Err(ReplayError::NotGovernance { index, kind: entry.record().kind() })
             }
             Change::Governance(next) => {
-                self.states.push(GovernanceState { index, charter: Arc::from(next) });
+                self.states.push(GovernanceState { index, time, charter: Arc::from(next) });
                 Ok(())
             }
         }
@@ -137,6 +203,40 @@ impl Governance {
     pub fn at(&self, index: LeafIndex) -> Option<&Arc<Charter>> {
         let at = self.states.binary_search_by_key(&index, GovernanceState::index).ok()?;
         Some(&self.states[at].charter)
+    }
+
+    /// Judges a record at its place, by the entry that its `logged` line names.
+    ///
+    /// # Errors
+    /// [`JudgeError`]: the rule that refuses it, or that the line contradicts the governance entries
+    /// that are known here.
+    pub fn judge(
+        &self,
+        record: &Record,
+        logged: &Logged,
+        index: LeafIndex,
+    ) -> Result<Arc<Charter>, JudgeError> {
+        let named = logged.governance;
+        let charter = self.at(named).ok_or(JudgeError::Unknown(named))?;
+        let before = self.states.iter().filter(|state| state.index < index);
+        if let Some(latest) = before.clone().map(|state| state.index).max()
+            && latest > named
+        {
+            return Err(JudgeError::Skipped { named, latest });
+        }
+        let too_early = before.map(|state| state.time).any(|time| time > logged.time);
+        let mut after = self.states.iter().filter(|state| state.index > index);
+        if too_early || after.any(|state| state.time < logged.time) {
+            return Err(JudgeError::TimeReversal(index));
+        }
+        // the charter itself was judged when it was read
+        if index > LeafIndex::ZERO {
+            let signed = charter.verify(record.clone())?;
+            charter.admit(&signed, logged, index)?;
+        } else if record.statement() != charter.statement() {
+            return Err(JudgeError::Rejected(Rejection::IndexZero));
+        }
+        Ok(Arc::clone(charter))
     }
 
     /// The entries and the rules after each.

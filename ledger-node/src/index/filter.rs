@@ -33,9 +33,9 @@ struct Layer {
 }
 
 impl Filter {
-    /// An empty filter, its first layer made for `expected` keys.
-    pub fn new(expected: usize) -> Filter {
-        Filter { layers: vec![Layer::new(expected.max(FIRST))] }
+    /// An empty filter.
+    pub fn new() -> Filter {
+        Filter { layers: vec![Layer::new(FIRST)] }
     }
 
     /// Adds a key: any 64 bits, of which the upper 62 are those of a digest.
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn all_members_and_few_strangers_are_found_over_several_layers() {
         let members = 5 * FIRST as u64;
-        let mut filter = Filter::new(0);
+        let mut filter = Filter::new();
         (0..members).for_each(|n| filter.add(key(n)));
         assert_eq!(filter.layers.len(), 3);
         assert!((0..members).all(|n| filter.may_hold(key(n))));
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn kinds_of_one_digest_are_told_apart() {
-        let mut filter = Filter::new(0);
+        let mut filter = Filter::new();
         (0..10_000).for_each(|n| filter.add(key(n) & !3));
         let mistaken = (0..10_000).filter(|n| filter.may_hold(key(*n) & !3 | 2)).count();
         assert!(mistaken < 500, "{mistaken} of 10000");

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::authority::{self, AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::authority::{self, Authorised, AuthorityBundle, MAX_BUNDLE_BYTES};
 use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::hash::Hash;
@@ -135,7 +135,7 @@ fn judge(
         return judge_record(&bytes, trust);
     }
     if is_bundle(&bytes) {
-        return judge_bundle(path, &bytes, args);
+        return judge_bundle(path, &bytes, args, trust);
     }
     if bytes.trim_ascii_start().starts_with(b"{") {
         let hint = "sign it first: ledger record sign DRAFT --key FILE";
@@ -182,25 +182,34 @@ fn is_bundle(bytes: &[u8]) -> bool {
 }
 
 /// An authority bundle with the record that it is about: everything from the anchor up.
-fn judge_bundle(path: &Path, bytes: &[u8], args: &Args) -> Result<Verdict, Failure> {
+fn judge_bundle(
+    path: &Path,
+    bytes: &[u8],
+    args: &Args,
+    trust: Option<&Trust>,
+) -> Result<Verdict, Failure> {
     let anchor = args.trust.anchor()?.ok_or_else(|| {
         Failure::usage(
             "an authority bundle begins with a charter, which must be one you trust",
             "give --anchor STATEMENT, the charter's statement id",
         )
     })?;
-    let policy = args.trust.policy_file()?;
+    let own = args.trust.policy_file()?;
+    let policy = trust.map(|trust| &trust.policy).or(own.as_ref());
     let bundle =
         AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
     let record = record_beside(path, args)?;
     let record = Record::parse(&record).map_err(|e| unsound(&e))?;
-    let shown = bundle.verify(&record, anchor, policy.as_ref()).map_err(|e| {
+    let shown = bundle.verify(&record, anchor, policy).map_err(|e| {
         let message = match e.is_unlawful() {
             true => format!("it is in the log, but {e}"),
             false => e.to_string(),
         };
         Failure::refused(message, e.hint())
     })?;
+    if let Some(known) = trust.and_then(|trust| trust.governance.as_ref()) {
+        check_known(known, &shown)?;
+    }
     let (when, decides) = (format_time(shown.logged.time), shown.logged.governance);
     let signers = signers(&shown.charter, &record, shown.logged.time);
     let (index, size) = (shown.index, shown.accepted.checkpoint.head().size);
@@ -238,6 +247,22 @@ fn judge_bundle(path: &Path, bytes: &[u8], args: &Args) -> Result<Verdict, Failu
         "signers_judged": true,
     });
     Ok(Verdict { text, object })
+}
+
+/// A bundle may not leave out governance entries that the user knows to be in its tree.
+fn check_known(known: &Governance, shown: &Authorised) -> Result<(), Failure> {
+    let size = shown.accepted.checkpoint.head().size;
+    let left_out = known.states().iter().filter(|own| size.contains(own.index())).find(|own| {
+        let same = shown.governance.at(own.index());
+        same.is_none_or(|same| same.base() != own.statement())
+    });
+    match left_out {
+        None => Ok(()),
+        Some(own) => Err(Failure::refused(
+            format!("the bundle does not hold governance entry {} of --charter", own.index()),
+            "keep both files: somebody shows you another history, or half of one",
+        )),
+    }
 }
 
 /// The record that a proof is about: beside it, or where the user says.
@@ -325,17 +350,9 @@ fn judge_entry(
         return Ok("it is the charter of the anchor, signed by every founder".to_owned());
     }
     let decides = logged.governance;
-    let charter = governance.at(decides).ok_or_else(|| {
-        in_log(
-            format!(
-                "governance entry {decides} decides who could sign it, which is not known here"
-            ),
-            "give an authority bundle as --charter: ledger prove --authority -o LOG.authority",
-        )
-    })?;
-    let signers = signers(charter, &record, logged.time);
-    let signed = charter.verify(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
-    charter.admit(&signed, &logged, index).map_err(|e| in_log(e.to_string(), e.hint()))?;
+    let judged = governance.judge(&record, &logged, index);
+    let charter = judged.map_err(|e| in_log(e.to_string(), e.hint()))?;
+    let signers = signers(&charter, &record, logged.time);
     Ok(format!("signed by {signers}, allowed by the charter as entry {decides} left it"))
 }
 

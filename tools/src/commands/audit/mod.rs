@@ -146,7 +146,7 @@ fn examine<'a>(
     let judged = walk(&mut tree, judge.then_some(expected), lawful, &mut report, out)?;
     tree.finish(&mut report)?;
     folder::check(&source, head.size, &mut report)?;
-    bind(&accepted, &judged, &mut report);
+    bind(&accepted, &judged, policy_source(args), &mut report);
     let summary = Summary {
         origin,
         head,
@@ -199,8 +199,24 @@ fn walk<'a>(
     })
 }
 
+/// Where the policy comes from. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PolicySource {
+    /// A key or a policy of the user's own.
+    User,
+    /// A charter: the log's, or one in a file.
+    Charter,
+}
+
+fn policy_source(args: &Args) -> PolicySource {
+    match args.vkey.is_some() || args.trust.policy.is_some() {
+        true => PolicySource::User,
+        false => PolicySource::Charter,
+    }
+}
+
 /// The charter must be that of the very log whose head was signed, by a key that is in force.
-fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, report: &mut Report) {
+fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, report: &mut Report) {
     let Some(charter) = &judged.charter else { return };
     let (own, signed) = (charter.origin(), accepted.checkpoint.origin());
     if own != signed.as_str() {
@@ -211,6 +227,18 @@ fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, report: &mut Report) {
     }
     // a change that was not followed may have changed the log's keys
     let known = judged.blind.is_none();
+    // who took the policy from a charter means the one in force, not the one that was read first
+    if known && source == PolicySource::Charter {
+        let policy = charter.read_policy().map_err(|e| e.to_string());
+        let judged = policy.and_then(|policy| {
+            policy.verify(accepted.checkpoint.claimed()).map_err(|e| e.to_string())
+        });
+        if let Err(why) = judged {
+            report
+                .foreign(&format!("by the charter in force the checkpoint does not count: {why}"));
+            return;
+        }
+    }
     if known && accepted.checkpoint.claimed().verify(charter.log_keys()).is_err() {
         let key = accepted.checkpoint.log_key();
         report.foreign(&format!(
