@@ -59,7 +59,10 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
             refused.extend(ended.unanswered);
         }
         if let Some(status) = unary.await.expect("no panic") {
-            assert_eq!(status.code(), Code::Unavailable, "{status}");
+            // a request that crosses the node's GOAWAY was never read, and ends in the client's library
+            let crossed =
+                status.code() == Code::Internal && status.message().contains("h2 protocol");
+            assert!(crossed || status.code() == Code::Unavailable, "{status}");
         }
 
         let node = NodeProcess::serve(&founded.dir());
