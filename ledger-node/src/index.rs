@@ -3,7 +3,7 @@
 //!
 //! A row is a 64-bit prefix of a digest and an index; whoever asks reads the entry and compares the
 //! whole digest. New rows gather in memory and go to SQLite many at a time, sorted, so that each
-//! page of the table is written once for many rows. A [`filter`] answers for the keys of records that
+//! page of the table is written once for many rows. A filter answers for the keys of records that
 //! are new, which nearly all are.
 
 mod filter;

@@ -105,7 +105,7 @@ impl Record {
     /// Reads a record and checks everything but its signatures.
     ///
     /// # Errors
-    /// [`RecordError`] names the first rule that is broken. [`RecordError::NotSupported`] is no
+    /// [`RecordError`] names the first rule that is broken.
     pub fn parse(bytes: &[u8]) -> Result<Record, RecordError> {
         let note = read_note(bytes)?;
         let (envelope, body) = check_text(note.text())?;
