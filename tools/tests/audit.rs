@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::path::Path;
+
 use common::{
     MEMBER, START, Site, charter, decision, decision_object, dir, entry, governed, key, ledger,
     log_key, member_key, membership_object, write,
@@ -46,16 +48,20 @@ fn a_flipped_bit_in_any_file_is_named() {
     site.audit(&[]).ends(0);
 }
 
+/// Changes the first byte of a text in a file, of which the first is a `D`.
+fn alter(path: &Path, text: &[u8]) {
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
+    bytes[at] = b'd';
+    std::fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn an_altered_entry_is_named_alone() {
     let dir = dir();
     let site = Site::of(dir.path(), 600);
     let path = dir.path().join("tile/entries/001");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let needle = b"Decision 300";
-    let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();
-    bytes[at] = b'd';
-    std::fs::write(&path, bytes).unwrap();
+    alter(&path, b"Decision 300");
     let object = site.audit(&["--json"]).ends(1).object();
     let problems = object["problems"].as_array().unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
@@ -541,11 +547,7 @@ fn an_altered_entry_does_not_condemn_the_older_files_that_still_have_it_right() 
     site.push((9..20).map(|i| entry(START + i, decision(i).as_bytes())));
     assert!(dir.path().join("tile/entries/000.p/9").exists());
     let path = dir.path().join("tile/entries/000.p/20");
-    let mut bytes = std::fs::read(&path).unwrap();
-    let needle = b"Decision 3";
-    let at = bytes.windows(needle.len()).position(|w| w == needle).unwrap();
-    bytes[at] = b'd';
-    std::fs::write(&path, bytes).unwrap();
+    alter(&path, b"Decision 3");
     let object = site.audit(&["--json"]).ends(1).object();
     let problems = object["problems"].as_array().unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");

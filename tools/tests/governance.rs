@@ -4,25 +4,18 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
-
+use common::node::{Served, fresh_charter};
 use common::{
-    MEMBER, ORIGIN, charter, decision, dir, key, ledger, log_key, member_key, membership_object,
-    second_key, write, write_key,
+    MEMBER, ORIGIN, decision, dir, key, ledger, log_key, member_key, membership_object, second_key,
+    write, write_key,
 };
 use ledger_core::note::SignerKey;
 use ledger_core::record::{Draft, Object, RecordId, format_time};
-use ledger_node::{Founding, Overrides, RunningNode};
 
-/// A node of its own, which can be stopped and started.
+/// A node of its own, and what the consortium has changed so far.
 struct Log {
     folder: tempfile::TempDir,
-    home: PathBuf,
-    runtime: tokio::runtime::Runtime,
-    node: Option<RunningNode>,
-    grpc: String,
-    http: String,
-    anchor: String,
+    node: Served,
     base: String,
     number: u64,
 }
@@ -34,38 +27,9 @@ fn now() -> u64 {
 impl Log {
     fn found() -> Log {
         let folder = dir();
-        let at = folder.path();
-        let log = write_key(at, "log.key", &log_key());
-        let object = charter().body().clone().with("issued_at", format_time(now()));
-        let record = Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap();
-        let home = at.join("node");
-        let founding = Founding {
-            dir: &home,
-            charter: record.as_bytes(),
-            log_key: Path::new(&log),
-            cosigners: &[],
-        };
-        let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let (grpc, http, base) = (String::new(), String::new(), anchor.clone());
-        let mut log =
-            Log { folder, home, runtime, node: None, grpc, http, anchor, base, number: 0 };
-        log.start();
-        log
-    }
-
-    fn start(&mut self) {
-        let any = Some("127.0.0.1:0".parse().unwrap());
-        let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
-        let node = self.runtime.block_on(RunningNode::start(&self.home, overrides)).unwrap();
-        self.grpc = format!("http://{}", node.grpc_addr());
-        self.http = format!("http://{}", node.http_addr());
-        self.node = Some(node);
-    }
-
-    fn stop(&mut self) {
-        let node = self.node.take().unwrap();
-        self.runtime.block_on(node.shutdown()).unwrap();
+        let node = Served::found(folder.path(), &fresh_charter());
+        let base = node.anchor.clone();
+        Log { folder, node, base, number: 0 }
     }
 
     fn sign(&mut self, name: &str, object: &Object, signer: &SignerKey) -> String {
@@ -92,7 +56,7 @@ impl Log {
     }
 
     fn submit(&self, file: &str) -> common::Run {
-        ledger(["submit", file, "--node", &self.grpc, "--anchor", &self.anchor])
+        ledger(["submit", file, "--node", &self.node.grpc, "--anchor", &self.node.anchor])
     }
 
     /// Logs a change and goes on from it.
@@ -105,14 +69,6 @@ impl Log {
 
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
-    }
-}
-
-impl Drop for Log {
-    fn drop(&mut self) {
-        if self.node.is_some() {
-            self.stop();
-        }
     }
 }
 
@@ -154,9 +110,9 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
 
     // who was allowed, and by which entry
     let bundle = log.path("early.authority");
-    let anchor = log.anchor.clone();
+    let anchor = log.node.anchor.clone();
     let trust = ["--anchor", anchor.as_str()];
-    let node = ["--node", log.grpc.as_str()];
+    let node = ["--node", log.node.grpc.as_str()];
     let prove = ["prove", "--record", &by_newcomer, "--authority", "-o", &bundle];
     ledger(prove.iter().chain(&trust).chain(&node)).ends(0);
     let run = ledger(["verify", &bundle].iter().chain(&trust)).ends(0);
@@ -185,9 +141,9 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
     let other = "0".repeat(64);
     ledger(["verify", &bundle, "--anchor", &other]).fails(1, "not with the anchor");
 
-    let audit = ledger(["audit", &log.http, "--anchor", &anchor, "--json"]).ends(0).object();
+    let audit = ledger(["audit", &log.node.http, "--anchor", &anchor, "--json"]).ends(0).object();
     assert_eq!((&audit["lawful"], &audit["judged"]), (&4.into(), &"all".into()));
-    let members = ledger(["register", "members", &log.http, "--anchor", &anchor]).ends(0);
+    let members = ledger(["register", "members", &log.node.http, "--anchor", &anchor]).ends(0);
     assert!(members.stdout.contains("new.example"), "{}", members.stdout);
 }
 
@@ -214,12 +170,12 @@ fn the_log_key_rotates_without_a_head_that_nobody_can_check() {
     let between = log.sign("between.record", &decision_by(MEMBER), &member_key());
     log.submit(&between).ends(0);
 
-    log.stop();
+    log.node.stop();
     std::fs::remove_file(log.path("log.key")).unwrap();
     write_key(log.folder.path(), "log.key", &fresh);
-    log.start();
+    log.node.start().unwrap();
     let checkpoint = log.path("fresh.checkpoint");
-    let asked = ["checkpoint", "--node", &log.grpc, "--anchor", &log.anchor];
+    let asked = ["checkpoint", "--node", &log.node.grpc, "--anchor", &log.node.anchor];
     let shown = ledger(asked).ends(0);
     std::fs::write(&checkpoint, &shown.stdout).unwrap();
     let retire = vec![vkey(action("retire_log_key"), &log_key()), policy(&[&fresh])];
@@ -227,28 +183,25 @@ fn the_log_key_rotates_without_a_head_that_nobody_can_check() {
     log.changes(&retire);
     let after = log.sign("after.record", &decision_by(MEMBER), &member_key());
     log.submit(&after).ends(0);
-    ledger(["audit", &log.http, "--anchor", &log.anchor]).ends(0);
+    ledger(["audit", &log.node.http, "--anchor", &log.node.anchor]).ends(0);
     let vkey = fresh.verifier().to_string();
-    ledger(["audit", &log.http, "--vkey", &vkey]).ends(0);
-    ledger(["audit", &log.http, "--vkey", &log_key().verifier().to_string()])
+    ledger(["audit", &log.node.http, "--vkey", &vkey]).ends(0);
+    ledger(["audit", &log.node.http, "--vkey", &log_key().verifier().to_string()])
         .fails(1, "checkpoint: ");
     // a proof made before the rotation still holds, and so does one made after it
     for name in ["between", "after"] {
         let bundle = log.path(&format!("{name}.authority"));
         let record = log.path(&format!("{name}.record"));
         let prove = ["prove", "--record", &record, "--authority", "-o", &bundle];
-        let trust = ["--anchor", &log.anchor, "--node", &log.grpc];
+        let trust = ["--anchor", &log.node.anchor, "--node", &log.node.grpc];
         ledger(prove.iter().chain(&trust)).ends(0);
-        ledger(["verify", &bundle, "--anchor", &log.anchor]).ends(0);
+        ledger(["verify", &bundle, "--anchor", &log.node.anchor]).ends(0);
     }
     // the retired key opens the directory no more
-    log.stop();
+    log.node.stop();
     std::fs::remove_file(log.path("log.key")).unwrap();
     write_key(log.folder.path(), "log.key", &log_key());
-    let any = Some("127.0.0.1:0".parse().unwrap());
-    let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
-    let refused = log.runtime.block_on(RunningNode::start(&log.home, overrides));
-    let message = refused.err().expect("the key is retired").to_string();
+    let message = log.node.start().expect_err("the key is retired").to_string();
     assert!(message.contains("is not one of the charter's log keys"), "{message}");
 }
 
@@ -266,8 +219,8 @@ fn revisions_of_a_series_follow_one_another_also_after_a_restart() {
     log.submit(&second).ends(0);
     let again = log.sign("again.record", &revision(2), &member_key());
     log.submit(&again).fails(1, "`rev` is 2, but the next revision of the series is 3");
-    log.stop();
-    log.start();
+    log.node.stop();
+    log.node.start().unwrap();
     log.submit(&again).fails(1, "the next revision of the series is 3");
     let third = log.sign("3.record", &revision(3), &member_key());
     log.submit(&third).ends(0);

@@ -3,21 +3,16 @@
 
 mod common;
 
-use std::path::Path;
-
+use common::node::Served;
 use common::{ORIGIN, Run, dir, key, ledger_in, log_key, write, write_key};
 use ledger_core::charter::CharterDraft;
 use ledger_core::note::SignerKey;
 use ledger_core::record::{Draft, Object, Record, RecordId, Value, format_time};
-use ledger_node::{Founding, Overrides, RunningNode};
 
 /// Decisions need two publishers and a reviewer.
 struct Joint {
     dir: tempfile::TempDir,
-    runtime: tokio::runtime::Runtime,
-    node: Option<RunningNode>,
-    grpc: String,
-    anchor: String,
+    node: Served,
 }
 
 fn lab() -> SignerKey {
@@ -53,27 +48,17 @@ impl Joint {
     fn start() -> Joint {
         let dir = dir();
         let at = dir.path();
-        let log = write_key(at, "log.key", &log_key());
         for (name, key) in [("lab.key", lab()), ("partner.key", partner()), ("board.key", board())]
         {
             write_key(at, name, &key);
         }
-        let record = charter();
-        let (home, log_key) = (at.join("node"), Path::new(&log));
-        let charter = record.as_bytes();
-        let founding = Founding { dir: &home, charter, log_key, cosigners: &[] };
-        let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-        let any = Some("127.0.0.1:0".parse().unwrap());
-        let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
-        let node = runtime.block_on(RunningNode::start(&home, overrides)).unwrap();
-        let grpc = format!("http://{}", node.grpc_addr());
-        Joint { dir, runtime, node: Some(node), grpc, anchor }
+        let node = Served::found(at, &charter());
+        Joint { dir, node }
     }
 
     /// Runs a command of a member.
     fn run(&self, key: &str, args: &[&str]) -> Run {
-        let more = ["--key", key, "--node", &self.grpc, "--anchor", &self.anchor];
+        let more = ["--key", key, "--node", &self.node.grpc, "--anchor", &self.node.anchor];
         ledger_in(self.dir.path(), args.iter().chain(&more))
     }
 
@@ -91,14 +76,6 @@ impl Joint {
         let object = run.object();
         assert_eq!(object["state"], "waiting");
         object["statement"].as_str().unwrap().to_owned()
-    }
-}
-
-impl Drop for Joint {
-    fn drop(&mut self) {
-        if let Some(node) = self.node.take() {
-            self.runtime.block_on(node.shutdown()).unwrap();
-        }
     }
 }
 
@@ -138,7 +115,7 @@ fn three_members_publish_together_without_a_chat_room() {
 
     let signed = joint.run("partner.key", &["inbox", "sign", &id]).ends(0);
     assert!(signed.stdout.starts_with("you sign this:\n"), "{}", signed.stdout);
-    let show = ["record", "show", &id, "--node", &joint.grpc, "--anchor", &joint.anchor];
+    let show = ["record", "show", &id, "--node", &joint.node.grpc, "--anchor", &joint.node.anchor];
     ledger_in(joint.dir.path(), show).fails(1, "no published entry");
     let object = joint.run("board.key", &["--json", "inbox", "sign", &id]).ends(0).object();
     assert_eq!((&object["state"], &object["index"]), (&"logged".into(), &1.into()));
@@ -185,7 +162,7 @@ fn strangers_and_wrong_command_lines_are_told_what_to_do() {
     joint.run("board.key", &["inbox", "show", &id[..8]]).fails(2, "the id is not 64");
     joint.run("board.key", &["inbox", "show", &"0".repeat(64)]).fails(1, "no draft");
     let at = joint.dir.path();
-    ledger_in(at, ["inbox", "--node", &joint.grpc]).fails(2, "--key <FILE>");
+    ledger_in(at, ["inbox", "--node", &joint.node.grpc]).fails(2, "--key <FILE>");
     ledger_in(at, ["inbox", "decline", &id, "--key", "board.key"]).fails(2, "--reason <TEXT>");
     let other = common::decision_object(9).with("log", "other.example/1").to_pretty_json();
     let other = write(at, "other.json", other);

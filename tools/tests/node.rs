@@ -5,26 +5,9 @@ mod common;
 
 use std::path::Path;
 
-use common::{
-    charter, decision, dir, key, ledger, ledger_in, log_key, member_key, write, write_key,
-};
+use common::node::{Served, fresh_charter};
+use common::{decision, dir, key, ledger, ledger_in, log_key, member_key, write, write_key};
 use ledger_core::record::{Draft, Object, Record, RecordId};
-use ledger_node::{Founding, Overrides, RunningNode};
-
-struct Running {
-    runtime: tokio::runtime::Runtime,
-    node: Option<RunningNode>,
-    grpc: String,
-    http: String,
-    anchor: String,
-}
-
-/// The charter of the tests, written now: a node judges times by its clock.
-fn fresh_charter() -> Record {
-    let now = ledger_tools::environment::now();
-    let object = charter().body().clone().with("issued_at", ledger_core::record::format_time(now));
-    Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap()
-}
 
 fn fresh_decision(number: u64) -> Object {
     let now = ledger_tools::environment::now();
@@ -36,33 +19,10 @@ fn fresh_decision(number: u64) -> Object {
         .with("id", id.to_string())
 }
 
-fn start(dir: &Path) -> Running {
-    let log = write_key(dir, "log.key", &log_key());
+fn start(dir: &Path) -> Served {
     let record = fresh_charter();
     write(dir, "charter.record", record.as_bytes());
-    let home = dir.join("node");
-    let founding = Founding {
-        dir: &home,
-        charter: record.as_bytes(),
-        log_key: Path::new(&log),
-        cosigners: &[],
-    };
-    let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let any = Some("127.0.0.1:0".parse().unwrap());
-    let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
-    let node = runtime.block_on(RunningNode::start(&home, overrides)).unwrap();
-    let (grpc, http) =
-        (format!("http://{}", node.grpc_addr()), format!("http://{}", node.http_addr()));
-    Running { runtime, node: Some(node), grpc, http, anchor }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if let Some(node) = self.node.take() {
-            self.runtime.block_on(node.shutdown()).unwrap();
-        }
-    }
+    Served::found(dir, &record)
 }
 
 fn draft(dir: &Path, name: &str, number: u64) -> String {
@@ -230,7 +190,7 @@ fn the_root_at_any_older_size_is_proven_also_where_no_batch_ended() {
 }
 
 /// The arguments of an import into the folder `r`.
-fn import<'a>(node: &'a Running, key: &'a str) -> Vec<&'a str> {
+fn import<'a>(node: &'a Served, key: &'a str) -> Vec<&'a str> {
     let common = ["import", "avid", "in.jsonl", "--key", key, "--out", "r", "--json"];
     [&common[..], &["--node", &node.grpc, "--anchor", &node.anchor]].concat()
 }

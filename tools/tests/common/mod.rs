@@ -1,6 +1,8 @@
 //! The program as a process, and small logs made with the core.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod node;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
