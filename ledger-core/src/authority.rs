@@ -196,6 +196,11 @@ impl AuthorityBundle {
         &self.governance
     }
 
+    /// The statement id of the charter that the bundle begins with.
+    pub fn charter(&self) -> Option<StatementId> {
+        self.governance.first().map(|first| first.entry.record().statement())
+    }
+
     /// The proof of the record itself.
     pub fn proof(&self) -> &TlogProof {
         &self.proof
@@ -258,8 +263,7 @@ impl AuthorityBundle {
         anchor: StatementId,
         policy: Option<&Policy>,
     ) -> Result<(AcceptedCheckpoint, Governance), AuthorityError> {
-        let found = self.governance.first().ok_or(ReplayError::NoCharter)?;
-        let found = found.entry.record().statement();
+        let found = self.charter().ok_or(ReplayError::NoCharter)?;
         if found != anchor {
             return Err(AuthorityError::OtherAnchor { anchor, found });
         }

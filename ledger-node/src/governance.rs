@@ -1,6 +1,6 @@
 //! The stored log's governance entries, found by following `logged` lines from the end down to 0.
 
-use ledger_core::charter::{Governance, ReplayError};
+use ledger_core::charter::{ChainError, Governance, ReplayError, governance_chain};
 use ledger_core::record::{Entry, EntryError, Outline};
 use ledger_core::{LeafIndex, TreeSize};
 
@@ -42,22 +42,14 @@ pub fn entries(
     size: TreeSize,
 ) -> Result<Vec<(LeafIndex, Entry)>, GovernanceError> {
     let last = size.last().ok_or(ReplayError::NoCharter)?;
-    let mut at = latest(reader, size, last)?;
-    let mut chain = Vec::new();
-    loop {
+    let read = |at| {
         let entry = Entry::parse(&reader.entry(at, size)?);
-        let entry = entry.map_err(|e| GovernanceError::Entry(at, e))?;
-        let before = entry.logged().governance;
-        chain.push((at, entry));
-        if at == LeafIndex::ZERO {
-            chain.reverse();
-            return Ok(chain);
-        }
-        if before >= at {
-            return Err(GovernanceError::Order(at));
-        }
-        at = before;
-    }
+        entry.map_err(|e| GovernanceError::Entry(at, e))
+    };
+    governance_chain(latest(reader, size, last)?, read).map_err(|error| match error {
+        ChainError::Read(error) => error,
+        ChainError::Order(at) => GovernanceError::Order(at),
+    })
 }
 
 /// The last entry itself if it is one of governance, else the one that its line names.

@@ -254,22 +254,8 @@ impl Index {
     /// # Errors
     /// [`IndexError`].
     pub fn candidates(&self, key: &Key) -> Result<Vec<u64>, IndexError> {
-        let row = key.row();
-        let gathered = self.gathered();
-        if !gathered.filter.may_hold(row as u64) {
-            return Ok(Vec::new());
-        }
-        let in_memory = [Some(&gathered.new), gathered.writing.as_deref()].into_iter().flatten();
-        let places = in_memory.flat_map(|rows| rows.places.range((row, 0)..=(row, u64::MAX)));
-        let mut found: Vec<u64> = places.map(|(_, leaf)| *leaf).collect();
-        drop(gathered);
-        let reader = self.reader.lock().expect("no panics under this lock");
-        let mut select = reader.prepare_cached("SELECT leaf FROM place WHERE key = ?1")?;
-        for leaf in select.query_map([row], |row| row.get::<_, i64>(0))? {
-            found.push(leaf? as u64);
-        }
-        found.sort_unstable();
-        found.dedup();
+        let mut found = self.places(key, i64::MAX as usize)?;
+        found.reverse();
         Ok(found)
     }
 
@@ -279,6 +265,11 @@ impl Index {
     /// # Errors
     /// [`IndexError`].
     pub fn latest(&self, key: &Key) -> Result<Vec<u64>, IndexError> {
+        self.places(key, LATEST)
+    }
+
+    /// Where a key's rows lead, the highest index first, and `most` of them.
+    fn places(&self, key: &Key, most: usize) -> Result<Vec<u64>, IndexError> {
         let row = key.row();
         let gathered = self.gathered();
         if !gathered.filter.may_hold(row as u64) {
@@ -286,19 +277,18 @@ impl Index {
         }
         let in_memory = [Some(&gathered.new), gathered.writing.as_deref()].into_iter().flatten();
         let places = in_memory
-            .flat_map(|rows| rows.places.range((row, 0)..=(row, u64::MAX)).rev().take(LATEST));
+            .flat_map(|rows| rows.places.range((row, 0)..=(row, u64::MAX)).rev().take(most));
         let mut found: Vec<u64> = places.map(|(_, leaf)| *leaf).collect();
         drop(gathered);
         let reader = self.reader.lock().expect("no panics under this lock");
         let select = "SELECT leaf FROM place WHERE key = ?1 ORDER BY leaf DESC LIMIT ?2";
         let mut select = reader.prepare_cached(select)?;
-        let limit = LATEST as i64;
-        for leaf in select.query_map(params![row, limit], |row| row.get::<_, i64>(0))? {
+        for leaf in select.query_map(params![row, most as i64], |row| row.get::<_, i64>(0))? {
             found.push(leaf? as u64);
         }
         found.sort_unstable_by(|a, b| b.cmp(a));
         found.dedup();
-        found.truncate(LATEST);
+        found.truncate(most);
         Ok(found)
     }
 

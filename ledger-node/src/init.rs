@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Charter, Rejection};
 use ledger_core::checkpoint::{Origin, ParseCheckpointError, VerifiedCheckpoint};
-use ledger_core::policy::{ParsePolicyError, Tolerance};
+use ledger_core::policy::Tolerance;
 use ledger_core::record::{Entry, Logged, Record, RecordError, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 
@@ -60,9 +60,6 @@ pub enum InitError {
     /// The origin is one that no log may have.
     #[error("the charter's log name: {0}")]
     Origin(#[from] ParseCheckpointError),
-    /// The charter's policy is malformed.
-    #[error("the policy in the charter: {0}")]
-    Policy(#[from] ParsePolicyError),
     /// The key is not one of the charter's.
     #[error("the log key {0} is not one of the charter's log keys")]
     KeyNotInCharter(String),
@@ -94,9 +91,6 @@ impl InitError {
             InitError::Record(error) => error.hint(),
             InitError::Charter(rejection) => rejection.hint(),
             InitError::Origin(_) => "name the log like a URL without scheme: ledger.example/2026",
-            InitError::Policy(_) => {
-                "see the C2SP tlog-policy format; `quorum none` is the simplest"
-            }
             InitError::KeyNotInCharter(_) => {
                 "give the key file whose vkey `ledger charter new --log` was given"
             }

@@ -104,7 +104,6 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
             InitError::Exists(_)
                 | InitError::Record(_)
                 | InitError::Charter(_)
-                | InitError::Policy(_)
                 | InitError::Origin(_)
                 | InitError::KeyNotInCharter(_)
                 | InitError::Publisher(_)

@@ -121,7 +121,7 @@ pub fn recover(
     log_key: &SignerKey,
 ) -> Result<Recovered, RecoveryError> {
     let head = promised_head(store.as_ref())?;
-    let published = published_head(store.as_ref(), std::slice::from_ref(log_key.verifier()))?;
+    let published = published_claim(store.as_ref())?;
     let reader = LogReader::new(Arc::clone(store));
     let replay = store.replay()?;
     let mut edge = match replay.base {
@@ -129,12 +129,8 @@ pub fn recover(
         base => restore_edge(&reader, &base)?,
     };
     let promised = head.as_ref().map(|head| *head.checkpoint().head());
-    if let Some(published) = published {
-        let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
-        if published.size > promised {
-            return Err(RecoveryError::StateBehind { published: published.size, promised });
-        }
-    }
+    let published_by = |keys: &[VerifierKey]| published_head(published.as_ref(), keys, promised);
+    let published_by_own = published_by(std::slice::from_ref(log_key.verifier()))?;
     for batch in &replay.batches {
         for (coord, bytes) in edge.append(batch)?.tiles {
             store.restore(coord, &bytes)?;
@@ -145,7 +141,7 @@ pub fn recover(
             return Err(RecoveryError::OtherTree(promised.size));
         }
     }
-    for signed in [promised, published].into_iter().flatten() {
+    for signed in [promised, published_by_own].into_iter().flatten() {
         check_promise(&reader, signed, &edge)?;
     }
     let size = edge.size();
@@ -163,11 +159,7 @@ pub fn recover(
         head.verify(&keys).map_err(RecoveryError::WrongKey)?;
     }
     // what readers saw may be signed by an earlier key of the log
-    if let Some(published) = published_head(store.as_ref(), &keys)? {
-        let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
-        if published.size > promised {
-            return Err(RecoveryError::StateBehind { published: published.size, promised });
-        }
+    if let Some(published) = published_by(&keys)? {
         check_promise(&reader, published, &edge)?;
     }
     Ok(Recovered { edge, head, charter, last })
@@ -183,19 +175,31 @@ fn promised_head(store: &dyn Store) -> Result<Option<ClaimedCheckpoint>, Recover
     Ok(Some(ClaimedCheckpoint::parse(text.as_bytes())?))
 }
 
-/// The head that readers saw last. A file that this log did not sign says nothing: it is damaged, and
-/// will be written again.
-fn published_head(
-    store: &dyn Store,
-    keys: &[VerifierKey],
-) -> Result<Option<TreeHead>, RecoveryError> {
+/// The checkpoint that readers saw last, as the file has it.
+fn published_claim(store: &dyn Store) -> Result<Option<ClaimedCheckpoint>, RecoveryError> {
     let text = match store.published() {
         Err(StoreError::Damaged(_)) => None,
         read => read?,
     };
-    let claimed = text.and_then(|text| ClaimedCheckpoint::parse(text.as_bytes()).ok());
+    Ok(text.and_then(|text| ClaimedCheckpoint::parse(text.as_bytes()).ok()))
+}
+
+/// The head that readers saw last, if one of these keys signed it; it is no larger than what was
+/// promised. A file that this log did not sign says nothing: it is damaged, and will be written again.
+fn published_head(
+    claimed: Option<&ClaimedCheckpoint>,
+    keys: &[VerifierKey],
+    promised: Option<TreeHead>,
+) -> Result<Option<TreeHead>, RecoveryError> {
     let verified = claimed.and_then(|claimed| claimed.verify(keys).ok());
-    Ok(verified.map(|verified| *verified.head()))
+    let published = verified.map(|verified| *verified.head());
+    let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
+    match published.filter(|published| published.size > promised) {
+        None => Ok(published),
+        Some(TreeHead { size, .. }) => {
+            Err(RecoveryError::StateBehind { published: size, promised })
+        }
+    }
 }
 
 /// The tree must begin with the tree of a head that this log signed.

@@ -452,17 +452,9 @@ pub fn find_entry(
     key: &Key,
     same: impl Fn(&EntryKeys) -> bool,
 ) -> Result<Option<LeafIndex>, FindError> {
-    for candidate in index.candidates(key)? {
-        let Ok(at) = LeafIndex::new(candidate) else { continue };
-        if !size.contains(at) {
-            continue;
-        }
-        let entry = reader.entry(at, size)?;
-        if EntryKeys::of(&entry).is_ok_and(|keys| same(&keys)) {
-            return Ok(Some(at));
-        }
-    }
-    Ok(None)
+    let same = |keys: EntryKeys| same(&keys).then_some(());
+    let found = first_match(index.candidates(key)?, reader, size, same)?;
+    Ok(found.map(|(at, ())| at))
 }
 
 /// The last revision of the series with this key in the tree of `size` leaves.
@@ -475,16 +467,28 @@ fn last_revision(
     size: TreeSize,
     key: Hash,
 ) -> Result<Option<u64>, FindError> {
-    for candidate in index.latest(&Key::Series(key))? {
+    let revision = |keys: EntryKeys| {
+        keys.series.filter(|(found, _)| *found == key).map(|(_, revision)| revision)
+    };
+    let found = first_match(index.latest(&Key::Series(key))?, reader, size, revision)?;
+    Ok(found.map(|(_, revision)| revision))
+}
+
+/// The first candidate in the tree of `size` leaves in whose keys something is found.
+fn first_match<T>(
+    candidates: Vec<u64>,
+    reader: &LogReader,
+    size: TreeSize,
+    look: impl Fn(EntryKeys) -> Option<T>,
+) -> Result<Option<(LeafIndex, T)>, FindError> {
+    for candidate in candidates {
         let Ok(at) = LeafIndex::new(candidate) else { continue };
         if !size.contains(at) {
             continue;
         }
-        let keys = EntryKeys::of(&reader.entry(at, size)?);
-        if let Ok(Some((found, rev))) = keys.map(|keys| keys.series)
-            && found == key
-        {
-            return Ok(Some(rev));
+        let entry = reader.entry(at, size)?;
+        if let Some(found) = EntryKeys::of(&entry).ok().and_then(&look) {
+            return Ok(Some((at, found)));
         }
     }
     Ok(None)

@@ -254,8 +254,7 @@ async fn governance_of_node(
     let refused = |message: String, hint: &str| Failure::refused(message, hint);
     let bundle = AuthorityBundle::parse(&bytes)
         .map_err(|e| refused(format!("the node's charter: {e}"), e.hint()))?;
-    let own = bundle.governance().first().map(|first| first.entry.record().statement());
-    let own = own.ok_or_else(|| {
+    let own = bundle.charter().ok_or_else(|| {
         refused("the node shows no charter".into(), "the node does not serve one of our logs")
     })?;
     if anchor.is_some_and(|anchor| anchor != own) {

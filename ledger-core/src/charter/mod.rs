@@ -27,7 +27,9 @@ use crate::record::{Kind, Record, StatementId};
 pub use draft::{CharterDraft, CharterDraftError};
 pub use lacking::Lack;
 pub use rejection::Rejection;
-pub use replay::{Governance, GovernanceState, JudgeError, ReplayError};
+pub use replay::{
+    ChainError, Governance, GovernanceState, JudgeError, ReplayError, governance_chain,
+};
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
     MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RetiredLogKey, Revocation,

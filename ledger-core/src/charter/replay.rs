@@ -75,6 +75,41 @@ pub enum ReplayError {
     },
 }
 
+/// Why governance entries cannot be followed down to the charter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainError<E> {
+    /// An entry cannot be read.
+    Read(E),
+    /// A `logged` line names an entry that does not stand before it.
+    Order(LeafIndex),
+}
+
+/// The governance entries up to the one at `latest`, the charter first: each `logged` line names the
+/// one before, down to 0.
+///
+/// # Errors
+/// [`ChainError`].
+pub fn governance_chain<E>(
+    latest: LeafIndex,
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, E>,
+) -> Result<Vec<(LeafIndex, Entry)>, ChainError<E>> {
+    let mut chain = Vec::new();
+    let mut at = latest;
+    loop {
+        let entry = read(at).map_err(ChainError::Read)?;
+        let before = entry.logged().governance;
+        chain.push((at, entry));
+        if at == LeafIndex::ZERO {
+            chain.reverse();
+            return Ok(chain);
+        }
+        if before >= at {
+            return Err(ChainError::Order(at));
+        }
+        at = before;
+    }
+}
+
 /// Why a record at its place is not lawful, or cannot be judged from these entries.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -218,15 +253,17 @@ impl Governance {
     ) -> Result<Arc<Charter>, JudgeError> {
         let named = logged.governance;
         let charter = self.at(named).ok_or(JudgeError::Unknown(named))?;
-        let before = self.states.iter().filter(|state| state.index < index);
-        if let Some(latest) = before.clone().map(|state| state.index).max()
+        // indices grow and times never go back: the neighbours speak for all
+        let (before, rest) =
+            self.states.split_at(self.states.partition_point(|state| state.index < index));
+        if let Some(latest) = before.last().map(|state| state.index)
             && latest > named
         {
             return Err(JudgeError::Skipped { named, latest });
         }
-        let too_early = before.map(|state| state.time).any(|time| time > logged.time);
-        let mut after = self.states.iter().filter(|state| state.index > index);
-        if too_early || after.any(|state| state.time < logged.time) {
+        let after = rest.iter().find(|state| state.index > index);
+        let too_early = before.last().is_some_and(|state| state.time > logged.time);
+        if too_early || after.is_some_and(|state| state.time < logged.time) {
             return Err(JudgeError::TimeReversal(index));
         }
         // the charter itself was judged when it was read

@@ -139,7 +139,7 @@ fn judge_bundle(
     let anchor = match (args.trust.anchor()?, trust.charter()) {
         (Some(anchor), _) => Some(anchor),
         (None, Some(charter)) => Some(charter.statement()),
-        (None, None) => bundle.governance().first().map(|own| own.entry.record().statement()),
+        (None, None) => bundle.charter(),
     };
     let anchor = anchor.ok_or_else(|| refused(&"it is empty", "ask another node"))?;
     match bundle.verify(&record, anchor, Some(&trust.policy)) {

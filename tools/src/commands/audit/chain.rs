@@ -2,7 +2,7 @@
 //!
 //! Nothing here is verified against the tree: the audit itself does that afterwards, entry by entry.
 
-use ledger_core::charter::Governance;
+use ledger_core::charter::{Governance, governance_chain};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
 use ledger_core::record::Entry;
@@ -29,20 +29,13 @@ fn follow(source: &Source, size: TreeSize) -> Option<Governance> {
     if !last.record().kind().is_governance() {
         at = last.logged().governance;
     }
-    let mut chain = Vec::new();
-    loop {
-        let entry = entry(source, at, size).ok()?;
-        let before = entry.logged().governance;
-        chain.push((at, entry));
-        if at == LeafIndex::ZERO {
-            break;
-        }
-        if before >= at || chain.len() == MAX_ENTRIES {
-            return None;
-        }
-        at = before;
-    }
-    Governance::replay(chain.iter().rev().map(|(at, entry)| (*at, entry))).ok()
+    let mut left = MAX_ENTRIES;
+    let read = |at| {
+        left = left.checked_sub(1).ok_or("more governance entries than are followed")?;
+        entry(source, at, size)
+    };
+    let chain = governance_chain(at, read).ok()?;
+    Governance::replay(chain.iter().map(|(at, entry)| (*at, entry))).ok()
 }
 
 fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, String> {

@@ -56,7 +56,7 @@ enum Verdict {
     /// They verify.
     Signed(Box<SignedRecord>),
     /// The charter that the worker knew, which may not be the one in force, refuses them.
-    Refused(Box<Record>),
+    Refused(Vec<u8>),
 }
 
 /// What must not come twice.
@@ -210,9 +210,9 @@ fn look(charter: &Charter, entry: Option<&[u8]>) -> Seen {
     match Record::parse(bytes) {
         Ok(record) => {
             let names = Names::of(record.statement(), record.envelope());
-            let verdict = match charter.verify(record.clone()) {
+            let verdict = match charter.verify(record) {
                 Ok(signed) => Verdict::Signed(Box::new(signed)),
-                Err(_) => Verdict::Refused(Box::new(record)),
+                Err(_) => Verdict::Refused(bytes.to_vec()),
             };
             Seen::Record { logged, names, verdict }
         }
@@ -274,7 +274,10 @@ impl Order<'_> {
         let signed = match verdict {
             Verdict::Signed(signed) => *signed,
             // the worker may not have known of a change yet
-            Verdict::Refused(record) => self.charter.verify(*record)?,
+            Verdict::Refused(bytes) => {
+                let record = Record::parse(&bytes).expect("the worker has parsed these bytes");
+                self.charter.verify(record)?
+            }
         };
         let signatures = signed.record().note().signatures().len();
         // the charter itself was founded before the judges began
