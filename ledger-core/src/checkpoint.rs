@@ -244,6 +244,22 @@ impl VerifiedCheckpoint {
         &self.claimed.note
     }
 
+    /// The same checkpoint with one line of each of these keys and no other, the log's key that
+    /// signed among them: what is worth keeping when nothing is known of the other lines.
+    ///
+    /// The lines are those that [`ClaimedCheckpoint::verify`] judged if these are the keys it got.
+    #[must_use]
+    pub fn with_lines_of(&self, keys: &[VerifierKey]) -> VerifiedCheckpoint {
+        let lines = self.note().signatures();
+        let first = |key: &VerifierKey| lines.iter().find(|line| line.is_by(key)).cloned();
+        let others = keys.iter().filter(|key| **key != self.log_key).filter_map(first);
+        let kept = first(&self.log_key).into_iter().chain(others).collect();
+        let note = Note::new(self.note().text(), kept).expect("fewer lines than it had");
+        let checkpoint = self.claimed.checkpoint.clone();
+        let claimed = ClaimedCheckpoint { note, checkpoint };
+        VerifiedCheckpoint { claimed, log_key: self.log_key.clone() }
+    }
+
     /// The checkpoint as anybody would receive it.
     pub fn claimed(&self) -> &ClaimedCheckpoint {
         &self.claimed

@@ -24,6 +24,7 @@ pub mod record;
 pub mod register;
 pub mod request;
 pub mod tile;
+pub mod witness;
 
 pub use hash::Hash;
 pub use index::{LeafIndex, TreeSize};
