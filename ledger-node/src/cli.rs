@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::publisher::Contact;
+
 /// Runs a node of the transparency ledger: one append-only log, its storage, its interfaces.
 #[derive(Debug, Parser)]
 #[command(name = "ledger-node", version, max_term_width = 100)]
@@ -59,9 +61,13 @@ pub struct InitArgs {
     /// The key that signs the log's heads.
     #[arg(long)]
     pub log_key: PathBuf,
-    /// A witness key of the policy that this node holds itself; may be given several times.
-    #[arg(long = "cosigner", value_name = "FILE")]
-    pub cosigners: Vec<PathBuf>,
+    /// A key that this node witnesses with, for itself and others; may be given several times.
+    #[arg(long = "witness-key", value_name = "FILE")]
+    pub witness_keys: Vec<PathBuf>,
+    /// Where a witness of the policy is reached, if the policy does not say so; may be given several
+    /// times.
+    #[arg(long = "witness-url", value_name = "NAME=URL", value_parser = name_and_url)]
+    pub witness_urls: Vec<(String, String)>,
 }
 
 /// How a log is served.
@@ -79,4 +85,23 @@ pub struct ServeArgs {
     /// Where HTTP listens; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+    /// Sign although this witness, by its name in the policy, says that it saw more of this log; may
+    /// be given several times. Only if you know that the witness is wrong.
+    #[arg(long = "without-witness", value_name = "NAME")]
+    pub without_witnesses: Vec<String>,
+    /// Sign although witnesses say another time. Only if you know that the clock is right.
+    #[arg(long)]
+    pub trust_clock: bool,
+}
+
+/// Splits `NAME=URL`.
+fn name_and_url(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, url)) if !name.is_empty() && Contact::parse(url).is_some() => {
+            Ok((name.to_owned(), url.to_owned()))
+        }
+        _ => {
+            Err("expected NAME=URL, where the URL begins with http://, https:// or grpc://".into())
+        }
+    }
 }

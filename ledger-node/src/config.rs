@@ -1,5 +1,6 @@
 //! `config.toml`: what an operator sets. Checked whole before anything is opened.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ledger_core::note::{ParseKeyError, SignerKey};
 use serde::{Deserialize, Serialize};
 
+use crate::publisher::Contact;
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
 
 /// Where the node listens unless told otherwise.
@@ -23,6 +25,13 @@ const PENDING_DAYS: u32 = 14;
 /// Days that a draft may wait at most: its proposer has changed its mind or its keys by then.
 const MAX_PENDING_DAYS: u32 = 366;
 
+/// Minutes after which a quiet log has its head cosigned again unless told otherwise: readers who
+/// want fresh cosignatures commonly ask for an hour.
+const REWITNESS_MINUTES: u32 = 15;
+
+/// Minutes that cosignatures of a quiet log may grow old at most.
+const MAX_REWITNESS_MINUTES: u32 = 24 * 60;
+
 /// Bytes a key file may have.
 const MAX_KEY_FILE: u64 = 16 << 10;
 
@@ -32,9 +41,9 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 pub struct Config {
     /// The file with the key that signs this log's heads; mode 0600, not below `site`.
     pub log_key: PathBuf,
-    /// Files with witness keys that this node holds itself and cosigns with.
+    /// Files with the keys that this node witnesses with; mode 0600, not below `site`.
     #[serde(default)]
-    pub cosigners: Vec<PathBuf>,
+    pub witness_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.
     #[serde(default = "default_grpc")]
     pub grpc: SocketAddr,
@@ -47,6 +56,16 @@ pub struct Config {
     /// Days that a draft waits for signatures, 1 to 366.
     #[serde(default = "default_pending")]
     pub pending_days: u32,
+    /// Minutes after which a quiet log has its head cosigned again, 1 to 1440.
+    #[serde(default = "default_rewitness")]
+    pub rewitness_minutes: u32,
+    /// Addresses of witnesses, by their names in the policy; they go before those in the policy.
+    #[serde(default)]
+    pub witness_urls: BTreeMap<String, String>,
+}
+
+fn default_rewitness() -> u32 {
+    REWITNESS_MINUTES
 }
 
 fn default_grpc() -> SocketAddr {
@@ -91,6 +110,17 @@ pub enum ConfigError {
     /// Drafts would never expire, or at once.
     #[error("pending_days is {0}; it may be 1 to {MAX_PENDING_DAYS}")]
     PendingDays(u32),
+    /// Cosignatures would never be renewed, or all the time.
+    #[error("rewitness_minutes is {0}; it may be 1 to {MAX_REWITNESS_MINUTES}")]
+    RewitnessMinutes(u32),
+    /// A witness's address is none.
+    #[error("the address of the witness {name} is \"{url}\"")]
+    WitnessUrl {
+        /// The witness's name.
+        name: String,
+        /// What stands there.
+        url: String,
+    },
     /// The key file lies where anybody can fetch it.
     #[error("the key file {0} lies below the public site")]
     KeyInSite(PathBuf),
@@ -118,10 +148,16 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, cosigners, grpc, http, journal_segment_bytes, pending_days"
+                "known settings: log_key, witness_keys, grpc, http, journal_segment_bytes, \
+                 pending_days, rewitness_minutes, witness_urls"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
+            ConfigError::RewitnessMinutes(_) => "leave it out for the default of 15 minutes",
+            ConfigError::WitnessUrl { .. } => {
+                "a witness is reached at http://... or https://... (its submission prefix), or, if \
+                 it is a node of this ledger, at grpc://HOST:PORT"
+            }
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
@@ -147,18 +183,29 @@ impl Config {
         if !(1..=MAX_PENDING_DAYS).contains(&config.pending_days) {
             return Err(ConfigError::PendingDays(config.pending_days));
         }
+        if !(1..=MAX_REWITNESS_MINUTES).contains(&config.rewitness_minutes) {
+            return Err(ConfigError::RewitnessMinutes(config.rewitness_minutes));
+        }
+        for (name, url) in &config.witness_urls {
+            if Contact::parse(url).is_none() {
+                let (name, url) = (name.clone(), url.clone());
+                return Err(ConfigError::WitnessUrl { name, url });
+            }
+        }
         Ok(config)
     }
 
     /// The configuration that `init` writes.
-    pub fn new(log_key: PathBuf, cosigners: Vec<PathBuf>) -> Config {
+    pub fn new(log_key: PathBuf, witness_keys: Vec<PathBuf>) -> Config {
         Config {
             log_key,
-            cosigners,
+            witness_keys,
             grpc: GRPC,
             http: HTTP,
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,
             pending_days: PENDING_DAYS,
+            rewitness_minutes: REWITNESS_MINUTES,
+            witness_urls: BTreeMap::new(),
         }
     }
 
@@ -226,6 +273,10 @@ mod tests {
         assert!(matches!(small, Err(ConfigError::SegmentSize(1000))));
         let never = read("log_key = \"k\"\npending_days = 0\n");
         assert!(matches!(never, Err(ConfigError::PendingDays(0))));
+        let never = read("log_key = \"k\"\nrewitness_minutes = 0\n");
+        assert!(matches!(never, Err(ConfigError::RewitnessMinutes(0))));
+        let nowhere = read("log_key = \"k\"\n[witness_urls]\nw1 = \"w1.example\"\n");
+        assert!(matches!(nowhere, Err(ConfigError::WitnessUrl { .. })));
     }
 
     #[test]

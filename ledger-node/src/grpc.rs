@@ -27,7 +27,7 @@ use self::linger::Lingering;
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
-use crate::node::Service;
+use crate::node::{Service, Unpublished};
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
 
@@ -57,6 +57,10 @@ struct Face {
     service: Arc<Service>,
     entry_streams: Arc<Semaphore>,
 }
+
+/// How long a logged record waits for its publication before whoever submitted it is told to come
+/// back for the proof.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Serves gRPC, health and reflection until `stopping` turns true.
 ///
@@ -107,7 +111,7 @@ impl Ledger for Face {
         let service = &self.service;
         let charter = Arc::clone(&service.charter.borrow());
         Ok(Response::new(wire::GetLogResponse {
-            origin: service.current().checkpoint().origin().to_string(),
+            origin: service.origin.to_string(),
             log_vkeys: charter.log_keys().iter().map(ToString::to_string).collect(),
             charter_statement: hash_bytes(charter.statement().as_hash()),
             policy: charter.policy_text().unwrap_or_default().to_owned(),
@@ -130,7 +134,7 @@ impl Ledger for Face {
                 outcome.unwrap_or(Outcome::Refused(Refusal::Unknown))
             }
         };
-        Ok(Response::new(self.answer(outcome, wait).await?))
+        Ok(Response::new(self.answer(outcome, wait, PATIENCE).await?))
     }
 
     type SubmitStreamStream = ReceiverStream<Result<wire::SubmitStreamResponse, Status>>;
@@ -146,7 +150,8 @@ impl Ledger for Face {
         &self,
         _: Request<wire::GetCheckpointRequest>,
     ) -> Result<Response<wire::GetCheckpointResponse>, Status> {
-        let checkpoint = checkpoint_bytes(&self.service.current());
+        let published = self.service.current().map_err(Failure::from)?;
+        let checkpoint = checkpoint_bytes(&published);
         Ok(Response::new(wire::GetCheckpointResponse { checkpoint }))
     }
 
@@ -214,7 +219,7 @@ impl Ledger for Face {
         request: Request<wire::GetEntriesRequest>,
     ) -> Result<Response<Self::GetEntriesStream>, Status> {
         let wire::GetEntriesRequest { start, count } = request.into_inner();
-        let published = self.service.current();
+        let published = self.service.current().map_err(Failure::from)?;
         let size = published.size().get();
         if start > size {
             let message = format!("start is {start}, but the log has {size} entries");
@@ -301,7 +306,7 @@ impl Face {
         read: impl FnOnce(&Service, &Published) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let service = Arc::clone(&self.service);
-        let published = service.current();
+        let published = service.current()?;
         let done = tokio::task::spawn_blocking(move || read(&service, &published)).await;
         done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
     }
@@ -338,26 +343,37 @@ impl Face {
         }
     }
 
-    /// The answer to a record whose outcome is known.
-    async fn answer(&self, outcome: Outcome, wait: i32) -> Result<wire::SubmitResponse, Failure> {
+    /// The answer to a record whose outcome is known. Waits for `patience` until it is published, if
+    /// the answer shows something published.
+    async fn answer(
+        &self,
+        outcome: Outcome,
+        wait: i32,
+        patience: Duration,
+    ) -> Result<wire::SubmitResponse, Failure> {
         let wants_proof = wants_proof(wait)?;
         let (place, duplicate) = match outcome {
             Outcome::Refused(refusal) => return Err(refusal.into()),
             Outcome::Logged(place) => (place, None),
             Outcome::Duplicate(at) => {
+                self.service.current_with(at.index, patience).await?;
                 let read =
                     self.reading(move |service, published| duplicate(service, published, &at));
                 let (place, duplicate) = read.await?;
                 (place, Some(duplicate))
             }
         };
-        // the tiles that a proof needs were just written or read: this waits for no disk
-        let proof = if wants_proof { Some(prove(&self.service.current(), &place)?) } else { None };
+        let mut proof = bytes::Bytes::new();
+        if wants_proof {
+            let published = self.service.current_with(place.index, patience).await?;
+            // the tiles that a proof needs were just written or read: this waits for no disk
+            proof = prove(&published, &place)?;
+        }
         Ok(wire::SubmitResponse {
             index: place.index.get(),
             statement: hash_bytes(place.statement.as_hash()),
             logged: place.logged.to_string().into_bytes().into(),
-            proof: proof.unwrap_or_default(),
+            proof,
             duplicate,
         })
     }
@@ -530,6 +546,12 @@ impl From<Refusal> for Failure {
 impl From<PendingRefusal> for Failure {
     fn from(refusal: PendingRefusal) -> Failure {
         Failure::new(pending_code(&refusal), &refusal, refusal.hint())
+    }
+}
+
+impl From<Unpublished> for Failure {
+    fn from(unpublished: Unpublished) -> Failure {
+        Failure::new(Code::Unavailable, unpublished, unpublished.hint())
     }
 }
 

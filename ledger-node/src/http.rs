@@ -69,7 +69,11 @@ fn router(service: Arc<Service>) -> Router {
 }
 
 async fn checkpoint(State(service): State<Arc<Service>>) -> Response {
-    let text = service.current().checkpoint().claimed().to_string();
+    let published = match service.current() {
+        Ok(published) => published,
+        Err(nothing) => return plain(StatusCode::SERVICE_UNAVAILABLE, nothing),
+    };
+    let text = published.checkpoint().claimed().to_string();
     ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, FRESH)], text).into_response()
 }
 
@@ -86,7 +90,7 @@ async fn serve_tile(State(service): State<Arc<Service>>, path: String) -> Respon
         return missing("not the path of a tile: tile/<level or \"entries\">/<number>[.p/<width>]");
     };
     // never show what is not signed: tiles are written before the head that covers them
-    if !coord.is_within(service.current().size()) {
+    if !service.current().is_ok_and(|published| coord.is_within(published.size())) {
         return missing("the published tree does not reach this tile");
     }
     let read = tokio::task::spawn_blocking(move || service.reader.file(coord)).await;
@@ -111,7 +115,7 @@ fn failed(why: &'static str) -> Response {
     plain(StatusCode::INTERNAL_SERVER_ERROR, why)
 }
 
-fn plain(status: StatusCode, why: &'static str) -> Response {
+fn plain(status: StatusCode, why: impl std::fmt::Display) -> Response {
     let headers = [(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, NEVER)];
     (status, headers, format!("{why}\n")).into_response()
 }

@@ -1,24 +1,25 @@
 //! Founding a log: the charter becomes entry 0.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Charter, Rejection};
-use ledger_core::checkpoint::{Origin, ParseCheckpointError, VerifiedCheckpoint};
-use ledger_core::policy::Tolerance;
+use ledger_core::checkpoint::{Checkpoint, Origin, ParseCheckpointError, VerifiedCheckpoint};
+use ledger_core::note::SignerKey;
+use ledger_core::policy::{Policy, Tolerance};
 use ledger_core::record::{Entry, Logged, Record, RecordError, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
-use crate::publisher::{Publisher, PublisherError};
+use crate::publisher::{Contacts, Plan, PublisherError};
 use crate::recovery::{RecoveryError, recover};
-use crate::sequencer::{Parts, Sequencer, SequencerError};
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, DiskStore, Layout, is_free, sync_dir};
-use crate::store::{Store, StoreError};
+use crate::store::{HeadSwap, Store, StoreError};
 
 /// What a new log is made from.
 #[derive(Debug, Clone)]
@@ -29,8 +30,10 @@ pub struct Founding<'a> {
     pub charter: &'a [u8],
     /// The file with the key that signs the log's heads.
     pub log_key: &'a Path,
-    /// Files with witness keys of the policy that this node holds itself.
-    pub cosigners: &'a [PathBuf],
+    /// Files with the keys that this node witnesses with.
+    pub witness_keys: &'a [PathBuf],
+    /// Addresses of witnesses, by their names in the policy.
+    pub witness_urls: &'a BTreeMap<String, String>,
 }
 
 /// A log that was made.
@@ -38,10 +41,15 @@ pub struct Founding<'a> {
 pub struct InitReport {
     /// The trust anchor: the charter's statement id.
     pub anchor: StatementId,
-    /// The first checkpoint.
+    /// The first signed head. It is published once the policy's quorum has cosigned it: at once for
+    /// `quorum none`, else when the node serves.
     pub checkpoint: VerifiedCheckpoint,
     /// What the policy can do without; `None` for `quorum none`.
     pub tolerance: Option<Tolerance>,
+    /// The policy's names of witnesses without an address.
+    pub unreachable: Vec<String>,
+    /// Whether a quorum has addresses, so that the log can be served as it is configured.
+    pub quorum_reachable: bool,
 }
 
 /// Why no log was made; nothing was left behind.
@@ -78,9 +86,6 @@ pub enum InitError {
     /// What was written cannot be read back.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
-    /// The first head could not be published.
-    #[error(transparent)]
-    Sequencer(#[from] SequencerError),
 }
 
 impl InitError {
@@ -98,7 +103,7 @@ impl InitError {
             InitError::Config(error) => error.hint(),
             InitError::Store(error) => error.hint(),
             InitError::Recovery(error) => error.hint(),
-            InitError::Index(_) | InitError::Sequencer(_) => "check the disk and try again",
+            InitError::Index(_) => "check the disk and try again",
         }
     }
 }
@@ -141,7 +146,8 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let clock = SystemClock;
     let key = |file: &Path| read_key(&layout, Path::new(""), file);
     let log_key = key(founding.log_key)?;
-    let cosigners: Result<Vec<_>, _> = founding.cosigners.iter().map(|file| key(file)).collect();
+    let witnesses: Vec<SignerKey> =
+        founding.witness_keys.iter().map(|file| key(file)).collect::<Result<_, _>>()?;
 
     let record = Record::parse(founding.charter)?;
     let logged = Logged { time: clock.now(), governance: LeafIndex::ZERO };
@@ -151,12 +157,22 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     if !charter.log_keys().contains(log_key.verifier()) {
         return Err(InitError::KeyNotInCharter(log_key.verifier().to_string()));
     }
-    let publisher = Publisher::under(&charter, cosigners?, &log_key)?;
-    let tolerance = publisher.policy().tolerance();
+    let own = witnesses.iter().map(SignerKey::verifier);
+    let contacts = Contacts::new(own, founding.witness_urls.clone());
+    let (unreachable, quorum_reachable) = match Plan::under(&charter, log_key.verifier(), &contacts)
+    {
+        Ok(plan) => (plan.unreachable(), true),
+        // addresses may still be written into the configuration
+        Err(PublisherError::NoQuorum { unreachable }) => (unreachable, false),
+        Err(error) => return Err(error.into()),
+    };
+    let policy = charter.policy_text().unwrap_or_default();
+    let policy = Policy::parse(policy.as_bytes()).map_err(PublisherError::from)?;
 
     let absolute = |file: &Path| fs::canonicalize(file).map_err(StoreError::io("find", file));
-    let files: Result<Vec<_>, _> = founding.cosigners.iter().map(|f| absolute(f)).collect();
-    let config = Config::new(absolute(founding.log_key)?, files?);
+    let files: Result<Vec<_>, _> = founding.witness_keys.iter().map(|f| absolute(f)).collect();
+    let mut config = Config::new(absolute(founding.log_key)?, files?);
+    config.witness_urls = founding.witness_urls.clone();
     let path = layout.config();
     fs::write(&path, config.to_text())
         .and_then(|()| fs::File::open(&path)?.sync_all())
@@ -169,12 +185,16 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(&layout, DEFAULT_SEGMENT_BYTES)?);
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &log_key)?;
-    let parts =
-        Parts { store, index: Arc::clone(&index), log_key, publisher, clock: Arc::new(clock) };
-    let sequencer = Sequencer::start(parts, recovered, origin)?;
     index.flush()?;
-    let published = sequencer.published().borrow().clone();
-    let checkpoint = published.expect("a log with a charter has published").checkpoint().clone();
+    // the journal has made the entry durable
+    let head = Checkpoint::new(origin, recovered.edge.head()).sign(&log_key);
+    store.swap_head(HeadSwap { old: None, new: &head.to_string() })?;
+    if policy.is_satisfied_by(&BTreeSet::new()) {
+        store.publish(&head.to_string())?;
+    }
+    let checkpoint = head.verify(std::slice::from_ref(log_key.verifier()));
+    let checkpoint = checkpoint.expect("it was just signed with this key");
     debug_assert_eq!(checkpoint.head().size, TreeSize::new(1).expect("small"));
-    Ok(InitReport { anchor: charter.statement(), checkpoint, tolerance })
+    let (anchor, tolerance) = (charter.statement(), policy.tolerance());
+    Ok(InitReport { anchor, checkpoint, tolerance, unreachable, quorum_reachable })
 }

@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod sequencer;
 mod state;
 pub mod store;
+pub mod witness;
 
 pub use init::{Founding, InitError, InitReport, init};
-pub use node::{Overrides, RunningNode, Service, StartError, reindex};
+pub use node::{Overrides, RunningNode, Service, StartError, Unpublished, reindex};

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use ledger_core::policy::Tolerance;
 use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, ServeArgs};
+use ledger_node::publisher::confirm::Consent;
 use ledger_node::{Founding, InitError, Overrides, RunningNode, StartError, init, reindex};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -96,7 +97,8 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
         dir: &args.dir,
         charter: &charter,
         log_key: &args.log_key,
-        cosigners: &args.cosigners,
+        witness_keys: &args.witness_keys,
+        witness_urls: &args.witness_urls.iter().cloned().collect(),
     };
     let report = init(&founding).map_err(|e| {
         let refused = matches!(
@@ -114,11 +116,19 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
     let origin = report.checkpoint.origin();
     let dir = args.dir.display();
     let policy = describe(report.tolerance.as_ref());
-    let text = format!(
-        "made the log \"{origin}\" in {dir}\nanchor: {}\npolicy: {policy}\nnext: ledger-node serve \
-         --dir {dir}",
+    let mut text = format!(
+        "made the log \"{origin}\" in {dir}\nanchor: {}\npolicy: {policy}\n",
         report.anchor
     );
+    if !report.unreachable.is_empty() {
+        let names = report.unreachable.join(", ");
+        let config = args.dir.join("config.toml");
+        text += &format!("no address of: {names} (see [witness_urls] in {})\n", config.display());
+    }
+    if !report.quorum_reachable {
+        text += "these are too many: nothing can be published before they have addresses\n";
+    }
+    text += &format!("next: ledger-node serve --dir {dir}");
     let json = serde_json::json!({
         "origin": origin.as_str(),
         "dir": args.dir,
@@ -131,6 +141,8 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
             "may_be_down": t.may_be_down,
             "may_lie": t.may_lie,
         })),
+        "unreachable": report.unreachable,
+        "quorum_reachable": report.quorum_reachable,
     });
     output.print(&json, &text);
     Ok(())
@@ -170,7 +182,11 @@ fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
 }
 
 async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
-    let overrides = Overrides { config: args.config, grpc: args.grpc, http: args.http };
+    let consent = Consent {
+        without: args.without_witnesses.into_iter().collect(),
+        trust_clock: args.trust_clock,
+    };
+    let overrides = Overrides { config: args.config, grpc: args.grpc, http: args.http, consent };
     // before the log is opened: a signal must never end the process half way
     let environment = |e: std::io::Error| Failure {
         code: ENVIRONMENT,
@@ -182,18 +198,20 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
     let started = RunningNode::start(&args.dir, overrides).await;
     let mut node = started.map_err(|e| start_failure(&e))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
-    let size = node.service().current().size().get();
-    let origin = node.service().current().checkpoint().origin().to_string();
+    let origin = node.service().origin.to_string();
+    let published = node.service().published.borrow().as_ref().map(|p| p.size().get());
+    let state = match published {
+        Some(size) => format!("serving \"{origin}\" with {size} entries"),
+        None => format!("serving \"{origin}\", which waits for its witnesses"),
+    };
     output.print(
         &serde_json::json!({
             "origin": origin,
-            "size": size,
+            "size": published,
             "grpc": format!("http://{grpc}"),
             "http": format!("http://{http}"),
         }),
-        &format!(
-            "serving \"{origin}\" with {size} entries\ngRPC http://{grpc}\nHTTP http://{http}"
-        ),
+        &format!("{state}\ngRPC http://{grpc}\nHTTP http://{http}"),
     );
     let stopped = tokio::select! {
         error = node.failed() => Err(error),
@@ -201,8 +219,8 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         _ = terminate.recv() => node.shutdown().await,
     };
     stopped.map_err(|e| Failure {
-        code: ENVIRONMENT,
+        code: if e.is_refusal() { REFUSED } else { ENVIRONMENT },
         message: format!("the node stopped: {e}"),
-        hint: "nothing acknowledged is lost; mend the cause and serve again".into(),
+        hint: e.hint().into(),
     })
 }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger_core::LeafIndex;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{Origin, ParseCheckpointError};
+use ledger_core::note::SignerKey;
 use tokio::net::TcpListener;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::admission::Admission;
@@ -17,9 +19,12 @@ use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
 use crate::pending::{self, Desk};
-use crate::publisher::{Publisher, PublisherError};
+use crate::publisher::board::Board;
+use crate::publisher::confirm::{Consent, confirm};
+use crate::publisher::gather::{Asking, Gatherer};
+use crate::publisher::{Contacts, PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::{RecoveryError, recover};
-use crate::sequencer::{Parts, Sequencer, SequencerError};
+use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
 use crate::{grpc, http};
@@ -36,6 +41,8 @@ pub struct Overrides {
     pub grpc: Option<SocketAddr>,
     /// Where HTTP listens.
     pub http: Option<SocketAddr>,
+    /// What the operator said about witnesses at this start.
+    pub consent: Consent,
 }
 
 /// Why a node does not start. No socket was opened before everything else was sound.
@@ -87,9 +94,8 @@ impl StartError {
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
-            StartError::Sequencer(_) | StartError::Reflection(_) => {
-                "check the disk and start again"
-            }
+            StartError::Sequencer(error) => error.hint(),
+            StartError::Reflection(_) => "check the disk and start again",
         }
     }
 }
@@ -104,18 +110,72 @@ pub struct Service {
     pub reader: Arc<LogReader>,
     /// What entries are found by.
     pub index: Arc<Index>,
+    /// The log's name.
+    pub origin: Origin,
     /// What readers see.
     pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// The head signed last.
+    pub signed: watch::Receiver<Option<Arc<Signed>>>,
+    /// How the log's witnesses are doing.
+    pub board: Arc<Board>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
 
+/// Why there is nothing that readers may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unpublished {
+    /// Nothing was published yet.
+    #[error("no checkpoint is published yet: the quorum of witnesses has not cosigned one")]
+    Nothing,
+    /// An entry is logged, but readers may not see it yet.
+    #[error("entry {0} is logged, but the quorum of witnesses has not cosigned a head with it yet")]
+    Entry(LeafIndex),
+}
+
+impl Unpublished {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Unpublished::Nothing => {
+                "try again in a while; `ledger witness status` says who is silent"
+            }
+            Unpublished::Entry(_) => {
+                "nothing is lost: submit the same record again in a while to get its proof; \
+                 `ledger witness status` says who is silent"
+            }
+        }
+    }
+}
+
 impl Service {
-    /// The published checkpoint; a node that serves has one.
-    pub fn current(&self) -> Arc<Published> {
-        self.published.borrow().clone().expect("a node publishes before it serves")
+    /// The published checkpoint.
+    ///
+    /// # Errors
+    /// [`Unpublished::Nothing`] while the witnesses of a new log have not cosigned.
+    pub fn current(&self) -> Result<Arc<Published>, Unpublished> {
+        self.published.borrow().clone().ok_or(Unpublished::Nothing)
+    }
+
+    /// Waits for a published checkpoint that covers the entry at `index`.
+    ///
+    /// # Errors
+    /// [`Unpublished::Entry`] when there is none after `patience`.
+    pub async fn current_with(
+        &self,
+        index: LeafIndex,
+        patience: Duration,
+    ) -> Result<Arc<Published>, Unpublished> {
+        let mut published = self.published.clone();
+        let covers = |published: &Option<Arc<Published>>| {
+            published.as_ref().is_some_and(|published| published.size().contains(index))
+        };
+        let waited = tokio::time::timeout(patience, published.wait_for(covers)).await;
+        let found = waited.ok().and_then(Result::ok).and_then(|published| published.clone());
+        found.ok_or(Unpublished::Entry(index))
     }
 }
 
@@ -124,9 +184,12 @@ pub struct RunningNode {
     grpc_addr: SocketAddr,
     http_addr: SocketAddr,
     service: Arc<Service>,
+    /// Turns true when no more records are taken.
+    closing: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
     sequencer: oneshot::Receiver<Result<(), SequencerError>>,
+    trouble: watch::Receiver<Option<Arc<PublishError>>>,
 }
 
 impl RunningNode {
@@ -160,51 +223,69 @@ impl RunningNode {
         };
         let grpc = listen(grpc).await?;
         let http = listen(http).await?;
-        RunningNode::serve(opened, grpc, http)
+        RunningNode::serve(opened, grpc, http, overrides.consent)
     }
 
     fn serve(
         opened: Opened,
         grpc: TcpListener,
         http: TcpListener,
+        consent: Consent,
     ) -> Result<RunningNode, StartError> {
-        let Opened { mut sequencer, index, pending } = opened;
+        let Opened { sequencer, publisher, index, pending, asking, refresh } = opened;
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
         let (stop, stopping) = watch::channel(false);
+        let (closing, closed) = watch::channel(false);
         let (charter, reader) = (sequencer.charter(), sequencer.reader());
-        let published = sequencer.published();
-        let (admission, mut queue) = Admission::new(
+        let published = publisher.published();
+        let (admission, queue) = Admission::new(
             charter.clone(),
             Arc::clone(&index),
             Arc::clone(&reader),
             published.clone(),
         );
+        let board = Arc::new(Board::default());
         let service = Arc::new(Service {
             admission,
             pending,
             reader,
             index,
+            origin: sequencer.origin().clone(),
             published,
+            signed: publisher.signed(),
+            board: Arc::clone(&board),
             charter,
             stopping: stopping.clone(),
         });
+        let asking = Arc::new(asking);
+        let gatherer = Gatherer::new(
+            Arc::clone(&publisher),
+            Arc::clone(&asking),
+            board,
+            refresh,
+            consent.trust_clock,
+        );
         let servers = vec![
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
-            tokio::spawn(pending::look_after(Arc::clone(&service), stopping)),
+            tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
+            tokio::spawn(gatherer.run(stopping)),
         ];
         let (report, sequenced) = oneshot::channel();
-        std::thread::Builder::new()
-            .name("sequencer".into())
-            .spawn(move || {
-                let ran = sequencer.run(&mut queue);
-                // whoever hears of it may open the log again
-                drop(sequencer);
-                let _ = report.send(ran);
-            })
-            .map_err(StoreError::io("start", "the sequencer's thread"))?;
-        Ok(RunningNode { grpc_addr, http_addr, service, stop, servers, sequencer: sequenced })
+        let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
+        tokio::spawn(begun.sequence(closed, report));
+        let trouble = publisher.trouble();
+        Ok(RunningNode {
+            grpc_addr,
+            http_addr,
+            service,
+            closing,
+            stop,
+            servers,
+            sequencer: sequenced,
+            trouble,
+        })
     }
 
     /// Where gRPC listens.
@@ -222,9 +303,17 @@ impl RunningNode {
         &self.service
     }
 
-    /// Waits until the sequencer stops by itself, which it does only when the disk fails.
+    /// Waits until nothing more is sequenced although nobody asked the node to stop: the disk failed,
+    /// the clock is wrong, or witnesses know more of this log than the node does.
     pub async fn failed(&mut self) -> SequencerError {
-        match (&mut self.sequencer).await {
+        let ended = tokio::select! {
+            ended = &mut self.sequencer => ended,
+            Ok(trouble) = self.trouble.wait_for(Option::is_some) => {
+                let trouble = trouble.clone().expect("it was waited for");
+                return SequencerError::Publish(trouble);
+            }
+        };
+        match ended {
             Ok(Err(error)) => error,
             _ => SequencerError::Store(StoreError::Failed),
         }
@@ -236,6 +325,7 @@ impl RunningNode {
     /// [`SequencerError`] when they could not be finished.
     pub async fn shutdown(self) -> Result<(), SequencerError> {
         self.service.admission.close();
+        let _ = self.closing.send(true);
         let finished = self.sequencer.await;
         // the answers are on their way: let connections carry them out
         let _ = self.stop.send(true);
@@ -252,8 +342,11 @@ impl RunningNode {
 /// A log that is open, before anybody is served.
 struct Opened {
     sequencer: Sequencer,
+    publisher: Arc<Publisher>,
     index: Arc<Index>,
     pending: Desk,
+    asking: Asking,
+    refresh: Duration,
 }
 
 fn open(
@@ -263,19 +356,80 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
-    let cosigners: Result<Vec<_>, _> =
-        config.cosigners.iter().map(|file| read_key(layout, dir, file)).collect();
-    let cosigners = cosigners?;
+    let witness_keys: Result<Vec<SignerKey>, _> =
+        config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
+    let witness_keys = witness_keys?;
+    let own = witness_keys.iter().map(SignerKey::verifier);
+    let contacts = Contacts::new(own, config.witness_urls.clone());
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &log_key)?;
     let origin = Origin::new(recovered.charter.origin())?;
-    let publisher = Publisher::under(&recovered.charter, cosigners, &log_key)?;
+    let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
     let lifetime = u64::from(config.pending_days) * 86_400;
     let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
-    let parts = Parts { store, index: Arc::clone(&index), log_key, publisher, clock };
-    let sequencer = Sequencer::start(parts, recovered, origin)?;
-    Ok(Opened { sequencer, index, pending })
+    let reader = Arc::clone(publisher.reader());
+    let asking = Asking { reader, clock: Arc::clone(&clock), own: None };
+    let parts = Parts {
+        store,
+        index: Arc::clone(&index),
+        log_key,
+        publisher: Arc::clone(&publisher),
+        clock,
+    };
+    let mut sequencer = Sequencer::open(parts, recovered, origin)?;
+    if sequencer.plan().needs_nobody() {
+        // nobody knows better: what fails here fails before anybody is served
+        sequencer.take_up()?;
+    }
+    let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
+    Ok(Opened { sequencer, publisher, index, pending, asking, refresh })
+}
+
+/// A log that is served, and does not sign yet.
+struct Begun {
+    sequencer: Sequencer,
+    queue: mpsc::Receiver<Pending>,
+    asking: Arc<Asking>,
+    board: Arc<Board>,
+    consent: Consent,
+}
+
+impl Begun {
+    /// Asks the witnesses whether the log is what they saw, then sequences until the queue is closed.
+    async fn sequence(
+        self,
+        mut closed: watch::Receiver<bool>,
+        report: oneshot::Sender<Result<(), SequencerError>>,
+    ) {
+        let Begun { mut sequencer, mut queue, asking, board, consent } = self;
+        let plan = sequencer.plan();
+        board.set(&plan);
+        if let Some(head) = sequencer.promised() {
+            let confirmed = tokio::select! {
+                confirmed = confirm(&head, &plan, &asking, &board, &consent) => confirmed,
+                _ = closed.wait_for(|closed| *closed) => {
+                    let _ = report.send(Ok(()));
+                    return;
+                }
+            };
+            if let Err(error) = confirmed {
+                let _ = report.send(Err(error.into()));
+                return;
+            }
+        }
+        let thread = std::thread::Builder::new().name("sequencer".into());
+        let spawned = thread.spawn(move || {
+            let ran = sequencer.take_up().and_then(|()| sequencer.run(&mut queue));
+            // whoever hears of it may open the log again
+            drop(sequencer);
+            let _ = report.send(ran);
+        });
+        if let Err(error) = spawned {
+            // the report went with it: whoever waits hears that the sequencer has gone
+            tracing::error!(%error, "the sequencer's thread cannot be started");
+        }
+    }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -1,197 +1,174 @@
 //! From a signed head to a published checkpoint: the policy's quorum of cosignatures.
 //!
-//! This version publishes under `quorum none`, or with cosigners whose keys it holds itself.
+//! The sequencer hands over every head that it signs and goes on; it never waits for a witness. Under
+//! a policy that asks for no cosignature the checkpoint is published there and then. Otherwise the
+//! [`gather`] task asks the witnesses of the [`Plan`], each through a worker of its own, and publishes
+//! when the quorum holds. [`confirm`] asks the same witnesses at a start, before anything is signed.
 
-use std::collections::BTreeSet;
+pub mod board;
+pub mod confirm;
+pub mod gather;
+mod link;
+mod plan;
+mod worker;
+
+use std::sync::{Arc, Mutex};
 
 use ledger_core::charter::Charter;
-use ledger_core::checkpoint::{ClaimedCheckpoint, VerifiedCheckpoint};
-use ledger_core::cosignature::cosign;
-use ledger_core::note::{Algorithm, MAX_SIGNATURES, SignerKey};
-use ledger_core::policy::{ParsePolicyError, Policy, PolicyError};
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::note::{MAX_SIGNATURES, Signature, VerifierKey};
+use ledger_core::policy::PolicyError;
+use tokio::sync::watch;
 
-/// Gathers cosignatures and judges by the policy.
+use crate::clock::ClockError;
+use crate::log::{LogReader, Published};
+use crate::store::{Store, StoreError};
+
+pub use plan::{Contact, Contacts, Plan, PublisherError};
+
+/// A head that the log has promised, and how it becomes a checkpoint.
 #[derive(Debug)]
-pub struct Publisher {
-    policy: Policy,
-    cosigners: Vec<SignerKey>,
+pub struct Signed {
+    /// The head with the log's signature.
+    pub head: ClaimedCheckpoint,
+    /// What it takes to publish it.
+    pub plan: Arc<Plan>,
 }
 
-/// Why no checkpoint can be published under the policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why publishing came to an end. The sequencer then signs nothing more.
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum PublisherError {
-    /// The local cosigners are not a quorum, and this version asks no others.
-    #[error("the policy's quorum needs witnesses that this node does not hold the keys of")]
-    NoQuorum,
-    /// A configured key is not a witness of the policy.
-    #[error("the cosigner {0} is not a witness of the charter's policy")]
-    NotAWitness(String),
-    /// A configured key signs texts, not checkpoints.
-    #[error("the cosigner {0} is not a witness key")]
-    NotACosigner(String),
-    /// More cosigners than a note has room for.
-    #[error("a checkpoint has room for {} cosigners", MAX_SIGNATURES - 1)]
-    TooManyCosigners,
-    /// The charter does not let the node's key sign heads.
-    #[error("the charter does not list the key that this node signs heads with as a log key")]
-    KeyNotInCharter,
-    /// The policy cannot be read.
-    #[error("the policy: {0}")]
-    Policy(#[from] ParsePolicyError),
-    /// The policy does not name this log.
-    #[error("the charter's policy does not list this log's key")]
-    LogNotListed,
+pub enum PublishError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The own checkpoint does not satisfy the policy.
+    #[error("the checkpoint does not satisfy the policy: {0}")]
+    Policy(#[from] PolicyError),
+    /// The clock cannot be right.
+    #[error(transparent)]
+    Clock(#[from] ClockError),
 }
 
-impl PublisherError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            PublisherError::NoQuorum => {
-                "this version publishes with `quorum none` or with cosigners listed in config.toml \
-                 (`cosigners = [\"FILE\"]`)"
-            }
-            PublisherError::NotAWitness(_) => "list only keys of witnesses that the policy names",
-            PublisherError::TooManyCosigners => "list fewer: only the policy's quorum is needed",
-            PublisherError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
-            PublisherError::KeyNotInCharter => {
-                "let the operator start the node with a key that stays in force, then retire this one"
-            }
-            PublisherError::Policy(_) => {
-                "see the C2SP tlog-policy format; `quorum none` is the simplest"
-            }
-            PublisherError::LogNotListed => {
-                "the policy in the charter needs the line `log <vkey>` with this log's key"
-            }
-        }
-    }
+/// What readers see, and what is on the way to them.
+pub struct Publisher {
+    store: Arc<dyn Store>,
+    reader: Arc<LogReader>,
+    contacts: Contacts,
+    signed: watch::Sender<Option<Arc<Signed>>>,
+    published: watch::Sender<Option<Arc<Published>>>,
+    /// Publications happen one after another and only go forward.
+    turn: Mutex<()>,
+    trouble: watch::Sender<Option<Arc<PublishError>>>,
 }
 
 impl Publisher {
-    /// Publishes under `policy` with these cosigners.
-    ///
-    /// # Errors
-    /// [`PublisherError`] when that can never satisfy the policy.
-    pub fn new(
-        policy: Policy,
-        cosigners: Vec<SignerKey>,
-        log_key: &SignerKey,
-    ) -> Result<Publisher, PublisherError> {
-        if !policy.logs().iter().any(|log| log.key == *log_key.verifier()) {
-            return Err(PublisherError::LogNotListed);
+    /// Publishes heads of the log in `store`; witnesses are reached as `contacts` and policies say.
+    pub fn new(store: Arc<dyn Store>, contacts: Contacts) -> Publisher {
+        Publisher {
+            reader: Arc::new(LogReader::new(Arc::clone(&store))),
+            store,
+            contacts,
+            signed: watch::Sender::new(None),
+            published: watch::Sender::new(None),
+            turn: Mutex::new(()),
+            trouble: watch::Sender::new(None),
         }
-        // with the log's own line
-        if cosigners.len() >= MAX_SIGNATURES {
-            return Err(PublisherError::TooManyCosigners);
-        }
-        let mut present = BTreeSet::new();
-        for cosigner in &cosigners {
-            let key = cosigner.verifier();
-            let name = || key.name().to_string();
-            if key.algorithm() != Algorithm::CosignatureV1 {
-                return Err(PublisherError::NotACosigner(name()));
-            }
-            let at = policy.witnesses().iter().position(|witness| witness.key == *key);
-            present.insert(at.ok_or_else(|| PublisherError::NotAWitness(name()))?);
-        }
-        if !policy.is_satisfied_by(&present) {
-            return Err(PublisherError::NoQuorum);
-        }
-        Ok(Publisher { policy, cosigners })
     }
 
-    /// Publishes under a charter's policy with these cosigners.
+    /// How heads are published under a charter.
     ///
     /// # Errors
-    /// [`PublisherError`] when that can never satisfy the policy, or the charter does not let
-    /// `log_key` sign.
-    pub fn under(
-        charter: &Charter,
-        cosigners: Vec<SignerKey>,
-        log_key: &SignerKey,
-    ) -> Result<Publisher, PublisherError> {
-        if !charter.log_keys().contains(log_key.verifier()) {
-            return Err(PublisherError::KeyNotInCharter);
-        }
-        let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes())?;
-        Publisher::new(policy, cosigners, log_key)
+    /// [`PublisherError`] when that can never succeed.
+    pub fn plan(&self, charter: &Charter, log_key: &VerifierKey) -> Result<Plan, PublisherError> {
+        Plan::under(charter, log_key, &self.contacts)
     }
 
-    /// The same cosigners under a changed charter.
+    /// The stored log.
+    pub fn reader(&self) -> &Arc<LogReader> {
+        &self.reader
+    }
+
+    /// What readers see, now and later.
+    pub fn published(&self) -> watch::Receiver<Option<Arc<Published>>> {
+        self.published.subscribe()
+    }
+
+    /// The head signed last, now and later.
+    pub fn signed(&self) -> watch::Receiver<Option<Arc<Signed>>> {
+        self.signed.subscribe()
+    }
+
+    /// Takes a head that was signed and promised. Returns at once, unless no cosignature is needed:
+    /// then the checkpoint is published first.
     ///
     /// # Errors
-    /// As [`Publisher::under`].
-    pub fn moved_to(
+    /// [`PublishError`] when it could not be published.
+    pub fn take(&self, signed: Signed) -> Result<(), PublishError> {
+        let signed = Arc::new(signed);
+        if signed.plan.needs_nobody() {
+            self.reveal(&signed, [])?;
+        }
+        self.signed.send_replace(Some(signed));
+        Ok(())
+    }
+
+    /// Shows readers what they saw before the node stopped, if it still satisfies the policy.
+    pub fn resume(&self, checkpoint: &ClaimedCheckpoint, plan: &Plan) {
+        if let Ok(accepted) = plan.policy().verify(checkpoint) {
+            let published = Published::new(accepted.checkpoint, &self.reader);
+            self.published.send_replace(Some(Arc::new(published)));
+        }
+    }
+
+    /// Publishes a head with these cosignatures, judged as readers judge it. A head that is older
+    /// than what readers see is left alone.
+    ///
+    /// # Errors
+    /// [`PublishError`]; nothing was shown.
+    pub fn reveal(
         &self,
-        charter: &Charter,
-        log_key: &SignerKey,
-    ) -> Result<Publisher, PublisherError> {
-        Publisher::under(charter, self.cosigners.clone(), log_key)
+        signed: &Signed,
+        lines: impl IntoIterator<Item = Signature>,
+    ) -> Result<(), PublishError> {
+        // a note has room for so many lines beside the log's own
+        let complete = signed.head.with_signatures(lines.into_iter().take(MAX_SIGNATURES - 1));
+        let complete = complete.expect("the number of lines was bounded");
+        let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
+        let _turn = self.turn.lock().expect("no panics under this lock");
+        let seen = self.published.borrow().as_ref().map(|published| published.size());
+        if seen.is_some_and(|seen| seen > checkpoint.head().size) {
+            return Ok(());
+        }
+        self.store.publish(&complete.to_string())?;
+        let published = Published::new(checkpoint, &self.reader);
+        self.published.send_replace(Some(Arc::new(published)));
+        Ok(())
     }
 
-    /// The policy.
-    pub fn policy(&self) -> &Policy {
-        &self.policy
+    /// Ends the log's signing: nothing more is sequenced once this was called.
+    pub fn stop(&self, error: PublishError) {
+        tracing::error!(%error, "no more heads are signed");
+        self.trouble.send_if_modified(|trouble| {
+            let first = trouble.is_none();
+            trouble.get_or_insert_with(|| Arc::new(error));
+            first
+        });
     }
 
-    /// The checkpoint that readers may see: the head, cosigned at `time`, judged as readers judge it.
-    ///
-    /// # Errors
-    /// [`PolicyError`] when it does not satisfy the policy.
-    pub fn complete(
-        &self,
-        head: &ClaimedCheckpoint,
-        time: u64,
-    ) -> Result<VerifiedCheckpoint, PolicyError> {
-        let lines = self.cosigners.iter().map(|key| cosign(key, head.checkpoint(), time));
-        let complete = head.with_signatures(lines).expect("their number was checked");
-        Ok(self.policy.verify(&complete)?.checkpoint)
+    /// Why publishing came to an end, now and later.
+    pub fn trouble(&self) -> watch::Receiver<Option<Arc<PublishError>>> {
+        self.trouble.subscribe()
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use ledger_core::checkpoint::{Checkpoint, Origin};
-    use ledger_core::merkle::TreeHead;
-    use ledger_core::note::KeyName;
-
-    use super::*;
-
-    fn key(name: &str, algorithm: Algorithm, seed: u8) -> SignerKey {
-        let name = KeyName::new(name).expect("name");
-        SignerKey::from_seed(name, algorithm, [seed; 32]).expect("sound")
-    }
-
-    #[test]
-    fn local_cosigners_complete_a_checkpoint_or_are_refused_beforehand() {
-        let log = key("log.example", Algorithm::Ed25519, 1);
-        let witnesses: Vec<_> =
-            (2..5).map(|seed| key(&format!("w{seed}"), Algorithm::CosignatureV1, seed)).collect();
-        let mut text = format!("log {}\n", log.verifier());
-        for (at, witness) in witnesses.iter().enumerate() {
-            text += &format!("witness w{at} {}\n", witness.verifier());
+impl PublishError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            PublishError::Store(error) => error.hint(),
+            PublishError::Policy(_) => "compare the charter's policy with the node's keys",
+            PublishError::Clock(error) => error.hint(),
         }
-        text += "group g 2 w0 w1 w2\nquorum g\n";
-        let policy = Policy::parse(text.as_bytes()).expect("policy");
-
-        let two = witnesses[..2].to_vec();
-        let publisher = Publisher::new(policy.clone(), two, &log).expect("a quorum");
-        let origin = Origin::new("log.example").expect("origin");
-        let head = Checkpoint::new(origin, TreeHead::EMPTY).sign(&log);
-        let complete = publisher.complete(&head, 7).expect("a quorum");
-        assert_eq!(complete.note().signatures().len(), 3);
-        assert!(policy.verify(complete.claimed()).is_ok());
-
-        let refused = |cosigners: &[SignerKey], log: &SignerKey| {
-            Publisher::new(policy.clone(), cosigners.to_vec(), log).expect_err("refused")
-        };
-        assert_eq!(refused(&witnesses[..1], &log), PublisherError::NoQuorum);
-        let stranger = key("w9", Algorithm::CosignatureV1, 9);
-        assert_eq!(refused(&[stranger], &log), PublisherError::NotAWitness("w9".into()));
-        let plain = key("w2", Algorithm::Ed25519, 2);
-        assert_eq!(refused(&[plain], &log), PublisherError::NotACosigner("w2".into()));
-        let other = key("log.example", Algorithm::Ed25519, 8);
-        assert_eq!(refused(&witnesses, &other), PublisherError::LogNotListed);
     }
 }

@@ -22,6 +22,8 @@ pub struct Recovered {
     pub edge: Edge,
     /// The head promised last; it is the edge's, or older by what a crash left unpromised.
     pub head: Option<ClaimedCheckpoint>,
+    /// The checkpoint that readers saw last, if one of the log's keys signed it.
+    pub published: Option<ClaimedCheckpoint>,
     /// The rules in force.
     pub charter: Arc<Charter>,
     /// The last entry's `logged` line.
@@ -159,10 +161,12 @@ pub fn recover(
         head.verify(&keys).map_err(RecoveryError::WrongKey)?;
     }
     // what readers saw may be signed by an earlier key of the log
-    if let Some(published) = published_by(&keys)? {
-        check_promise(&reader, published, &edge)?;
+    let seen = published_by(&keys)?;
+    if let Some(seen) = seen {
+        check_promise(&reader, seen, &edge)?;
     }
-    Ok(Recovered { edge, head, charter, last })
+    let published = published.filter(|_| seen.is_some());
+    Ok(Recovered { edge, head, published, charter, last })
 }
 
 fn restore_edge(reader: &LogReader, base: &TreeHead) -> Result<Edge, RecoveryError> {

@@ -12,15 +12,15 @@ use ledger_core::charter::{Change, Charter, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
-use ledger_core::policy::PolicyError;
 use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
-use crate::clock::Clock;
+use crate::clock::{Clock, JumpGuard};
 use crate::index::{EntryKeys, Index, IndexError, Key, revision};
 use crate::log::{LogReader, Published, ReadError};
-use crate::publisher::Publisher;
+use crate::publisher::confirm::ConfirmError;
+use crate::publisher::{Plan, PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::Recovered;
 use crate::refusal::Refusal;
 use crate::store::{HeadSwap, Store, StoreError};
@@ -42,7 +42,7 @@ pub struct Pending {
     pub room: Option<OwnedSemaphorePermit>,
 }
 
-/// What became of a record. A published checkpoint covers it unless it was refused.
+/// What became of a record. A promised head covers it unless it was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It was logged now.
@@ -95,9 +95,43 @@ pub enum SequencerError {
     /// The stored log cannot be read.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// The own checkpoint does not satisfy the policy.
-    #[error("the checkpoint does not satisfy the policy: {0}")]
-    Policy(#[from] PolicyError),
+    /// Nothing could be published under the charter.
+    #[error(transparent)]
+    Publisher(#[from] PublisherError),
+    /// Publishing came to an end.
+    #[error(transparent)]
+    Publish(Arc<PublishError>),
+    /// Witnesses know more of this log than this node does.
+    #[error(transparent)]
+    Confirm(#[from] ConfirmError),
+}
+
+impl SequencerError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            SequencerError::Store(error) => error.hint(),
+            SequencerError::Publisher(error) => error.hint(),
+            SequencerError::Publish(error) => error.hint(),
+            SequencerError::Confirm(error) => error.hint(),
+            SequencerError::Index(_) | SequencerError::Read(_) => {
+                "nothing acknowledged is lost; mend the cause and serve again"
+            }
+        }
+    }
+}
+
+impl SequencerError {
+    /// Whether the node itself is sound, and refused to sign what could harm its log.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, SequencerError::Confirm(_))
+    }
+}
+
+impl From<PublishError> for SequencerError {
+    fn from(error: PublishError) -> SequencerError {
+        SequencerError::Publish(Arc::new(error))
+    }
 }
 
 /// The parts a sequencer works with.
@@ -109,7 +143,7 @@ pub struct Parts {
     /// The key that signs heads.
     pub log_key: SignerKey,
     /// How heads become checkpoints.
-    pub publisher: Publisher,
+    pub publisher: Arc<Publisher>,
     /// The time.
     pub clock: Arc<dyn Clock>,
 }
@@ -124,15 +158,17 @@ pub struct Sequencer {
     charter: watch::Sender<Arc<Charter>>,
     last_time: u64,
     head: Option<ClaimedCheckpoint>,
-    published: watch::Sender<Option<Arc<Published>>>,
+    /// How heads are published under that charter.
+    plan: Arc<Plan>,
+    jumps: JumpGuard,
 }
 
 /// A batch while it is put together.
 struct Draft {
     /// The rules in force behind the last entry of the batch.
     charter: Arc<Charter>,
-    /// How heads are completed, if a governance record of the batch changed the policy.
-    publisher: Option<Publisher>,
+    /// How heads are published, if a governance record of the batch changed that.
+    plan: Option<Plan>,
     entries: Vec<Vec<u8>>,
     /// What each entry is; its leaf hash comes with the tiles.
     placed: Vec<Placed>,
@@ -164,7 +200,7 @@ impl Draft {
     fn new(charter: Arc<Charter>) -> Draft {
         Draft {
             charter,
-            publisher: None,
+            plan: None,
             entries: Vec::new(),
             placed: Vec::new(),
             statements: HashMap::new(),
@@ -177,7 +213,34 @@ impl Draft {
 }
 
 impl Sequencer {
-    /// Takes over a recovered log, and signs and publishes the head of what the journal holds.
+    /// Takes over a recovered log. Nothing is signed or written before [`Sequencer::take_up`].
+    ///
+    /// # Errors
+    /// [`PublisherError`] when nothing could be published.
+    pub fn open(
+        parts: Parts,
+        recovered: Recovered,
+        origin: Origin,
+    ) -> Result<Sequencer, PublisherError> {
+        let log_key = parts.log_key.verifier();
+        let plan = Arc::new(parts.publisher.plan(&recovered.charter, log_key)?);
+        if let Some(published) = &recovered.published {
+            parts.publisher.resume(published, &plan);
+        }
+        Ok(Sequencer {
+            reader: Arc::clone(parts.publisher.reader()),
+            jumps: JumpGuard::new(parts.clock.as_ref()),
+            parts,
+            origin,
+            edge: recovered.edge,
+            charter: watch::Sender::new(recovered.charter),
+            last_time: recovered.last.time,
+            head: recovered.head,
+            plan,
+        })
+    }
+
+    /// Takes over a recovered log, and signs the head of what the journal holds.
     ///
     /// # Errors
     /// [`SequencerError`].
@@ -186,24 +249,46 @@ impl Sequencer {
         recovered: Recovered,
         origin: Origin,
     ) -> Result<Sequencer, SequencerError> {
-        let reader = Arc::new(LogReader::new(Arc::clone(&parts.store)));
-        let mut sequencer = Sequencer {
-            parts,
-            reader,
-            origin,
-            edge: recovered.edge,
-            charter: watch::Sender::new(recovered.charter),
-            last_time: recovered.last.time,
-            head: recovered.head,
-            published: watch::Sender::new(None),
-        };
-        sequencer.promise_and_publish()?;
+        let mut sequencer = Sequencer::open(parts, recovered, origin)?;
+        sequencer.take_up()?;
         Ok(sequencer)
+    }
+
+    /// Signs the head of what the journal holds, if it was not promised before the last stop, and
+    /// hands it to the publisher. Whoever has witnesses asks them first: see
+    /// [`confirm`](crate::publisher::confirm).
+    ///
+    /// # Errors
+    /// [`SequencerError`].
+    pub fn take_up(&mut self) -> Result<(), SequencerError> {
+        self.promise_and_publish()
+    }
+
+    /// The head promised last, signed by the present key.
+    pub fn promised(&self) -> Option<ClaimedCheckpoint> {
+        let head = self.head.as_ref()?;
+        Some(if self.is_own(head) {
+            head.clone()
+        } else {
+            // the same head, so nothing new is said
+            let head = *head.checkpoint().head();
+            Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key)
+        })
+    }
+
+    /// How heads are published.
+    pub fn plan(&self) -> Arc<Plan> {
+        Arc::clone(&self.plan)
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// What readers see, now and later.
     pub fn published(&self) -> watch::Receiver<Option<Arc<Published>>> {
-        self.published.subscribe()
+        self.parts.publisher.published()
     }
 
     /// The rules in force, now and later.
@@ -236,13 +321,14 @@ impl Sequencer {
         Ok(())
     }
 
-    /// Logs one batch: judges each record at its final place, then journal, tiles, index, head,
-    /// checkpoint, and only then the answers.
+    /// Logs one batch: judges each record at its final place, then journal, tiles, index, head, and
+    /// only then the answers. The checkpoint follows by itself, where cosignatures are needed.
     ///
     /// # Errors
     /// [`SequencerError`]; then nothing of the batch was answered.
     pub fn step(&mut self, batch: Vec<Pending>) -> Result<(), SequencerError> {
         let began = Instant::now();
+        self.check()?;
         let time = self.parts.clock.now().max(self.last_time);
         let mut draft = Draft::new(Arc::clone(&self.charter.borrow()));
         for pending in batch {
@@ -253,8 +339,8 @@ impl Sequencer {
         if !draft.entries.is_empty() {
             leaves = self.write(&draft)?;
             self.last_time = time;
-            if let Some(publisher) = draft.publisher.take() {
-                self.parts.publisher = publisher;
+            if let Some(plan) = draft.plan.take() {
+                self.plan = Arc::new(plan);
             }
             self.promise_and_publish()?;
             if !Arc::ptr_eq(&draft.charter, &self.charter.borrow()) {
@@ -277,6 +363,14 @@ impl Sequencer {
         let elapsed_us = began.elapsed().as_micros() as u64;
         tracing::debug!(first = first.get(), logged, answered, elapsed_us, "batch");
         Ok(())
+    }
+
+    /// Whether anything more may be signed.
+    fn check(&self) -> Result<(), SequencerError> {
+        if let Some(trouble) = &*self.parts.publisher.trouble().borrow() {
+            return Err(SequencerError::Publish(Arc::clone(trouble)));
+        }
+        Ok(self.jumps.check(self.parts.clock.as_ref()).map_err(PublishError::Clock)?)
     }
 
     /// Judges a record at the next free place, in the final order and at the final time.
@@ -334,8 +428,8 @@ impl Sequencer {
         let logged = Logged { time, governance: draft.charter.governance_index() };
         match draft.charter.admit(record, &logged, index) {
             Ok(Change::Governance(next)) => {
-                match self.parts.publisher.moved_to(&next, &self.parts.log_key) {
-                    Ok(publisher) => draft.publisher = Some(publisher),
+                match self.parts.publisher.plan(&next, self.parts.log_key.verifier()) {
+                    Ok(plan) => draft.plan = Some(plan),
                     Err(error) => {
                         return Ok(Err(Outcome::Refused(Refusal::Unpublishable(error))));
                     }
@@ -393,15 +487,11 @@ impl Sequencer {
         Ok(batch.leaves)
     }
 
-    /// Signs the head of the edge, promises it, and shows it to readers, in this order.
+    /// Signs the head of the edge, promises it, and hands it to the publisher, in this order.
     fn promise_and_publish(&mut self) -> Result<(), SequencerError> {
         let head = self.edge.head();
-        let own = self.parts.log_key.verifier();
-        let is_own = |claimed: &&ClaimedCheckpoint| {
-            claimed.note().signatures().iter().any(|line| line.is_by(own))
-        };
         // a head that an earlier key of the log promised is signed again with the present one
-        let promised = self.head.as_ref().filter(is_own);
+        let promised = self.head.as_ref().filter(|head| self.is_own(head));
         let promised = promised.map(|claimed| *claimed.checkpoint().head());
         if promised != Some(head) {
             let new = Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key);
@@ -410,12 +500,13 @@ impl Sequencer {
             self.parts.store.swap_head(swap)?;
             self.head = Some(new);
         }
-        let Some(head) = &self.head else { return Ok(()) };
-        let checkpoint = self.parts.publisher.complete(head, self.parts.clock.now())?;
-        self.parts.store.publish(&checkpoint.claimed().to_string())?;
-        let published = Published::new(checkpoint, &self.reader);
-        self.published.send_replace(Some(Arc::new(published)));
-        Ok(())
+        let Some(head) = self.head.clone() else { return Ok(()) };
+        Ok(self.parts.publisher.take(Signed { head, plan: Arc::clone(&self.plan) })?)
+    }
+
+    fn is_own(&self, head: &ClaimedCheckpoint) -> bool {
+        let own = self.parts.log_key.verifier();
+        head.note().signatures().iter().any(|line| line.is_by(own))
     }
 }
 

@@ -3,15 +3,16 @@
 
 use std::pin::Pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
-use super::{Face, Failure};
+use super::{Face, Failure, PATIENCE};
 use crate::admission::Admitted;
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
@@ -181,6 +182,7 @@ async fn answer(
     mut answers: mpsc::Receiver<Awaited>,
     responses: mpsc::Sender<Response>,
 ) {
+    let mut patience = PATIENCE;
     while let Some(awaited) = answers.recv().await {
         let (wait, state) = match awaited {
             Awaited::Record { wait, state } => (wait, state),
@@ -193,9 +195,18 @@ async fn answer(
             State::Known(outcome) => outcome,
             State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
         };
-        let outcome = match face.answer(outcome, wait).await {
-            Ok(logged) => WireOutcome::Logged(logged),
-            Err(failure) => WireOutcome::Refused(failure.into()),
+        let outcome = match face.answer(outcome, wait, patience).await {
+            Ok(logged) => {
+                patience = PATIENCE;
+                WireOutcome::Logged(logged)
+            }
+            Err(failure) => {
+                // what waits behind a record that is not published is not either
+                if failure.code == Code::Unavailable {
+                    patience = Duration::ZERO;
+                }
+                WireOutcome::Refused(failure.into())
+            }
         };
         let response = wire::SubmitStreamResponse { outcome: Some(outcome) };
         if responses.send(Ok(response)).await.is_err() {

@@ -1,6 +1,7 @@
 //! Co-signing over gRPC, with real processes: drafts wait apart from the log, survive restarts and
 //! kills, are logged when the rule is met, and answer nobody but members.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -62,7 +63,13 @@ impl Joint {
         consortium.write_key(&consortium.log, &log_key);
         let dir = folder.path().join("log");
         let charter = charter.as_bytes();
-        let founding = Founding { dir: &dir, charter, log_key: &log_key, cosigners: &[] };
+        let founding = Founding {
+            dir: &dir,
+            charter,
+            log_key: &log_key,
+            witness_keys: &[],
+            witness_urls: &BTreeMap::new(),
+        };
         init(&founding).expect("a new log");
         Joint { folder, consortium }
     }

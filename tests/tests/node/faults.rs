@@ -12,7 +12,7 @@ use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{Hash, LeafIndex, TreeSize};
 use ledger_node::clock::ManualClock;
 use ledger_node::index::Index;
-use ledger_node::publisher::Publisher;
+use ledger_node::publisher::{Contacts, Publisher};
 use ledger_node::recovery::{RecoveryError, recover};
 use ledger_node::sequencer::{Duplicate, Outcome, Parts, Pending, Sequencer, SequencerError};
 use ledger_node::store::memory::{Fault, MemoryStore};
@@ -57,8 +57,8 @@ impl Log {
         let log_key = self.consortium.log.clone();
         let opened = recover(&store, &index, &log_key).map_err(OpenError::Recovery);
         let opened = opened.and_then(|recovered| {
-            let publisher = Publisher::new(self.consortium.policy(), vec![], &log_key);
-            let publisher = publisher.expect("quorum none");
+            let contacts = Contacts::default();
+            let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
             let clock = Arc::new(self.clock.clone());
             let parts = Parts { store, index, log_key, publisher, clock };
             let origin = Origin::new(ORIGIN).expect("an origin");

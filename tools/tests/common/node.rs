@@ -1,5 +1,6 @@
 //! A node in this process, founded in a folder, which can be stopped and started.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{Draft, Record, format_time};
@@ -32,7 +33,8 @@ impl Served {
             dir: &home,
             charter: charter.as_bytes(),
             log_key: Path::new(&log),
-            cosigners: &[],
+            witness_keys: &[],
+            witness_urls: &BTreeMap::new(),
         };
         let anchor = ledger_node::init(&founding).unwrap().anchor.to_string();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();

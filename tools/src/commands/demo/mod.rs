@@ -2,6 +2,7 @@
 
 mod story;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -282,7 +283,8 @@ impl Demo {
             dir: Path::new(&node),
             charter: &bytes,
             log_key: Path::new(&log_key),
-            cosigners: &[],
+            witness_keys: &[],
+            witness_urls: &BTreeMap::new(),
         };
         let report = ledger_node::init(&founding)
             .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;

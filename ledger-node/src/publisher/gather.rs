@@ -1,0 +1,337 @@
+//! Gathering cosignatures: rounds over the latest signed head, one worker for each witness.
+//!
+//! A round is about one head. It ends once that head is published and a newer one waits; a head that
+//! finds no quorum for a while gives way to a newer one. Witnesses that answer after the quorum was
+//! there are added to the published checkpoint while it is the latest, and now and then a round waits
+//! for them a moment, so that monitors see what all witnesses say also when the log is busy. On a quiet
+//! log rounds repeat over the same head, so that the times of cosignatures stay fresh.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger_core::TreeSize;
+use ledger_core::note::Signature;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::board::Board;
+use super::link::Link;
+use super::plan::{Contact, Plan};
+use super::worker::{Cosigned, Silence, Worker};
+use super::{PublishError, Publisher, Signed};
+use crate::clock::{Clock, ClockError, MAX_WITNESS_OFFSET};
+use crate::log::LogReader;
+use crate::witness::Witness;
+
+/// How long a head may wait for its quorum while a newer one is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often all witnesses that are well get the time to cosign the same head, and how much time.
+const FULL_EVERY: Duration = Duration::from_secs(60);
+const FULL_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long a witness that failed is left alone: at first, and at most.
+const BACK_OFF: Duration = Duration::from_millis(250);
+const MAX_BACK_OFF: Duration = Duration::from_secs(30);
+
+/// What it takes to ask witnesses.
+pub struct Asking {
+    /// The log, for proofs.
+    pub reader: Arc<LogReader>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// This node's own witness, if it is one.
+    pub own: Option<Arc<Witness>>,
+}
+
+/// What witnesses are asked about now.
+#[derive(Clone)]
+struct Question {
+    round: u64,
+    signed: Arc<Signed>,
+}
+
+/// What a worker found out.
+struct Reply {
+    round: u64,
+    witness: usize,
+    answer: Result<Cosigned, Silence>,
+}
+
+struct Round {
+    number: u64,
+    signed: Arc<Signed>,
+    began: Instant,
+    lines: BTreeMap<usize, Signature>,
+    /// How far the own clock is ahead of other witnesses' clocks.
+    offsets: BTreeMap<usize, i64>,
+    published: bool,
+}
+
+/// Gathers cosignatures until the node stops.
+pub struct Gatherer {
+    publisher: Arc<Publisher>,
+    asking: Arc<Asking>,
+    board: Arc<Board>,
+    /// How old the newest cosignatures of a quiet log may become.
+    refresh: Duration,
+    trust_clock: bool,
+    round: Option<Round>,
+    questions: watch::Sender<Option<Question>>,
+    replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
+    workers: JoinSet<()>,
+    last_full: Instant,
+}
+
+/// Replies that wait for the gatherer; workers wait when there are more.
+const REPLIES_AHEAD: usize = 64;
+
+impl Asking {
+    /// A worker for each witness that can be reached, which is believed to have cosigned `known`.
+    pub fn workers<'a>(
+        &'a self,
+        plan: &'a Plan,
+        known: TreeSize,
+    ) -> impl Iterator<Item = (usize, Worker)> + 'a {
+        plan.witnesses().enumerate().filter_map(move |(at, (witness, contact))| {
+            let link = Link::open(contact?, self.own.as_ref())?;
+            let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
+            Some((at, Worker { key: witness.key.clone(), link, reader, clock, known }))
+        })
+    }
+
+    /// Whether the witness at this place of the policy is this node's.
+    pub fn is_own(&self, plan: &Plan, at: usize) -> bool {
+        plan.witnesses().nth(at).is_some_and(|(_, contact)| contact == Some(&Contact::Own))
+    }
+
+    /// The time in POSIX seconds.
+    pub fn now(&self) -> u64 {
+        self.clock.now()
+    }
+}
+
+impl Gatherer {
+    /// Publishes through `publisher` what the witnesses cosign.
+    pub fn new(
+        publisher: Arc<Publisher>,
+        asking: Arc<Asking>,
+        board: Arc<Board>,
+        refresh: Duration,
+        trust_clock: bool,
+    ) -> Gatherer {
+        Gatherer {
+            publisher,
+            asking,
+            board,
+            refresh,
+            trust_clock,
+            round: None,
+            questions: watch::Sender::new(None),
+            replies: mpsc::channel(REPLIES_AHEAD),
+            workers: JoinSet::new(),
+            last_full: Instant::now(),
+        }
+    }
+
+    /// Gathers until `stopping` turns true.
+    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+        let mut signed = self.publisher.signed();
+        signed.mark_changed();
+        loop {
+            let wake = self.wake();
+            tokio::select! {
+                () = stopped(&mut stopping) => return,
+                changed = signed.changed() => if changed.is_err() { return },
+                reply = self.replies.1.recv() => {
+                    if let Some(reply) = reply {
+                        self.take(reply).await;
+                    }
+                }
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            let latest = signed.borrow().clone();
+            if let Some(latest) = latest {
+                self.advance(latest);
+            }
+        }
+    }
+
+    /// When something is due although nothing happens.
+    fn wake(&self) -> Instant {
+        let now = Instant::now();
+        let Some(round) = &self.round else { return now + self.refresh };
+        let due = [round.began + self.refresh, round.began + PATIENCE, round.began + FULL_PATIENCE];
+        due.into_iter().filter(|due| *due > now).min().unwrap_or(now + PATIENCE)
+    }
+
+    /// Begins a round if it is time for one.
+    fn advance(&mut self, latest: Arc<Signed>) {
+        let due = match &self.round {
+            None => true,
+            Some(round) if Arc::ptr_eq(&round.signed, &latest) => {
+                round.published && round.began.elapsed() >= self.refresh
+            }
+            Some(round) if round.published => !self.holds(round),
+            Some(round) => round.began.elapsed() >= PATIENCE,
+        };
+        if due {
+            self.begin(latest);
+        }
+    }
+
+    /// Whether a published round goes on, because witnesses that are well have not answered and it
+    /// is time to hear all of them.
+    fn holds(&self, round: &Round) -> bool {
+        let complete = (0..round.signed.plan.policy().witnesses().len())
+            .all(|at| round.lines.contains_key(&at) || !self.board.is_well(at));
+        !complete && self.last_full.elapsed() >= FULL_EVERY && round.began.elapsed() < FULL_PATIENCE
+    }
+
+    fn begin(&mut self, signed: Arc<Signed>) {
+        let number = self.round.as_ref().map_or(0, |round| round.number) + 1;
+        let same_plan =
+            self.round.as_ref().is_some_and(|round| Arc::ptr_eq(&round.signed.plan, &signed.plan));
+        if !same_plan {
+            self.hire(&signed);
+        }
+        // a round that ran its time has heard whom it could
+        if self.last_full.elapsed() >= FULL_EVERY + FULL_PATIENCE {
+            self.last_full = Instant::now();
+        }
+        self.questions.send_replace(Some(Question { round: number, signed: Arc::clone(&signed) }));
+        self.round = Some(Round {
+            number,
+            published: signed.plan.needs_nobody(),
+            signed,
+            began: Instant::now(),
+            lines: BTreeMap::new(),
+            offsets: BTreeMap::new(),
+        });
+    }
+
+    /// Sets up a worker for each witness of a new plan.
+    fn hire(&mut self, signed: &Signed) {
+        self.workers.abort_all();
+        self.workers.detach_all();
+        self.board.set(&signed.plan);
+        let size = signed.head.checkpoint().head().size;
+        for (at, worker) in self.asking.workers(&signed.plan, size) {
+            let (questions, replies) = (self.questions.subscribe(), self.replies.0.clone());
+            self.workers.spawn(work(at, worker, questions, replies));
+        }
+    }
+
+    async fn take(&mut self, reply: Reply) {
+        let Reply { round: number, witness, answer } = reply;
+        let Some(round) = self.round.as_mut() else { return };
+        let cosigned = match answer {
+            Ok(cosigned) => cosigned,
+            Err(silence) => {
+                return self.board.failed(witness, silence.to_string(), self.asking.now());
+            }
+        };
+        if number != round.number {
+            // too late for its head, but the witness is well
+            return self.board.answered(witness);
+        }
+        let size = round.signed.head.checkpoint().head().size;
+        self.board.cosigned(witness, size, cosigned.time, cosigned.took);
+        if !self.asking.is_own(&round.signed.plan, witness) {
+            round.offsets.insert(witness, cosigned.ahead);
+        }
+        round.lines.insert(witness, cosigned.line);
+        let present = round.lines.keys().copied().collect();
+        if !round.signed.plan.policy().is_satisfied_by(&present) {
+            return;
+        }
+        round.published = true;
+        if round.lines.len() == round.signed.plan.policy().witnesses().len() {
+            self.last_full = Instant::now();
+        }
+        let mut offsets: Vec<i64> = round.offsets.values().copied().collect();
+        if let Some(error) = clock_trouble(&mut offsets).filter(|_| !self.trust_clock) {
+            self.publisher.stop(PublishError::Clock(error));
+        }
+        let (publisher, signed) = (Arc::clone(&self.publisher), Arc::clone(&round.signed));
+        let lines: Vec<Signature> = round.lines.values().cloned().collect();
+        let revealed = tokio::task::spawn_blocking(move || publisher.reveal(&signed, lines)).await;
+        if let Ok(Err(error)) = revealed {
+            self.publisher.stop(error);
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stop| *stop).await;
+}
+
+/// Asks one witness about whatever is in question, until the gatherer has gone.
+async fn work(
+    at: usize,
+    mut worker: Worker,
+    mut questions: watch::Receiver<Option<Question>>,
+    replies: mpsc::Sender<Reply>,
+) {
+    let mut back_off = BACK_OFF;
+    questions.mark_changed();
+    loop {
+        if questions.changed().await.is_err() {
+            return;
+        }
+        loop {
+            let Some(question) = questions.borrow_and_update().clone() else { break };
+            let answer = worker.ask(&question.signed.head).await;
+            let failed = answer.is_err();
+            let reply = Reply { round: question.round, witness: at, answer };
+            if replies.send(reply).await.is_err() {
+                return;
+            }
+            if !failed {
+                back_off = BACK_OFF;
+                break;
+            }
+            tokio::time::sleep(back_off).await;
+            back_off = (back_off * 2).min(MAX_BACK_OFF);
+        }
+    }
+}
+
+/// Whether the own clock is too far from what most witnesses say; `offsets` is how far it is ahead
+/// of each.
+pub fn clock_trouble(offsets: &mut [i64]) -> Option<ClockError> {
+    offsets.sort_unstable();
+    let count = offsets.len().checked_sub(1)?;
+    // of an even number both middle ones must say so: half of the witnesses stop nobody
+    let middle = [offsets[count / 2], offsets[count.div_ceil(2)]];
+    let nearest = middle.into_iter().min_by_key(|offset| offset.unsigned_abs())?;
+    let same_side = middle[0].signum() == middle[1].signum();
+    let seconds = nearest.unsigned_abs();
+    let off = same_side && seconds > MAX_WITNESS_OFFSET;
+    off.then_some(ClockError::Witnesses { seconds, ahead: nearest > 0 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn most_witnesses_must_say_that_the_clock_is_off() {
+        let ahead = |seconds| Some(ClockError::Witnesses { seconds, ahead: true });
+        for (mut offsets, expected) in [
+            (vec![], None),
+            (vec![300], None),
+            (vec![301], ahead(301)),
+            (vec![0, 9999], None),
+            (vec![400, 9999], ahead(400)),
+            (vec![-9999, 9999], None),
+            (vec![9999, 0, 0], None),
+            (vec![0, 400, 9999], ahead(400)),
+            (vec![-400, -400, 0], Some(ClockError::Witnesses { seconds: 400, ahead: false })),
+        ] {
+            assert_eq!(clock_trouble(&mut offsets), expected, "{offsets:?}");
+        }
+    }
+}

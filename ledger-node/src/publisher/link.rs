@@ -1,0 +1,84 @@
+//! The ways to a witness: over HTTP as C2SP `tlog-witness` says, over gRPC, or within the node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger_core::witness::{AddCheckpoint, Answer, Refusal};
+
+use super::plan::Contact;
+use crate::witness::Witness;
+
+/// How long a witness may take for an answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of an answer: some signature lines.
+const MAX_ANSWER: u64 = 256 << 10;
+
+/// A way to one witness. Connections are kept.
+#[derive(Clone)]
+pub enum Link {
+    /// A C2SP witness.
+    Http {
+        /// Keeps the connection.
+        agent: ureq::Agent,
+        /// Where requests go.
+        url: Arc<str>,
+    },
+    /// This node's own witness.
+    Own(Arc<Witness>),
+}
+
+impl Link {
+    /// Prepares the way; nothing is connected yet. `None` where the contact cannot be used.
+    pub fn open(contact: &Contact, own: Option<&Arc<Witness>>) -> Option<Link> {
+        match contact {
+            Contact::Own => own.map(|own| Link::Own(Arc::clone(own))),
+            Contact::Http(prefix) => {
+                let config = ureq::Agent::config_builder()
+                    .timeout_global(Some(TIMEOUT))
+                    .http_status_as_error(false)
+                    // a witness is where its operator says it is
+                    .max_redirects(0)
+                    .max_redirects_will_error(false)
+                    .user_agent(concat!("ledger-node/", env!("CARGO_PKG_VERSION")))
+                    .build();
+                // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
+                let url = format!("{prefix}/add-checkpoint").into();
+                Some(Link::Http { agent: config.into(), url })
+            }
+            Contact::Grpc(_) => None,
+        }
+    }
+
+    /// Asks for a cosignature.
+    ///
+    /// # Errors
+    /// What kept the witness from answering, for people.
+    pub async fn add_checkpoint(&self, request: AddCheckpoint) -> Result<Answer, String> {
+        match self {
+            Link::Http { agent, url } => {
+                let (agent, url) = (agent.clone(), Arc::clone(url));
+                let asked = tokio::task::spawn_blocking(move || post(&agent, &url, &request)).await;
+                asked.unwrap_or_else(|_| Err("asking failed".into()))
+            }
+            Link::Own(witness) => match witness.add_checkpoint(&request).await {
+                Ok(lines) => Ok(Answer::Cosigned(lines)),
+                Err(Refusal::Conflict { size }) => Ok(Answer::Conflict(size)),
+                Err(refusal) => {
+                    Ok(Answer::Refused { status: refusal.status(), text: refusal.to_string() })
+                }
+            },
+        }
+    }
+}
+
+fn post(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Result<Answer, String> {
+    let mut response =
+        agent.post(url).send(request.to_string().as_bytes()).map_err(|e| e.to_string())?;
+    let content_type = response.headers().get("content-type");
+    let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let status = response.status().as_u16();
+    let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
+    let body = body.map_err(|e| e.to_string())?;
+    Answer::parse(status, content_type.as_deref(), &body).map_err(|e| e.to_string())
+}
