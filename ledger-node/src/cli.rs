@@ -39,6 +39,12 @@ pub enum Command {
     /// Rebuild everything that is derived from the entries. The node must not be running.
     #[command(after_help = "Example:\n  ledger-node reindex --dir log")]
     Reindex(DirArgs),
+    /// Bring back what a restored backup misses, out of another copy of the log. The node must not
+    /// be running; nothing is written before all of it is proven to be the log's own.
+    #[command(
+        after_help = "Example:\n  ledger-node recover --dir log --from https://mirror.example/log"
+    )]
+    Recover(RecoverArgs),
 }
 
 /// The log's directory.
@@ -47,6 +53,17 @@ pub struct DirArgs {
     /// The log's directory.
     #[arg(long)]
     pub dir: PathBuf,
+}
+
+/// From where a log is brought up to date.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The log's directory.
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// A copy of the log's site: a URL of its tiles, or a directory.
+    #[arg(long, value_name = "URL|DIR")]
+    pub from: String,
 }
 
 /// What a log is made from.

@@ -20,10 +20,13 @@ pub mod pending;
 pub mod publisher;
 pub mod recovery;
 pub mod refusal;
+mod retrieve;
 pub mod sequencer;
+pub mod source;
 mod state;
 pub mod store;
 pub mod witness;
 
 pub use init::{Founding, InitError, InitReport, init};
 pub use node::{Overrides, RunningNode, Service, StartError, Unpublished, reindex};
+pub use retrieve::{RetrieveError, Retrieved, retrieve};

@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use ledger_core::policy::Tolerance;
-use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, ServeArgs};
+use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
 use ledger_node::publisher::confirm::Consent;
-use ledger_node::{Founding, InitError, Overrides, RunningNode, StartError, init, reindex};
+use ledger_node::source::Source;
+use ledger_node::{
+    Founding, InitError, Overrides, RetrieveError, RunningNode, StartError, init, reindex, retrieve,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Init(args) => run_init(&args, output),
         Command::Serve(args) => run_serve(args, output),
         Command::Reindex(args) => run_reindex(&args, output),
+        Command::Recover(args) => run_recover(&args, output),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -168,6 +172,34 @@ fn start_failure(error: &StartError) -> Failure {
 fn run_reindex(args: &DirArgs, output: Output) -> Result<(), Failure> {
     let entries = reindex(&args.dir).map_err(|e| start_failure(&e))?;
     output.print(&serde_json::json!({ "entries": entries }), &format!("indexed {entries} entries"));
+    Ok(())
+}
+
+fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
+    let source = Source::open(&args.from).map_err(|e| Failure {
+        code: ENVIRONMENT,
+        message: e.to_string(),
+        hint: e.hint().into(),
+    })?;
+    let done = retrieve(&args.dir, &source).map_err(|e| {
+        let refused = matches!(
+            e,
+            RetrieveError::OtherHistory(_)
+                | RetrieveError::OtherLog(_)
+                | RetrieveError::NotSigned(_)
+                | RetrieveError::Entry(..)
+                | RetrieveError::Replay(_)
+        );
+        let code = if refused { REFUSED } else { ENVIRONMENT };
+        Failure { code, message: e.to_string(), hint: e.hint().into() }
+    })?;
+    let (had, has) = (done.had.get(), done.has.get());
+    let text = if had == has {
+        format!("nothing is missing: the log has {has} entries, and the copy no more")
+    } else {
+        format!("brought back entries {had} to {}, all proven to be this log's own", has - 1)
+    };
+    output.print(&serde_json::json!({ "had": had, "has": has }), &text);
     Ok(())
 }
 

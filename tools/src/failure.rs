@@ -47,3 +47,9 @@ impl Failure {
         self
     }
 }
+
+impl From<ledger_node::source::NoSource> for Failure {
+    fn from(error: ledger_node::source::NoSource) -> Failure {
+        Failure::environment(error.to_string(), error.hint())
+    }
+}

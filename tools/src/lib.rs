@@ -15,7 +15,6 @@ pub mod keys;
 pub mod member;
 pub mod output;
 pub mod progress;
-pub mod source;
 pub mod submitter;
 pub mod trust;
 pub mod view;

@@ -24,8 +24,8 @@ use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output, failure_object};
-use crate::source::Source;
 use crate::trust::{Trust, TrustArgs};
+use ledger_node::source::Source;
 
 /// Bytes of the longest file that is judged here.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;

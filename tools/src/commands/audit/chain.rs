@@ -8,7 +8,7 @@ use ledger_core::index::{LeafIndex, TreeSize};
 use ledger_core::record::Entry;
 use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
 
-use crate::source::{Source, split_bundle};
+use ledger_node::source::{Source, split_bundle};
 
 /// Governance entries that are read before the audit: changes of a charter are rare.
 const MAX_ENTRIES: usize = 10_000;

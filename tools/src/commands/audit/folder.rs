@@ -8,7 +8,7 @@ use ledger_core::tile::{TileCoord, TileKind};
 
 use super::report::Report;
 use crate::failure::Failure;
-use crate::source::{Source, split_bundle};
+use ledger_node::source::{Source, split_bundle};
 
 /// Folders below `tile/`: a level, groups of three digits, and a folder of partial tiles.
 const MAX_DEPTH: usize = 12;

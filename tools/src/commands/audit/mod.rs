@@ -25,8 +25,8 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::progress::Progress;
-use crate::source::{ReadError, Source};
 use crate::trust::{Basis, TrustArgs, charter_policy};
+use ledger_node::source::{ReadError, Source};
 
 pub use judge::{Lawful, LawfulEntry};
 

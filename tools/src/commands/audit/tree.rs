@@ -12,7 +12,7 @@ use ledger_core::tile::{
 
 use super::report::Report;
 use crate::failure::Failure;
-use crate::source::{ReadError, Source, split_bundle};
+use ledger_node::source::{ReadError, Source, split_bundle};
 
 /// Blocks that are read before they are needed.
 const AHEAD: usize = 4;

@@ -16,7 +16,7 @@ use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output};
-use crate::source::split_bundle;
+use ledger_node::source::split_bundle;
 use story::{CHAPTERS, Chapter, MEMBERS};
 
 /// The file that marks a folder as a demo's, which may be made anew.

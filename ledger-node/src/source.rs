@@ -9,8 +9,6 @@ use ledger_core::hash::Hash;
 use ledger_core::note::MAX_NOTE_BYTES;
 use ledger_core::tile::{MAX_BUNDLE_BYTES, TILE_WIDTH, TileCoord, TileKind, TileSource};
 
-use crate::failure::Failure;
-
 /// How long one file may take over HTTP.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -50,12 +48,24 @@ impl std::fmt::Display for ReadError {
     }
 }
 
+/// There is neither a URL nor a directory of this name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no directory {0}")]
+pub struct NoSource(String);
+
+impl NoSource {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        "SOURCE is a directory, or a URL that begins with http:// or https://"
+    }
+}
+
 impl Source {
     /// Takes a URL or a directory; of a node's directory its `site`.
     ///
     /// # Errors
-    /// [`Failure`] when there is no such directory.
-    pub fn open(text: &str) -> Result<Source, Failure> {
+    /// [`NoSource`] when there is no such directory.
+    pub fn open(text: &str) -> Result<Source, NoSource> {
         if text.starts_with("http://") || text.starts_with("https://") {
             let config = ureq::Agent::config_builder()
                 .timeout_global(Some(TIMEOUT))
@@ -75,10 +85,7 @@ impl Source {
             return Ok(Source::Folder(site));
         }
         if !folder.is_dir() {
-            return Err(Failure::environment(
-                format!("there is no directory {text}"),
-                "SOURCE is a directory, or a URL that begins with http:// or https://",
-            ));
+            return Err(NoSource(text.to_owned()));
         }
         Ok(Source::Folder(folder))
     }
@@ -193,7 +200,7 @@ fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadErro
         404 | 410 => return Err(ReadError::Missing),
         300..400 => {
             let to = answer.headers().get("location").and_then(|to| to.to_str().ok());
-            let to = crate::escape::line(to.unwrap_or("nowhere"));
+            let to = to.unwrap_or("nowhere").escape_debug();
             let why = format!("the server redirects to {to}: name that address if you trust it");
             return Err(ReadError::Failed(why));
         }

@@ -1,0 +1,221 @@
+//! Bringing back what a restored or copied directory misses, out of another copy of the log.
+//!
+//! Nothing is written before all of it is proven to be this log's own: the missing entries, behind
+//! those that are here, must give the root of a checkpoint that a key of the log signed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ledger_core::batch::{AppendError, Edge};
+use ledger_core::charter::ReplayError;
+use ledger_core::checkpoint::{
+    Checkpoint, CheckpointError, ClaimedCheckpoint, ParseCheckpointError,
+};
+use ledger_core::merkle::TreeHead;
+use ledger_core::record::{Entry, EntryError};
+use ledger_core::tile::{BundleError, EntryBundle, TILE_WIDTH, TileCoord, TileKind};
+use ledger_core::{Hash, LeafIndex, TreeSize};
+
+use crate::config::{Config, ConfigError, read_key};
+use crate::governance::{self, GovernanceError};
+use crate::index::{EntryKeys, Index, IndexError};
+use crate::log::{LogReader, ReadError};
+use crate::recovery::{RecoveryError, recover};
+use crate::source::{self, Source};
+use crate::store::disk::{DiskStore, Layout};
+use crate::store::{HeadSwap, Store, StoreError};
+
+/// What was brought back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retrieved {
+    /// How many entries were here.
+    pub had: TreeSize,
+    /// How many are here now.
+    pub has: TreeSize,
+}
+
+/// Why nothing more was brought back.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RetrieveError {
+    /// The configuration or a key file.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The own directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The own index.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// What is here is not what this log has promised.
+    #[error(transparent)]
+    Recovery(#[from] RecoveryError),
+    /// The own log cannot be read.
+    #[error(transparent)]
+    Own(#[from] ReadError),
+    /// The own governance entries cannot be read.
+    #[error(transparent)]
+    Governance(#[from] GovernanceError),
+    /// A file of the copy cannot be read.
+    #[error("the copy's {0} {1}")]
+    Copy(String, source::ReadError),
+    /// The copy's checkpoint is none.
+    #[error("the copy's checkpoint: {0}")]
+    Checkpoint(#[from] ParseCheckpointError),
+    /// It is a copy of another log.
+    #[error("this is a copy of the log \"{0}\"")]
+    OtherLog(String),
+    /// No key of this log signed the copy's checkpoint.
+    #[error("the copy's checkpoint is not this log's: {0}")]
+    NotSigned(CheckpointError),
+    /// A bundle of the copy is damaged.
+    #[error("the copy's {0} is damaged: {1}")]
+    Bundle(TileCoord, BundleError),
+    /// An entry of the copy is none.
+    #[error("entry {0} of the copy is none of this log: {1}")]
+    Entry(LeafIndex, EntryError),
+    /// The copy's governance entries do not follow from those that are here.
+    #[error("the copy's governance entries do not follow from those that are here: {0}")]
+    Replay(#[from] ReplayError),
+    /// The copy's tree does not begin with the entries that are here.
+    #[error(
+        "the copy holds another history: its tree of {0} entries does not begin with the entries \
+         that are here, although a key of this log signed it"
+    )]
+    OtherHistory(TreeSize),
+    /// The copy changed while it was read.
+    #[error("the copy changed while it was read")]
+    Changed,
+    /// The log is full.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+impl RetrieveError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            RetrieveError::Config(error) => error.hint(),
+            RetrieveError::Store(error) => error.hint(),
+            RetrieveError::Recovery(error) => error.hint(),
+            RetrieveError::OtherHistory(_) => {
+                "nothing was written. This log's key signed two histories: keep both copies, and tell \
+                 the consortium"
+            }
+            RetrieveError::OtherLog(_) | RetrieveError::NotSigned(_) => {
+                "nothing was written; give the URL or directory of a copy of this log"
+            }
+            RetrieveError::Changed => "run it again: what is here already stays",
+            RetrieveError::Index(_) => "run ledger-node reindex; the index is derived",
+            _ => "nothing was written; try another copy of this log's site",
+        }
+    }
+}
+
+/// Brings the log in `dir` up to what the copy has. The node must not be running.
+///
+/// # Errors
+/// [`RetrieveError`].
+pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
+    let layout = Layout::new(dir);
+    let config = Config::read(&layout.config())?;
+    let log_key = read_key(&layout, dir, &config.log_key)?;
+    let store: Arc<dyn Store> = Arc::new(DiskStore::open(&layout, config.journal_segment_bytes)?);
+    let index = Index::open(&layout.index())?;
+    let recovered = recover(&store, &index, &log_key)?;
+    let mut edge = recovered.edge;
+    let had = edge.size();
+
+    let copy = from.checkpoint().map_err(|e| RetrieveError::Copy("checkpoint".into(), e))?;
+    let copy = ClaimedCheckpoint::parse(&copy)?;
+    let (origin, target) = (copy.checkpoint().origin().clone(), *copy.checkpoint().head());
+    if origin.as_str() != recovered.charter.origin() {
+        return Err(RetrieveError::OtherLog(origin.to_string()));
+    }
+    let reader = LogReader::new(Arc::clone(&store));
+    let mut governance = governance::replay(&reader, had)?;
+    if target.size <= had {
+        copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
+        let same = reader.tree(had).head(target.size)? == target;
+        return if same {
+            Ok(Retrieved { had, has: had })
+        } else {
+            Err(RetrieveError::OtherHistory(target.size))
+        };
+    }
+    let mut trial = edge.clone();
+    let mut leaves = Vec::new();
+    read_missing(from, had, target.size, |first, entries| {
+        for (at, bytes) in (first..).zip(&entries) {
+            let at = LeafIndex::new(at).map_err(|_| RetrieveError::Changed)?;
+            let entry = Entry::parse(bytes).map_err(|e| RetrieveError::Entry(at, e))?;
+            if entry.record().envelope().kind().is_governance() {
+                governance.push(at, &entry)?;
+            }
+        }
+        leaves.extend(trial.append(&entries)?.leaves);
+        Ok(())
+    })?;
+    // keys that the missing entries brought count, too: the signature covers these very entries
+    copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
+    if trial.head() != target {
+        return Err(RetrieveError::OtherHistory(target.size));
+    }
+    append_missing(from, &store, &index, &mut edge, (target, &leaves))?;
+    // the log has signed this head: signing it again says nothing new
+    let head = Checkpoint::new(origin, target).sign(&log_key).to_string();
+    let old = store.head()?;
+    store.swap_head(HeadSwap { old: old.as_deref(), new: &head })?;
+    index.flush()?;
+    Ok(Retrieved { had, has: target.size })
+}
+
+/// Writes the entries whose leaf hashes were proven, as the sequencer would have.
+fn append_missing(
+    from: &Source,
+    store: &Arc<dyn Store>,
+    index: &Index,
+    edge: &mut Edge,
+    (target, proven): (TreeHead, &[Hash]),
+) -> Result<(), RetrieveError> {
+    let had = edge.size();
+    read_missing(from, had, target.size, |first, entries| {
+        let at = usize::try_from(first - had.get()).unwrap_or(usize::MAX);
+        let same = entries.iter().zip(proven.iter().skip(at));
+        if same.filter(|(entry, leaf)| Hash::leaf(entry) == **leaf).count() != entries.len() {
+            return Err(RetrieveError::Changed);
+        }
+        store.append(&edge.head(), &entries)?;
+        for (coord, bytes) in edge.append(&entries)?.tiles {
+            store.put(coord, &bytes)?;
+        }
+        let keys: Result<Vec<_>, _> = entries.iter().map(|entry| EntryKeys::of(entry)).collect();
+        let place = LeafIndex::new(first).map_err(|_| RetrieveError::Changed)?;
+        index.insert(&keys.map_err(|e| RetrieveError::Entry(place, e))?)?;
+        Ok(())
+    })
+}
+
+/// Reads the entries from `had` on, a bundle at a time, with the index of the first.
+fn read_missing(
+    from: &Source,
+    had: TreeSize,
+    size: TreeSize,
+    mut take: impl FnMut(u64, Vec<Vec<u8>>) -> Result<(), RetrieveError>,
+) -> Result<(), RetrieveError> {
+    let width = u64::from(TILE_WIDTH);
+    let mut next = had.get();
+    while next < size.get() {
+        let coord = TileCoord::in_tree(TileKind::Entries, next / width, size);
+        let coord = coord.expect("the tree of this size has the leaf");
+        let bytes = from.tile(coord).map_err(|e| RetrieveError::Copy(coord.to_string(), e))?;
+        let bundle =
+            EntryBundle::parse(coord, bytes).map_err(|e| RetrieveError::Bundle(coord, e))?;
+        let skip = usize::try_from(next % width).expect("less than a bundle's width");
+        let entries: Vec<Vec<u8>> = bundle.iter().skip(skip).map(<[u8]>::to_vec).collect();
+        let first = next;
+        next += entries.len() as u64;
+        take(first, entries)?;
+    }
+    Ok(())
+}
