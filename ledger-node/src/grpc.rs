@@ -4,6 +4,7 @@ mod authority;
 mod linger;
 mod pending;
 mod stream;
+mod witnesses;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -259,6 +260,13 @@ impl Ledger for Face {
         .await
         .map_err(Status::from)
         .map(Response::new)
+    }
+
+    async fn get_witnesses(
+        &self,
+        _: Request<wire::GetWitnessesRequest>,
+    ) -> Result<Response<wire::GetWitnessesResponse>, Status> {
+        Ok(Response::new(witnesses::show(&self.service)))
     }
 
     async fn propose(

@@ -1,5 +1,7 @@
 //! The HTTP face: the C2SP `tlog-tiles` read path and a health check.
 
+mod health;
+
 use std::future::Future;
 use std::sync::Arc;
 
@@ -61,7 +63,8 @@ fn router(service: Arc<Service>) -> Router {
     Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*place}", get(tile))
-        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/healthz", get(health::health))
+        .route("/metrics", get(health::metrics))
         .merge(bundles)
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
         .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))

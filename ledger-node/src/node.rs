@@ -188,7 +188,8 @@ pub struct RunningNode {
     closing: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     servers: Vec<JoinHandle<()>>,
-    sequencer: oneshot::Receiver<Result<(), SequencerError>>,
+    /// Taken once it has said how it ended.
+    sequencer: Option<oneshot::Receiver<Result<(), SequencerError>>>,
     trouble: watch::Receiver<Option<Arc<PublishError>>>,
 }
 
@@ -283,7 +284,7 @@ impl RunningNode {
             closing,
             stop,
             servers,
-            sequencer: sequenced,
+            sequencer: Some(sequenced),
             trouble,
         })
     }
@@ -306,13 +307,17 @@ impl RunningNode {
     /// Waits until nothing more is sequenced although nobody asked the node to stop: the disk failed,
     /// the clock is wrong, or witnesses know more of this log than the node does.
     pub async fn failed(&mut self) -> SequencerError {
+        let Some(sequencer) = &mut self.sequencer else {
+            return SequencerError::Store(StoreError::Failed);
+        };
         let ended = tokio::select! {
-            ended = &mut self.sequencer => ended,
+            ended = sequencer => ended,
             Ok(trouble) = self.trouble.wait_for(Option::is_some) => {
                 let trouble = trouble.clone().expect("it was waited for");
                 return SequencerError::Publish(trouble);
             }
         };
+        self.sequencer = None;
         match ended {
             Ok(Err(error)) => error,
             _ => SequencerError::Store(StoreError::Failed),
@@ -326,7 +331,11 @@ impl RunningNode {
     pub async fn shutdown(self) -> Result<(), SequencerError> {
         self.service.admission.close();
         let _ = self.closing.send(true);
-        let finished = self.sequencer.await;
+        let finished = match self.sequencer {
+            Some(sequencer) => sequencer.await,
+            // it has ended, and whoever asked was told why
+            None => Ok(Ok(())),
+        };
         // the answers are on their way: let connections carry them out
         let _ = self.stop.send(true);
         for mut server in self.servers {

@@ -1,0 +1,34 @@
+//! How the log's own witnesses are doing, over the wire.
+
+use ledger_proto::v1 as wire;
+
+use crate::node::Service;
+use crate::publisher::board::WitnessStatus;
+
+/// All witnesses of the policy in force.
+pub fn show(service: &Service) -> wire::GetWitnessesResponse {
+    let signed = service.signed.borrow();
+    let signed_size = signed.as_ref().map(|signed| signed.head.checkpoint().head().size.get());
+    let published = service.current().ok();
+    wire::GetWitnessesResponse {
+        witnesses: service.board.statuses().into_iter().map(status).collect(),
+        signed_size,
+        published_size: published.map(|published| published.size().get()),
+    }
+}
+
+fn status(status: WitnessStatus) -> wire::WitnessStatus {
+    let (trouble, since) = status.trouble.unzip();
+    wire::WitnessStatus {
+        name: status.name,
+        vkey: status.vkey,
+        contact: status.contact.unwrap_or_default(),
+        cosigned_size: status.cosigned.map(|(size, _)| size.get()),
+        cosigned_at: status.cosigned.map(|(_, time)| time),
+        took_us: status.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        cosignatures: status.cosignatures,
+        failures: status.failures,
+        trouble: trouble.unwrap_or_default(),
+        trouble_since: since,
+    }
+}

@@ -1,0 +1,87 @@
+//! Whether the node does its work: a health check, and figures for Prometheus.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+
+use super::{FRESH, plain};
+use crate::node::Service;
+use crate::publisher::board::WitnessStatus;
+
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// 200 while the log signs and publishes; 503 with a reason while it waits for witnesses.
+pub async fn health(State(service): State<Arc<Service>>) -> Response {
+    if service.signed.borrow().is_none() {
+        let why =
+            "nothing is signed yet: the witnesses have not confirmed what this log signed last";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    match service.current() {
+        Ok(_) => plain(StatusCode::OK, "ok"),
+        Err(nothing) => plain(StatusCode::SERVICE_UNAVAILABLE, nothing),
+    }
+}
+
+/// Sizes, and how the witnesses are doing.
+pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
+    let signed = service.signed.borrow().as_ref().map(|s| s.head.checkpoint().head().size.get());
+    let published = service.current().ok().map(|published| published.size().get());
+    let text = render(signed, published, &service.board.statuses());
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
+        text,
+    )
+        .into_response()
+}
+
+fn render(signed: Option<u64>, published: Option<u64>, witnesses: &[WitnessStatus]) -> String {
+    let mut text = String::new();
+    let mut one = |name: &str, help: &str, value: u64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+    };
+    one("ledger_signed_size", "Entries under the head signed last.", signed.unwrap_or(0));
+    one("ledger_published_size", "Entries that readers see.", published.unwrap_or(0));
+    let mut each = |name: &str, kind: &str, help: &str, value: fn(&WitnessStatus) -> u64| {
+        let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for witness in witnesses {
+            let label = witness.name.replace('\\', "\\\\").replace('"', "\\\"");
+            let _ = writeln!(text, "{name}{{witness=\"{label}\"}} {}", value(witness));
+        }
+    };
+    each(
+        "ledger_witness_up",
+        "gauge",
+        "Whether the last answer of the witness was a cosignature.",
+        |witness| u64::from(witness.trouble.is_none() && witness.cosigned.is_some()),
+    );
+    each(
+        "ledger_witness_cosigned_size",
+        "gauge",
+        "The size that the witness cosigned last.",
+        |witness| witness.cosigned.map_or(0, |(size, _)| size.get()),
+    );
+    each(
+        "ledger_witness_latency_microseconds",
+        "gauge",
+        "How long the last cosignature took.",
+        |witness| witness.took.map_or(0, |took| took.as_micros() as u64),
+    );
+    each(
+        "ledger_witness_cosignatures_total",
+        "counter",
+        "Cosignatures since the node started.",
+        |witness| witness.cosignatures,
+    );
+    each(
+        "ledger_witness_failures_total",
+        "counter",
+        "Requests that brought no cosignature since the node started.",
+        |witness| witness.failures,
+    );
+    text
+}

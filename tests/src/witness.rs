@@ -1,0 +1,140 @@
+//! A witness for tests, with faults to order: it is silent, forgets, lies about sizes and trees, or has
+//! a wrong clock. It shares the core's judgement with ours, but neither its storage nor its service.
+
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use ledger_core::cosignature::cosign;
+use ledger_core::merkle::TreeHead;
+use ledger_core::note::{Algorithm, SignerKey, VerifierKey};
+use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal};
+use tokio::net::TcpListener;
+
+use crate::key;
+
+/// What is wrong with a witness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mood {
+    /// Nothing.
+    #[default]
+    Honest,
+    /// It answers 503 to everything.
+    Silent,
+    /// Its clock is off by so many seconds.
+    WrongClock(i64),
+    /// It says that it has cosigned this size, whatever it is asked.
+    Claims(u64),
+    /// It says that every tree is another one.
+    Denies,
+}
+
+struct Inner {
+    key: SignerKey,
+    log: VerifierKey,
+    latest: Option<TreeHead>,
+    mood: Mood,
+    cosigned: u64,
+}
+
+/// A witness of one log, served on a free port of the loopback until its runtime ends.
+#[derive(Clone)]
+pub struct TestWitness {
+    inner: Arc<Mutex<Inner>>,
+    /// The submission prefix.
+    pub url: String,
+}
+
+impl TestWitness {
+    /// Serves a witness `w<seed>` of the log with this key.
+    ///
+    /// # Panics
+    /// If there is no free port.
+    pub async fn start(seed: u8, log: &VerifierKey) -> TestWitness {
+        let key = key(&format!("w{seed}.test"), Algorithm::CosignatureV1, seed);
+        let (mood, latest) = (Mood::Honest, None);
+        let inner = Inner { key, log: log.clone(), latest, mood, cosigned: 0 };
+        let inner = Arc::new(Mutex::new(inner));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("it is bound"));
+        let routes = Router::new()
+            .route("/add-checkpoint", post(add_checkpoint))
+            .with_state(Arc::clone(&inner));
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        TestWitness { inner, url }
+    }
+
+    /// Its line in a policy, named `w<seed>`.
+    ///
+    /// # Panics
+    /// Never: no test panics while it holds the lock.
+    pub fn policy_line(&self) -> String {
+        let inner = self.lock();
+        let name = inner.key.verifier().name().as_str().trim_end_matches(".test").to_owned();
+        format!("witness {name} {} {}\n", inner.key.verifier(), self.url)
+    }
+
+    /// Changes what is wrong with it.
+    pub fn feel(&self, mood: Mood) {
+        self.lock().mood = mood;
+    }
+
+    /// Lets it lose its memory.
+    pub fn forget(&self) {
+        self.lock().latest = None;
+    }
+
+    /// What it cosigned last.
+    pub fn latest(&self) -> Option<TreeHead> {
+        self.lock().latest
+    }
+
+    /// How many times it cosigned.
+    pub fn cosigned(&self) -> u64 {
+        self.lock().cosigned
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no panics under this lock")
+    }
+}
+
+async fn add_checkpoint(
+    State(inner): State<Arc<Mutex<Inner>>>,
+    body: axum::body::Bytes,
+) -> Response {
+    let mut inner = inner.lock().expect("no panics under this lock");
+    let judged = match inner.mood {
+        Mood::Silent => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Mood::Claims(size) => {
+            Err(Refusal::Conflict { size: ledger_core::TreeSize::new(size).expect("small") })
+        }
+        Mood::Denies => Err(Refusal::RootMismatch),
+        Mood::Honest | Mood::WrongClock(_) => judge(&mut inner, &body),
+    };
+    match judged {
+        Ok(lines) => lines.into_response(),
+        Err(refusal) => {
+            let status = StatusCode::from_u16(refusal.status()).expect("a status");
+            (status, [(header::CONTENT_TYPE, refusal.content_type())], refusal.body())
+                .into_response()
+        }
+    }
+}
+
+fn judge(inner: &mut Inner, body: &[u8]) -> Result<String, Refusal> {
+    let request = AddCheckpoint::parse(body)?;
+    let keys = LogKeys::new([inner.log.clone()]);
+    let verified = request.authenticate(Some(&keys))?.step(inner.latest.as_ref())?;
+    inner.latest = Some(*verified.head());
+    inner.cosigned += 1;
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
+    let off = if let Mood::WrongClock(off) = inner.mood { off } else { 0 };
+    let time = since.as_secs().saturating_add_signed(off);
+    let line = cosign(&inner.key, verified.claimed().checkpoint(), time);
+    Ok(line.to_string())
+}

@@ -1,0 +1,399 @@
+//! A log and its witnesses over real sockets: what is published and when, what a node refuses to sign
+//! after a restore, and whose clock counts.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::policy::Policy;
+use ledger_core::proof::TlogProof;
+use ledger_core::record::{Entry, Logged, Record};
+use ledger_node::publisher::PublishError;
+use ledger_node::publisher::confirm::{ConfirmError, Consent};
+use ledger_node::sequencer::SequencerError;
+use ledger_node::source::Source;
+use ledger_node::{Founding, Overrides, RetrieveError, Retrieved, RunningNode, init, retrieve};
+use ledger_proto::v1::ledger_client::LedgerClient;
+use ledger_proto::v1::{self as wire, Wait};
+use ledger_tests::consortium::Consortium;
+use ledger_tests::witness::{Mood, TestWitness};
+use tempfile::TempDir;
+use tonic::Code;
+use tonic::transport::Channel;
+
+/// What may take a moment takes no longer than this.
+const SOON: Duration = Duration::from_secs(30);
+
+/// A log whose policy wants two of three witnesses.
+struct Witnessed {
+    folder: TempDir,
+    consortium: Consortium,
+    witnesses: Vec<TestWitness>,
+    policy: Policy,
+}
+
+impl Witnessed {
+    async fn found() -> Witnessed {
+        let folder = tempfile::tempdir().expect("a folder");
+        let consortium = Consortium::new();
+        let log = consortium.log.verifier();
+        let mut text = format!("log {log}\n");
+        let mut witnesses = Vec::new();
+        for seed in 1..=3 {
+            let witness = TestWitness::start(seed, log).await;
+            text += &witness.policy_line();
+            witnesses.push(witness);
+        }
+        text += "group g 2 w1 w2 w3\nquorum g\n";
+        let charter = consortium.charter_with_policy(&text);
+        let log_key = folder.path().join("log.key");
+        consortium.write_key(&consortium.log, &log_key);
+        let founding = Founding {
+            dir: &folder.path().join("log"),
+            charter: charter.as_bytes(),
+            log_key: &log_key,
+            witness_keys: &[],
+            witness_urls: &BTreeMap::new(),
+        };
+        let report = init(&founding).expect("a new log");
+        assert!(report.quorum_reachable);
+        let policy = Policy::parse(text.as_bytes()).expect("a policy");
+        Witnessed { folder, consortium, witnesses, policy }
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    async fn serve(&self) -> (RunningNode, LedgerClient<Channel>) {
+        self.serve_with(Consent::default()).await
+    }
+
+    async fn serve_with(&self, consent: Consent) -> (RunningNode, LedgerClient<Channel>) {
+        let any = Some("127.0.0.1:0".parse().expect("an address"));
+        let overrides = Overrides { config: None, grpc: any, http: any, consent };
+        let node = RunningNode::start(&self.dir(), overrides).await.expect("it serves");
+        let client = LedgerClient::connect(format!("http://{}", node.grpc_addr())).await;
+        (node, client.expect("it listens"))
+    }
+
+    /// Submits a record and verifies the proof that comes back by the policy.
+    async fn log(&self, client: &mut LedgerClient<Channel>, n: u64) -> u64 {
+        let record = self.consortium.incident(n);
+        let answer = submit(client, &record, Wait::Published).await.expect("it is lawful");
+        let proof = TlogProof::parse(&answer.proof).expect("a proof file");
+        let logged = Logged::parse(std::str::from_utf8(&answer.logged).expect("text"));
+        let leaf = Entry::new(logged.expect("a line"), record).leaf_hash();
+        proof.verify(&leaf, &self.policy).expect("the quorum cosigned it");
+        answer.index
+    }
+
+    fn all_feel(&self, mood: Mood) {
+        self.witnesses.iter().for_each(|witness| witness.feel(mood));
+    }
+
+    /// Waits until the published checkpoint is as it should be.
+    async fn published(&self, node: &RunningNode, is: impl Fn(&ClaimedCheckpoint) -> bool) {
+        let mut published = node.service().published.clone();
+        let waited = published.wait_for(|published| {
+            published.as_ref().is_some_and(|published| is(published.checkpoint().claimed()))
+        });
+        tokio::time::timeout(SOON, waited).await.expect("in time").expect("the node lives");
+    }
+}
+
+async fn submit(
+    client: &mut LedgerClient<Channel>,
+    record: &Record,
+    wait: Wait,
+) -> Result<wire::SubmitResponse, tonic::Status> {
+    let request = wire::SubmitRequest { record: record.to_bytes().into(), wait: wait.into() };
+    client.submit(request).await.map(tonic::Response::into_inner)
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("readable");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("readable").is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_quorum_cosigns_is_published_and_late_witnesses_are_added() {
+    let log = Witnessed::found().await;
+    log.witnesses[2].feel(Mood::Silent);
+    let (node, mut client) = log.serve().await;
+    for n in 0..5 {
+        assert_eq!(log.log(&mut client, n).await, n + 1);
+    }
+    let statuses = node.service().board.statuses();
+    assert!(statuses[0].trouble.is_none() && statuses[1].trouble.is_none(), "{statuses:?}");
+    let (trouble, _) = statuses[2].trouble.clone().expect("it was asked");
+    assert!(trouble.contains("503"), "{trouble}");
+    // it comes back: its cosignature joins those on the latest checkpoint
+    log.witnesses[2].feel(Mood::Honest);
+    log.published(&node, |checkpoint| checkpoint.note().signatures().len() == 4).await;
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sequencing_waits_for_no_witness_and_nothing_is_shown_without_a_quorum() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    log.witnesses[0].feel(Mood::Silent);
+    log.witnesses[1].feel(Mood::Silent);
+    // logged and durable, but not shown
+    let record = log.consortium.incident(1);
+    let answer = submit(&mut client, &record, Wait::Unspecified).await.expect("it is lawful");
+    assert_eq!(answer.index, 2);
+    let shown = node.service().current().expect("published before").size().get();
+    assert_eq!(shown, 2);
+    log.witnesses[0].feel(Mood::Honest);
+    // a duplicate brings the proof as soon as there is one
+    assert_eq!(log.log(&mut client, 1).await, 2);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_log_shows_nothing_before_its_witnesses_have_seen_it() {
+    let log = Witnessed::found().await;
+    log.all_feel(Mood::Silent);
+    let (node, mut client) = log.serve().await;
+    let refused = client.get_checkpoint(wire::GetCheckpointRequest {}).await.expect_err("nothing");
+    assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+    assert!(refused.message().contains("hint: "), "{refused}");
+    let url = format!("http://{}/checkpoint", node.http_addr());
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let agent: ureq::Agent = config.into();
+    let answer = tokio::task::spawn_blocking(move || agent.get(url).call()).await.expect("asked");
+    assert_eq!(answer.expect("an answer").status(), 503);
+    log.all_feel(Mood::Honest);
+    log.published(&node, |checkpoint| checkpoint.checkpoint().head().size.get() == 1).await;
+    assert_eq!(log.log(&mut client, 0).await, 1);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_told_to_stop_does_not_wait_for_witnesses() {
+    let log = Witnessed::found().await;
+    log.all_feel(Mood::Silent);
+    let (node, _) = log.serve().await;
+    tokio::time::timeout(SOON, node.shutdown()).await.expect("in time").expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_signs_nothing_until_it_is_recovered() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    for n in 0..3 {
+        log.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+    let backup = log.folder.path().join("backup");
+    copy(&log.dir(), &backup);
+    let (node, mut client) = log.serve().await;
+    for n in 3..400 {
+        log.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+
+    // the operator loses the disk and restores the backup
+    let newest = log.folder.path().join("newest");
+    std::fs::rename(log.dir(), &newest).expect("moved");
+    copy(&backup, &log.dir());
+    let (mut node, mut client) = log.serve().await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    let SequencerError::Confirm(ConfirmError::Behind { seen, promised, .. }) = &error else {
+        panic!("{error}");
+    };
+    assert_eq!((seen.get(), promised.get()), (401, 4));
+    assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
+    let refused = submit(&mut client, &log.consortium.incident(999), Wait::Unspecified).await;
+    assert_eq!(refused.expect_err("nothing is sequenced").code(), Code::Unavailable);
+    let _ = node.shutdown().await;
+    assert_eq!(log.witnesses[0].latest().expect("a head").size.get(), 401);
+
+    // somebody kept a copy of the site
+    let site = Source::open(newest.to_str().expect("text")).expect("a folder");
+    let dir = log.dir();
+    let done = tokio::task::spawn_blocking(move || retrieve(&dir, &site)).await.expect("ran");
+    let done = done.expect("it is a copy of this log");
+    assert_eq!((done.had.get(), done.has.get()), (4, 401));
+    let (node, mut client) = log.serve().await;
+    assert_eq!(log.log(&mut client, 999).await, 401);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    node.shutdown().await.expect("sound");
+    let fork = log.folder.path().join("fork");
+    copy(&log.dir(), &fork);
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 1).await;
+    log.log(&mut client, 2).await;
+    node.shutdown().await.expect("sound");
+    let recover = |from: PathBuf| {
+        let (dir, from) = (log.dir(), Source::open(from.to_str().expect("text")));
+        async move {
+            let from = from.expect("a folder");
+            tokio::task::spawn_blocking(move || retrieve(&dir, &from)).await.expect("ran")
+        }
+    };
+    // an older copy has nothing to give
+    let three = ledger_core::TreeSize::new(4).expect("small");
+    let done = recover(fork.clone()).await.expect("an older copy");
+    assert_eq!(done, Retrieved { had: three, has: three });
+
+    // the same key signed another history, which witnesses that forgot have cosigned
+    let other = Witnessed { folder: tempfile::tempdir().expect("a folder"), ..log_of(&log) };
+    copy(&fork, &other.dir());
+    other.witnesses.iter().for_each(TestWitness::forget);
+    let (node, mut client) = other.serve().await;
+    for n in 10..15 {
+        other.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+    let refused = recover(other.dir()).await.expect_err("another history");
+    assert!(matches!(refused, RetrieveError::OtherHistory(_)), "{refused}");
+
+    // a damaged bundle, and another log
+    let copy_of = log.folder.path().join("damaged");
+    copy(&other.dir(), &copy_of);
+    let bundle = std::fs::read_dir(copy_of.join("site/tile/entries/000.p")).expect("partial ones");
+    for file in bundle {
+        std::fs::write(file.expect("readable").path(), b"nothing").expect("writable");
+    }
+    let refused = recover(copy_of).await.expect_err("damage");
+    assert!(matches!(refused, RetrieveError::Bundle(..)), "{refused}");
+}
+
+/// The same log and witnesses once more.
+fn log_of(log: &Witnessed) -> Witnessed {
+    Witnessed {
+        folder: tempfile::tempdir().expect("a folder"),
+        consortium: log.consortium.clone(),
+        witnesses: log.witnesses.clone(),
+        policy: log.policy.clone(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_that_knows_another_tree_stops_the_log_unless_it_is_left_out() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    node.shutdown().await.expect("sound");
+    for (mood, is) in [(Mood::Denies, "another tree"), (Mood::Claims(77), "size 77")] {
+        log.witnesses[1].feel(mood);
+        let (mut node, _) = log.serve().await;
+        let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+        assert!(error.is_refusal() && error.to_string().contains(is), "{error}");
+        assert!(error.to_string().contains("w2"), "{error}");
+        let _ = node.shutdown().await;
+    }
+    // the operator knows better
+    let consent = Consent { without: ["w2".to_owned()].into(), trust_clock: false };
+    let (node, mut client) = log.serve_with(consent).await;
+    assert_eq!(log.log(&mut client, 1).await, 2);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn witnesses_that_lost_their_memory_are_brought_up_to_the_log() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    for n in 0..3 {
+        log.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+    log.witnesses.iter().for_each(TestWitness::forget);
+    let (node, mut client) = log.serve().await;
+    assert_eq!(log.log(&mut client, 3).await, 4);
+    // and while the node runs
+    log.witnesses.iter().for_each(TestWitness::forget);
+    assert_eq!(log.log(&mut client, 4).await, 5);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_most_witnesses_contradict_stops_the_log() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    // one of three is wrong: nobody minds
+    log.witnesses[0].feel(Mood::WrongClock(4000));
+    log.log(&mut client, 1).await;
+    node.shutdown().await.expect("sound");
+
+    // at a start
+    log.all_feel(Mood::WrongClock(-4000));
+    let (mut node, _) = log.serve().await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    assert!(matches!(error, SequencerError::Confirm(ConfirmError::Clock(_))), "{error}");
+    assert!(error.hint().contains("--trust-clock"), "{}", error.hint());
+    let _ = node.shutdown().await;
+    // while it runs
+    log.all_feel(Mood::Honest);
+    let (mut node, mut client) = log.serve().await;
+    log.log(&mut client, 2).await;
+    log.all_feel(Mood::WrongClock(4000));
+    let _ = submit(&mut client, &log.consortium.incident(3), Wait::Unspecified).await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    let SequencerError::Publish(trouble) = &error else { panic!("{error}") };
+    assert!(matches!(**trouble, PublishError::Clock(_)), "{error}");
+    let _ = node.shutdown().await;
+    // the operator knows better
+    let consent = Consent { without: Default::default(), trust_clock: true };
+    let (node, mut client) = log.serve_with(consent).await;
+    log.log(&mut client, 4).await;
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_metrics_say_who_is_silent() {
+    let log = Witnessed::found().await;
+    log.witnesses[2].feel(Mood::Silent);
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    let base = format!("http://{}", node.http_addr());
+    let read = move |path: &str| {
+        let url = format!("{base}{path}");
+        async move {
+            let read = move || {
+                let mut answer = ureq::get(&url).call().expect("an answer");
+                answer.body_mut().read_to_string().expect("text")
+            };
+            tokio::task::spawn_blocking(read).await.expect("read")
+        }
+    };
+    assert_eq!(read("/healthz").await, "ok\n");
+    let metrics = read("/metrics").await;
+    for line in [
+        "ledger_published_size 2",
+        "ledger_signed_size 2",
+        "ledger_witness_up{witness=\"w1\"} 1",
+        "ledger_witness_up{witness=\"w3\"} 0",
+        "ledger_witness_cosigned_size{witness=\"w2\"} 2",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+    let status = client.get_witnesses(wire::GetWitnessesRequest {}).await.expect("an answer");
+    let status = status.into_inner();
+    assert_eq!((status.signed_size, status.published_size), (Some(2), Some(2)));
+    let silent = &status.witnesses[2];
+    assert_eq!((silent.name.as_str(), silent.cosigned_size), ("w3", None));
+    assert!(silent.trouble.contains("503") && silent.trouble_since.is_some(), "{silent:?}");
+    node.shutdown().await.expect("sound");
+}
