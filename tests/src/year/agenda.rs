@@ -13,6 +13,9 @@ use super::ring::Ring;
 use super::{Attempt, Breaches, DAY, START, Year, founding};
 use crate::random::Random;
 
+/// Seconds for which a record may lie on its writer's desk.
+const WRITING: u64 = 7_200;
+
 /// Something that somebody does on a day.
 pub(super) type Task = Box<dyn FnOnce(&mut Simulation)>;
 
@@ -131,9 +134,9 @@ impl Simulation {
         format_time(self.time + days * DAY)
     }
 
-    /// Some days ago, as text.
+    /// Some days ago, as text: before anything that was written today.
     pub(super) fn days_ago(&self, days: u64) -> String {
-        format_time(self.time - days * DAY)
+        format_time(self.time - days * DAY - WRITING)
     }
 
     /// The envelope of a record that was written today.
@@ -142,7 +145,7 @@ impl Simulation {
         let mut random = [0; 10];
         random[2..].copy_from_slice(&self.counter.to_be_bytes());
         let id = RecordId::from_parts(self.time * 1000, random);
-        let issued_at = self.time - self.random.below(7_200);
+        let issued_at = self.time - self.random.below(WRITING);
         Object::new()
             .with("log", self.book.origin.as_str())
             .with("kind", kind)

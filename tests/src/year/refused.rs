@@ -223,8 +223,11 @@ impl Simulation {
     fn try_stale_base(&mut self) -> Option<()> {
         let base = self.old_bases.last()?.clone();
         let keys = self.governors();
-        let body =
-            self.membership("a stale base", &issuer(&keys), vec![on("suspend", "union.test")]);
+        let body = self.membership(
+            "a stale base",
+            &issuer(&keys),
+            vec![on("sanction", "watch.test").with("measure", "silence")],
+        );
         self.offer("a stale base", &body.with("base", base), &keys).map(|_| ())
     }
 
@@ -284,8 +287,9 @@ impl Simulation {
         let by = issuer(&keys);
         match self.random.below(4) {
             0 => {
-                let all = self.book.able("steward", self.time);
-                let leave = all.iter().map(|name| role("end_role", name, "steward")).collect();
+                // those whose term is over too, or they would be held over
+                let all = self.book.parties.iter().filter(|own| own.held("steward", self.time));
+                let leave = all.map(|own| role("end_role", &own.name, "steward")).collect();
                 let body = self.membership("nobody is left", &by, leave);
                 self.offer("a deadlock", &body, &keys);
             }
