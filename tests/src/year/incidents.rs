@@ -40,7 +40,7 @@ impl Simulation {
         let delay = self.random.below(20);
         let mut body = self.report(&by, "initial", severity, delay);
         match self.random.below(6) {
-            0 => body.set("triggers", "unknown"),
+            0 => body.set("class", "unknown"),
             1 => body.set("series", "incidents of the house"),
             2 => body.set("due", vec![self.promise("A fuller report.")]),
             _ => {}

@@ -13,3 +13,4 @@ mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
 mod year;
+mod year_audit;
