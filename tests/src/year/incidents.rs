@@ -141,7 +141,7 @@ impl Simulation {
     fn seal(&mut self, body: &mut Object) -> Vec<String> {
         body.set("root_cause", "A supplier's part.");
         body.set("affected", vec!["somebody"]);
-        let paths = ["root_cause", "affected", "harm_types"]
+        let paths = ["root_cause", "affected", "class"]
             .map(|path| SealPath::parse(path).expect("a member's name"));
         let draft = Draft::from_object(body).expect("a sound report");
         let sealed = seal(&draft, &SealPlan::new(paths), || {

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 /// The full year, and a short one for the many copies.
 const FULL: (u64, usize) = (2025, 2_000);
-const SHORT: (u64, usize) = (4, 500);
+const SHORT: (u64, usize) = (4, 900);
 
 fn year((seed, records): (u64, usize)) -> Year {
     println!("LEDGER_TEST_SEED={seed}, {records} records");
