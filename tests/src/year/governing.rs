@@ -7,8 +7,11 @@ use super::agenda::{Simulation, refers};
 use super::rules::{deadlines, policy, requires};
 use super::{DAY, START};
 
+/// Something that the consortium does.
+type Step = fn(&mut Simulation);
+
 /// What happens on which day; a day or so earlier or later, as the seed has it.
-const PLAN: [(u64, fn(&mut Simulation)); 40] = [
+const PLAN: [(u64, Step); 40] = [
     (12, |sim| sim.norm("deadlines get shorter", vec![set_deadlines("P14D", "P5D")])),
     (18, |sim| sim.admission("coast.test", &["delegate", "publisher"], "coast.test")),
     (24, |sim| sim.rotation("north.test")),
