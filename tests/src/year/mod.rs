@@ -1,9 +1,9 @@
 //! A year of a consortium, simulated from a seed: what was logged, and what was tried in vain.
 //!
-//! Twelve members found a log; in the year that follows some come and go, keys are rotated, lost and
-//! revoked, terms end, norms change the rules, and records of all kinds are written, answered,
-//! disputed, mended and forgotten. The simulation keeps its own [`Book`] of members, roles, keys and
-//! rules, and says by it of each record whether the log may take it. It never asks the core, so
+//! Twelve members found a log; in the year that follows some come and go, keys are rotated, lost
+//! and revoked, terms end, norms change the rules, and records of all kinds are written, answered,
+//! disputed, mended and forgotten. The simulation keeps its own [`Book`] of members, roles, keys
+//! and rules, and says by it of each record whether the log may take it. It never asks the core, so
 //! that a test can hold the core's verdicts against it.
 
 mod agenda;

@@ -1,5 +1,5 @@
-//! A simulated year as the files of a log: `ledger audit` judges every authorisation again, and finds
-//! the one leaf that was forged into a copy; so does the leaf's authority bundle.
+//! A simulated year as the files of a log: `ledger audit` judges every authorisation again, and
+//! finds the one leaf that was forged into a copy; so does the leaf's authority bundle.
 
 use std::collections::BTreeMap;
 use std::path::Path;
