@@ -8,6 +8,7 @@ pub mod process;
 pub mod random;
 pub mod registers_model;
 pub mod witness;
+pub mod year;
 
 use std::path::PathBuf;
 

@@ -1,10 +1,12 @@
 //! The registers once more, straight from docs/registers.md: slow, and by another way.
 //!
-//! Every question goes over all entries again. Rows are lines of text, so that the model shares no
+//! Every question goes over all entries again; only what a year of entries would ask millions of times
+//! is asked once: who refers to what, and which records stand. Rows are lines of text, so that the model shares no
 //! type of result with what it checks; [`shown`] prints the rows of the core in the same way.
 
 pub mod shown;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ledger_core::charter::{Charter, Deadline, Issued};
@@ -30,6 +32,14 @@ pub struct Told {
 pub struct Model {
     entries: Vec<Told>,
     chains: Vec<Vec<usize>>,
+    /// Where a statement is.
+    places: HashMap<StatementId, usize>,
+    /// The relations and statements that each entry refers to; a `target` has no relation.
+    named: Vec<Vec<(String, StatementId)>>,
+    /// Whether each entry was not retracted.
+    standing: Vec<bool>,
+    /// The chain of each entry.
+    member_of: Vec<usize>,
 }
 
 /// The power to bind others' records, as the charter grants it.
@@ -53,19 +63,17 @@ impl Told {
         self.text("issuer")
     }
 
-    /// The statements of this log that the record refers to by a relation, or by any.
-    fn refers(&self, relation: Option<&str>) -> Vec<StatementId> {
+    /// The statements of this log that the record refers to, by which relation; a target by none.
+    fn named(&self) -> Vec<(String, StatementId)> {
         let refs = self.body.list("refs").iter().filter_map(Value::as_object);
         let here = refs
             .filter(|own| own.text("origin").is_none_or(|origin| origin == self.charter.origin()));
-        let wanted =
-            here.filter(|own| relation.is_none_or(|wanted| own.text("rel") == Some(wanted)));
-        let mut found: Vec<StatementId> =
-            wanted.filter_map(|own| StatementId::from_hex(own.text("statement")?).ok()).collect();
-        if relation.is_none() {
-            found.extend(self.target());
-        }
-        found
+        let read = |own: &Object| {
+            let relation = own.text("rel").unwrap_or_default().to_owned();
+            Some((relation, StatementId::from_hex(own.text("statement")?).ok()?))
+        };
+        let target = self.target().map(|target| (String::new(), target));
+        here.filter_map(read).chain(target).collect()
     }
 
     fn target(&self) -> Option<StatementId> {
@@ -159,7 +167,13 @@ enum Meets {
 impl Model {
     /// Takes the entries in the order of the log.
     pub fn new(entries: Vec<Told>) -> Model {
-        let mut model = Model { entries, chains: Vec::new() };
+        let named: Vec<_> = entries.iter().map(Told::named).collect();
+        let places = entries.iter().enumerate().map(|(at, own)| (own.statement, at)).collect();
+        let (chains, member_of) = (Vec::new(), vec![0; entries.len()]);
+        let standing = vec![true; entries.len()];
+        let mut model = Model { entries, chains, places, named, standing, member_of };
+        let retracted = |at: usize| (0..model.entries.len()).any(|from| model.retracts(from, at));
+        model.standing = (0..model.entries.len()).map(|at| !retracted(at)).collect();
         let mut seen = vec![false; model.entries.len()];
         for first in 0..model.entries.len() {
             if seen[first] {
@@ -177,7 +191,10 @@ impl Model {
                 next += 1;
             }
             chain.sort_unstable();
-            chain.iter().for_each(|at| seen[*at] = true);
+            for at in &chain {
+                seen[*at] = true;
+                model.member_of[*at] = model.chains.len();
+            }
             model.chains.push(chain);
         }
         model
@@ -229,7 +246,7 @@ impl Model {
             let mut superseded = None;
             for (at, entry) in self.entries.iter().enumerate() {
                 let names = |target: &&usize| {
-                    entry.refers(Some("supersedes")).contains(&self.entries[**target].statement)
+                    self.refs(at, Some("supersedes")).contains(&self.entries[**target].statement)
                         && self.binds("supersedes", at, **target)
                 };
                 if self.stands(at)
@@ -240,8 +257,9 @@ impl Model {
                     superseded = Some(entry.index);
                 }
             }
-            let appeals = self.chains_where(chain, |entry, target| {
-                entry.refers(Some("appeals")).contains(&target)
+            let appeals = self.chains_where(chain, |at, target| {
+                let entry = &self.entries[at];
+                self.refs(at, Some("appeals")).contains(&target)
                     || entry.kind() == "dispute" && entry.target() == Some(target)
             });
             format!(
@@ -259,7 +277,7 @@ impl Model {
         self.rows("review", |chain, latest| {
             let subject =
                 |id: StatementId| (id.to_string(), self.find(id).map(|at| self.index(at)));
-            let subjects = latest.refers(Some("reviews")).into_iter().map(subject);
+            let subjects = self.refs(self.latest(chain), Some("reviews")).into_iter().map(subject);
             let subjects: Vec<_> = subjects.collect();
             let conditions = latest.shown("conditions", false, |value| {
                 let mut shown = String::new();
@@ -429,7 +447,7 @@ impl Model {
                     let from_entry = &self.entries[*from];
                     let allowed =
                         from_entry.kind() != first.kind() || from_entry.issuer() == first.issuer();
-                    let named = from_entry.refers(None);
+                    let named = self.refs(*from, None);
                     let hits = chain.iter().any(|to| self.is_named(&named, *to));
                     allowed && self.stands(*from) && hits
                 });
@@ -450,7 +468,7 @@ impl Model {
             let refers = theirs.iter().any(|from| {
                 let entry = &self.entries[*from];
                 let allowed = entry.kind() != first.kind() || entry.issuer() == first.issuer();
-                let named = entry.refers(Some("remediates"));
+                let named = self.refs(*from, Some("remediates"));
                 allowed && self.stands(*from) && chain.iter().any(|to| self.is_named(&named, *to))
             });
             (chain.contains(own) || refers)
@@ -464,7 +482,7 @@ impl Model {
         (0..self.entries.len()).find(|own| {
             let entry = &self.entries[*own];
             let refers = ["realises", "implements", "resolves"].iter().any(|relation| {
-                let named = entry.refers(Some(relation));
+                let named = self.refs(*own, Some(relation));
                 chain.iter().any(|to| self.is_named(&named, *to))
             });
             refers
@@ -503,7 +521,7 @@ impl Model {
                 issuer_of(entry.target().into_iter().collect())
             }
             _ if rule.clock.starts_with("review.conditions.") => {
-                issuer_of(entry.refers(Some("reviews")))
+                issuer_of(self.refs(at, Some("reviews")))
             }
             _ => entry.body.text("owner").map(str::to_owned),
         };
@@ -523,7 +541,7 @@ impl Model {
     }
 
     fn duplicates(&self, chain: &[usize]) -> Option<StatementId> {
-        let named = self.entries[self.latest(chain)].refers(Some("duplicates"));
+        let named = self.refs(self.latest(chain), Some("duplicates"));
         let inside = |id: &StatementId| chain.iter().any(|at| self.entries[*at].statement == *id);
         named.into_iter().find(|id| !inside(id))
     }
@@ -531,7 +549,7 @@ impl Model {
     /// When somebody with power over the chain said that it is resolved, after its last report.
     fn resolved(&self, chain: &[usize]) -> Option<u64> {
         let found = (self.latest(chain)..self.entries.len()).find(|at| {
-            let named = self.entries[*at].refers(Some("resolves"));
+            let named = self.refs(*at, Some("resolves"));
             let hits =
                 |to: &&usize| self.is_named(&named, **to) && self.binds("resolves", *at, **to);
             self.stands(*at) && chain.iter().any(|to| hits(&to))
@@ -584,21 +602,21 @@ impl Model {
         relation: &str,
         kind: Option<&str>,
     ) -> Vec<&Vec<usize>> {
-        self.chains_where(chain, |entry, target| {
-            kind.is_none_or(|kind| entry.kind() == kind)
-                && entry.refers(Some(relation)).contains(&target)
+        self.chains_where(chain, |at, target| {
+            kind.is_none_or(|kind| self.entries[at].kind() == kind)
+                && self.refs(at, Some(relation)).contains(&target)
         })
     }
 
     fn chains_where(
         &self,
         chain: &[usize],
-        refers: impl Fn(&Told, StatementId) -> bool,
+        refers: impl Fn(usize, StatementId) -> bool,
     ) -> Vec<&Vec<usize>> {
         let mut found: Vec<&Vec<usize>> = Vec::new();
-        for (at, entry) in self.entries.iter().enumerate() {
+        for at in 0..self.entries.len() {
             let theirs = self.chain(at);
-            let hits = chain.iter().any(|to| refers(entry, self.entries[*to].statement));
+            let hits = chain.iter().any(|to| refers(at, self.entries[*to].statement));
             if self.stands(at) && hits && !chain.contains(&at) && !found.contains(&theirs) {
                 found.push(theirs);
             }
@@ -619,15 +637,23 @@ impl Model {
     }
 
     fn chain(&self, at: usize) -> &Vec<usize> {
-        self.chains.iter().find(|chain| chain.contains(&at)).expect("every record has a chain")
+        &self.chains[self.member_of[at]]
+    }
+
+    /// The statements that a record refers to by a relation, or by any and as its target.
+    fn refs(&self, at: usize, relation: Option<&str>) -> Vec<StatementId> {
+        let all = self.named[at].iter();
+        let wanted = all.filter(|(own, _)| relation.is_none_or(|wanted| own == wanted));
+        wanted.map(|(_, statement)| *statement).collect()
     }
 
     fn stands(&self, at: usize) -> bool {
-        let target = self.entries[at].statement;
-        !(0..self.entries.len()).any(|from| {
-            self.entries[from].refers(Some("retracts")).contains(&target)
-                && self.binds("retracts", from, at)
-        })
+        self.standing[at]
+    }
+
+    fn retracts(&self, from: usize, at: usize) -> bool {
+        self.refs(from, Some("retracts")).contains(&self.entries[at].statement)
+            && self.binds("retracts", from, at)
     }
 
     fn binds(&self, relation: &str, from: usize, to: usize) -> bool {
@@ -655,7 +681,7 @@ impl Model {
         };
         let refers = |from: usize, to: usize| {
             ties.iter().any(|relation| {
-                self.entries[from].refers(Some(relation)).contains(&self.entries[to].statement)
+                self.refs(from, Some(relation)).contains(&self.entries[to].statement)
                     && self.binds(relation, from, to)
             })
         };
@@ -663,7 +689,7 @@ impl Model {
     }
 
     fn find(&self, id: StatementId) -> Option<usize> {
-        self.entries.iter().position(|entry| entry.statement == id)
+        self.places.get(&id).copied()
     }
 
     fn index(&self, at: usize) -> u64 {

@@ -12,3 +12,5 @@ mod sealed_oracle;
 mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
+mod year;
+mod year_audit;
