@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, VerifiedCheckpoint};
 use ledger_core::cosignature::cosign;
-use ledger_core::note::{Algorithm, MAX_SIGNATURES, SignerKey};
+use ledger_core::note::{MAX_SIGNATURES, SignerKey};
 use ledger_core::policy::{ParsePolicyError, Policy, PolicyError};
 
 /// Gathers cosignatures and judges by the policy.
@@ -89,7 +89,7 @@ impl Publisher {
         for cosigner in &cosigners {
             let key = cosigner.verifier();
             let name = || key.name().to_string();
-            if key.algorithm() != Algorithm::CosignatureV1 {
+            if !key.algorithm().is_cosigner() {
                 return Err(PublisherError::NotACosigner(name()));
             }
             let at = policy.witnesses().iter().position(|witness| witness.key == *key);
@@ -154,7 +154,7 @@ impl Publisher {
 mod tests {
     use ledger_core::checkpoint::{Checkpoint, Origin};
     use ledger_core::merkle::TreeHead;
-    use ledger_core::note::KeyName;
+    use ledger_core::note::{Algorithm, KeyName};
 
     use super::*;
 
