@@ -32,9 +32,10 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 pub struct Config {
     /// The file with the key that signs this log's heads; mode 0600, not below `site`.
     pub log_key: PathBuf,
-    /// Files with witness keys that this node holds itself and cosigns with.
+    /// Files with keys of type 0x04 or 0x06 with which this node witnesses its own log and others;
+    /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
-    pub cosigners: Vec<PathBuf>,
+    pub witness_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.
     #[serde(default = "default_grpc")]
     pub grpc: SocketAddr,
@@ -118,7 +119,7 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, cosigners, grpc, http, journal_segment_bytes, pending_days"
+                "known settings: log_key, witness_keys, grpc, http, journal_segment_bytes, pending_days"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -151,10 +152,10 @@ impl Config {
     }
 
     /// The configuration that `init` writes.
-    pub fn new(log_key: PathBuf, cosigners: Vec<PathBuf>) -> Config {
+    pub fn new(log_key: PathBuf, witness_keys: Vec<PathBuf>) -> Config {
         Config {
             log_key,
-            cosigners,
+            witness_keys,
             grpc: GRPC,
             http: HTTP,
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,

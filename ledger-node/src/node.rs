@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{Origin, ParseCheckpointError};
+use ledger_core::note::SignerKey;
+use ledger_core::policy::Policy;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -22,6 +24,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
+use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
 
 /// How long connections may take to finish after the node was asked to stop.
@@ -63,6 +66,9 @@ pub enum StartError {
     /// The first head could not be published.
     #[error(transparent)]
     Sequencer(#[from] SequencerError),
+    /// What the node needs to be a witness.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// A socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -84,6 +90,7 @@ impl StartError {
             StartError::Store(error) => error.hint(),
             StartError::Recovery(error) => error.hint(),
             StartError::Publisher(error) => error.hint(),
+            StartError::Witness(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
@@ -108,6 +115,8 @@ pub struct Service {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
+    /// The witness, if the node has keys to cosign with.
+    pub witness: Option<Witness>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -168,7 +177,7 @@ impl RunningNode {
         grpc: TcpListener,
         http: TcpListener,
     ) -> Result<RunningNode, StartError> {
-        let Opened { mut sequencer, index, pending } = opened;
+        let Opened { mut sequencer, index, pending, witness } = opened;
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
         let (stop, stopping) = watch::channel(false);
@@ -187,6 +196,7 @@ impl RunningNode {
             index,
             published,
             charter,
+            witness,
             stopping: stopping.clone(),
         });
         let servers = vec![
@@ -254,6 +264,7 @@ struct Opened {
     sequencer: Sequencer,
     index: Arc<Index>,
     pending: Desk,
+    witness: Option<Witness>,
 }
 
 fn open(
@@ -263,19 +274,41 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
-    let cosigners: Result<Vec<_>, _> =
-        config.cosigners.iter().map(|file| read_key(layout, dir, file)).collect();
-    let cosigners = cosigners?;
+    let keys: Result<Vec<_>, _> =
+        config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
+    let keys = keys?;
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &log_key)?;
     let origin = Origin::new(recovered.charter.origin())?;
+    let cosigners = of_policy(&recovered.charter, &keys);
     let publisher = Publisher::under(&recovered.charter, cosigners, &log_key)?;
     let lifetime = u64::from(config.pending_days) * 86_400;
     let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
+    let witness_clock = Arc::clone(&clock);
     let parts = Parts { store, index: Arc::clone(&index), log_key, publisher, clock };
     let sequencer = Sequencer::start(parts, recovered, origin)?;
-    Ok(Opened { sequencer, index, pending })
+    let witness = if keys.is_empty() {
+        None
+    } else {
+        Some(Witness::open(WitnessParts {
+            keys,
+            state: layout.witness(),
+            dir: dir.to_owned(),
+            charter: sequencer.charter(),
+            clock: witness_clock,
+        })?)
+    };
+    Ok(Opened { sequencer, index, pending, witness })
+}
+
+/// The keys that the charter's policy names: the others witness other logs only.
+fn of_policy(charter: &Charter, keys: &[SignerKey]) -> Vec<SignerKey> {
+    let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes());
+    // a policy that cannot be read is the publisher's to complain about
+    let Ok(policy) = policy else { return Vec::new() };
+    let named = |key: &&SignerKey| policy.witnesses().iter().any(|w| w.key == *key.verifier());
+    keys.iter().filter(named).cloned().collect()
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

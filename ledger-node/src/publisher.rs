@@ -50,7 +50,7 @@ impl PublisherError {
         match self {
             PublisherError::NoQuorum => {
                 "this version publishes with `quorum none` or with cosigners listed in config.toml \
-                 (`cosigners = [\"FILE\"]`)"
+                 (`witness_keys = [\"FILE\"]`)"
             }
             PublisherError::NotAWitness(_) => "list only keys of witnesses that the policy names",
             PublisherError::TooManyCosigners => "list fewer: only the policy's quorum is needed",
