@@ -330,7 +330,8 @@ impl Parser {
         url: Option<&&[u8]>,
     ) -> Result<(), ParsePolicyError> {
         let key = parse_key(at, key)?;
-        if key.algorithm() != Algorithm::CosignatureV1 {
+        // SPEC tlog-policy/public-key-representation: witnesses cosign
+        if !key.algorithm().is_cosigner() {
             return Err(ParsePolicyError::KeyUse(at, "witness"));
         }
         if self.witnesses.iter().any(|witness| witness.key.public() == key.public()) {
@@ -574,5 +575,31 @@ mod tests {
         let policy = Policy::parse(text.as_bytes()).expect("deep");
         assert!(policy.is_satisfied_by(&(0..100).collect()));
         assert!(!policy.is_satisfied_by(&(1..100).collect()));
+    }
+
+    #[cfg(feature = "ml-dsa")]
+    #[test]
+    fn a_post_quantum_witness_counts_like_any_other() {
+        let name = crate::note::KeyName::new("pq.example").expect("name");
+        let pq = SignerKey::from_seed(name, Algorithm::MlDsa44, [9; 32]).expect("sound");
+        let (log, w) = (log(), witness(1));
+        let text = format!(
+            "log {}\nwitness a {}\nwitness b {}\ngroup both all a b\nquorum both\n",
+            log.verifier(),
+            w.verifier(),
+            pq.verifier()
+        );
+        let policy = Policy::parse(text.as_bytes()).expect("a policy");
+        let origin = crate::checkpoint::Origin::new("log.example").expect("origin");
+        let checkpoint = crate::checkpoint::Checkpoint::new(origin, crate::merkle::TreeHead::EMPTY);
+        let lines =
+            [cosignature::cosign(&w, &checkpoint, 3), cosignature::cosign(&pq, &checkpoint, 4)];
+        let signed = checkpoint.sign(&log).with_signatures(lines).expect("room");
+        let accepted = policy.verify(&signed).expect("both cosigned");
+        assert_eq!(accepted.cosigned, BTreeMap::from([(0, 3), (1, 4)]));
+        let twice = text.replace("group", &format!("witness c {}\ngroup", pq.verifier()));
+        assert_eq!(Policy::parse(twice.as_bytes()), Err(ParsePolicyError::DuplicateKey(4)));
+        let as_log = format!("log {}\nquorum none\n", pq.verifier());
+        assert_eq!(Policy::parse(as_log.as_bytes()), Err(ParsePolicyError::KeyUse(1, "log")));
     }
 }

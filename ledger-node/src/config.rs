@@ -41,7 +41,8 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 pub struct Config {
     /// The file with the key that signs this log's heads; mode 0600, not below `site`.
     pub log_key: PathBuf,
-    /// Files with the keys that this node witnesses with; mode 0600, not below `site`.
+    /// Files with keys of type 0x04 or 0x06 with which this node witnesses its own log and others;
+    /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
     pub witness_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.

@@ -4,6 +4,7 @@ mod authority;
 mod linger;
 mod pending;
 mod stream;
+mod witness;
 mod witnesses;
 
 use std::future::Future;
@@ -15,6 +16,7 @@ use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
+use ledger_proto::v1::witness_server::WitnessServer;
 use ledger_proto::v1::{
     self as wire, get_authority_request, get_inclusion_proof_request::Leaf, lookup_request,
 };
@@ -77,10 +79,17 @@ pub fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let face = Face { service, entry_streams: Arc::new(Semaphore::new(ENTRY_STREAMS)) };
+    let is_witness = face.service.witness.is_some();
+    let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;
+        if is_witness {
+            reporter.set_serving::<WitnessServer<Face>>().await;
+        } else {
+            reporter.set_not_serving::<WitnessServer<Face>>().await;
+        }
         let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
             // small answers must not wait for more bytes to come
             socket.and_then(|socket| socket.set_nodelay(true).map(|()| Lingering::new(socket)))
@@ -95,6 +104,7 @@ pub fn serve(
             .add_service(health)
             .add_service(reflection)
             .add_service(ledger)
+            .add_service(witness)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

@@ -1,4 +1,6 @@
-//! The HTTP face: the C2SP `tlog-tiles` read path and a health check.
+//! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, and a health check.
+
+mod witness;
 
 mod health;
 
@@ -66,6 +68,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
         .merge(bundles)
+        .merge(witness::routes())
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
         .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))
         .with_state(service)

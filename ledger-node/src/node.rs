@@ -27,6 +27,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
+use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
 
 /// How long connections may take to finish after the node was asked to stop.
@@ -70,6 +71,9 @@ pub enum StartError {
     /// The first head could not be published.
     #[error(transparent)]
     Sequencer(#[from] SequencerError),
+    /// What the node needs to be a witness.
+    #[error(transparent)]
+    Witness(#[from] WitnessError),
     /// A socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -91,6 +95,7 @@ impl StartError {
             StartError::Store(error) => error.hint(),
             StartError::Recovery(error) => error.hint(),
             StartError::Publisher(error) => error.hint(),
+            StartError::Witness(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
@@ -120,6 +125,8 @@ pub struct Service {
     pub board: Arc<Board>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
+    /// The witness, if the node has keys to cosign with.
+    pub witness: Option<Arc<Witness>>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -234,6 +241,7 @@ impl RunningNode {
         consent: Consent,
     ) -> Result<RunningNode, StartError> {
         let Opened { sequencer, publisher, index, pending, asking, refresh } = opened;
+        let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
         let (stop, stopping) = watch::channel(false);
@@ -257,6 +265,7 @@ impl RunningNode {
             signed: publisher.signed(),
             board: Arc::clone(&board),
             charter,
+            witness,
             stopping: stopping.clone(),
         });
         let asking = Arc::new(asking);
@@ -378,7 +387,7 @@ fn open(
     let lifetime = u64::from(config.pending_days) * 86_400;
     let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
     let reader = Arc::clone(publisher.reader());
-    let asking = Asking { reader, clock: Arc::clone(&clock), own: None };
+    let witness_clock = Arc::clone(&clock);
     let parts = Parts {
         store,
         index: Arc::clone(&index),
@@ -391,6 +400,18 @@ fn open(
         // nobody knows better: what fails here fails before anybody is served
         sequencer.take_up()?;
     }
+    let own = if witness_keys.is_empty() {
+        None
+    } else {
+        Some(Arc::new(Witness::open(WitnessParts {
+            keys: witness_keys,
+            state: layout.witness(),
+            dir: dir.to_owned(),
+            charter: sequencer.charter(),
+            clock: Arc::clone(&witness_clock),
+        })?))
+    };
+    let asking = Asking { reader, clock: witness_clock, own };
     let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
     Ok(Opened { sequencer, publisher, index, pending, asking, refresh })
 }

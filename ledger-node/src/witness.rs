@@ -1,11 +1,251 @@
-//! stub
-use ledger_core::note::Signature;
-use ledger_core::witness::{AddCheckpoint, Refusal};
-/// stub
-pub struct Witness;
-impl Witness {
-    /// stub
-    pub async fn add_checkpoint(&self, _: &AddCheckpoint) -> Result<Vec<Signature>, Refusal> {
-        Ok(vec![])
+//! The node as a witness: it cosigns what grew out of what it cosigned before, and nothing else.
+//!
+//! Signatures are checked and made wherever a request happens to run. Between the two stands one
+//! thread with the only right to move a log's head: it takes all the requests that wait, compares
+//! each with the head before it, and keeps what it accepts in one transaction. Nobody is answered
+//! before that is on the disk, a refusal neither, for it may name a head that is being kept.
+
+pub mod logs;
+mod store;
+mod writer;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::cosignature::cosign;
+use ledger_core::note::{Signature, SignerKey, VerifierKey};
+use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+
+pub use logs::{LogLine, LogsError};
+pub use store::Kept;
+
+/// Requests that wait for the writer. More make their senders wait.
+const QUEUE: usize = 1024;
+
+/// Keys with which one node witnesses: an answer has room for no more lines beside a log's own.
+pub const MAX_WITNESS_KEYS: usize = 8;
+
+/// What a witness is made from.
+pub struct WitnessParts {
+    /// The keys that cosign, each of a type that does; at least one.
+    pub keys: Vec<SignerKey>,
+    /// The file with the latest checkpoints.
+    pub state: PathBuf,
+    /// The directory that holds the list of logs.
+    pub dir: PathBuf,
+    /// The charter of the node's own log, which is always known.
+    pub charter: watch::Receiver<Arc<Charter>>,
+    /// Where cosignatures have their time from.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a witness cannot answer, or cannot even start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WitnessError {
+    /// The request is refused, as the specification says.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The disk failed. What it holds is not known, so nothing is cosigned before a restart.
+    #[error("the witness could not keep a checkpoint and cosigns nothing until it is restarted")]
+    Broken,
+    /// The state cannot be opened.
+    #[error("cannot open {path}: {message}")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The list of logs cannot be used.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// A configured key signs texts, not checkpoints.
+    #[error("the witness key {0} is not a cosigner's")]
+    NotACosigner(String),
+    /// More keys than an answer has room for, or two with one public key.
+    #[error("a witness has at most {MAX_WITNESS_KEYS} keys, all of them different")]
+    Keys,
+}
+
+impl WitnessError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            WitnessError::Refused(_) => "",
+            WitnessError::Broken => "check the disk, then restart the node",
+            WitnessError::Open { .. } => {
+                "never delete this file: without it the witness could cosign two histories"
+            }
+            WitnessError::Logs(_) => "mend the file; see `ledger witness --help`",
+            WitnessError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
+            WitnessError::Keys => "list fewer files in witness_keys",
+        }
     }
 }
+
+/// A log that the witness knows, or once knew.
+#[derive(Debug, Clone)]
+pub struct KnownLog {
+    /// The log's name.
+    pub origin: String,
+    /// The keys that it may sign with; none if it was removed from the list.
+    pub keys: LogKeys,
+    /// What was cosigned last, if anything was.
+    pub latest: Option<Kept>,
+}
+
+/// A witness: shared by everybody who serves it.
+pub struct Witness {
+    keys: Vec<SignerKey>,
+    logs: logs::LogList,
+    charter: watch::Receiver<Arc<Charter>>,
+    convicted: RwLock<Vec<(VerifierKey, String)>>,
+    latest: Arc<RwLock<store::Latest>>,
+    broken: Arc<AtomicBool>,
+    queue: mpsc::Sender<writer::Job>,
+}
+
+impl Witness {
+    /// Opens the state and starts the writer, which ends when the witness is dropped.
+    ///
+    /// # Errors
+    /// [`WitnessError`], never [`WitnessError::Refused`].
+    pub fn open(parts: WitnessParts) -> Result<Witness, WitnessError> {
+        let WitnessParts { keys, state, dir, charter, clock } = parts;
+        for (at, key) in keys.iter().enumerate() {
+            let key = key.verifier();
+            if !key.algorithm().is_cosigner() {
+                return Err(WitnessError::NotACosigner(key.name().to_string()));
+            }
+            let repeated = keys[..at].iter().any(|own| own.verifier().public() == key.public());
+            if repeated || at == MAX_WITNESS_KEYS {
+                return Err(WitnessError::Keys);
+            }
+        }
+        let logs = logs::LogList::open(&dir)?;
+        let (store, latest) = store::Store::open(&state)?;
+        sync_folder(&state)?;
+        let latest = Arc::new(RwLock::new(latest));
+        let broken = Arc::new(AtomicBool::new(false));
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        let writer = writer::Writer {
+            store,
+            latest: Arc::clone(&latest),
+            broken: Arc::clone(&broken),
+            clock,
+        };
+        std::thread::Builder::new()
+            .name("witness".into())
+            .spawn(move || writer.run(jobs))
+            .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
+        let convicted = RwLock::default();
+        Ok(Witness { keys, logs, charter, convicted, latest, broken, queue })
+    }
+
+    /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
+    /// one cosignature of each key. Durable when it returns.
+    ///
+    /// # Errors
+    /// [`WitnessError::Refused`] with the specification's statuses; [`WitnessError::Broken`].
+    pub async fn add_checkpoint(
+        &self,
+        request: &AddCheckpoint,
+    ) -> Result<Vec<Signature>, WitnessError> {
+        if self.broken.load(Ordering::Acquire) {
+            return Err(WitnessError::Broken);
+        }
+        let keys = self.keys_of(request.checkpoint().checkpoint().origin());
+        let authenticated = request.authenticate(keys.as_ref())?;
+        let (answer, answered) = oneshot::channel();
+        let job = writer::Job { authenticated, answer };
+        self.queue.send(job).await.map_err(|_| WitnessError::Broken)?;
+        let kept = answered.await.map_err(|_| WitnessError::Broken)??;
+        Ok(self.cosign(&kept))
+    }
+
+    /// What was cosigned last for a log, also for one that is no longer known.
+    pub fn latest(&self, origin: &Origin) -> Option<Kept> {
+        self.latest_by_hash(&origin_hash(origin))
+    }
+
+    /// As [`Witness::latest`], by the hash of the origin as monitors name it.
+    pub fn latest_by_hash(&self, origin_hash: &str) -> Option<Kept> {
+        self.latest.read().unwrap_or_else(PoisonError::into_inner).get(origin_hash).cloned()
+    }
+
+    /// The checkpoint for monitors: the log's lines that were verified, and the same cosignatures
+    /// that were answered.
+    // SPEC tlog-witness/monitor-retrieval-mechanism
+    pub fn checkpoint(&self, origin_hash: &str) -> Option<ClaimedCheckpoint> {
+        let kept = self.latest_by_hash(origin_hash)?;
+        let lines = self.cosign(&kept);
+        // the note has room: both the log's keys and the witness's are few
+        kept.checkpoint.with_signatures(lines).ok()
+    }
+
+    /// The logs of the list, the node's own, and those with a state although they were removed.
+    pub fn known(&self) -> Vec<KnownLog> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let lines = self.logs.lines();
+        let mut origins: Vec<String> = lines.iter().map(|l| l.key.name().to_string()).collect();
+        origins.extend(latest.values().map(|kept| kept.origin().to_string()));
+        origins.push(self.charter.borrow().origin().to_owned());
+        origins.sort_unstable();
+        origins.dedup();
+        let describe = |origin: String| {
+            let origin = Origin::new(&origin).ok()?;
+            Some(KnownLog {
+                keys: self.keys_of(&origin).unwrap_or_default(),
+                latest: latest.get(&origin_hash(&origin)).cloned(),
+                origin: origin.to_string(),
+            })
+        };
+        origins.into_iter().filter_map(describe).collect()
+    }
+
+    /// The keys with which the node cosigns.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifierKey> {
+        self.keys.iter().map(SignerKey::verifier)
+    }
+
+    /// Takes trust away from a log's key, for as long as the node runs; refusals name the reason.
+    pub fn convict(&self, key: &VerifierKey, reason: &str) {
+        let mut convicted = self.convicted.write().unwrap_or_else(PoisonError::into_inner);
+        if !convicted.iter().any(|(own, _)| own.public() == key.public()) {
+            convicted.push((key.clone(), reason.to_owned()));
+        }
+    }
+
+    fn keys_of(&self, origin: &Origin) -> Option<LogKeys> {
+        let own = {
+            let charter = self.charter.borrow();
+            let is_own = charter.origin() == origin.as_str();
+            is_own.then(|| LogKeys::new(charter.log_keys().iter().cloned()))
+        };
+        let keys = own.or_else(|| self.logs.keys_of(origin.as_str()))?;
+        let convicted = self.convicted.read().unwrap_or_else(PoisonError::into_inner);
+        Some(convicted.iter().fold(keys, |keys, (key, reason)| keys.convict(key, reason)))
+    }
+
+    fn cosign(&self, kept: &Kept) -> Vec<Signature> {
+        let checkpoint = kept.checkpoint.checkpoint();
+        self.keys.iter().map(|key| cosign(key, checkpoint, kept.time)).collect()
+    }
+}
+
+/// Makes the name of a new file durable.
+fn sync_folder(file: &Path) -> Result<(), WitnessError> {
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let synced = std::fs::File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(|error| WitnessError::Open { path: file.to_owned(), message: error.to_string() })
+}
+
+#[cfg(test)]
+mod tests;

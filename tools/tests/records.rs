@@ -28,7 +28,12 @@ fn keygen_writes_a_private_file_and_prints_the_vkey() {
     let vkey = run.ends(0).object()["vkey"].as_str().unwrap().to_owned();
     assert!(vkey.parse::<ledger_core::note::VerifierKey>().unwrap().algorithm().byte() == 4);
     let run = ledger_in(dir.path(), ["keygen", "x", "--out", "x.key", "--alg", "ml-dsa-44"]);
-    run.fails(2, "not supported by this version");
+    run.fails(2, "cosign checkpoints and sign nothing else");
+    let args =
+        ["--json", "keygen", "pq", "--out", "pq.key", "--use", "witness", "--alg", "ml-dsa-44"];
+    let run = ledger_in(dir.path(), args);
+    let vkey = run.ends(0).object()["vkey"].as_str().unwrap().to_owned();
+    assert!(vkey.parse::<ledger_core::note::VerifierKey>().unwrap().algorithm().byte() == 6);
     ledger_in(dir.path(), ["keygen", "a b", "--out", "x.key"]).fails(2, "a key name is");
     assert!(!dir.path().join("x.key").exists());
 }

@@ -166,7 +166,7 @@ fn member_object(member: &DraftMember) -> Object {
     let key = |key: &VerifierKey| {
         let usage = match key.algorithm() {
             Algorithm::Ed25519 => KeyUse::Record,
-            Algorithm::CosignatureV1 => KeyUse::Witness,
+            Algorithm::CosignatureV1 | Algorithm::MlDsa44 => KeyUse::Witness,
         };
         Object::new().with("vkey", key.to_string()).with("use", usage.as_str())
     };

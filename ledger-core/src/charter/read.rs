@@ -198,7 +198,7 @@ fn read_key(
         }
         Err(error) => return Err(refuse(path, format!("is no usable key: {error}"))),
     };
-    if key.algorithm() != usage.algorithm() {
+    if !usage.takes(key.algorithm()) {
         let (own, wanted) = (key.algorithm().byte(), usage.algorithm().byte());
         let word = usage.as_str();
         let problem = format!("is of type 0x{own:02x}; use {word} takes type 0x{wanted:02x}");

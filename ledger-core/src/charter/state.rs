@@ -168,12 +168,18 @@ impl KeyUse {
         all.into_iter().find(|usage| usage.as_str() == word)
     }
 
-    /// The signature type that keys of this use have.
+    /// The signature type that keys of this use have; those that cosign may be of
+    /// [`Algorithm::MlDsa44`] instead.
     pub const fn algorithm(self) -> Algorithm {
         match self {
             KeyUse::Record | KeyUse::Log | KeyUse::Node => Algorithm::Ed25519,
             KeyUse::Witness | KeyUse::Mirror => Algorithm::CosignatureV1,
         }
+    }
+
+    /// Whether a key of this use may be of this signature type.
+    pub const fn takes(self, algorithm: Algorithm) -> bool {
+        algorithm.is_cosigner() == self.algorithm().is_cosigner()
     }
 }
 

@@ -296,7 +296,7 @@ fn charter_shapes_are_checked_before_its_rules() {
 
 #[test]
 fn unsupported_key_types_are_no_verdict() {
-    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [6u8; 33]);
+    let data = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, [5u8; 33]);
     let other = format!("\"vkey\": \"lab.example+00000000+{data}\"");
     let own = format!("\"vkey\": \"{}\"", lab().verifier());
     let draft = Draft::from_object(&edited(&own, &other)).expect("shapes hold");

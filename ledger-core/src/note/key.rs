@@ -13,13 +13,16 @@ pub const MAX_KEY_NAME: usize = 255;
 
 /// What a key signs and how, the byte that starts a key's data.
 ///
-/// Closed: a signature type that is not listed here is refused as unsupported.
+/// Closed: a signature type that is not listed here is refused as unsupported. So is ML-DSA-44 in a
+/// build without the feature `ml-dsa`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
     /// `0x01`: Ed25519 over the note's text.
     Ed25519,
     /// `0x04`: Ed25519 over a checkpoint and a time, as C2SP `tlog-cosignature` defines.
     CosignatureV1,
+    /// `0x06`: ML-DSA-44 over a checkpoint and a time, as C2SP `tlog-cosignature` defines.
+    MlDsa44,
 }
 
 /// A key's name: not empty, no Unicode spaces, no `+`, no control characters, at most 255 bytes.
@@ -30,9 +33,10 @@ pub struct KeyName(String);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 4]);
 
-/// An Ed25519 public key's 32 bytes, comparable, to see whether two verifier keys wrap the same key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PublicKey([u8; 32]);
+/// A public key's bytes, comparable, to see whether two verifier keys wrap the same key: 32 of
+/// Ed25519, 1312 of ML-DSA-44.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey(Box<[u8]>);
 
 /// A key that verifies signatures of one algorithm under one name: a C2SP *vkey*.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,7 +44,15 @@ pub struct VerifierKey {
     name: KeyName,
     id: KeyId,
     algorithm: Algorithm,
-    key: ed25519_dalek::VerifyingKey,
+    key: Material,
+}
+
+/// A public key, ready to verify.
+#[derive(Clone, PartialEq, Eq)]
+enum Material {
+    Ed25519(ed25519_dalek::VerifyingKey),
+    #[cfg(feature = "ml-dsa")]
+    MlDsa44(super::ml_dsa::PublicKey),
 }
 
 /// Why a text is not a key.
@@ -57,7 +69,7 @@ pub enum ParseKeyError {
     #[error("signature type 0x{0:02x} is not supported by this version")]
     UnsupportedType(u8),
     /// The key's data are not a key of its type, or a weak key that could verify anything.
-    #[error("the key data are not a sound Ed25519 public key")]
+    #[error("the key data are not a sound key of their type")]
     Material,
     /// The identifier does not belong to the name and key.
     #[error("the key id does not match the name and key (it should be {0})")]
@@ -70,6 +82,15 @@ impl Algorithm {
         match self {
             Algorithm::Ed25519 => 0x01,
             Algorithm::CosignatureV1 => 0x04,
+            Algorithm::MlDsa44 => 0x06,
+        }
+    }
+
+    /// Whether its keys cosign checkpoints with a time, as witnesses and mirrors do.
+    pub const fn is_cosigner(self) -> bool {
+        match self {
+            Algorithm::Ed25519 => false,
+            Algorithm::CosignatureV1 | Algorithm::MlDsa44 => true,
         }
     }
 
@@ -78,6 +99,8 @@ impl Algorithm {
         match byte {
             0x01 => Some(Algorithm::Ed25519),
             0x04 => Some(Algorithm::CosignatureV1),
+            #[cfg(feature = "ml-dsa")]
+            0x06 => Some(Algorithm::MlDsa44),
             _ => None,
         }
     }
@@ -115,37 +138,64 @@ impl KeyId {
     }
 
     // SPEC signed-note/signatures: SHA-256(name || 0x0A || type || key)[:4]
-    fn derive(name: &KeyName, algorithm: Algorithm, public: PublicKey) -> KeyId {
+    fn derive(name: &KeyName, algorithm: Algorithm, public: &[u8]) -> KeyId {
         let mut message = name.0.as_bytes().to_vec();
         message.extend([b'\n', algorithm.byte()]);
-        message.extend(public.0);
+        message.extend(public);
         let [a, b, c, d, ..] = *Hash::digest(&message).as_bytes();
         KeyId([a, b, c, d])
     }
 }
 
 impl PublicKey {
-    /// The 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; 32] {
+    /// The bytes, as many as the algorithm's keys have.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }
 
+impl Material {
+    fn new(algorithm: Algorithm, public: &[u8]) -> Result<Material, ParseKeyError> {
+        match algorithm {
+            Algorithm::Ed25519 | Algorithm::CosignatureV1 => {
+                let bytes = public.try_into().map_err(|_| ParseKeyError::Material)?;
+                let key = ed25519_dalek::VerifyingKey::from_bytes(bytes).ok();
+                let key = key.filter(|key| !key.is_weak()).ok_or(ParseKeyError::Material)?;
+                Ok(Material::Ed25519(key))
+            }
+            #[cfg(feature = "ml-dsa")]
+            Algorithm::MlDsa44 => super::ml_dsa::PublicKey::new(public)
+                .map(Material::MlDsa44)
+                .ok_or(ParseKeyError::Material),
+            #[cfg(not(feature = "ml-dsa"))]
+            Algorithm::MlDsa44 => Err(ParseKeyError::UnsupportedType(algorithm.byte())),
+        }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Material::Ed25519(key) => key.as_bytes(),
+            #[cfg(feature = "ml-dsa")]
+            Material::MlDsa44(key) => key.as_bytes(),
+        }
+    }
+}
+
 impl VerifierKey {
-    /// Makes the key of a name, an algorithm and 32 bytes; its id follows from them.
+    /// Makes the key of a name, an algorithm and its public key's bytes: 32 for Ed25519, 1312 for
+    /// ML-DSA-44. The id follows from them.
     ///
     /// # Errors
-    /// [`ParseKeyError::Material`] for bytes that are no point of the curve, or one of small order.
+    /// [`ParseKeyError::Material`] for bytes of another length, and for those of Ed25519 that are
+    /// no point of the curve, or one of small order; [`ParseKeyError::UnsupportedType`] for
+    /// ML-DSA-44 without the feature `ml-dsa`.
     pub fn new(
         name: KeyName,
         algorithm: Algorithm,
-        public: [u8; 32],
+        public: impl AsRef<[u8]>,
     ) -> Result<VerifierKey, ParseKeyError> {
-        let key = ed25519_dalek::VerifyingKey::from_bytes(&public)
-            .ok()
-            .filter(|key| !key.is_weak())
-            .ok_or(ParseKeyError::Material)?;
-        let id = KeyId::derive(&name, algorithm, PublicKey(public));
+        let key = Material::new(algorithm, public.as_ref())?;
+        let id = KeyId::derive(&name, algorithm, public.as_ref());
         Ok(VerifierKey { name, id, algorithm, key })
     }
 
@@ -166,17 +216,22 @@ impl VerifierKey {
 
     /// The key itself, without name and algorithm.
     pub fn public(&self) -> PublicKey {
-        PublicKey(*self.key.as_bytes())
+        PublicKey(self.key.as_bytes().into())
     }
 
-    /// Whether `signature` (64 bytes) is this key's over `message`, by the one strict rule.
+    /// Whether `signature` (64 bytes of Ed25519, 2420 of ML-DSA-44) is this key's over `message`, by
+    /// the one strict rule.
     ///
-    /// The message is what the algorithm signs: for `0x01` the note's text, for `0x04` what
-    /// [`cosignature`](crate::cosignature) builds.
+    /// The message is what the algorithm signs: for `0x01` the note's text, for `0x04` and `0x06`
+    /// what [`cosignature`](crate::cosignature) builds.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
-        // strict: two honest verifiers must never disagree about a crafted signature
-        ed25519_dalek::Signature::from_slice(signature)
-            .is_ok_and(|signature| self.key.verify_strict(message, &signature).is_ok())
+        match &self.key {
+            // strict: two honest verifiers must never disagree about a crafted signature
+            Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
+                .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok()),
+            #[cfg(feature = "ml-dsa")]
+            Material::MlDsa44(key) => key.verify(message, signature),
+        }
     }
 }
 
@@ -195,9 +250,9 @@ impl FromStr for VerifierKey {
     }
 }
 
-type KeyParts = (KeyName, KeyId, Algorithm, [u8; 32]);
+type KeyParts = (KeyName, KeyId, Algorithm, Vec<u8>);
 
-/// The parts that verifier and signer keys share; the 32 bytes are not yet judged.
+/// The parts that verifier and signer keys share; the key's bytes are not yet judged.
 pub(super) fn parse_parts(name: &str, id: &str, data: &str) -> Result<KeyParts, ParseKeyError> {
     let name = KeyName::new(name)?;
     let mut id_bytes = [0u8; 4];
@@ -205,13 +260,12 @@ pub(super) fn parse_parts(name: &str, id: &str, data: &str) -> Result<KeyParts, 
     let data = STANDARD.decode(data).map_err(|_| ParseKeyError::Shape)?;
     let (kind, bytes) = data.split_first().ok_or(ParseKeyError::Shape)?;
     let algorithm = Algorithm::from_byte(*kind).ok_or(ParseKeyError::UnsupportedType(*kind))?;
-    let bytes = bytes.try_into().map_err(|_| ParseKeyError::Material)?;
-    Ok((name, KeyId(id_bytes), algorithm, bytes))
+    Ok((name, KeyId(id_bytes), algorithm, bytes.to_vec()))
 }
 
 impl fmt::Display for VerifierKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let data = [&[self.algorithm.byte()], self.key.as_bytes().as_slice()].concat();
+        let data = [&[self.algorithm.byte()], self.key.as_bytes()].concat();
         write!(f, "{}+{}+{}", self.name, self.id, STANDARD.encode(data))
     }
 }
@@ -248,7 +302,7 @@ impl fmt::Debug for KeyId {
 
 impl fmt::Debug for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PublicKey({})", STANDARD.encode(self.0))
+        write!(f, "PublicKey({})", STANDARD.encode(&self.0))
     }
 }
 
@@ -277,7 +331,11 @@ mod tests {
             ("a b+00000000+AQ==", ParseKeyError::Name),
             ("+00000000+AQ==", ParseKeyError::Name),
             ("a+00000000+AQ==", ParseKeyError::Material),
+            ("a+00000000+BQAA", ParseKeyError::UnsupportedType(5)),
+            #[cfg(not(feature = "ml-dsa"))]
             ("a+00000000+BgAA", ParseKeyError::UnsupportedType(6)),
+            #[cfg(feature = "ml-dsa")]
+            ("a+00000000+BgAA", ParseKeyError::Material),
         ];
         for (text, error) in cases {
             assert_eq!(text.parse::<VerifierKey>(), Err(error), "{text}");

@@ -4,6 +4,8 @@
 //! [`VerifierKey::verify`](crate::note::VerifierKey::verify).
 
 mod key;
+#[cfg(feature = "ml-dsa")]
+mod ml_dsa;
 #[cfg(feature = "sign")]
 mod sign;
 

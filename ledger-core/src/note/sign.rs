@@ -13,27 +13,36 @@ use super::{Algorithm, KeyName, ParseKeyError, Signature, VerifierKey};
 const PREFIX: &str = "PRIVATE+KEY+";
 
 /// A key that signs, in the text form that note tools share:
-/// `PRIVATE+KEY+<name>+<id>+<base64 of type and seed>`.
+/// `PRIVATE+KEY+<name>+<id>+<base64 of type and seed>`. The seed has 32 bytes for every type.
 ///
 /// [`fmt::Debug`] never prints the seed; [`SignerKey::to_secret_text`] does.
 #[derive(Clone)]
 pub struct SignerKey {
     verifier: VerifierKey,
-    key: ed25519_dalek::SigningKey,
+    key: Secret,
+}
+
+/// A secret key; both kinds wipe their memory when they are dropped.
+#[derive(Clone)]
+enum Secret {
+    Ed25519(Box<ed25519_dalek::SigningKey>),
+    #[cfg(feature = "ml-dsa")]
+    MlDsa44(super::ml_dsa::SecretKey),
 }
 
 impl SignerKey {
     /// Makes a key from a 32-byte seed, which must come from a cryptographic random source.
     ///
     /// # Errors
-    /// [`ParseKeyError::Material`] if the seed gives a weak key (no random seed does).
+    /// [`ParseKeyError::Material`] if the seed gives a weak key (no random seed does);
+    /// [`ParseKeyError::UnsupportedType`] for ML-DSA-44 without the feature `ml-dsa`.
     pub fn from_seed(
         name: KeyName,
         algorithm: Algorithm,
         seed: [u8; 32],
     ) -> Result<SignerKey, ParseKeyError> {
-        let key = ed25519_dalek::SigningKey::from_bytes(&seed);
-        let verifier = VerifierKey::new(name, algorithm, key.verifying_key().to_bytes())?;
+        let key = Secret::new(algorithm, &seed)?;
+        let verifier = VerifierKey::new(name, algorithm, key.public())?;
         Ok(SignerKey { verifier, key })
     }
 
@@ -44,7 +53,7 @@ impl SignerKey {
 
     /// The secret text of a key file. Keep it as a file of mode 0600.
     pub fn to_secret_text(&self) -> String {
-        let data = [&[self.verifier.algorithm().byte()], self.key.as_bytes().as_slice()].concat();
+        let data = [&[self.verifier.algorithm().byte()], self.key.seed().as_slice()].concat();
         let (name, id) = (self.verifier.name(), self.verifier.id());
         format!("{PREFIX}{name}+{id}+{}", STANDARD.encode(data))
     }
@@ -56,16 +65,51 @@ impl SignerKey {
     /// [`cosignature::cosign`](crate::cosignature::cosign).
     pub fn sign_text(&self, text: &str) -> Signature {
         assert_eq!(self.verifier.algorithm(), Algorithm::Ed25519, "a cosigner key signs no texts");
-        let signature = self.sign_bytes(text.as_bytes());
-        self.line(signature.to_vec())
+        self.line(self.sign_bytes(text.as_bytes()))
     }
 
-    pub(crate) fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
-        self.key.sign(message).to_bytes()
+    /// The signature over a message: the same bytes each time, for every algorithm.
+    pub(crate) fn sign_bytes(&self, message: &[u8]) -> Vec<u8> {
+        match &self.key {
+            Secret::Ed25519(key) => key.sign(message).to_bytes().to_vec(),
+            #[cfg(feature = "ml-dsa")]
+            Secret::MlDsa44(key) => key.sign(message),
+        }
     }
 
     pub(crate) fn line(&self, bytes: Vec<u8>) -> Signature {
         Signature::new(self.verifier.name().clone(), self.verifier.id(), bytes)
+    }
+}
+
+impl Secret {
+    fn new(algorithm: Algorithm, seed: &[u8; 32]) -> Result<Secret, ParseKeyError> {
+        match algorithm {
+            Algorithm::Ed25519 | Algorithm::CosignatureV1 => {
+                let key = ed25519_dalek::SigningKey::from_bytes(seed);
+                Ok(Secret::Ed25519(Box::new(key)))
+            }
+            #[cfg(feature = "ml-dsa")]
+            Algorithm::MlDsa44 => Ok(Secret::MlDsa44(super::ml_dsa::SecretKey::from_seed(seed))),
+            #[cfg(not(feature = "ml-dsa"))]
+            Algorithm::MlDsa44 => Err(ParseKeyError::UnsupportedType(algorithm.byte())),
+        }
+    }
+
+    fn public(&self) -> Vec<u8> {
+        match self {
+            Secret::Ed25519(key) => key.verifying_key().to_bytes().to_vec(),
+            #[cfg(feature = "ml-dsa")]
+            Secret::MlDsa44(key) => key.public(),
+        }
+    }
+
+    fn seed(&self) -> [u8; 32] {
+        match self {
+            Secret::Ed25519(key) => key.to_bytes(),
+            #[cfg(feature = "ml-dsa")]
+            Secret::MlDsa44(key) => key.seed(),
+        }
     }
 }
 
@@ -79,6 +123,7 @@ impl FromStr for SignerKey {
             return Err(ParseKeyError::Shape);
         };
         let (name, id, algorithm, seed) = parse_parts(name, id, data)?;
+        let seed = seed.try_into().map_err(|_| ParseKeyError::Material)?;
         let key = SignerKey::from_seed(name, algorithm, seed)?;
         let derived = key.verifier.id();
         if derived != id { Err(ParseKeyError::IdMismatch(derived)) } else { Ok(key) }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ledger_core::witness::{AddCheckpoint, Answer, Refusal};
+use ledger_proto::v1::{self as wire, witness_client::WitnessClient};
+use tonic::transport::{Channel, Endpoint};
 
 use super::plan::Contact;
-use crate::witness::Witness;
+use crate::witness::{Witness, WitnessError};
 
 /// How long a witness may take for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +26,8 @@ pub enum Link {
         /// Where requests go.
         url: Arc<str>,
     },
+    /// A node of ours.
+    Grpc(WitnessClient<Channel>),
     /// This node's own witness.
     Own(Arc<Witness>),
 }
@@ -46,7 +50,11 @@ impl Link {
                 let url = format!("{prefix}/add-checkpoint").into();
                 Some(Link::Http { agent: config.into(), url })
             }
-            Contact::Grpc(_) => None,
+            Contact::Grpc(url) => {
+                let endpoint = Endpoint::from_shared(url.clone()).ok()?;
+                let channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect_lazy();
+                Some(Link::Grpc(WitnessClient::new(channel)))
+            }
         }
     }
 
@@ -61,12 +69,16 @@ impl Link {
                 let asked = tokio::task::spawn_blocking(move || post(&agent, &url, &request)).await;
                 asked.unwrap_or_else(|_| Err("asking failed".into()))
             }
+            Link::Grpc(client) => call(client.clone(), &request).await,
             Link::Own(witness) => match witness.add_checkpoint(&request).await {
                 Ok(lines) => Ok(Answer::Cosigned(lines)),
-                Err(Refusal::Conflict { size }) => Ok(Answer::Conflict(size)),
-                Err(refusal) => {
+                Err(WitnessError::Refused(Refusal::Conflict { size })) => {
+                    Ok(Answer::Conflict(size))
+                }
+                Err(WitnessError::Refused(refusal)) => {
                     Ok(Answer::Refused { status: refusal.status(), text: refusal.to_string() })
                 }
+                Err(broken) => Err(broken.to_string()),
             },
         }
     }
@@ -81,4 +93,36 @@ fn post(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Result<Answe
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
     let body = body.map_err(|e| e.to_string())?;
     Answer::parse(status, content_type.as_deref(), &body).map_err(|e| e.to_string())
+}
+
+async fn call(
+    mut client: WitnessClient<Channel>,
+    request: &AddCheckpoint,
+) -> Result<Answer, String> {
+    let request = wire::AddCheckpointRequest {
+        old_size: request.old().get(),
+        proof: request
+            .proof()
+            .hashes()
+            .iter()
+            .map(|hash| bytes::Bytes::copy_from_slice(hash.as_bytes()))
+            .collect(),
+        checkpoint: request.checkpoint().to_string().into_bytes().into(),
+    };
+    let answer = client.add_checkpoint(request).await.map_err(|e| e.message().to_owned())?;
+    read(answer.into_inner()).ok_or_else(|| "the witness gave no answer that can be read".into())
+}
+
+fn read(answer: wire::AddCheckpointResponse) -> Option<Answer> {
+    use wire::add_checkpoint_response::Answer as Wire;
+    match answer.answer? {
+        Wire::Cosignatures(lines) => Answer::parse(200, None, &lines).ok(),
+        Wire::Refused(wire::WitnessRefusal { size: Some(size), .. }) => {
+            Some(Answer::Conflict(ledger_core::TreeSize::new(size).ok()?))
+        }
+        Wire::Refused(wire::WitnessRefusal { status, message, .. }) => {
+            let status = u16::try_from(status).ok()?;
+            Answer::parse(status, None, message.as_bytes()).ok()
+        }
+    }
 }

@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("site")
     }
 
+    /// What this node has cosigned as a witness. Not derived from anything, and kept for ever.
+    pub fn witness(&self) -> PathBuf {
+        self.private().join("witness.sqlite")
+    }
+
     /// The private part.
     pub fn private(&self) -> PathBuf {
         self.root.join("private")

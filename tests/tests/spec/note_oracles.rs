@@ -182,7 +182,7 @@ fn one_key_has_another_id_for_another_type() {
     let (a, b) = (key(SIGNED, note, 1), key(SIGNED, witness, 1));
     assert_eq!(a.verifier().public(), b.verifier().public());
     assert_ne!(a.verifier().id(), b.verifier().id());
-    let data = [&[4], a.verifier().public().as_bytes().as_slice()].concat();
+    let data = [&[4], a.verifier().public().as_bytes()].concat();
     let id = u32::from_be_bytes(*b.verifier().id().as_bytes());
     assert_eq!(signed_note::key_id(SIGNED, &data), id);
 }

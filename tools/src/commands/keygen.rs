@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ledger_core::note::{Algorithm, KeyName, SignerKey};
+use ledger_core::note::{Algorithm, KeyName, ParseKeyError, SignerKey};
 use serde_json::json;
 
 use crate::environment;
@@ -27,7 +27,7 @@ pub struct Args {
     /// What the key will sign
     #[arg(long = "use", value_enum, default_value_t = Use::Record)]
     usage: Use,
-    /// The signature algorithm
+    /// The signature algorithm; ml-dsa-44 (post-quantum) is for witnesses and mirrors
     #[arg(long, value_enum, default_value_t = Alg::Ed25519)]
     alg: Alg,
 }
@@ -53,12 +53,6 @@ enum Alg {
 /// # Errors
 /// [`Failure`] for a bad name, an algorithm that is not built, or a file that exists.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
-    if args.alg == Alg::MlDsa44 {
-        return Err(Failure::usage(
-            "ml-dsa-44 keys are not supported by this version",
-            "leave --alg out for an Ed25519 key, which every C2SP tool accepts",
-        ));
-    }
     let name = KeyName::new(&args.name).map_err(|e| {
         Failure::usage(e.to_string(), "names look like safety-lab.example/publishing")
     })?;
@@ -71,8 +65,24 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         Use::Node => (Algorithm::Ed25519, "name the file in the node's configuration"),
         Use::Witness | Use::Mirror => (Algorithm::CosignatureV1, "policies list it as a witness"),
     };
-    let key = SignerKey::from_seed(name, algorithm, environment::random()?)
-        .map_err(|e| Failure::environment(e.to_string(), "run the command again"))?;
+    let algorithm = match args.alg {
+        Alg::Ed25519 => algorithm,
+        Alg::MlDsa44 if algorithm.is_cosigner() => Algorithm::MlDsa44,
+        Alg::MlDsa44 => {
+            return Err(Failure::usage(
+                "ml-dsa-44 keys cosign checkpoints and sign nothing else",
+                "give --use witness or --use mirror with it, or leave --alg out",
+            ));
+        }
+    };
+    let key =
+        SignerKey::from_seed(name, algorithm, environment::random()?).map_err(|e| match e {
+            ParseKeyError::UnsupportedType(_) => Failure::usage(
+                "this program was built without ml-dsa-44",
+                "leave --alg out for an Ed25519 key, which every C2SP tool accepts",
+            ),
+            e => Failure::environment(e.to_string(), "run the command again"),
+        })?;
     keys::write(&args.out, &key)?;
     let vkey = key.verifier().to_string();
     out.data(format!("{vkey}\n").as_bytes())?;
