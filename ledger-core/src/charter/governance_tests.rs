@@ -16,7 +16,7 @@ const ORIGIN: &str = "ledger.example/2026";
 pub(crate) struct World {
     pub(crate) charter: Charter,
     pub(crate) entries: Vec<(LeafIndex, Entry)>,
-    time: u64,
+    pub(crate) time: u64,
     next_id: u64,
 }
 
@@ -90,7 +90,7 @@ impl World {
         self.envelope("membership", issuer).with("base", base).with("changes", changes)
     }
 
-    fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    pub(crate) fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         let since = format_time(self.time);
         self.envelope("norm", issuer)

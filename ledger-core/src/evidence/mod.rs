@@ -164,6 +164,9 @@ impl fmt::Display for EvidenceId {
 }
 
 #[cfg(all(test, feature = "sign"))]
+mod sample;
+
+#[cfg(all(test, feature = "sign"))]
 mod soundness;
 
 #[cfg(all(test, feature = "sign"))]
