@@ -90,7 +90,7 @@ impl World {
         self.envelope("membership", issuer).with("base", base).with("changes", changes)
     }
 
-    pub(crate) fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         let since = format_time(self.time);
         self.envelope("norm", issuer)

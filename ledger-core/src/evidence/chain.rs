@@ -93,9 +93,8 @@ impl Chain {
     /// The entry that retired a key, if the key knew: it has signed one head over its retirement,
     /// which is not this one.
     pub(super) fn retired_before(&self, key: &VerifierKey, head: &TreeHead) -> Option<LeafIndex> {
-        let beyond = |own: &&Retirement| {
-            own.key == *key && head.size.contains(own.at) && own.own != *head
-        };
+        let beyond =
+            |own: &&Retirement| own.key == *key && head.size.contains(own.at) && own.own != *head;
         self.retired.iter().find(beyond).map(|own| own.at)
     }
 }
@@ -116,17 +115,13 @@ pub(super) fn pinned(bundle: &AuthorityBundle) -> Option<AuthorityBundle> {
 }
 
 /// The checkpoint with those lines that these keys have signed, the first of each key.
-fn with_lines_of(
-    head: &ClaimedCheckpoint,
-    keys: &[VerifierKey],
-) -> Option<ClaimedCheckpoint> {
+fn with_lines_of(head: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Option<ClaimedCheckpoint> {
     let text = head.note().text();
     let mut seen: Vec<&VerifierKey> = Vec::new();
     let mut lines = Vec::new();
     for line in head.note().signatures() {
-        let signs = |key: &&VerifierKey| {
-            line.is_by(key) && key.verify(text.as_bytes(), line.bytes())
-        };
+        let signs =
+            |key: &&VerifierKey| line.is_by(key) && key.verify(text.as_bytes(), line.bytes());
         if let Some(key) = keys.iter().find(signs).filter(|key| !seen.contains(key)) {
             seen.push(key);
             lines.push(line.clone());
@@ -153,9 +148,8 @@ fn signers(head: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Option<Vec<Verifie
     let mut signers: Vec<VerifierKey> = Vec::new();
     for line in head.note().signatures() {
         let text = head.note().text();
-        let signs = |key: &&VerifierKey| {
-            line.is_by(key) && key.verify(text.as_bytes(), line.bytes())
-        };
+        let signs =
+            |key: &&VerifierKey| line.is_by(key) && key.verify(text.as_bytes(), line.bytes());
         let key = keys.iter().find(signs).filter(|key| !signers.contains(key))?;
         signers.push(key.clone());
     }

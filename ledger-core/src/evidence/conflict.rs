@@ -23,12 +23,7 @@ pub(super) enum Shape {
     /// one form.
     SameSize { a: ClaimedCheckpoint, b: ClaimedCheckpoint },
     /// The larger tree has `root`, and not the root of `a`, at the size of `a`.
-    SplitHistory {
-        a: ClaimedCheckpoint,
-        b: ClaimedCheckpoint,
-        root: Hash,
-        proof: ConsistencyProof,
-    },
+    SplitHistory { a: ClaimedCheckpoint, b: ClaimedCheckpoint, root: Hash, proof: ConsistencyProof },
     /// Size 0, and not the root of the empty tree.
     BadEmpty { head: ClaimedCheckpoint },
 }
@@ -163,12 +158,9 @@ impl Conflict {
     ) -> Option<Conflict> {
         let shape = match &self.0 {
             Shape::SameSize { a, b } => Shape::SameSize { a: line(a)?, b: line(b)? },
-            Shape::SplitHistory { a, b, root, proof } => Shape::SplitHistory {
-                a: line(a)?,
-                b: line(b)?,
-                root: *root,
-                proof: proof.clone(),
-            },
+            Shape::SplitHistory { a, b, root, proof } => {
+                Shape::SplitHistory { a: line(a)?, b: line(b)?, root: *root, proof: proof.clone() }
+            }
             Shape::BadEmpty { head } => Shape::BadEmpty { head: line(head)? },
         };
         Conflict::new(shape).ok()

@@ -46,8 +46,8 @@ impl ClaimedEvidence {
         if bytes.len() > MAX_EVIDENCE_BYTES {
             return Err(ParseEvidenceError::TooLong);
         }
-        let text = std::str::from_utf8(bytes)
-            .map_err(|e| ParseEvidenceError::NotUtf8(e.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(bytes).map_err(|e| ParseEvidenceError::NotUtf8(e.valid_up_to()))?;
         let object = Object::parse(text)?;
         let mut reader = Reader { object: &object, read: Vec::new() };
         if reader.text("format") != Ok(FORMAT) {
@@ -194,8 +194,7 @@ impl<'a> Reader<'a> {
     ) -> Result<AuthorityBundle, ParseEvidenceError> {
         self.read.push(member);
         let object = value.and_then(Value::as_object).ok_or(ParseEvidenceError::Member(member))?;
-        AuthorityBundle::read(object)
-            .map_err(|error| ParseEvidenceError::Bundle { member, error })
+        AuthorityBundle::read(object).map_err(|error| ParseEvidenceError::Bundle { member, error })
     }
 
     fn proof(&mut self) -> Result<ConsistencyProof, ParseEvidenceError> {

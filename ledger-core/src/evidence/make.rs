@@ -37,9 +37,8 @@ impl ClaimedEvidence {
         }
         for first in keys.iter().filter(|key| line_of_log(heads[0], key).is_some()) {
             for second in keys.iter().filter(|key| *key != first) {
-                let two = conflict.with_lines(|head| {
-                    by(head, if head == heads[0] { first } else { second })
-                });
+                let two = conflict
+                    .with_lines(|head| by(head, if head == heads[0] { first } else { second }));
                 let made = two.and_then(|own| convicting(Claim::Log(own), &authority, case.trust));
                 if made.is_some() {
                     return made;

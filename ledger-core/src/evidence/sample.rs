@@ -9,8 +9,8 @@ use crate::index::{LeafIndex, TreeSize};
 use crate::merkle::{self, MemoryTree, TreeHead, prove_inclusion};
 use crate::note::{Algorithm, KeyName, Note, SignerKey};
 use crate::proof::TlogProof;
+use crate::record::Entry;
 use crate::record::tests::signer;
-use crate::record::{Entry, Object};
 
 pub(super) const ORIGIN: &str = "ledger.example/2026";
 
@@ -114,14 +114,4 @@ pub(super) fn world() -> World {
     let object = world.incident("f");
     world.log(&object, &["f"]);
     world
-}
-
-/// A norm that changes the log's keys.
-pub(super) fn key_change(world: &mut World, add: Option<&SignerKey>, retire: Option<&SignerKey>) -> Object {
-    let change = |action: &str, key: &SignerKey| {
-        Object::new().with("action", action).with("vkey", key.verifier().to_string())
-    };
-    let add = add.map(|key| change("add_log_key", key));
-    let retire = retire.map(|key| change("retire_log_key", key));
-    world.norm("a", add.into_iter().chain(retire).collect())
 }

@@ -150,15 +150,21 @@ fn equal_evidence_has_equal_bytes_whoever_makes_it() {
 
 #[test]
 fn every_altered_byte_is_refused() {
+    let mut seen = Vec::new();
     for Sample { evidence, trust, .. } in samples() {
         let bytes = evidence.as_str().as_bytes();
-        for at in 0..bytes.len() {
-            for flip in [0x01, 0x20] {
-                let mut altered = bytes.to_vec();
-                altered[at] ^= flip;
-                let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&trust));
-                assert!(!matches!(judged, Ok(Ok(_))), "byte {at} ^ {flip} of {evidence}");
-            }
+        // a file that holds a charter is long: each byte of one file of each type is enough
+        let (long, kind) = (bytes.len() > 4_000, evidence.kind());
+        if long && seen.contains(&kind) {
+            continue;
+        }
+        seen.extend(long.then_some(kind));
+        let flips: &[u8] = if long { &[0x01] } else { &[0x01, 0x02, 0x20] };
+        for (at, flip) in (0..bytes.len()).flat_map(|at| flips.iter().map(move |flip| (at, flip))) {
+            let mut altered = bytes.to_vec();
+            altered[at] ^= flip;
+            let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&trust));
+            assert!(!matches!(judged, Ok(Ok(_))), "byte {at} ^ {flip} of {evidence}");
         }
         for cut in [0, 1, bytes.len() / 2, bytes.len() - 2, bytes.len() - 1] {
             assert!(ClaimedEvidence::parse(&bytes[..cut]).is_err());
@@ -176,9 +182,9 @@ fn members_removed_doubled_swapped_or_added_are_refused_or_change_nothing() {
         let members: Vec<(String, Value)> =
             object.iter().map(|(name, value)| (name.to_owned(), value.clone())).collect();
         let judge = |members: &[(String, Value)]| {
-            let object = members.iter().fold(Object::new(), |object, (name, value)| {
-                object.with(name, value.clone())
-            });
+            let object = members
+                .iter()
+                .fold(Object::new(), |object, (name, value)| object.with(name, value.clone()));
             let text = format!("{}\n", object.to_pretty_json());
             ClaimedEvidence::parse(text.as_bytes()).ok().map(|read| read.verify(&trust))
         };
