@@ -109,3 +109,28 @@ fn a_bundle_is_one_whatever_its_blanks_and_name() {
         ledger(["verify", &checkpoint, "--anchor", &anchor, "--charter", file]).ends(0);
     }
 }
+
+#[test]
+fn a_folder_of_evidence_is_listed_shown_and_exported() {
+    let forked = forked();
+    let folder = forked.dir.path().join("node/private/evidence");
+    std::fs::create_dir_all(&folder).unwrap();
+    let id = forked.evidence.id().to_string();
+    write(&folder, &format!("{id}.json"), forked.evidence.as_str());
+    write(&folder, "notes.txt", "not ours");
+    let node = forked.dir.path().join("node").display().to_string();
+    let run = ledger(["evidence", "list", "--dir", &node]).ends(0);
+    assert_eq!(run.stdout.lines().count(), 1);
+    assert!(run.stdout.starts_with(&format!("{id}  same-size  {ORIGIN}  not judged")));
+    let run = ledger(["evidence", "show", &id, "--dir", &node, "--vkey", &forked.vkey]).ends(0);
+    assert!(run.stdout.contains("verdict convicts the log"), "{}", run.stdout);
+    let json = ["--json", "evidence", "list", "--dir", &node, "--anchor", &forked.anchor];
+    assert_eq!(ledger(json).ends(0).object()["evidence"][0]["convicts"][0], forked.vkey.as_str());
+    let copy = forked.dir.path().join("copy.json").display().to_string();
+    ledger(["evidence", "export", &id, "--dir", &node, "-o", &copy]).ends(0);
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), forked.evidence.as_str());
+    ledger(["evidence", "show", "x", "--dir", &node]).fails(2, "the id is");
+    ledger(["evidence", "show", &"0".repeat(64), "--dir", &node]).fails(3, "cannot read");
+    write(&folder, &format!("{}.json", "0".repeat(64)), forked.evidence.as_str());
+    ledger(["evidence", "list", "--dir", &node]).fails(1, "its id is");
+}

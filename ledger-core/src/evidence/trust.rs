@@ -80,6 +80,11 @@ impl Trust {
         self
     }
 
+    /// The cosigners' keys that were given.
+    pub fn cosigners(&self) -> &[VerifierKey] {
+        &self.cosigners
+    }
+
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
         self.logs.is_empty() && self.cosigners.is_empty() && self.anchor.is_none()

@@ -177,9 +177,9 @@ fn evidence_that_was_written_once_still_convicts() {
         let bytes = std::fs::read(&path).expect("the vector");
         let read = ClaimedEvidence::parse(&bytes).expect("evidence");
         assert_eq!((&read, read.as_str().as_bytes()), (&made, bytes.as_slice()), "{name}");
-        let by_keys = [log(), witness()].iter().fold(Trust::new(), |trust, key| {
-            trust.with_key(key.verifier().clone())
-        });
+        let by_keys = [log(), witness()]
+            .iter()
+            .fold(Trust::new(), |trust, key| trust.with_key(key.verifier().clone()));
         let judges = match name.starts_with("cosigner") {
             true => vec![by_keys],
             false => vec![by_keys, Trust::new().with_anchor(anchor())],

@@ -22,6 +22,18 @@ Example: what a node holds, and whom it convicts by the keys of a policy
 Example: a file to send to somebody, who judges it with `ledger verify FILE --vkey VKEY`
   ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
 
+const LIST: &str = "\
+Example: what lies in a node's directory
+  ledger evidence list --dir /var/lib/ledger";
+
+const SHOW: &str = "\
+Example: judged by the log's key
+  ledger evidence show ID --dir /var/lib/ledger --vkey ledger.example/2026+1c2d3e4f+AY...";
+
+const EXPORT: &str = "\
+Example: the file, for somebody else to judge
+  ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
+
 /// List, show and export the evidence of a node's directory
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
@@ -33,10 +45,13 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// One line a file: its id, its type, the log; whom it convicts, if keys or an anchor are given
+    #[command(after_help = LIST)]
     List(ListArgs),
     /// What one file says, and whom it convicts
+    #[command(after_help = SHOW)]
     Show(OneArgs),
     /// The file itself, byte for byte
+    #[command(after_help = EXPORT)]
     Export(ExportArgs),
 }
 
