@@ -131,8 +131,8 @@ impl<'a> Reader<'a> {
                 check_one_line(&bundle.proof().checkpoint, "bundle")?;
                 Ok(Claim::UnlawfulLeaf { record, bundle })
             }
-            TIME_REVERSAL => self.leaves(LeafRule::TimeReversal).map(Claim::Leaves),
-            DUPLICATE_LEAF => self.leaves(LeafRule::DuplicateLeaf).map(Claim::Leaves),
+            TIME_REVERSAL => self.leaves(LeafRule::TimeReversal),
+            DUPLICATE_LEAF => self.leaves(LeafRule::DuplicateLeaf),
             other => Err(ParseEvidenceError::Type(other.to_owned())),
         }
     }
@@ -153,14 +153,14 @@ impl<'a> Reader<'a> {
         Ok(Conflict::new(shape)?)
     }
 
-    fn leaves(&mut self, rule: LeafRule) -> Result<LeafPair, ParseEvidenceError> {
+    fn leaves(&mut self, rule: LeafRule) -> Result<Claim, ParseEvidenceError> {
         let leaves = Leaves {
             head: self.head("head")?,
             charter: self.entry("charter")?,
             first: self.entry("first")?,
             second: self.entry("second")?,
         };
-        Ok(LeafPair::new(rule, leaves)?)
+        Ok(Claim::Leaves(Box::new(LeafPair::new(rule, leaves)?)))
     }
 
     fn authority(&mut self) -> Result<Vec<AuthorityBundle>, ParseEvidenceError> {

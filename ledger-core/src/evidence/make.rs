@@ -98,7 +98,8 @@ impl ClaimedEvidence {
         let authority = authority_of(case)?;
         for line in pair.head().note().signatures() {
             let Some(head) = alone(pair.head(), line) else { continue };
-            let made = convicting(Claim::Leaves(pair.with_head(head)), &authority, case.trust);
+            let made =
+                convicting(Claim::Leaves(Box::new(pair.with_head(head))), &authority, case.trust);
             if made.is_some() {
                 return made;
             }

@@ -94,7 +94,7 @@ enum Claim {
     /// A leaf that the log's rules refuse.
     UnlawfulLeaf { record: Box<Record>, bundle: AuthorityBundle },
     /// Leaves that no lawful log holds together.
-    Leaves(LeafPair),
+    Leaves(Box<LeafPair>),
 }
 
 impl ClaimedEvidence {

@@ -73,7 +73,7 @@ fn evidence_is_kept_judged_again_and_never_taken_on_trust() {
     // what was left unfinished is nobody's evidence
     std::fs::write(folder.join(format!("{}.unfinished", evidence.id())), "{").unwrap();
     let again = EvidenceStore::open(&folder, trust()).unwrap();
-    assert_eq!(again.all(), [evidence.clone()]);
+    assert_eq!(again.all(), std::slice::from_ref(&evidence));
     assert_eq!(again.get(evidence.id()), Some(evidence.clone()));
     assert_eq!(again.against(log().verifier()), Some(evidence.id()));
     again.trust(Trust::new());

@@ -280,7 +280,7 @@ impl History {
                 let (first, second) = (rng.below(n), rng.below(n));
                 let (first, second) = (own.entry(first, n, rng), own.entry(second, n, rng));
                 let leaves = Leaves { head, charter, first, second };
-                Some(Claim::Leaves(LeafPair::new(rule, leaves).ok()?))
+                Some(Claim::Leaves(Box::new(LeafPair::new(rule, leaves).ok()?)))
             }
             _ => {
                 let (m, smaller) = self.branches[other].head(rng)?;
