@@ -216,7 +216,11 @@ impl AuthorityBundle {
         }
         let text =
             std::str::from_utf8(bytes).map_err(|e| ParseBundleError::NotUtf8(e.valid_up_to()))?;
-        let object = Object::parse(text.trim_end_matches('\n'))?;
+        AuthorityBundle::read(&Object::parse(text.trim_end_matches('\n'))?)
+    }
+
+    /// Reads a bundle's members; others are ignored.
+    pub(crate) fn read(object: &Object) -> Result<AuthorityBundle, ParseBundleError> {
         if object.text("format") != Some(FORMAT) {
             return Err(ParseBundleError::Format);
         }
@@ -263,12 +267,7 @@ impl AuthorityBundle {
         anchor: StatementId,
         policy: Option<&Policy>,
     ) -> Result<(AcceptedCheckpoint, Governance), AuthorityError> {
-        let found = self.charter().ok_or(ReplayError::NoCharter)?;
-        if found != anchor {
-            return Err(AuthorityError::OtherAnchor { anchor, found });
-        }
-        let entries = self.governance.iter().map(|own| (own.index, &own.entry));
-        let governance = Governance::replay(entries)?;
+        let governance = self.replay(anchor)?;
         let own;
         let policy = match policy {
             Some(policy) => policy,
@@ -284,12 +283,37 @@ impl AuthorityBundle {
             let (expected, found) = (expected.to_owned(), found.to_owned());
             return Err(AuthorityError::OtherLog { expected, found });
         }
+        self.check_included()?;
+        Ok((accepted, governance))
+    }
+
+    /// Replays the governance entries from the anchor, without asking whether a log has them.
+    pub(crate) fn replay(&self, anchor: StatementId) -> Result<Governance, AuthorityError> {
+        let found = self.charter().ok_or(ReplayError::NoCharter)?;
+        if found != anchor {
+            return Err(AuthorityError::OtherAnchor { anchor, found });
+        }
+        let entries = self.governance.iter().map(|own| (own.index, &own.entry));
+        Ok(Governance::replay(entries)?)
+    }
+
+    /// Whether all governance entries are in the tree of the bundle's checkpoint.
+    pub(crate) fn check_included(&self) -> Result<(), AuthorityError> {
+        let head = self.proof.checkpoint.checkpoint().head();
         for GovernanceEntry { index, entry, inclusion } in &self.governance {
-            let head = accepted.checkpoint.head();
             verify_inclusion(inclusion, &entry.leaf_hash(), *index, head)
                 .map_err(|error| AuthorityError::NotIncluded { index: *index, error })?;
         }
-        Ok((accepted, governance))
+        Ok(())
+    }
+
+    pub(crate) fn to_object(&self) -> Object {
+        let governance: Vec<Object> =
+            self.governance.iter().map(GovernanceEntry::to_object).collect();
+        Object::new()
+            .with("format", FORMAT)
+            .with("governance", governance)
+            .with("proof", self.proof.to_string())
     }
 
     fn logged(&self) -> Result<Logged, AuthorityError> {
@@ -300,7 +324,7 @@ impl AuthorityBundle {
 }
 
 impl GovernanceEntry {
-    fn read(value: &Value, at: usize) -> Result<GovernanceEntry, ParseBundleError> {
+    pub(crate) fn read(value: &Value, at: usize) -> Result<GovernanceEntry, ParseBundleError> {
         let member = |name: &str| ParseBundleError::Member(format!("governance[{at}]{name}"));
         let object = value.as_object().ok_or_else(|| member(""))?;
         let index = object.get("index").and_then(Value::as_integer);
@@ -318,7 +342,7 @@ impl GovernanceEntry {
         Ok(GovernanceEntry { index, entry, inclusion })
     }
 
-    fn to_object(&self) -> Object {
+    pub(crate) fn to_object(&self) -> Object {
         let index = i64::try_from(self.index.get()).unwrap_or(i64::MAX);
         let bytes = self.entry.to_bytes();
         let entry = String::from_utf8_lossy(&bytes);
@@ -334,13 +358,7 @@ impl GovernanceEntry {
 impl fmt::Display for AuthorityBundle {
     /// Prints the file.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let governance: Vec<Object> =
-            self.governance.iter().map(GovernanceEntry::to_object).collect();
-        let object = Object::new()
-            .with("format", FORMAT)
-            .with("governance", governance)
-            .with("proof", self.proof.to_string());
-        writeln!(f, "{}", object.to_pretty_json())
+        writeln!(f, "{}", self.to_object().to_pretty_json())
     }
 }
 

@@ -13,6 +13,7 @@ pub mod charter;
 pub mod checkpoint;
 pub mod cosignature;
 pub mod decline;
+pub mod evidence;
 pub mod hash;
 pub mod index;
 pub mod member_note;

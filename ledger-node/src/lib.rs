@@ -10,6 +10,7 @@ pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod evidence;
 pub mod governance;
 mod grpc;
 mod http;

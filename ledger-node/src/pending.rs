@@ -6,7 +6,7 @@
 
 mod book;
 mod draft;
-mod files;
+pub(crate) mod files;
 mod nonces;
 #[cfg(test)]
 mod tests;

@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, import, inbox, keygen, man, propose, prove,
-    record, register, seal, submit, unseal, verify,
+    audit, charter, checkpoint, completions, demo, evidence, import, inbox, keygen, man, propose,
+    prove, record, register, seal, submit, unseal, verify,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -50,6 +50,7 @@ enum Command {
     Audit(audit::Args),
     Register(register::Args),
     Import(import::Args),
+    Evidence(evidence::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -108,6 +109,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Audit(args) => audit::run(&args, out),
         Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
+        Command::Evidence(args) => evidence::run(&args, out),
         Command::Demo(args) => demo::run(&args, out),
         Command::Completions(args) => completions::run(&args, out),
         Command::Man(args) => man::run(&args, out),

@@ -14,6 +14,7 @@ use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
+use crate::sort::Sort;
 
 /// Bytes a policy file may have: a thousand lines of keys and addresses.
 const MAX_POLICY_BYTES: usize = 1 << 20;
@@ -222,7 +223,7 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
 fn read_governance(path: &Path, anchor: StatementId) -> Result<Governance, Failure> {
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
-    if bytes.starts_with(b"{") {
+    if matches!(Sort::of(&bytes), Sort::Bundle | Sort::Evidence | Sort::Object) {
         let bundle =
             AuthorityBundle::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
         let judged = bundle.verify_governance(anchor, None);

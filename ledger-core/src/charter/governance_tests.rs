@@ -16,7 +16,7 @@ const ORIGIN: &str = "ledger.example/2026";
 pub(crate) struct World {
     pub(crate) charter: Charter,
     pub(crate) entries: Vec<(LeafIndex, Entry)>,
-    time: u64,
+    pub(crate) time: u64,
     next_id: u64,
 }
 

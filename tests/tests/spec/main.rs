@@ -1,6 +1,7 @@
 //! The core against published vectors, other implementations, random input, and its own past.
 
 mod ed25519_edges;
+mod evidence;
 mod golden;
 mod large_trees;
 mod merkle_vectors;

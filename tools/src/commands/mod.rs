@@ -5,6 +5,7 @@ pub mod charter;
 pub mod checkpoint;
 pub mod completions;
 pub mod demo;
+pub mod evidence;
 pub mod import;
 pub mod inbox;
 pub mod keygen;

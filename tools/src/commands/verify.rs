@@ -1,10 +1,13 @@
 //! `ledger verify`: judges files, offline wherever that is possible.
 
+mod evidence;
+
 use std::path::{Path, PathBuf};
 
-use ledger_core::authority::{self, Authorised, AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::authority::{Authorised, AuthorityBundle};
 use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::MAX_EVIDENCE_BYTES;
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
@@ -24,10 +27,11 @@ use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output, failure_object};
+use crate::sort::Sort;
 use crate::trust::{Trust, TrustArgs};
 use ledger_node::source::Source;
 
-/// Bytes of the longest file that is judged here.
+/// Bytes of the longest proof or checkpoint that is judged here.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
 
 const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
@@ -41,14 +45,16 @@ Example: judge the signers too; STATEMENT is the charter's statement id from a s
 Example: who was allowed by which governance entry? The bundle is made by `prove --authority`
   ledger verify decision.authority --anchor STATEMENT
 Example: has the log only grown since then?
-  ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR";
+  ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR
+Example: does this evidence convict anybody? The key is the log's or the witness's
+  ledger verify accusation.json --vkey ledger.example/2026+1c2d3e4f+AY...";
 
-/// Verify proofs, checkpoints and records, and say what is proven and why
+/// Verify proofs, checkpoints, records and evidence, and say what is proven and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, authority bundles, checkpoints or records; X.tlog-proof and X.authority pair with
-    /// X.record beside them
+    /// tlog-proofs, authority bundles, checkpoints, records or evidence; X.tlog-proof and X.authority
+    /// pair with X.record beside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The record of a single proof, when it does not lie beside it
@@ -63,12 +69,17 @@ pub struct Args {
     /// Where the proof of growth comes from: a node
     #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
     node: Option<String>,
+    /// A key that you know to be a log's or a cosigner's, for evidence; may be given several times
+    #[arg(long, value_name = "VKEY")]
+    vkey: Vec<String>,
     #[command(flatten)]
     trust: TrustArgs,
 }
 
 /// What was proven, for people and as JSON.
 struct Verdict {
+    /// `proven`, or of evidence `convicted`.
+    word: &'static str,
     text: String,
     object: Value,
 }
@@ -86,12 +97,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let hint = "name the older checkpoint with --old, or leave --source out";
         return Err(Failure::usage("--source goes with --old", hint));
     }
-    // bundles bring the charter along: they need the anchor alone
-    let is_bundle = |path: &PathBuf| path.extension().is_some_and(|own| own == "authority");
-    let trust = match &args.trust.anchor {
-        Some(_) if args.trust.charter.is_none() && args.files.iter().all(is_bundle) => None,
-        _ => args.trust.offline()?,
-    };
+    let trust = trust(args)?;
     let mut results = Vec::with_capacity(args.files.len());
     let mut exit = Exit::Done;
     let mut proven = 0;
@@ -100,7 +106,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let mut object = match judge(path, args, trust.as_ref(), out) {
             Ok(verdict) => {
                 proven += 1;
-                out.line(format!("{} {name}: {}", out.good("proven"), verdict.text));
+                out.line(format!("{} {name}: {}", out.good(verdict.word), verdict.text));
                 verdict.object
             }
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
@@ -123,23 +129,41 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome { exit, object: json!({ "results": results }) })
 }
 
+/// What the verdicts on proofs, checkpoints and records rest on.
+fn trust(args: &Args) -> Result<Option<Trust>, Failure> {
+    // bundles and evidence bring the charter along: they need the anchor alone
+    let brings_charter = |path: &PathBuf| {
+        let named = path.extension().is_some_and(|own| own == "authority");
+        // standard input can be read only once, so that it is taken at its word
+        let reads = || files::read(path, MAX_EVIDENCE_BYTES).map(|bytes| Sort::of(&bytes));
+        named || path.as_os_str() == "-" || matches!(reads(), Ok(Sort::Bundle | Sort::Evidence))
+    };
+    let keys_alone = !args.vkey.is_empty() && args.trust.is_empty();
+    let anchor_alone = args.trust.anchor.is_some() && args.trust.charter.is_none();
+    if keys_alone || (anchor_alone && args.files.iter().all(brings_charter)) {
+        return Ok(None);
+    }
+    args.trust.offline()
+}
+
 fn judge(
     path: &Path,
     args: &Args,
     trust: Option<&Trust>,
     out: &Output,
 ) -> Result<Verdict, Failure> {
-    let bytes = files::read(path, MAX_FILE.max(MAX_BUNDLE_BYTES))?;
-    check_flags(path, &bytes, args)?;
-    if bytes.starts_with(FIRST_LINE.as_bytes()) {
-        return judge_record(&bytes, trust);
-    }
-    if is_bundle(&bytes) {
-        return judge_bundle(path, &bytes, args, trust);
-    }
-    if bytes.trim_ascii_start().starts_with(b"{") {
-        let hint = "sign it first: ledger record sign DRAFT --key FILE";
-        return Err(Failure::refused("this is a draft: nobody has signed it", hint));
+    let bytes = files::read(path, MAX_EVIDENCE_BYTES)?;
+    let sort = Sort::of(&bytes);
+    check_flags(path, sort, args)?;
+    match sort {
+        Sort::Record => return judge_record(&bytes, trust),
+        Sort::Bundle => return judge_bundle(path, &bytes, args, trust),
+        Sort::Evidence => return evidence::judge(&bytes, args, trust),
+        Sort::Object => {
+            let hint = "sign it first: ledger record sign DRAFT --key FILE";
+            return Err(Failure::refused("this is a draft: nobody has signed it", hint));
+        }
+        Sort::Proof | Sort::Other => {}
     }
     let trust = trust.ok_or_else(|| {
         Failure::usage(
@@ -147,7 +171,7 @@ fn judge(
             "give --policy FILE, or --anchor STATEMENT with --charter FILE",
         )
     })?;
-    if bytes.starts_with(b"c2sp.org/tlog-proof") {
+    if sort == Sort::Proof {
         judge_proof(path, &bytes, args, trust)
     } else {
         judge_checkpoint(&bytes, args, trust, out)
@@ -155,15 +179,14 @@ fn judge(
 }
 
 /// A flag that says nothing about a file is a mistake, never ignored.
-fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
-    let proof = bytes.starts_with(b"c2sp.org/tlog-proof");
-    let record = bytes.starts_with(FIRST_LINE.as_bytes());
-    let bundle = is_bundle(bytes);
-    let checkpoint = !proof && !record && !bundle;
+fn check_flags(path: &Path, sort: Sort, args: &Args) -> Result<(), Failure> {
+    let about_record = matches!(sort, Sort::Proof | Sort::Bundle);
+    let checkpoint = matches!(sort, Sort::Other | Sort::Object);
     let misfits = [
-        ("--record", args.record.is_some() && !proof && !bundle, "a tlog-proof"),
+        ("--record", args.record.is_some() && !about_record, "a tlog-proof"),
         ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
         ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
+        ("--vkey", !args.vkey.is_empty() && sort != Sort::Evidence, "evidence"),
     ];
     match misfits.iter().find(|(_, misfit, _)| *misfit) {
         None => Ok(()),
@@ -172,13 +195,6 @@ fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
             "leave it out, or verify the other files by themselves",
         )),
     }
-}
-
-/// Whether a file says of itself that it is an authority bundle.
-fn is_bundle(bytes: &[u8]) -> bool {
-    let named = format!("\"format\": \"{}\"", authority::FORMAT);
-    let head = &bytes[..bytes.len().min(200)];
-    bytes.starts_with(b"{") && head.windows(named.len()).any(|part| part == named.as_bytes())
 }
 
 /// An authority bundle with the record that it is about: everything from the anchor up.
@@ -246,7 +262,7 @@ fn judge_bundle(
         "signers": signers,
         "signers_judged": true,
     });
-    Ok(Verdict { text, object })
+    Ok(Verdict { word: "proven", text, object })
 }
 
 /// A bundle may not leave out governance entries that the user knows to be in its tree.
@@ -326,7 +342,7 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         "signers": signers,
         "signers_judged": trust.governance.is_some(),
     });
-    Ok(Verdict { text, object })
+    Ok(Verdict { word: "proven", text, object })
 }
 
 /// Judges the signers of an entry that is proven to be in the log; says who they are.
@@ -388,7 +404,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
         Charter::check_record(&record, record.envelope().issued_at()).map_err(refused)?;
         let text = "the charter of the anchor, signed by every founder".to_owned();
         let object = json!({ "type": "record", "statement": statement, "signers_judged": true });
-        return Ok(Verdict { text, object });
+        return Ok(Verdict { word: "proven", text, object });
     }
     let names: Vec<String> =
         record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
@@ -408,7 +424,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
     let object = json!({
         "type": "record", "statement": statement, "signers": by, "signers_judged": true,
     });
-    Ok(Verdict { text, object })
+    Ok(Verdict { word: "proven", text, object })
 }
 
 fn unsound(error: &RecordError) -> Failure {
@@ -449,7 +465,7 @@ fn judge_checkpoint(
         text.push_str(&format!("; it only grew since size {}", old.size));
         object["grown_from"] = json!(old.size.get());
     }
-    Ok(Verdict { text, object })
+    Ok(Verdict { word: "proven", text, object })
 }
 
 fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {

@@ -1,0 +1,267 @@
+//! `ledger evidence`: what a folder of evidence holds.
+
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES, Trust};
+use ledger_core::note::VerifierKey;
+use serde_json::{Value, json};
+
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::trust::TrustArgs;
+
+/// Where a node keeps its evidence, below its directory.
+const FOLDER: &str = "private/evidence";
+
+const EXAMPLE: &str = "\
+Example: what a node holds, and whom it convicts by the keys of a policy
+  ledger evidence list --dir /var/lib/ledger --policy consortium.policy
+Example: a file to send to somebody, who judges it with `ledger verify FILE --vkey VKEY`
+  ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
+
+const LIST: &str = "\
+Example: what lies in a node's directory
+  ledger evidence list --dir /var/lib/ledger";
+
+const SHOW: &str = "\
+Example: judged by the log's key
+  ledger evidence show ID --dir /var/lib/ledger --vkey ledger.example/2026+1c2d3e4f+AY...";
+
+const EXPORT: &str = "\
+Example: the file, for somebody else to judge
+  ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
+
+/// List, show and export the evidence of a node's directory
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// One line a file: its id, its type, the log; whom it convicts, if keys or an anchor are given
+    #[command(after_help = LIST)]
+    List(ListArgs),
+    /// What one file says, and whom it convicts
+    #[command(after_help = SHOW)]
+    Show(OneArgs),
+    /// The file itself, byte for byte
+    #[command(after_help = EXPORT)]
+    Export(ExportArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct ListArgs {
+    #[command(flatten)]
+    from: From,
+    #[command(flatten)]
+    known: Known,
+}
+
+#[derive(Debug, clap::Args)]
+struct OneArgs {
+    /// The evidence's id: 64 hex digits
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    from: From,
+    #[command(flatten)]
+    known: Known,
+}
+
+#[derive(Debug, clap::Args)]
+struct ExportArgs {
+    /// The evidence's id: 64 hex digits
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    from: From,
+    /// Where to write it; without this, stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct From {
+    /// A node's directory, or a folder of evidence files named by their ids
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct Known {
+    /// A key that you know to be a log's or a cosigner's; may be given several times
+    #[arg(long, value_name = "VKEY")]
+    vkey: Vec<String>,
+    /// A C2SP tlog-policy: its logs and witnesses are known
+    #[arg(long, value_name = "FILE", env = "LEDGER_POLICY")]
+    policy: Option<PathBuf>,
+    /// The charter's statement id: keys follow from the bundles that the evidence carries
+    #[arg(long, value_name = "STATEMENT")]
+    anchor: Option<String>,
+}
+
+impl Known {
+    fn trust(&self) -> Result<Trust, Failure> {
+        let (policy, anchor) = (self.policy.clone(), self.anchor.clone());
+        known(&self.vkey, &TrustArgs { policy, anchor, charter: None })
+    }
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the folder or a file cannot be read, or when a file is not evidence.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::List(args) => list(args, out),
+        Command::Show(args) => show(args, out),
+        Command::Export(args) => export(args, out),
+    }
+}
+
+fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let trust = args.known.trust()?;
+    let folder = folder(&args.from.dir)?;
+    let mut rows = Vec::new();
+    for id in ids(&folder)? {
+        let evidence = read(&folder, id)?;
+        let verdict = verdict(&evidence, &trust);
+        let (kind, origin) = (evidence.kind(), escape::line(evidence.origin()));
+        out.line(format!("{id}  {kind}  {origin}  {}", escape::line(&verdict.text)));
+        rows.push(object(&evidence, &verdict));
+    }
+    if rows.is_empty() {
+        out.note("no evidence");
+    }
+    Ok(Outcome::done(json!({ "evidence": rows })))
+}
+
+fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
+    let trust = args.known.trust()?;
+    let evidence = read(&folder(&args.from.dir)?, parse_id(&args.id)?)?;
+    let verdict = verdict(&evidence, &trust);
+    out.line(format!("id      {}", evidence.id()));
+    out.line(format!("type    {}", evidence.kind()));
+    out.line(format!("log     {}", escape::line(evidence.origin())));
+    out.line(format!("bundles {}", evidence.authority().len()));
+    out.line(format!("verdict {}", escape::line(&verdict.text)));
+    if let Some(why) = &verdict.why {
+        out.line(format!("why     {}", escape::line(why)));
+    }
+    Ok(Outcome::done(object(&evidence, &verdict)))
+}
+
+fn export(args: &ExportArgs, out: &Output) -> Result<Outcome, Failure> {
+    let evidence = read(&folder(&args.from.dir)?, parse_id(&args.id)?)?;
+    match &args.output {
+        Some(path) => files::replace(path, evidence.as_str().as_bytes())?,
+        None => out.data(evidence.as_str().as_bytes())?,
+    }
+    let object = json!({ "id": evidence.id().to_string(), "file": evidence.as_str() });
+    Ok(Outcome::done(object))
+}
+
+/// What a file proves to whoever asks.
+struct Shown {
+    text: String,
+    why: Option<String>,
+    convicts: Vec<String>,
+}
+
+fn verdict(evidence: &ClaimedEvidence, trust: &Trust) -> Shown {
+    if trust.is_empty() {
+        let text = "not judged: give --vkey, --policy or --anchor".to_owned();
+        return Shown { text, why: None, convicts: Vec::new() };
+    }
+    match evidence.verify(trust) {
+        Ok(conviction) => Shown {
+            text: format!("convicts {}", conviction.culprit()),
+            why: Some(conviction.explanation().to_owned()),
+            convicts: conviction.culprit().keys().iter().map(ToString::to_string).collect(),
+        },
+        Err(error) => {
+            let text = format!("convicts nobody that you know: {error}");
+            Shown { text, why: Some(error.hint().to_owned()), convicts: Vec::new() }
+        }
+    }
+}
+
+fn object(evidence: &ClaimedEvidence, shown: &Shown) -> Value {
+    json!({
+        "id": evidence.id().to_string(),
+        "type": evidence.kind(),
+        "origin": evidence.origin(),
+        "convicts": shown.convicts,
+        "verdict": shown.text,
+    })
+}
+
+/// Whom the user knows: keys, a policy, a charter's statement.
+///
+/// # Errors
+/// [`Failure`] when a key, the policy or the anchor is malformed.
+pub fn known(vkeys: &[String], trust: &TrustArgs) -> Result<Trust, Failure> {
+    let mut known = Trust::new();
+    for vkey in vkeys {
+        let key: VerifierKey = vkey.parse().map_err(|e| {
+            Failure::usage(format!("--vkey: {e}"), "give a key as <name>+<8 hex digits>+<base64>")
+        })?;
+        known = known.with_key(key);
+    }
+    if let Some(policy) = trust.policy_file()? {
+        known = known.with_policy(&policy);
+    }
+    Ok(match trust.anchor()? {
+        Some(anchor) => known.with_anchor(anchor),
+        None => known,
+    })
+}
+
+fn folder(dir: &Path) -> Result<PathBuf, Failure> {
+    let below = dir.join(FOLDER);
+    if below.is_dir() {
+        return Ok(below);
+    }
+    if dir.is_dir() {
+        return Ok(dir.to_owned());
+    }
+    let message = format!("there is no directory {}", dir.display());
+    Err(Failure::environment(message, "name a node's directory, or a folder of evidence files"))
+}
+
+/// The ids of the folder's files, sorted; other files are none of its business.
+fn ids(folder: &Path) -> Result<Vec<EvidenceId>, Failure> {
+    let entries = std::fs::read_dir(folder).map_err(|e| files::cannot_read(folder, &e))?;
+    let mut ids = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|e| files::cannot_read(folder, &e))?.file_name();
+        let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
+        ids.extend(stem.and_then(|stem| EvidenceId::from_hex(stem).ok()));
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
+fn read(folder: &Path, id: EvidenceId) -> Result<ClaimedEvidence, Failure> {
+    let path = folder.join(format!("{id}.json"));
+    let bytes = files::read(&path, MAX_EVIDENCE_BYTES)?;
+    let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
+    let evidence = ClaimedEvidence::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
+    if evidence.id() != id {
+        let hint = "the file was altered, or it was renamed: its name is its SHA-256";
+        return Err(refused(format!("its id is {}", evidence.id()), hint));
+    }
+    Ok(evidence)
+}
+
+fn parse_id(text: &str) -> Result<EvidenceId, Failure> {
+    EvidenceId::from_hex(text).map_err(|e| {
+        Failure::usage(format!("the id is {e}"), "`ledger evidence list` prints the ids")
+    })
+}

@@ -1,0 +1,86 @@
+//! What a file is: the one place that says so, whatever the blanks in it.
+
+use ledger_core::record::FIRST_LINE;
+use ledger_core::{authority, evidence};
+
+/// What a file says of itself. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// A signed record.
+    Record,
+    /// A tlog-proof.
+    Proof,
+    /// An authority bundle.
+    Bundle,
+    /// Evidence.
+    Evidence,
+    /// Another JSON object, such as a draft.
+    Object,
+    /// Something else: a checkpoint, if anything of ours.
+    Other,
+}
+
+impl Sort {
+    /// Looks at the first line, or at the member `format` of a JSON object.
+    pub fn of(bytes: &[u8]) -> Sort {
+        if bytes.starts_with(FIRST_LINE.as_bytes()) {
+            return Sort::Record;
+        }
+        if bytes.starts_with(b"c2sp.org/tlog-proof") {
+            return Sort::Proof;
+        }
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Sort::Other;
+        }
+        // not parsed as JSON: a file that was cut is still what it began as
+        let named = |format: &str| formats(bytes).any(|value| value == format.as_bytes());
+        if named(evidence::FORMAT) {
+            Sort::Evidence
+        } else if named(authority::FORMAT) {
+            Sort::Bundle
+        } else {
+            Sort::Object
+        }
+    }
+}
+
+/// The values of all members `format` that are texts.
+fn formats(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    // inside a text the quotes would be escaped
+    const NAME: &[u8] = b"\"format\"";
+    let starts = bytes.windows(NAME.len()).enumerate().filter(|(_, part)| *part == NAME);
+    starts.filter_map(|(at, _)| {
+        let rest = bytes[at + NAME.len()..].trim_ascii_start().strip_prefix(b":")?;
+        let value = rest.trim_ascii_start().strip_prefix(b"\"")?;
+        let end = value.iter().position(|byte| *byte == b'"')?;
+        Some(&value[..end])
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_known_whatever_their_blanks() {
+        let cases = [
+            ("ledger-record/v1\n{}", Sort::Record),
+            ("c2sp.org/tlog-proof@v1\n", Sort::Proof),
+            ("{\"format\": \"ledger-authority/v1\"}", Sort::Bundle),
+            ("\n {\n\"governance\":[],\"format\"\n:\n\"ledger-authority/v1\"", Sort::Bundle),
+            ("{\"format\":\"ledger-evidence/v1\",\"type\":\"x\"", Sort::Evidence),
+            // evidence carries bundles
+            (
+                "{\"bundle\":{\"format\":\"ledger-authority/v1\"},\"format\":\"ledger-evidence/v1\"}",
+                Sort::Evidence,
+            ),
+            ("{\"title\":\"a \\\"format\\\": \\\"ledger-authority/v1\\\"\"}", Sort::Object),
+            ("{\"format\": 1}", Sort::Object),
+            ("log.example\n1\n", Sort::Other),
+            ("", Sort::Other),
+        ];
+        for (text, sort) in cases {
+            assert_eq!(Sort::of(text.as_bytes()), sort, "{text}");
+        }
+    }
+}
