@@ -34,7 +34,7 @@ use crate::{grpc, http};
 const GRACE: Duration = Duration::from_secs(10);
 
 /// What the command line may set over `config.toml`.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Overrides {
     /// Another configuration file.
     pub config: Option<PathBuf>,
@@ -42,6 +42,8 @@ pub struct Overrides {
     pub grpc: Option<SocketAddr>,
     /// Where HTTP listens.
     pub http: Option<SocketAddr>,
+    /// Sockets that listen already, for gRPC and for HTTP; they go before all addresses.
+    pub sockets: Option<(std::net::TcpListener, std::net::TcpListener)>,
     /// What the operator said about witnesses at this start.
     pub consent: Consent,
 }
@@ -229,8 +231,10 @@ impl RunningNode {
             Ok(opened) => opened?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
-        let grpc = listen(grpc).await?;
-        let http = listen(http).await?;
+        let (grpc, http) = match overrides.sockets {
+            Some((grpc, http)) => (adopt(grpc)?, adopt(http)?),
+            None => (listen(grpc).await?, listen(http).await?),
+        };
         RunningNode::serve(opened, grpc, http, overrides.consent)
     }
 
@@ -409,6 +413,7 @@ fn open(
             dir: dir.to_owned(),
             charter: sequencer.charter(),
             clock: Arc::clone(&witness_clock),
+            evidence: layout.evidence(),
         })?))
     };
     let asking = Asking { reader, clock: witness_clock, own };
@@ -439,11 +444,14 @@ impl Begun {
             let confirmed = tokio::select! {
                 confirmed = confirm(&head, &plan, &asking, &board, &consent) => confirmed,
                 _ = closed.wait_for(|closed| *closed) => {
+                    drop((sequencer, asking));
                     let _ = report.send(Ok(()));
                     return;
                 }
             };
             if let Err(error) = confirmed {
+                // whoever hears of it may open the log again
+                drop((sequencer, asking));
                 let _ = report.send(Err(error.into()));
                 return;
             }
@@ -460,6 +468,13 @@ impl Begun {
             tracing::error!(%error, "the sequencer's thread cannot be started");
         }
     }
+}
+
+/// Goes on listening on a socket that somebody opened.
+fn adopt(socket: std::net::TcpListener) -> Result<TcpListener, StartError> {
+    let address = socket.local_addr().unwrap_or(SocketAddr::from(([0, 0, 0, 0], 0)));
+    let adopted = socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket));
+    adopted.map_err(|source| StartError::Listen { address, source })
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

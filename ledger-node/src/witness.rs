@@ -7,6 +7,7 @@
 
 pub mod logs;
 mod store;
+pub mod watch;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -16,11 +17,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;
+use ledger_core::evidence::{Entries, Trust};
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
+use ledger_core::policy::Policy;
 use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::evidence::{EvidenceStore, EvidenceStoreError};
 
 pub use logs::{LogLine, LogsError};
 pub use store::Kept;
@@ -40,9 +44,11 @@ pub struct WitnessParts {
     /// The directory that holds the list of logs.
     pub dir: PathBuf,
     /// The charter of the node's own log, which is always known.
-    pub charter: watch::Receiver<Arc<Charter>>,
+    pub charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     /// Where cosignatures have their time from.
     pub clock: Arc<dyn Clock>,
+    /// The folder of the evidence that the node holds.
+    pub evidence: PathBuf,
 }
 
 /// Why a witness cannot answer, or cannot even start.
@@ -63,6 +69,9 @@ pub enum WitnessError {
         /// What is wrong with it.
         message: String,
     },
+    /// The evidence cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceStoreError),
     /// The list of logs cannot be used.
     #[error(transparent)]
     Logs(#[from] LogsError),
@@ -83,6 +92,7 @@ impl WitnessError {
             WitnessError::Open { .. } => {
                 "never delete this file: without it the witness could cosign two histories"
             }
+            WitnessError::Evidence(error) => error.hint(),
             WitnessError::Logs(_) => "mend the file; see `ledger witness --help`",
             WitnessError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
             WitnessError::Keys => "list fewer files in witness_keys",
@@ -105,8 +115,8 @@ pub struct KnownLog {
 pub struct Witness {
     keys: Vec<SignerKey>,
     logs: logs::LogList,
-    charter: watch::Receiver<Arc<Charter>>,
-    convicted: RwLock<Vec<(VerifierKey, String)>>,
+    charter: tokio::sync::watch::Receiver<Arc<Charter>>,
+    watch: watch::Watch,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     queue: mpsc::Sender<writer::Job>,
@@ -118,7 +128,7 @@ impl Witness {
     /// # Errors
     /// [`WitnessError`], never [`WitnessError::Refused`].
     pub fn open(parts: WitnessParts) -> Result<Witness, WitnessError> {
-        let WitnessParts { keys, state, dir, charter, clock } = parts;
+        let WitnessParts { keys, state, dir, charter, clock, evidence } = parts;
         for (at, key) in keys.iter().enumerate() {
             let key = key.verifier();
             if !key.algorithm().is_cosigner() {
@@ -130,6 +140,7 @@ impl Witness {
             }
         }
         let logs = logs::LogList::open(&dir)?;
+        let watch = watch::Watch::open(&evidence, trust_of(&charter.borrow(), &logs.lines()))?;
         let (store, latest) = store::Store::open(&state)?;
         sync_folder(&state)?;
         let latest = Arc::new(RwLock::new(latest));
@@ -145,8 +156,7 @@ impl Witness {
             .name("witness".into())
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
-        let convicted = RwLock::default();
-        Ok(Witness { keys, logs, charter, convicted, latest, broken, queue })
+        Ok(Witness { keys, logs, charter, watch, latest, broken, queue })
     }
 
     /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
@@ -166,8 +176,39 @@ impl Witness {
         let (answer, answered) = oneshot::channel();
         let job = writer::Job { authenticated, answer };
         self.queue.send(job).await.map_err(|_| WitnessError::Broken)?;
-        let kept = answered.await.map_err(|_| WitnessError::Broken)??;
-        Ok(self.cosign(&kept))
+        match answered.await.map_err(|_| WitnessError::Broken)? {
+            Ok(kept) => Ok(self.cosign(&kept)),
+            Err(error) => {
+                self.look_into(request.checkpoint(), &error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Has evidence made if what the log signed contradicts what was cosigned.
+    // SPEC tlog-witness/add-checkpoint: the request MAY be logged, as proof of log misbehaviour
+    fn look_into(&self, offered: &ClaimedCheckpoint, error: &WitnessError) {
+        let contradicts = matches!(
+            error,
+            WitnessError::Refused(
+                Refusal::RootMismatch | Refusal::BadProof(_) | Refusal::EmptyRoot
+            )
+        );
+        if !contradicts {
+            return;
+        }
+        let origin = offered.checkpoint().origin();
+        let kept = self.latest(origin).map_or_else(|| offered.clone(), |kept| kept.checkpoint);
+        let lines = self.logs.lines();
+        let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin.as_str());
+        let tiles = of_log.filter_map(|line| line.url.clone()).next();
+        let trust = trust_of(&self.charter.borrow(), &lines);
+        self.watch.contradiction(&kept, offered, tiles, trust);
+    }
+
+    /// The evidence that the node holds.
+    pub fn evidence(&self) -> &Arc<EvidenceStore> {
+        self.watch.store()
     }
 
     /// What was cosigned last for a log, also for one that is no longer known.
@@ -215,14 +256,6 @@ impl Witness {
         self.keys.iter().map(SignerKey::verifier)
     }
 
-    /// Takes trust away from a log's key, for as long as the node runs; refusals name the reason.
-    pub fn convict(&self, key: &VerifierKey, reason: &str) {
-        let mut convicted = self.convicted.write().unwrap_or_else(PoisonError::into_inner);
-        if !convicted.iter().any(|(own, _)| own.public() == key.public()) {
-            convicted.push((key.clone(), reason.to_owned()));
-        }
-    }
-
     fn keys_of(&self, origin: &Origin) -> Option<LogKeys> {
         let own = {
             let charter = self.charter.borrow();
@@ -230,14 +263,28 @@ impl Witness {
             is_own.then(|| LogKeys::new(charter.log_keys().iter().cloned()))
         };
         let keys = own.or_else(|| self.logs.keys_of(origin.as_str()))?;
-        let convicted = self.convicted.read().unwrap_or_else(PoisonError::into_inner);
-        Some(convicted.iter().fold(keys, |keys, (key, reason)| keys.convict(key, reason)))
+        let suspects = keys.trusted().to_vec();
+        Some(suspects.iter().fold(keys, |keys, key| match self.watch.against(key) {
+            Some(id) => keys.convict(key, &format!("evidence {id} convicts it")),
+            None => keys,
+        }))
     }
 
     fn cosign(&self, kept: &Kept) -> Vec<Signature> {
         let checkpoint = kept.checkpoint.checkpoint();
         self.keys.iter().map(|key| cosign(key, checkpoint, kept.time)).collect()
     }
+}
+
+/// Whom evidence can convict here: the logs that are witnessed, and the witnesses of the own log.
+fn trust_of(charter: &Charter, lines: &[LogLine]) -> Trust {
+    let own = charter.log_keys().iter().cloned();
+    let trust = own.fold(Trust::new(), |trust, key| trust.with_log(key, Entries::Records));
+    let trust =
+        lines.iter().fold(trust, |trust, line| trust.with_log(line.key.clone(), Entries::Opaque));
+    let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes());
+    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
+    witnesses.fold(trust, |trust, witness| trust.with_cosigner(witness.key.clone()))
 }
 
 /// Makes the name of a new file durable.

@@ -97,7 +97,7 @@ impl Consortium {
         let story = "The assistant answered a question about drug dosage with the dose for \
                      another drug. A nurse noticed before it was given. ";
         serde_json::json!({
-            "log": ORIGIN,
+            "log": self.log.verifier().name().as_str(),
             "kind": "incident",
             "id": id.to_string(),
             "issuer": "lab.test",

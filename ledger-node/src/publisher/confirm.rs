@@ -105,8 +105,23 @@ pub async fn confirm(
         asked.spawn(ask(at, worker, head.clone(), answers.clone()));
     }
     drop(answers);
+    let outcome = hear(&mut answered, asked.len(), size, plan, asking, board, consent).await;
+    // whoever hears of a failure may open the log again: nobody reads it any more
+    asked.shutdown().await;
+    outcome
+}
+
+/// Takes answers in until all who are quick have agreed, or one knows more.
+async fn hear(
+    answered: &mut mpsc::Receiver<(usize, Result<Cosigned, Silence>)>,
+    all: usize,
+    size: TreeSize,
+    plan: &Plan,
+    asking: &Asking,
+    board: &Board,
+    consent: &Consent,
+) -> Result<(), ConfirmError> {
     let (mut agreeing, mut offsets) = (BTreeSet::new(), Vec::new());
-    let all = asked.len();
     let waiting = Duration::from_secs(u64::from(u32::MAX));
     let mut grace = Box::pin(tokio::time::sleep(waiting));
     let mut enough = plan.needs_nobody();

@@ -137,7 +137,13 @@ impl Gatherer {
     }
 
     /// Gathers until `stopping` turns true.
-    pub async fn run(mut self, mut stopping: watch::Receiver<bool>) {
+    pub async fn run(mut self, stopping: watch::Receiver<bool>) {
+        self.gather(stopping).await;
+        // whoever waits for the end of this may open the log again: nobody reads it any more
+        self.workers.shutdown().await;
+    }
+
+    async fn gather(&mut self, mut stopping: watch::Receiver<bool>) {
         let mut signed = self.publisher.signed();
         signed.mark_changed();
         loop {
@@ -154,7 +160,7 @@ impl Gatherer {
             }
             let latest = signed.borrow().clone();
             if let Some(latest) = latest {
-                self.advance(latest);
+                self.advance(latest).await;
             }
         }
     }
@@ -168,7 +174,7 @@ impl Gatherer {
     }
 
     /// Begins a round if it is time for one.
-    fn advance(&mut self, latest: Arc<Signed>) {
+    async fn advance(&mut self, latest: Arc<Signed>) {
         let due = match &self.round {
             None => true,
             Some(round) if Arc::ptr_eq(&round.signed, &latest) => {
@@ -178,7 +184,7 @@ impl Gatherer {
             Some(round) => round.began.elapsed() >= PATIENCE,
         };
         if due {
-            self.begin(latest);
+            self.begin(latest).await;
         }
     }
 
@@ -190,12 +196,12 @@ impl Gatherer {
         !complete && self.last_full.elapsed() >= FULL_EVERY && round.began.elapsed() < FULL_PATIENCE
     }
 
-    fn begin(&mut self, signed: Arc<Signed>) {
+    async fn begin(&mut self, signed: Arc<Signed>) {
         let number = self.round.as_ref().map_or(0, |round| round.number) + 1;
         let same_plan =
             self.round.as_ref().is_some_and(|round| Arc::ptr_eq(&round.signed.plan, &signed.plan));
         if !same_plan {
-            self.hire(&signed);
+            self.hire(&signed).await;
         }
         // a round that ran its time has heard whom it could
         if self.last_full.elapsed() >= FULL_EVERY + FULL_PATIENCE {
@@ -213,9 +219,8 @@ impl Gatherer {
     }
 
     /// Sets up a worker for each witness of a new plan.
-    fn hire(&mut self, signed: &Signed) {
-        self.workers.abort_all();
-        self.workers.detach_all();
+    async fn hire(&mut self, signed: &Signed) {
+        self.workers.shutdown().await;
         self.board.set(&signed.plan);
         let size = signed.head.checkpoint().head().size;
         for (at, worker) in self.asking.workers(&signed.plan, size) {

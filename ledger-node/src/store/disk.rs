@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("site")
     }
 
+    /// The evidence that the node holds.
+    pub fn evidence(&self) -> PathBuf {
+        self.private().join("evidence")
+    }
+
     /// What this node has cosigned as a witness. Not derived from anything, and kept for ever.
     pub fn witness(&self) -> PathBuf {
         self.private().join("witness.sqlite")

@@ -10,3 +10,4 @@ mod interop;
 mod process;
 mod shutdown;
 mod witnesses;
+mod witnessing;
