@@ -9,3 +9,4 @@ mod http;
 mod interop;
 mod process;
 mod shutdown;
+mod witness;

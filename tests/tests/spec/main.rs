@@ -12,3 +12,4 @@ mod sealed_oracle;
 mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
+mod witness;
