@@ -9,5 +9,6 @@ mod http;
 mod interop;
 mod process;
 mod shutdown;
+mod witness;
 mod witnesses;
 mod witnessing;

@@ -13,5 +13,6 @@ mod sealed_oracle;
 mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
+mod witness;
 mod year;
 mod year_audit;
