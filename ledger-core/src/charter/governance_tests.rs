@@ -16,7 +16,7 @@ const ORIGIN: &str = "ledger.example/2026";
 pub(crate) struct World {
     pub(crate) charter: Charter,
     pub(crate) entries: Vec<(LeafIndex, Entry)>,
-    time: u64,
+    pub(crate) time: u64,
     next_id: u64,
 }
 
@@ -24,20 +24,20 @@ pub(crate) fn key(name: &str) -> SignerKey {
     signer(name, name.bytes().fold(7, |sum, byte| sum ^ byte.rotate_left(3)))
 }
 
-fn vkey(name: &str) -> String {
+pub(crate) fn vkey(name: &str) -> String {
     key(name).verifier().to_string()
 }
 
-fn change(action: &str, member: &str) -> Object {
+pub(crate) fn change(action: &str, member: &str) -> Object {
     Object::new().with("action", action).with("member", member)
 }
 
-fn key_change(action: &str, member: &str, name: &str) -> Object {
+pub(crate) fn key_change(action: &str, member: &str, name: &str) -> Object {
     let change = change(action, member).with("vkey", vkey(name));
     if action == "add_key" { change.with("use", "record") } else { change }
 }
 
-fn role(action: &str, member: &str, role: &str) -> Object {
+pub(crate) fn role(action: &str, member: &str, role: &str) -> Object {
     change(action, member).with("role", role)
 }
 
@@ -49,12 +49,12 @@ pub(crate) fn admit(member: &str, roles: &[&str]) -> Object {
         .with("keys", vec![key])
 }
 
-fn requirement(role: &str, members: i64) -> Object {
+pub(crate) fn requirement(role: &str, members: i64) -> Object {
     Object::new().with("role", role).with("members", Value::Integer(members))
 }
 
 impl World {
-    fn founded(edit: impl FnOnce(Object) -> Object) -> World {
+    pub(crate) fn founded(edit: impl FnOnce(Object) -> Object) -> World {
         let log = signer(ORIGIN, 100);
         let draft = CharterDraft::new("c", log.verifier().clone())
             .member("a", key("a").verifier().clone(), ["publisher", "steward"])
@@ -85,12 +85,12 @@ impl World {
             .with("issued_at", format_time(self.time))
     }
 
-    fn membership(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    pub(crate) fn membership(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         self.envelope("membership", issuer).with("base", base).with("changes", changes)
     }
 
-    fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    pub(crate) fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         let since = format_time(self.time);
         self.envelope("norm", issuer)
@@ -101,7 +101,7 @@ impl World {
             .with("changes", changes)
     }
 
-    fn judge(&self, object: &Object, keys: &[&str]) -> Result<Change, Rejection> {
+    pub(crate) fn judge(&self, object: &Object, keys: &[&str]) -> Result<Change, Rejection> {
         let keys: Vec<SignerKey> = keys.iter().map(|name| key(name)).collect();
         let keys: Vec<&SignerKey> = keys.iter().collect();
         let record = Draft::from_object(object).expect("shapes hold").sign(&keys).expect("signed");
@@ -109,11 +109,11 @@ impl World {
         self.charter.admit(&signed, &self.logged(), self.next_index())
     }
 
-    fn logged(&self) -> Logged {
+    pub(crate) fn logged(&self) -> Logged {
         Logged { time: self.time, governance: self.charter.governance_index() }
     }
 
-    fn next_index(&self) -> LeafIndex {
+    pub(crate) fn next_index(&self) -> LeafIndex {
         LeafIndex::new(self.entries.len() as u64).expect("small")
     }
 
@@ -156,7 +156,7 @@ impl World {
         said(self.judge(&object, &["a", "b"]))
     }
 
-    fn publishes(&mut self, name: &str) -> Result<Change, Rejection> {
+    pub(crate) fn publishes(&mut self, name: &str) -> Result<Change, Rejection> {
         self.signs(name, name)
     }
 
@@ -171,7 +171,7 @@ impl World {
     }
 }
 
-fn said(result: Result<Change, Rejection>) -> String {
+pub(crate) fn said(result: Result<Change, Rejection>) -> String {
     let rejection = result.expect_err("to be refused");
     assert!(!rejection.hint().is_empty());
     rejection.to_string()

@@ -273,7 +273,7 @@ async fn a_crash_before_or_after_logging_loses_and_doubles_nothing() {
     let charter = Entry::parse(&charter[2..]).expect("the charter");
     let charter = ledger_core::charter::Charter::found(&charter).expect("lawful");
     let mut book = Book::open(&joint.pending(), 86_400).expect("the node has gone");
-    let asker = Asker { member: "lab.test".to_owned(), time: now() };
+    let asker = Asker { member: "lab.test".to_owned(), reach: Reach::Full, time: now() };
     let complete = before.cosign(institute).and_then(|record| record.cosign(board));
     let complete = charter.verify(complete.expect("signed")).expect("known keys");
     book.propose(&charter, &asker, complete).expect("a lawful draft");
