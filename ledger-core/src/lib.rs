@@ -23,6 +23,7 @@ pub mod proof;
 pub mod record;
 pub mod register;
 pub mod request;
+pub mod succession;
 pub mod tile;
 
 pub use hash::Hash;

@@ -327,9 +327,7 @@ impl ClaimedRequest {
             return Err(RequestError::TooLong { expires, time });
         }
         let (member, reach) = match method {
-            Method::Decline | Method::Withdraw => {
-                member_note::speaker(&self.note, charter, time)?
-            }
+            Method::Decline | Method::Withdraw => member_note::speaker(&self.note, charter, time)?,
             _ => member_note::signer(&self.note, charter, time)?,
         };
         Ok(MemberRequest { member: member.name().to_owned(), reach, nonce, expires })

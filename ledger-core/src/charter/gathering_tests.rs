@@ -120,10 +120,10 @@ fn a_stranger_that_signed_is_counted_in_drafts_too() {
     let digest = crate::Hash::digest(stranger.verifier().public().as_bytes()).to_string();
     let named = crate::record::tests::signer(&format!("public/{digest}"), 77);
     let mut world = World::new();
-    let open = Object::new().with("action", "set_rule").with("kind", "incident").with(
-        "requirements",
-        vec![requirement("public", 1), requirement("reviewer", 1)],
-    );
+    let open = Object::new()
+        .with("action", "set_rule")
+        .with("kind", "incident")
+        .with("requirements", vec![requirement("public", 1), requirement("reviewer", 1)]);
     let norm = world.norm("a", vec![open]);
     world.log(&norm, &["a", "b"]);
     let object = world.incident(named.verifier().name().as_str());

@@ -40,6 +40,15 @@ pub(super) struct Signers {
     pub(super) stranger: Option<String>,
 }
 
+/// Members that decide together, outside the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Decided<'a> {
+    /// Who signed, each once.
+    pub(crate) members: Vec<&'a Member>,
+    /// What a change of the charter would ask for beyond that, and how many signed.
+    pub(crate) too_few: Option<(Requirement, u64)>,
+}
+
 impl Signers {
     /// Counts a member's key.
     pub(super) fn add(&mut self, key: &MemberKey, at: u64) {
@@ -102,10 +111,25 @@ impl Charter {
         Ok(&self.members[key.member()])
     }
 
+    /// Whether those who signed, by lines that verify, could change the charter at a time.
+    pub(crate) fn decide(&self, lines: &[Signature], at: u64) -> Result<Decided<'_>, Rejection> {
+        let (purpose, mut signers) = (Purpose::Change(Intent::Other), Signers::default());
+        for (n, line) in lines.iter().enumerate() {
+            let key = self.record_key(line, n + 1)?;
+            self.check_key(key, &purpose, at)?;
+            signers.add(key, at);
+        }
+        let too_few = self.too_few(self.governance(), &purpose, &signers, at);
+        let members = signers.members.iter().map(|place| &self.members[*place]).collect();
+        Ok(Decided { members, too_few })
+    }
+
     /// What a record is signed for.
     pub(super) fn purpose(&self, record: &Record) -> Purpose {
         match record.kind() {
-            kind if kind.is_governance() && kind != Kind::Charter => Purpose::Change(change::intent(self, record)),
+            kind if kind.is_governance() && kind != Kind::Charter => {
+                Purpose::Change(change::intent(self, record))
+            }
             kind => Purpose::Record(kind),
         }
     }

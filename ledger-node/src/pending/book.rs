@@ -445,7 +445,8 @@ impl Book {
 /// may only take part in an emergency sees what it has proposed, signed, or could help with.
 fn shows(charter: &Charter, asker: &Asker, draft: &Draft) -> bool {
     let member = asker.member.as_str();
-    let signed = |line: &Signature| charter.signer(line).is_some_and(|(own, _)| own.name() == member);
+    let signed =
+        |line: &Signature| charter.signer(line).is_some_and(|(own, _)| own.name() == member);
     asker.reach == Reach::Full
         || draft.proposer == member
         || draft.record.note().signatures().iter().any(signed)
