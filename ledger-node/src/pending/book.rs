@@ -463,8 +463,9 @@ enum Verdict {
 /// Judges a record as if it were logged now: all that is wrong with it, but missing signatures.
 fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Verdict, Refusal> {
     let logged = Logged { time, governance: charter.governance_index() };
-    // any place but the charter's
-    let index = LeafIndex::new(1).expect("a tree can have two leaves");
+    // any place behind the rules in force
+    let index = charter.governance_index().size_through().next_index();
+    let index = index.ok_or(Refusal::LogFull)?;
     match charter.admit(record, &logged, index) {
         Ok(_) => Ok(Verdict::Complete),
         Err(rejection) if Rejection::lacks_signatures(&rejection) => Ok(Verdict::Lacking),

@@ -1,5 +1,7 @@
 //! `ledger verify`: judges files, offline wherever that is possible.
 
+mod succession;
+
 use std::path::{Path, PathBuf};
 
 use ledger_core::authority::{self, Authorised, AuthorityBundle, MAX_BUNDLE_BYTES};
@@ -40,6 +42,8 @@ Example: judge the signers too; STATEMENT is the charter's statement id from a s
   ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record
 Example: who was allowed by which governance entry? The bundle is made by `prove --authority`
   ledger verify decision.authority --anchor STATEMENT
+Example: did those who may decide it leave the log for another one? See docs/governance.md
+  ledger verify new.succession --anchor STATEMENT --charter old.authority --source DIR
 Example: has the log only grown since then?
   ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR";
 
@@ -47,7 +51,7 @@ Example: has the log only grown since then?
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, authority bundles, checkpoints or records; X.tlog-proof and X.authority pair with
+    /// tlog-proofs, authority bundles, checkpoints, successions or records; X.tlog-proof and X.authority pair with
     /// X.record beside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -57,7 +61,8 @@ pub struct Args {
     /// An older checkpoint: the log must have grown out of it
     #[arg(long, value_name = "CHECKPOINT")]
     old: Option<PathBuf>,
-    /// Where the proof of growth comes from: a tlog-tiles directory or URL
+    /// Where the proof of growth comes from, or the tree that a succession names: a tlog-tiles directory or
+    /// URL
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// Where the proof of growth comes from: a node
@@ -81,10 +86,6 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     if args.record.is_some() && args.files.len() > 1 {
         let hint = "verify one proof at a time, or put each record beside its proof";
         return Err(Failure::usage("--record goes with a single proof", hint));
-    }
-    if args.source.is_some() && args.old.is_none() {
-        let hint = "name the older checkpoint with --old, or leave --source out";
-        return Err(Failure::usage("--source goes with --old", hint));
     }
     // bundles bring the charter along: they need the anchor alone
     let is_bundle = |path: &PathBuf| path.extension().is_some_and(|own| own == "authority");
@@ -141,6 +142,9 @@ fn judge(
         let hint = "sign it first: ledger record sign DRAFT --key FILE";
         return Err(Failure::refused("this is a draft: nobody has signed it", hint));
     }
+    if succession::is_one(&bytes) {
+        return succession::judge(&bytes, args, trust);
+    }
     let trust = trust.ok_or_else(|| {
         Failure::usage(
             "a proof or checkpoint cannot be judged without knowing whom you trust",
@@ -159,11 +163,20 @@ fn check_flags(path: &Path, bytes: &[u8], args: &Args) -> Result<(), Failure> {
     let proof = bytes.starts_with(b"c2sp.org/tlog-proof");
     let record = bytes.starts_with(FIRST_LINE.as_bytes());
     let bundle = is_bundle(bytes);
-    let checkpoint = !proof && !record && !bundle;
+    let succession = succession::is_one(bytes);
+    let checkpoint = !proof && !record && !bundle && !succession;
+    if args.source.is_some() && args.old.is_none() && !succession {
+        let hint = "name the older checkpoint with --old, or leave --source out";
+        return Err(Failure::usage("--source goes with --old, or with a succession", hint));
+    }
     let misfits = [
         ("--record", args.record.is_some() && !proof && !bundle, "a tlog-proof"),
         ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
-        ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
+        (
+            "--source",
+            args.source.is_some() && !checkpoint && !succession,
+            "a checkpoint or a succession",
+        ),
     ];
     match misfits.iter().find(|(_, misfit, _)| *misfit) {
         None => Ok(()),
