@@ -165,8 +165,8 @@ pub(crate) fn speaker<'a>(
     time: u64,
 ) -> Result<(&'a Member, Reach), MemberNoteError> {
     let (member, reach) = signer(note, charter, time)?;
-    let keys = note.signatures().iter().filter_map(|line| charter.signer(line));
-    match keys.last() {
+    let mut keys = note.signatures().iter().filter_map(|line| charter.signer(line));
+    match keys.next() {
         Some((_, key)) if reach == Reach::Replacement => Err(charter.refusal(key, time).into()),
         _ => Ok((member, reach)),
     }

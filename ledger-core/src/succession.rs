@@ -302,9 +302,10 @@ impl ClaimedSuccession {
         governance: &Governance,
     ) -> Result<VerifiedSuccession, SuccessionError> {
         let Succession { head, issued, .. } = self.succession;
-        let within = governance.states().iter().filter(|state| head.size.contains(state.index()));
+        let mut within =
+            governance.states().iter().filter(|state| head.size.contains(state.index()));
         // a tree has its charter at least
-        let Some(last) = within.last() else { return self.verify(governance.charter()) };
+        let Some(last) = within.next_back() else { return self.verify(governance.charter()) };
         if issued < last.time() {
             let governance = last.index();
             return Err(SuccessionError::TooEarly { issued, governance });
