@@ -191,11 +191,12 @@ impl Book {
         }
         let record = draft.record.with_signature(signature).map_err(Refusal::from)?;
         let signed = charter.verify(record).map_err(Refusal::from)?;
+        // why a key may not sign is better told than that it is not needed
+        judge(charter, &signed, asker.time)?;
         let lacked = charter.lacking(&draft.record, asker.time);
         if charter.lacking(signed.record(), asker.time) == lacked {
             return Err(PendingRefusal::NotNeeded(asker.member.clone()));
         }
-        judge(charter, &signed, asker.time)?;
         let mut declines = draft.declines;
         // whoever signs has changed its mind
         declines.retain(|declined| declined.member != asker.member);

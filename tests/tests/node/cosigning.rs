@@ -277,14 +277,14 @@ async fn a_suspended_member_revokes_its_own_key_at_the_desk_and_sees_nothing_els
         }
         own.to_string()
     };
+    let incident = joint.incident(2);
+    desk.propose(&incident, lab).await.expect("a lawful draft");
     let suspend = serde_json::json!({"action": "suspend", "member": "institute.test"});
     let suspend = change(1, "lab.test", base, suspend);
     let suspend = joint.consortium.signed(&suspend, &[lab]);
     desk.propose(&suspend, lab).await.expect("a lawful change");
     let logged = desk.cosign(&suspend, board).await.expect("it was asked");
     assert_eq!(logged.state(), PendingState::Logged);
-    let incident = joint.incident(2);
-    desk.propose(&incident, lab).await.expect("a lawful draft");
     assert_eq!(desk.list(institute).await.expect("it may revoke").len(), 0);
     refused(
         desk.cosign(&incident, institute).await,
