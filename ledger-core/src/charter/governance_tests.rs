@@ -447,6 +447,43 @@ fn a_revocation_that_breaks_the_threshold_leaves_the_key_its_replacement() {
 }
 
 #[test]
+fn a_member_that_has_had_all_its_keys_still_replaces_its_last_one() {
+    let mut world = World::new();
+    let name = |number: usize| format!("e/{number}");
+    let vkey = |number: usize| {
+        let bytes = u16::try_from(number).expect("small").to_be_bytes();
+        let mut seed = [77; 32];
+        seed[..2].copy_from_slice(&bytes);
+        let name = KeyName::new(&name(number)).expect("a name");
+        let key = SignerKey::from_seed(name, Algorithm::Ed25519, seed).expect("sound");
+        key.verifier().to_string()
+    };
+    let add =
+        |number: usize| change("add_key", "e").with("vkey", vkey(number)).with("use", "record");
+    let revoke = |number: usize| change("revoke_key", "e").with("vkey", vkey(number));
+    let keys = world.charter.keys().len();
+    for number in 1..MAX_KEYS_OF_MEMBER {
+        world.change(vec![add(number)], &["a", "b"]);
+    }
+    assert_eq!(world.charter.keys().len(), keys + MAX_KEYS_OF_MEMBER - 1);
+    let next = MAX_KEYS_OF_MEMBER;
+    let message = world.refused(vec![add(next)], &["a", "b"]);
+    assert!(message.starts_with("`changes[0].vkey` is one more than 128 keys"), "{message}");
+    world.change((1..next).map(revoke).collect(), &["a", "b"]);
+    // the first key is left: the new one comes, and then the first one goes, for ever
+    world.change(vec![add(next), key_change("revoke_key", "e", "e")], &["a", "b"]);
+    for number in next..next + 3 {
+        world.change(vec![revoke(number), add(number + 1)], &["a", "b"]);
+    }
+    let two = vec![add(next + 10), add(next + 11)];
+    let message = world.refused(two, &["a", "b"]);
+    assert!(message.starts_with("`changes[1].vkey` is one more"), "{message}");
+    let node = add(next + 10).with("use", "node");
+    let message = world.refused(vec![node], &["a", "b"]);
+    assert!(message.starts_with("`changes[0].vkey` is one more"), "{message}");
+}
+
+#[test]
 fn two_that_are_needed_replace_their_keys_together() {
     let mut world = World::new();
     let all = Object::new()
