@@ -1,4 +1,6 @@
-//! The HTTP face: the C2SP `tlog-tiles` read path and a health check.
+//! The HTTP face: the C2SP `tlog-tiles` read path, the schemas of records, and a health check.
+
+mod schemas;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -63,6 +65,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/tile/{*place}", get(tile))
         .route("/healthz", get(|| async { "ok\n" }))
         .merge(bundles)
+        .merge(schemas::router())
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
         .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))
         .with_state(service)
