@@ -56,6 +56,7 @@ const MAX_MESSAGE: usize = 1024;
 struct Face {
     service: Arc<Service>,
     entry_streams: Arc<Semaphore>,
+    authority: Arc<authority::Cache>,
 }
 
 /// Serves gRPC, health and reflection until `stopping` turns true.
@@ -71,7 +72,8 @@ pub fn serve(
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let face = Face { service, entry_streams: Arc::new(Semaphore::new(ENTRY_STREAMS)) };
+    let entry_streams = Arc::new(Semaphore::new(ENTRY_STREAMS));
+    let face = Face { service, entry_streams, authority: Arc::default() };
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -201,7 +203,8 @@ impl Ledger for Face {
             get_authority_request::Leaf::LeafHash(hash) => Leaf::LeafHash(hash),
             get_authority_request::Leaf::Statement(id) => Leaf::Statement(id),
         };
-        self.reading(move |service, published| authority::bundle(service, published, leaf))
+        let cache = Arc::clone(&self.authority);
+        self.reading(move |service, published| authority::bundle(&cache, service, published, leaf))
             .await
             .map_err(Status::from)
             .map(Response::new)
