@@ -38,7 +38,7 @@ pub const MAX_BUNDLE_BYTES: usize = 32 << 20;
 /// A bundle, well formed; nothing in it is checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityBundle {
-    governance: Vec<GovernanceEntry>,
+    governance: Arc<[GovernanceEntry]>,
     proof: TlogProof,
 }
 
@@ -187,8 +187,10 @@ impl AuthorityError {
 
 impl AuthorityBundle {
     /// Puts a bundle together; it is judged by [`AuthorityBundle::verify`] only.
-    pub fn new(governance: Vec<GovernanceEntry>, proof: TlogProof) -> AuthorityBundle {
-        AuthorityBundle { governance, proof }
+    ///
+    /// Bundles under one checkpoint can share the governance entries.
+    pub fn new(governance: impl Into<Arc<[GovernanceEntry]>>, proof: TlogProof) -> AuthorityBundle {
+        AuthorityBundle { governance: governance.into(), proof }
     }
 
     /// The governance entries, the charter first.
@@ -228,7 +230,8 @@ impl AuthorityBundle {
         let list = object.get("governance").and_then(Value::as_list);
         let list = list.ok_or_else(|| member("governance"))?;
         let entries = list.iter().enumerate().map(|(at, value)| GovernanceEntry::read(value, at));
-        let governance = entries.collect::<Result<_, _>>()?;
+        let governance: Vec<_> = entries.collect::<Result<_, _>>()?;
+        let governance = governance.into();
         let proof = object.text("proof").ok_or_else(|| member("proof"))?;
         Ok(AuthorityBundle { governance, proof: TlogProof::parse(proof.as_bytes())? })
     }
@@ -300,7 +303,7 @@ impl AuthorityBundle {
     /// Whether all governance entries are in the tree of the bundle's checkpoint.
     pub(crate) fn check_included(&self) -> Result<(), AuthorityError> {
         let head = self.proof.checkpoint.checkpoint().head();
-        for GovernanceEntry { index, entry, inclusion } in &self.governance {
+        for GovernanceEntry { index, entry, inclusion } in self.governance.iter() {
             verify_inclusion(inclusion, &entry.leaf_hash(), *index, head)
                 .map_err(|error| AuthorityError::NotIncluded { index: *index, error })?;
         }
@@ -405,7 +408,7 @@ mod tests {
             entry: entries[*at].clone(),
             inclusion: prove(*at),
         });
-        let governance = governance.collect();
+        let governance: Vec<GovernanceEntry> = governance.collect();
         let origin = Origin::new("ledger.example/2026").expect("origin");
         let checkpoint = Checkpoint::new(origin, head).sign(&log());
         let extra = Some(entries[at].logged().to_string().into_bytes());
@@ -472,7 +475,9 @@ mod tests {
             "governance entry 3: the logged line names governance entry 1, but the latest is 0"
         );
         let mut other = bundle(&entries, 2, &[0, 1]);
-        other.governance[1].inclusion = other.governance[0].inclusion.clone();
+        let mut governance = other.governance.to_vec();
+        governance[1].inclusion = governance[0].inclusion.clone();
+        other.governance = governance.into();
         assert!(refused(&other).starts_with("governance entry 1 is not proven to be in the tree"));
         let mut other = bundle(&entries, 2, &[0, 1]);
         other.proof.extra = None;

@@ -133,8 +133,8 @@ impl ClaimedDecline {
         &self.note
     }
 
-    /// The member of `charter` that declines, by a record key that is valid at `time` in POSIX
-    /// seconds.
+    /// The member of `charter` that declines, by a record key that may sign at `time` in POSIX
+    /// seconds. A key that was revoked declines nothing.
     ///
     /// # Errors
     /// [`DeclineError::OtherLog`], and [`DeclineError::Note`] for the signature.
@@ -144,7 +144,8 @@ impl ClaimedDecline {
             let (expected, found) = (charter.origin().to_owned(), origin.to_owned());
             return Err(DeclineError::OtherLog { expected, found });
         }
-        Ok(member_note::signer(&self.note, charter, time)?.name())
+        let (member, _) = member_note::speaker(&self.note, charter, time)?;
+        Ok(member.name())
     }
 }
 

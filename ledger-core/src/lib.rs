@@ -24,6 +24,7 @@ pub mod proof;
 pub mod record;
 pub mod register;
 pub mod request;
+pub mod succession;
 pub mod tile;
 pub mod witness;
 

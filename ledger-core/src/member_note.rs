@@ -3,12 +3,10 @@
 //! Their text is a first line of its own kind and then lines of a name, a space and a value, each
 //! once, in a fixed order.
 
-use crate::charter::{Charter, KeyUse, Member};
-use crate::index::LeafIndex;
+use crate::charter::{Charter, KeyUse, Member, MemberKey, Reach, Rejection};
 #[cfg(feature = "sign")]
 use crate::note::{Algorithm, SignerKey};
-use crate::note::{Note, ParseNoteError};
-use crate::record::format_time;
+use crate::note::{Note, ParseNoteError, Signature};
 
 /// Bytes that such a note may have: an origin, a reason and one signature line have ample room.
 pub const MAX_MEMBER_NOTE_BYTES: usize = 4096;
@@ -56,32 +54,9 @@ pub enum MemberNoteError {
         /// What the charter lets it sign.
         usage: &'static str,
     },
-    /// The key is not valid now.
-    #[error("key {name:?} is not valid at {}", format_time(*at))]
-    KeyNotValid {
-        /// The key's name.
-        name: String,
-        /// The time it was judged by, in POSIX seconds.
-        at: u64,
-    },
-    /// The key was revoked.
-    #[error("key {name:?} was revoked by entry {at}")]
-    KeyRevoked {
-        /// The key's name.
-        name: String,
-        /// The governance entry.
-        at: LeafIndex,
-    },
-    /// The member may not act now.
-    #[error("member {member:?} was {how} by entry {at}")]
-    NotInGoodStanding {
-        /// The member.
-        member: String,
-        /// `suspended`, `expelled` or `withdrawn`.
-        how: &'static str,
-        /// The governance entry.
-        at: LeafIndex,
-    },
+    /// The key or its member may not sign now.
+    #[error(transparent)]
+    MayNotSign(#[from] Rejection),
     /// The signature does not verify.
     #[error("the signature of {0:?} does not verify")]
     BadSignature(String),
@@ -97,9 +72,7 @@ impl MemberNoteError {
             self,
             MemberNoteError::UnknownKey { .. }
                 | MemberNoteError::WrongUse { .. }
-                | MemberNoteError::KeyNotValid { .. }
-                | MemberNoteError::KeyRevoked { .. }
-                | MemberNoteError::NotInGoodStanding { .. }
+                | MemberNoteError::MayNotSign(_)
                 | MemberNoteError::BadSignature(_)
         )
     }
@@ -117,10 +90,7 @@ impl MemberNoteError {
             MemberNoteError::WrongUse { .. } | MemberNoteError::CosignerKey(_) => {
                 "sign with a member's key of use record"
             }
-            MemberNoteError::KeyNotValid { .. } | MemberNoteError::KeyRevoked { .. } => {
-                "sign with a key that is valid now"
-            }
-            MemberNoteError::NotInGoodStanding { .. } => "only members in good standing take part",
+            MemberNoteError::MayNotSign(rejection) => rejection.hint(),
             MemberNoteError::BadSignature(_) => "the note was changed after it was signed",
         }
     }
@@ -136,8 +106,18 @@ pub(crate) fn read<const N: usize>(
         return Err(MemberNoteError::TooLong(bytes.len()));
     }
     let note = Note::parse(bytes)?;
+    let values = values(note.text(), first_line, names)?;
+    Ok((note, values))
+}
+
+/// The values of a text of these lines.
+pub(crate) fn values<const N: usize>(
+    text: &str,
+    first_line: &'static str,
+    names: [&'static str; N],
+) -> Result<[String; N], MemberNoteError> {
     // the text ends with a newline: what follows it is no line
-    let mut lines = note.text().strip_suffix('\n').unwrap_or_default().split('\n');
+    let mut lines = text.strip_suffix('\n').unwrap_or_default().split('\n');
     if lines.next() != Some(first_line) {
         return Err(MemberNoteError::FirstLine(first_line));
     }
@@ -148,7 +128,7 @@ pub(crate) fn read<const N: usize>(
         *value = found.ok_or(MemberNoteError::Line { line: at + 2, name })?.to_owned();
     }
     match lines.next() {
-        None => Ok((note, values)),
+        None => Ok(values),
         Some(_) => Err(MemberNoteError::MoreLines(N + 2)),
     }
 }
@@ -165,15 +145,39 @@ pub(crate) fn print<'a>(
     text
 }
 
-/// The member whose record key, valid at `time`, signed the note alone.
+/// The member whose record key signed the note alone, and what that key may sign at `time`.
 pub(crate) fn signer<'a>(
     note: &Note,
     charter: &'a Charter,
     time: u64,
-) -> Result<&'a Member, MemberNoteError> {
+) -> Result<(&'a Member, Reach), MemberNoteError> {
     let [line] = note.signatures() else {
         return Err(MemberNoteError::NotOneSignature(note.signatures().len()));
     };
+    let (member, key) = verify_line(note, line, charter)?;
+    Ok((member, charter.reach(key, time)?))
+}
+
+/// As [`signer`], for what no revoked key may say: whoever stole it could.
+pub(crate) fn speaker<'a>(
+    note: &Note,
+    charter: &'a Charter,
+    time: u64,
+) -> Result<(&'a Member, Reach), MemberNoteError> {
+    let (member, reach) = signer(note, charter, time)?;
+    let mut keys = note.signatures().iter().filter_map(|line| charter.signer(line));
+    match keys.next() {
+        Some((_, key)) if reach == Reach::Replacement => Err(charter.refusal(key, time).into()),
+        _ => Ok((member, reach)),
+    }
+}
+
+/// The member and the record key that signed a note with this line.
+pub(crate) fn verify_line<'a>(
+    note: &Note,
+    line: &Signature,
+    charter: &'a Charter,
+) -> Result<(&'a Member, &'a MemberKey), MemberNoteError> {
     let name = || line.name().to_string();
     let Some((member, key)) = charter.signer(line) else {
         return Err(MemberNoteError::UnknownKey { name: name(), id: line.id().to_string() });
@@ -181,20 +185,10 @@ pub(crate) fn signer<'a>(
     if key.usage() != KeyUse::Record {
         return Err(MemberNoteError::WrongUse { name: name(), usage: key.usage().as_str() });
     }
-    if !key.key().verify(note.text().as_bytes(), line.bytes()) {
-        return Err(MemberNoteError::BadSignature(name()));
+    match key.key().verify(note.text().as_bytes(), line.bytes()) {
+        true => Ok((member, key)),
+        false => Err(MemberNoteError::BadSignature(name())),
     }
-    if let Some(revocation) = key.revoked() {
-        return Err(MemberNoteError::KeyRevoked { name: name(), at: revocation.at });
-    }
-    if let Some(at) = member.standing().since() {
-        let (member, how) = (member.name().to_owned(), member.standing().as_str());
-        return Err(MemberNoteError::NotInGoodStanding { member, how, at });
-    }
-    if !key.term().contains(time) {
-        return Err(MemberNoteError::KeyNotValid { name: name(), at: time });
-    }
-    Ok(member)
 }
 
 /// The text, signed by one key.

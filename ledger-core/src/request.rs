@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use crate::charter::Charter;
+use crate::charter::{Charter, Reach};
 use crate::checkpoint::Origin;
 use crate::hash::{Hash, decode_hex};
 use crate::member_note::{self, MemberNoteError};
@@ -110,6 +110,7 @@ pub struct ClaimedRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRequest {
     member: String,
+    reach: Reach,
     nonce: Nonce,
     expires: u64,
 }
@@ -298,7 +299,8 @@ impl ClaimedRequest {
     ///
     /// # Errors
     /// [`RequestError`] for another log, method or body, a time that is over or too far, a key that
-    /// is unknown, of another use or not valid now, and a signature that does not verify.
+    /// is unknown, of another use or may sign nothing now, and a signature that does not verify. A key
+    /// that was revoked and may still sign its replacement neither declines nor withdraws.
     pub fn verify(
         &self,
         charter: &Charter,
@@ -324,8 +326,11 @@ impl ClaimedRequest {
         if expires > time.saturating_add(MAX_LIFETIME) {
             return Err(RequestError::TooLong { expires, time });
         }
-        let member = member_note::signer(&self.note, charter, time)?.name().to_owned();
-        Ok(MemberRequest { member, nonce, expires })
+        let (member, reach) = match method {
+            Method::Decline | Method::Withdraw => member_note::speaker(&self.note, charter, time)?,
+            _ => member_note::signer(&self.note, charter, time)?,
+        };
+        Ok(MemberRequest { member: member.name().to_owned(), reach, nonce, expires })
     }
 }
 
@@ -333,6 +338,11 @@ impl MemberRequest {
     /// The member that asks.
     pub fn member(&self) -> &str {
         &self.member
+    }
+
+    /// What the key that asks may sign: short of [`Reach::Full`] it is shown only what concerns it.
+    pub fn reach(&self) -> Reach {
+        self.reach
     }
 
     /// The number that must not be used again before [`MemberRequest::expires`].

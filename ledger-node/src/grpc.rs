@@ -59,6 +59,7 @@ const MAX_MESSAGE: usize = 1024;
 struct Face {
     service: Arc<Service>,
     entry_streams: Arc<Semaphore>,
+    authority: Arc<authority::Cache>,
 }
 
 /// How long a logged record waits for its publication before whoever submitted it is told to come
@@ -78,7 +79,8 @@ pub fn serve(
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
-    let face = Face { service, entry_streams: Arc::new(Semaphore::new(ENTRY_STREAMS)) };
+    let entry_streams = Arc::new(Semaphore::new(ENTRY_STREAMS));
+    let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
@@ -217,7 +219,8 @@ impl Ledger for Face {
             get_authority_request::Leaf::LeafHash(hash) => Leaf::LeafHash(hash),
             get_authority_request::Leaf::Statement(id) => Leaf::Statement(id),
         };
-        self.reading(move |service, published| authority::bundle(service, published, leaf))
+        let cache = Arc::clone(&self.authority);
+        self.reading(move |service, published| authority::bundle(&cache, service, published, leaf))
             .await
             .map_err(Status::from)
             .map(Response::new)

@@ -1,8 +1,9 @@
-//! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, and a health check.
-
-mod witness;
+//! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, the schemas of records,
+//! a health check and metrics.
 
 mod health;
+mod schemas;
+mod witness;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -69,6 +70,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/metrics", get(health::metrics))
         .merge(bundles)
         .merge(witness::routes())
+        .merge(schemas::router())
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
         .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))
         .with_state(service)

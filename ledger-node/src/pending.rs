@@ -140,10 +140,10 @@ impl Desk {
         self.book().withdraw(asker, statement)
     }
 
-    /// The statement ids of all drafts; reads and writes the disk.
+    /// The statement ids of the drafts that a member is shown; reads and writes the disk.
     pub fn list(&self, admission: &Admission, asker: &Asker) -> Vec<StatementId> {
         self.find_logged(admission);
-        self.book().list(asker.time)
+        self.book().list(&admission.charter(), asker)
     }
 
     /// Notes which drafts are in the log by now; gives those that wait on.

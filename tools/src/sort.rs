@@ -1,7 +1,7 @@
 //! What a file is: the one place that says so, whatever the blanks in it.
 
 use ledger_core::record::FIRST_LINE;
-use ledger_core::{authority, evidence};
+use ledger_core::{authority, evidence, succession};
 
 /// What a file says of itself. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Sort {
     Bundle,
     /// Evidence.
     Evidence,
+    /// A succession.
+    Succession,
     /// Another JSON object, such as a draft.
     Object,
     /// Something else: a checkpoint, if anything of ours.
@@ -25,6 +27,9 @@ impl Sort {
     pub fn of(bytes: &[u8]) -> Sort {
         if bytes.starts_with(FIRST_LINE.as_bytes()) {
             return Sort::Record;
+        }
+        if bytes.starts_with(succession::FIRST_LINE.as_bytes()) {
+            return Sort::Succession;
         }
         if bytes.starts_with(b"c2sp.org/tlog-proof") {
             return Sort::Proof;
@@ -65,6 +70,7 @@ mod tests {
     fn files_are_known_whatever_their_blanks() {
         let cases = [
             ("ledger-record/v1\n{}", Sort::Record),
+            ("ledger-succession/v1\norigin", Sort::Succession),
             ("c2sp.org/tlog-proof@v1\n", Sort::Proof),
             ("{\"format\": \"ledger-authority/v1\"}", Sort::Bundle),
             ("\n {\n\"governance\":[],\"format\"\n:\n\"ledger-authority/v1\"", Sort::Bundle),

@@ -4,6 +4,7 @@ use crate::index::LeafIndex;
 use crate::record::{Draft, Entry, Envelope, Kind, Object, Record, StatementId};
 
 use super::read::{self, refuse};
+use super::signers::Purpose;
 use super::{Charter, KeyUse, Rejection, Term};
 
 impl Charter {
@@ -30,7 +31,8 @@ impl Charter {
         charter.check_changeable(|term| term.from() <= time)?;
         charter.check_window(record.envelope(), time)?;
         let signed = charter.verify(record.clone())?;
-        let signers = charter.signers(&signed, time)?.members;
+        let purpose = Purpose::Record(Kind::Charter);
+        let signers = charter.signers(&signed, &purpose, time)?.members;
         charter.check_signers(&signed)?;
         let missing = |at: &usize| !signers.contains(at);
         match (0..charter.members.len()).find(missing) {

@@ -1,27 +1,19 @@
 //! Changing the charter: whose signatures count, and that it can always be changed again.
 
 use crate::index::LeafIndex;
-use crate::record::{Kind, Logged};
+use crate::record::Logged;
 
 use super::change::{self, Intent};
+use super::signers::Purpose;
 use super::{Charter, Rejection, Requirement, SignedRecord, Standing};
-
-/// Who signed a governance record.
-#[derive(Debug, Default)]
-struct GovernanceSigners {
-    /// The places of members, each once.
-    members: Vec<usize>,
-    /// Those of them that signed with a key in force, not with one that is held over.
-    in_force: Vec<usize>,
-}
 
 /// How many members could sign for a role.
 #[derive(Debug, Clone, Copy)]
-struct Eligible {
+pub(super) struct Eligible {
     /// Their role and a key of theirs are in force.
-    in_force: u64,
+    pub(super) in_force: u64,
     /// Their role or key ended by its term, and they are held over while they are needed.
-    held_over: u64,
+    pub(super) held_over: u64,
 }
 
 impl Charter {
@@ -32,97 +24,27 @@ impl Charter {
         logged: &Logged,
         index: LeafIndex,
     ) -> Result<Charter, Rejection> {
-        let (body, envelope) = (record.record().body(), record.record().envelope());
-        let found = body.text("base").unwrap_or_default();
+        let found = record.record().body().text("base").unwrap_or_default();
         if found != self.base().to_string() {
             let (expected, found) = (self.base(), found.to_owned());
             return Err(Rejection::WrongBase { expected, found });
         }
-        let intent = change::intent(self, record.record());
-        let signers = self.governance_signers(record, logged.time, &intent)?;
-        self.check_issuer_among(envelope.issuer(), &signers.members)?;
-        self.check_signers(record)?;
-        if !matches!(intent, Intent::RevokeOwn(_)) {
-            self.check_threshold(envelope.kind(), &signers, logged.time)?;
-        }
+        let purpose = self.purpose(record.record());
+        let signers = self.check_signed(record, &purpose, logged.time)?;
         let mut next = self.clone();
         next.governed_by = index;
         next.base = record.record().statement();
         change::apply(&mut next, record.record(), &signers.members, logged)?;
-        match intent {
-            Intent::RevokeOwn(member) => next.keep_for_replacement(member, logged.time, index),
+        match purpose {
+            Purpose::Change(Intent::RevokeOwn(member)) => {
+                next.keep_for_replacement(member, logged.time, index);
+            }
             _ => next.check_not_deadlocked(logged.time)?,
         }
         if !next.holds_over(logged.time) {
             next.forget_replacements();
         }
         Ok(next)
-    }
-
-    /// Who signed, with keys that may sign this change.
-    fn governance_signers(
-        &self,
-        record: &SignedRecord,
-        at: u64,
-        intent: &Intent,
-    ) -> Result<GovernanceSigners, Rejection> {
-        let mut signers = GovernanceSigners::default();
-        let held_over = self.holds_over(at);
-        for (n, line) in record.record().note().signatures().iter().enumerate() {
-            let key = self.same_key(record, n)?;
-            let name = || line.name().to_string();
-            let (place, member) = (key.member(), &self.members[key.member()]);
-            if let Some(revocation) = key.revoked() {
-                let replaces = matches!(intent, Intent::Replace(own) if own.contains(&place));
-                if !(revocation.may_replace && replaces) {
-                    return Err(Rejection::KeyRevoked { name: name(), at: revocation.at });
-                }
-            }
-            let revokes_own = matches!(intent, Intent::RevokeOwn(own) if *own == place);
-            match member.standing() {
-                Standing::Good => {}
-                Standing::Suspended(_) if revokes_own => {}
-                _ => return Err(Rejection::not_in_good_standing(member)),
-            }
-            let in_force = key.term().contains(at);
-            if !in_force && (key.term().from() > at || !held_over) {
-                return Err(Rejection::KeyNotValid { name: name(), at });
-            }
-            if !signers.members.contains(&place) {
-                signers.members.push(place);
-            }
-            if in_force && !signers.in_force.contains(&place) {
-                signers.in_force.push(place);
-            }
-        }
-        Ok(signers)
-    }
-
-    /// So many sign as the rules in force ask for. Stewards whose term or key ran out count while
-    /// the threshold cannot be met without them.
-    fn check_threshold(
-        &self,
-        kind: Kind,
-        signers: &GovernanceSigners,
-        at: u64,
-    ) -> Result<(), Rejection> {
-        for requirement in &self.governance {
-            let role = requirement.role();
-            let is_in_force = |place: &&usize| {
-                signers.in_force.contains(place) && self.members[**place].holds(role, at)
-            };
-            let in_force = signers.members.iter().filter(is_in_force).count() as u64;
-            let held = signers.members.iter().filter(|place| self.held(**place, role, at));
-            let held_over = held.count() as u64 - in_force;
-            // they fill the seats that nobody in force could take, and no other
-            let vacant = requirement.members().saturating_sub(self.eligible(role, at).in_force);
-            let found = in_force + held_over.min(vacant);
-            if found < requirement.members() {
-                let (role, needed) = (role.to_owned(), requirement.members());
-                return Err(Rejection::TooFew { kind, role, needed, found });
-            }
-        }
-        Ok(())
     }
 
     /// Whether some requirement cannot be met by members in force alone.
@@ -142,7 +64,8 @@ impl Charter {
         self.members[place].standing() == Standing::Good && began.next().is_some()
     }
 
-    fn eligible(&self, role: &str, at: u64) -> Eligible {
+    /// Who could sign for a role.
+    pub(super) fn eligible(&self, role: &str, at: u64) -> Eligible {
         let mut eligible = Eligible { in_force: 0, held_over: 0 };
         for (place, member) in self.members.iter().enumerate() {
             if !self.held(place, role, at) {

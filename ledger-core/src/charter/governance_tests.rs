@@ -24,20 +24,20 @@ pub(crate) fn key(name: &str) -> SignerKey {
     signer(name, name.bytes().fold(7, |sum, byte| sum ^ byte.rotate_left(3)))
 }
 
-fn vkey(name: &str) -> String {
+pub(crate) fn vkey(name: &str) -> String {
     key(name).verifier().to_string()
 }
 
-fn change(action: &str, member: &str) -> Object {
+pub(crate) fn change(action: &str, member: &str) -> Object {
     Object::new().with("action", action).with("member", member)
 }
 
-fn key_change(action: &str, member: &str, name: &str) -> Object {
+pub(crate) fn key_change(action: &str, member: &str, name: &str) -> Object {
     let change = change(action, member).with("vkey", vkey(name));
     if action == "add_key" { change.with("use", "record") } else { change }
 }
 
-fn role(action: &str, member: &str, role: &str) -> Object {
+pub(crate) fn role(action: &str, member: &str, role: &str) -> Object {
     change(action, member).with("role", role)
 }
 
@@ -49,12 +49,12 @@ pub(crate) fn admit(member: &str, roles: &[&str]) -> Object {
         .with("keys", vec![key])
 }
 
-fn requirement(role: &str, members: i64) -> Object {
+pub(crate) fn requirement(role: &str, members: i64) -> Object {
     Object::new().with("role", role).with("members", Value::Integer(members))
 }
 
 impl World {
-    fn founded(edit: impl FnOnce(Object) -> Object) -> World {
+    pub(crate) fn founded(edit: impl FnOnce(Object) -> Object) -> World {
         let log = signer(ORIGIN, 100);
         let draft = CharterDraft::new("c", log.verifier().clone())
             .member("a", key("a").verifier().clone(), ["publisher", "steward"])
@@ -85,12 +85,12 @@ impl World {
             .with("issued_at", format_time(self.time))
     }
 
-    fn membership(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    pub(crate) fn membership(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         self.envelope("membership", issuer).with("base", base).with("changes", changes)
     }
 
-    fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
+    pub(crate) fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
         let base = self.charter.base().to_string();
         let since = format_time(self.time);
         self.envelope("norm", issuer)
@@ -101,7 +101,7 @@ impl World {
             .with("changes", changes)
     }
 
-    fn judge(&self, object: &Object, keys: &[&str]) -> Result<Change, Rejection> {
+    pub(crate) fn judge(&self, object: &Object, keys: &[&str]) -> Result<Change, Rejection> {
         let keys: Vec<SignerKey> = keys.iter().map(|name| key(name)).collect();
         let keys: Vec<&SignerKey> = keys.iter().collect();
         let record = Draft::from_object(object).expect("shapes hold").sign(&keys).expect("signed");
@@ -109,11 +109,11 @@ impl World {
         self.charter.admit(&signed, &self.logged(), self.next_index())
     }
 
-    fn logged(&self) -> Logged {
+    pub(crate) fn logged(&self) -> Logged {
         Logged { time: self.time, governance: self.charter.governance_index() }
     }
 
-    fn next_index(&self) -> LeafIndex {
+    pub(crate) fn next_index(&self) -> LeafIndex {
         LeafIndex::new(self.entries.len() as u64).expect("small")
     }
 
@@ -156,7 +156,7 @@ impl World {
         said(self.judge(&object, &["a", "b"]))
     }
 
-    fn publishes(&mut self, name: &str) -> Result<Change, Rejection> {
+    pub(crate) fn publishes(&mut self, name: &str) -> Result<Change, Rejection> {
         self.signs(name, name)
     }
 
@@ -171,7 +171,7 @@ impl World {
     }
 }
 
-fn said(result: Result<Change, Rejection>) -> String {
+pub(crate) fn said(result: Result<Change, Rejection>) -> String {
     let rejection = result.expect_err("to be refused");
     assert!(!rejection.hint().is_empty());
     rejection.to_string()
@@ -444,6 +444,43 @@ fn a_revocation_that_breaks_the_threshold_leaves_the_key_its_replacement() {
     assert!(
         world.charter.keys().iter().all(|key| key.revoked().is_none_or(|own| !own.may_replace))
     );
+}
+
+#[test]
+fn a_member_that_has_had_all_its_keys_still_replaces_its_last_one() {
+    let mut world = World::new();
+    let name = |number: usize| format!("e/{number}");
+    let vkey = |number: usize| {
+        let bytes = u16::try_from(number).expect("small").to_be_bytes();
+        let mut seed = [77; 32];
+        seed[..2].copy_from_slice(&bytes);
+        let name = KeyName::new(&name(number)).expect("a name");
+        let key = SignerKey::from_seed(name, Algorithm::Ed25519, seed).expect("sound");
+        key.verifier().to_string()
+    };
+    let add =
+        |number: usize| change("add_key", "e").with("vkey", vkey(number)).with("use", "record");
+    let revoke = |number: usize| change("revoke_key", "e").with("vkey", vkey(number));
+    let keys = world.charter.keys().len();
+    for number in 1..MAX_KEYS_OF_MEMBER {
+        world.change(vec![add(number)], &["a", "b"]);
+    }
+    assert_eq!(world.charter.keys().len(), keys + MAX_KEYS_OF_MEMBER - 1);
+    let next = MAX_KEYS_OF_MEMBER;
+    let message = world.refused(vec![add(next)], &["a", "b"]);
+    assert!(message.starts_with("`changes[0].vkey` is one more than 128 keys"), "{message}");
+    world.change((1..next).map(revoke).collect(), &["a", "b"]);
+    // the first key is left: the new one comes, and then the first one goes, for ever
+    world.change(vec![add(next), key_change("revoke_key", "e", "e")], &["a", "b"]);
+    for number in next..next + 3 {
+        world.change(vec![revoke(number), add(number + 1)], &["a", "b"]);
+    }
+    let two = vec![add(next + 10), add(next + 11)];
+    let message = world.refused(two, &["a", "b"]);
+    assert!(message.starts_with("`changes[1].vkey` is one more"), "{message}");
+    let node = add(next + 10).with("use", "node");
+    let message = world.refused(vec![node], &["a", "b"]);
+    assert!(message.starts_with("`changes[0].vkey` is one more"), "{message}");
 }
 
 #[test]

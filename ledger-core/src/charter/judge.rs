@@ -5,18 +5,8 @@ use crate::index::LeafIndex;
 use crate::note::{Algorithm, Signature, VerifierKey};
 use crate::record::{Envelope, Kind, Logged, Record};
 
-use super::{
-    Change, Charter, EARLY_SECONDS, KeyUse, MemberKey, PUBLIC, Rejection, SignedRecord, Standing,
-};
-
-/// Who signed a record.
-#[derive(Debug, Default)]
-pub(super) struct Signers {
-    /// The places of members, each once.
-    pub(super) members: Vec<usize>,
-    /// The name of a key that is no member's: a record brings one at most.
-    stranger: Option<String>,
-}
+use super::signers::{Purpose, Signers};
+use super::{Change, Charter, EARLY_SECONDS, KeyUse, MemberKey, PUBLIC, Rejection, SignedRecord};
 
 impl Charter {
     /// Verifies each signature line of a record: a known key of use `record`, a strict signature.
@@ -67,10 +57,8 @@ impl Charter {
             let next = self.change(record, logged, index)?;
             return Ok(Change::Governance(Box::new(next)));
         }
-        let signers = self.signers(record, logged.time)?;
-        self.check_issuer(record, &signers)?;
-        self.check_signers(record)?;
-        self.check_rule(envelope.kind(), &signers, logged.time)?;
+        let purpose = Purpose::Record(envelope.kind());
+        self.check_signed(record, &purpose, logged.time)?;
         Ok(Change::Record)
     }
 
@@ -126,7 +114,7 @@ impl Charter {
     }
 
     /// The key that the record brings along for a line, where the charter lets anybody sign.
-    fn key_of_stranger(&self, line: &Signature, record: &Record) -> Option<VerifierKey> {
+    pub(super) fn key_of_stranger(&self, line: &Signature, record: &Record) -> Option<VerifierKey> {
         let digest = line.name().as_str().strip_prefix(PUBLIC)?.strip_prefix('/')?;
         let rule = self.rules.get(&record.kind()).map(Vec::as_slice).unwrap_or_default();
         if !rule.iter().any(|requirement| requirement.role() == PUBLIC) {
@@ -159,10 +147,36 @@ impl Charter {
         Ok(())
     }
 
-    /// Who signed, each once, with keys that are in force at the log's time.
+    /// Issuer, named signers and rule are content with who signed; gives who that is.
+    pub(super) fn check_signed(
+        &self,
+        record: &SignedRecord,
+        purpose: &Purpose,
+        at: u64,
+    ) -> Result<Signers, Rejection> {
+        let signers = self.signers(record, purpose, at)?;
+        self.check_issuer(record, &signers)?;
+        self.check_signers(record)?;
+        let kind = record.record.kind();
+        let rule = self.rule_of(purpose).ok_or(Rejection::NoRule(kind))?;
+        match self.too_few(rule, purpose, &signers, at) {
+            None => Ok(signers),
+            Some((requirement, found)) => {
+                let (role, needed) = (requirement.role, requirement.members);
+                Err(Rejection::TooFew { kind, role, needed, found })
+            }
+        }
+    }
+
+    /// Who signed, each once, with keys that may sign this at the log's time.
     ///
     /// Keys are looked up again: this charter may be a later one than the one that verified.
-    pub(super) fn signers(&self, record: &SignedRecord, at: u64) -> Result<Signers, Rejection> {
+    pub(super) fn signers(
+        &self,
+        record: &SignedRecord,
+        purpose: &Purpose,
+        at: u64,
+    ) -> Result<Signers, Rejection> {
         let mut signers = Signers::default();
         for (n, line) in record.record.note().signatures().iter().enumerate() {
             if self.key_of_stranger(line, &record.record).is_some() {
@@ -170,20 +184,8 @@ impl Charter {
                 continue;
             }
             let key = self.same_key(record, n)?;
-            let name = || line.name().to_string();
-            if let Some(revocation) = key.revoked() {
-                return Err(Rejection::KeyRevoked { name: name(), at: revocation.at });
-            }
-            if !key.term().contains(at) {
-                return Err(Rejection::KeyNotValid { name: name(), at });
-            }
-            let member = &self.members[key.member()];
-            if member.standing() != Standing::Good {
-                return Err(Rejection::not_in_good_standing(member));
-            }
-            if !signers.members.contains(&key.member()) {
-                signers.members.push(key.member());
-            }
+            self.check_key(key, purpose, at)?;
+            signers.add(key, at);
         }
         Ok(signers)
     }
@@ -209,15 +211,7 @@ impl Charter {
         if signers.stranger.as_deref() == Some(issuer) {
             return Ok(());
         }
-        self.check_issuer_among(issuer, &signers.members)
-    }
-
-    pub(super) fn check_issuer_among(
-        &self,
-        issuer: &str,
-        members: &[usize],
-    ) -> Result<(), Rejection> {
-        if members.iter().any(|at| self.members[*at].name() == issuer) {
+        if signers.members.iter().any(|at| self.members[*at].name() == issuer) {
             return Ok(());
         }
         match self.member(issuer) {
@@ -232,21 +226,5 @@ impl Charter {
             Some(name) => Err(Rejection::SignerMissing(name.clone())),
             None => Ok(()),
         }
-    }
-
-    fn check_rule(&self, kind: Kind, signers: &Signers, at: u64) -> Result<(), Rejection> {
-        let rule = self.rules.get(&kind).ok_or(Rejection::NoRule(kind))?;
-        for requirement in rule {
-            let holds = |member: &&usize| self.members[**member].holds(requirement.role(), at);
-            let found = match requirement.role() {
-                PUBLIC => u64::from(signers.stranger.is_some()),
-                _ => signers.members.iter().filter(holds).count() as u64,
-            };
-            if found < requirement.members() {
-                let (role, needed) = (requirement.role().to_owned(), requirement.members());
-                return Err(Rejection::TooFew { kind, role, needed, found });
-            }
-        }
-        Ok(())
     }
 }

@@ -8,7 +8,8 @@ use std::fmt;
 
 use crate::record::{Kind, Record};
 
-use super::{Charter, MemberKey, Rejection, Requirement, Standing};
+use super::signers::{Purpose, Signers};
+use super::{Charter, KeyUse, MemberKey, Rejection, Requirement};
 
 /// Something that a record must have before the charter lets it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,26 +36,24 @@ impl Charter {
     /// What a record lacks at a time in POSIX seconds; nothing, if its signatures suffice.
     ///
     /// Its signature lines are taken for what they name: [`Charter::verify`] checks them. A line
-    /// counts if its key is a member's, of use record and valid at that time.
+    /// counts if [`Charter::admit`] would count it at that time.
     pub fn lacking(&self, record: &Record, time: u64) -> Vec<Lack> {
+        let gathering = Gathering::of(self, record, time);
         let envelope = record.envelope();
-        let signed = self.members_signed(record, time);
         let mut lacks = Vec::new();
-        if !signed.contains(envelope.issuer()) {
+        if !gathering.has_signed(envelope.issuer()) {
             lacks.push(Lack::Issuer(envelope.issuer().to_owned()));
         }
         let names: BTreeSet<&str> =
             record.note().signatures().iter().map(|line| line.name().as_str()).collect();
         let missing = envelope.signers().iter().filter(|name| !names.contains(name.as_str()));
         lacks.extend(missing.cloned().map(Lack::Signer));
-        let Some(rule) = self.rule_of(record.kind()) else {
+        let Some(rule) = self.rule_of(&gathering.purpose) else {
             lacks.push(Lack::Rule(record.kind()));
             return lacks;
         };
         for requirement in rule {
-            let signed =
-                self.holders(record.kind(), requirement, time).filter(|m| signed.contains(m));
-            let (signed, needed) = (signed.count() as u64, requirement.members());
+            let (signed, needed) = (gathering.count(requirement), requirement.members());
             if signed < needed {
                 let role = requirement.role().to_owned();
                 lacks.push(Lack::Members { role, needed, signed });
@@ -65,21 +64,17 @@ impl Charter {
 
     /// Whether a signature of this member could still help a record at a time in POSIX seconds.
     pub fn awaits(&self, record: &Record, member: &str, time: u64) -> bool {
-        let kind = record.kind();
-        if !self.can_sign(kind, member, time) {
+        let gathering = Gathering::of(self, record, time);
+        if !gathering.can_sign(member) {
             return false;
         }
-        let signed = self.members_signed(record, time).contains(member);
+        let with = gathering.with(|own| own == member);
         self.lacking(record, time).iter().any(|lack| match lack {
             Lack::Rule(_) => false,
             Lack::Issuer(issuer) => issuer == member,
-            Lack::Signer(name) => member_of(name) == member && self.has_key(kind, name, time),
-            Lack::Members { role, .. } => {
-                let asked = self.requirement(kind, role);
-                !signed
-                    && asked.is_some_and(|asked| {
-                        self.holders(kind, asked, time).any(|holder| holder == member)
-                    })
+            Lack::Signer(name) => member_of(name) == member && gathering.has_key(name),
+            Lack::Members { role, signed, .. } => {
+                gathering.requirement(role).is_some_and(|asked| with.count(asked) > *signed)
             }
         })
     }
@@ -87,78 +82,85 @@ impl Charter {
     /// Whether a record could still get all that it lacks at a time in POSIX seconds, if the members
     /// in `without` sign no more than they have.
     pub fn can_be_completed(&self, record: &Record, without: &[&str], time: u64) -> bool {
-        let kind = record.kind();
-        let signed = self.members_signed(record, time);
-        let willing =
-            |member: &str| !without.contains(&member) && self.can_sign(kind, member, time);
+        let gathering = Gathering::of(self, record, time);
+        let willing = |member: &str| !without.contains(&member) && gathering.can_sign(member);
+        let with = gathering.with(willing);
         self.lacking(record, time).iter().all(|lack| match lack {
             Lack::Rule(_) => false,
             Lack::Issuer(issuer) => willing(issuer),
-            Lack::Signer(name) => willing(member_of(name)) && self.has_key(kind, name, time),
+            Lack::Signer(name) => willing(member_of(name)) && gathering.has_key(name),
             Lack::Members { role, needed, .. } => {
-                let will = |member: &&str| signed.contains(member) || willing(member);
-                self.requirement(kind, role).is_some_and(|asked| {
-                    self.holders(kind, asked, time).filter(will).count() as u64 >= *needed
-                })
+                gathering.requirement(role).is_some_and(|asked| with.count(asked) >= *needed)
             }
         })
     }
+}
 
-    /// Who must sign a kind; nothing, if the charter has no rule for it.
-    fn rule_of(&self, kind: Kind) -> Option<&[Requirement]> {
-        match kind {
-            kind if kind.is_governance() => Some(self.governance()),
-            kind => self.rules().get(&kind).map(Vec::as_slice),
+/// A record on its way to enough signatures.
+#[derive(Clone)]
+struct Gathering<'a> {
+    charter: &'a Charter,
+    purpose: Purpose,
+    time: u64,
+    signers: Signers,
+}
+
+impl<'a> Gathering<'a> {
+    /// Whose signatures on the record count.
+    fn of(charter: &'a Charter, record: &Record, time: u64) -> Gathering<'a> {
+        let (purpose, signers) = (charter.purpose(record), Signers::default());
+        let mut gathering = Gathering { charter, purpose, time, signers };
+        for (at, line) in record.note().signatures().iter().enumerate() {
+            if charter.key_of_stranger(line, record).is_some() {
+                gathering.signers.stranger = Some(line.name().to_string());
+            } else if let Ok(key) = charter.record_key(line, at + 1)
+                && gathering.may_sign(key)
+            {
+                gathering.signers.add(key, time);
+            }
         }
+        gathering
     }
 
-    fn requirement(&self, kind: Kind, role: &str) -> Option<&Requirement> {
-        self.rule_of(kind)?.iter().find(|own| own.role() == role)
+    /// As if every member that is meant signed with all keys that it may use.
+    fn with(&self, is_meant: impl Fn(&str) -> bool) -> Gathering<'a> {
+        let mut with = self.clone();
+        let keys = self.keys().filter(|key| is_meant(member_of(key.key().name().as_str())));
+        keys.for_each(|key| with.signers.add(key, self.time));
+        with
     }
 
-    fn members_signed(&self, record: &Record, time: u64) -> BTreeSet<&str> {
-        let kind = record.kind();
-        let signers = record.note().signatures().iter().filter_map(|line| self.signer(line));
-        let valid = signers.filter(|(_, key)| self.may_sign(key, kind, time));
-        valid.map(|(member, _)| member.name()).collect()
+    fn count(&self, requirement: &Requirement) -> u64 {
+        self.charter.count(requirement, &self.purpose, &self.signers, self.time)
     }
 
-    /// The members whose signatures count for a requirement. Those whose role ran out count in
-    /// governance while they are needed.
-    fn holders<'a>(
-        &'a self,
-        kind: Kind,
-        requirement: &'a Requirement,
-        time: u64,
-    ) -> impl Iterator<Item = &'a str> {
-        let held_over = kind.is_governance() && self.needs_held_over(requirement, time);
-        let holds = move |place: &usize| match held_over {
-            true => self.held(*place, requirement.role(), time),
-            false => self.members[*place].holds(requirement.role(), time),
-        };
-        (0..self.members.len()).filter(holds).map(|place| self.members[place].name())
+    fn requirement(&self, role: &str) -> Option<&Requirement> {
+        self.charter.rule_of(&self.purpose)?.iter().find(|own| own.role() == role)
     }
 
-    /// Whether the member has a key to sign records of a kind with.
-    fn can_sign(&self, kind: Kind, member: &str, time: u64) -> bool {
-        self.record_keys(kind, time).any(|name| member_of(name) == member)
+    /// A stranger signs under the name of its key.
+    fn has_signed(&self, name: &str) -> bool {
+        let members = self.signers.members.iter().map(|at| self.charter.members[*at].name());
+        members.chain(self.signers.stranger.as_deref()).any(|own| own == name)
     }
 
-    fn has_key(&self, kind: Kind, name: &str, time: u64) -> bool {
-        self.record_keys(kind, time).any(|own| own == name)
+    /// Whether the member has a key to sign the record with.
+    fn can_sign(&self, member: &str) -> bool {
+        self.keys().any(|key| member_of(key.key().name().as_str()) == member)
     }
 
-    fn record_keys(&self, kind: Kind, time: u64) -> impl Iterator<Item = &str> {
-        let keys = self.keys.iter().filter(move |key| self.may_sign(key, kind, time));
-        keys.map(|key| key.key().name().as_str())
+    fn has_key(&self, name: &str) -> bool {
+        self.keys().any(|key| key.key().name().as_str() == name)
     }
 
-    fn may_sign(&self, key: &MemberKey, kind: Kind, time: u64) -> bool {
-        let held_over =
-            || kind.is_governance() && key.term().from() <= time && self.holds_over(time);
-        key.signs_for(key.member())
-            && self.members[key.member()].standing() == Standing::Good
-            && (key.term().contains(time) || held_over())
+    /// The keys that may sign the record.
+    fn keys(&self) -> impl Iterator<Item = &'a MemberKey> {
+        self.charter.keys.iter().filter(|key| self.may_sign(key))
+    }
+
+    fn may_sign(&self, key: &MemberKey) -> bool {
+        key.usage() == KeyUse::Record
+            && self.charter.check_key(key, &self.purpose, self.time).is_ok()
     }
 }
 

@@ -15,6 +15,7 @@ mod lacking;
 mod read;
 mod rejection;
 mod replay;
+mod signers;
 mod state;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use rejection::Rejection;
 pub use replay::{
     ChainError, Governance, GovernanceState, JudgeError, ReplayError, governance_chain,
 };
+pub use signers::Reach;
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
     MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RetiredLogKey, Revocation,
@@ -204,3 +206,6 @@ pub(crate) mod tests;
 
 #[cfg(all(test, feature = "sign"))]
 pub(crate) mod governance_tests;
+
+#[cfg(all(test, feature = "sign"))]
+mod gathering_tests;

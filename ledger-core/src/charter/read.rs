@@ -161,10 +161,7 @@ pub(super) fn add_key(
         let problem = format!("is named {:?}, neither {name:?} nor \"{name}/label\"", key.name());
         return Err(refuse(&vkey_path, problem));
     }
-    if charter.keys.iter().filter(|own| own.member == member).count() == MAX_KEYS_OF_MEMBER {
-        let problem = format!("is one more than {MAX_KEYS_OF_MEMBER} keys of one member");
-        return Err(refuse(&vkey_path, problem));
-    }
+    check_number_of_keys(charter, member, usage, &vkey_path)?;
     let places = charter.by_id.entry(key.id()).or_default();
     if places.iter().any(|place| charter.keys[*place].key.name() == key.name()) {
         return Err(refuse(&vkey_path, "shares its name and id with another key"));
@@ -174,6 +171,29 @@ pub(super) fn add_key(
     let since = charter.governed_by;
     charter.keys.push(MemberKey { key, usage, term, member, revoked: None, since });
     Ok(())
+}
+
+/// A member may have had so many keys, and beyond that one at a time for records: who could not
+/// replace its last one would be a member for ever without a voice.
+fn check_number_of_keys(
+    charter: &Charter,
+    member: usize,
+    usage: KeyUse,
+    path: &str,
+) -> Result<(), Rejection> {
+    if charter.keys.iter().filter(|own| own.member == member).count() < MAX_KEYS_OF_MEMBER {
+        return Ok(());
+    }
+    // the one that is replaced may go before or after the new one comes
+    let in_use = charter.keys.iter().filter(|own| own.signs_for(member)).count();
+    if usage == KeyUse::Record && in_use <= 1 {
+        return Ok(());
+    }
+    let problem = format!(
+        "is one more than {MAX_KEYS_OF_MEMBER} keys of one member; beyond it a key of use record \
+         comes when at most one other is not revoked"
+    );
+    Err(refuse(path, problem))
 }
 
 /// Whether a key name is its member's, or that, a slash and a label without one.

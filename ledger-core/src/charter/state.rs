@@ -12,7 +12,8 @@ pub const MAX_LOG_KEYS: usize = 8;
 /// Members that a consortium may have had in all: names stay, also of those that left.
 pub const MAX_MEMBERS: usize = 4096;
 
-/// Keys, and terms of roles, that one member may have had in all: one a month for ten years.
+/// Keys, and terms of roles, that one member may have had in all: one a month for ten years. Beyond
+/// it a member still replaces its key for records.
 pub const MAX_KEYS_OF_MEMBER: usize = 128;
 
 /// The name that stands for anybody, so that no member may bear it.

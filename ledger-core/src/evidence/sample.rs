@@ -100,7 +100,10 @@ impl Ledger {
             inclusion: own.inclusion,
             checkpoint: head.clone(),
         };
-        AuthorityBundle::new(governance.iter().map(|at| self.entry(*at, n)).collect(), proof)
+        AuthorityBundle::new(
+            governance.iter().map(|at| self.entry(*at, n)).collect::<Vec<_>>(),
+            proof,
+        )
     }
 }
 

@@ -206,8 +206,10 @@ impl Chronicle {
         self.link_series(number, fact.series);
         self.refer(number, fact.body);
         self.by_statement.entry(fact.statement).or_insert(number);
-        for at in self.waiting.remove(&fact.statement).unwrap_or_default() {
-            self.link(at, number);
+        if !self.waiting.is_empty() {
+            for at in self.waiting.remove(&fact.statement).unwrap_or_default() {
+                self.link(at, number);
+            }
         }
     }
 
@@ -318,20 +320,20 @@ impl Chronicle {
     fn link_series(&mut self, number: u32, series: Option<&str>) {
         let Some(series) = series else { return };
         let key = (self.fact(number).kind, self.names.intern(series));
-        let begun = self.series.entry(key).or_default().clone();
+        let begun = self.series.get(&key).map(Vec::as_slice).unwrap_or_default();
         let own = begun.iter().find(|at| self.fact(**at).issuer == self.fact(number).issuer);
         let bound = || begun.iter().find(|at| self.binds("series", number, **at));
-        match own.or_else(bound) {
-            Some(first) => self.tie(number, *first),
+        match own.or_else(bound).copied() {
+            Some(first) => self.tie(number, first),
             None => self.series.entry(key).or_default().push(number),
         }
     }
 
     /// Keeps a record's references to records of this log.
     fn refer(&mut self, number: u32, body: &Object) {
-        let first = self.refs.len();
-        let charter = Arc::clone(&self.eras[self.fact(number).era as usize].charter);
+        let (first, era) = (self.refs.len(), self.fact(number).era as usize);
         for reference in body.list("refs").iter().filter_map(Value::as_object) {
+            let charter = &self.eras[era].charter;
             let foreign = reference.text("origin").is_some_and(|own| own != charter.origin());
             let statement = reference.text("statement").map(StatementId::from_hex);
             if let (false, Some(Ok(statement))) = (foreign, statement) {

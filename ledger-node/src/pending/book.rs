@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, Rejection, SignedRecord};
+use ledger_core::charter::{Charter, Reach, Rejection, SignedRecord};
 use ledger_core::decline::ClaimedDecline;
 use ledger_core::note::Signature;
 use ledger_core::record::{Logged, Record, StatementId};
@@ -58,6 +58,8 @@ pub struct Book {
 pub struct Asker {
     /// The member.
     pub member: String,
+    /// What the key that it asked with may sign: short of all, it is shown only what concerns it.
+    pub reach: Reach,
     /// POSIX seconds.
     pub time: u64,
 }
@@ -117,7 +119,7 @@ impl Book {
     /// [`PendingRefusal::Storage`]; [`PendingRefusal::Request`] if it has ended meanwhile.
     pub fn take(&mut self, request: &MemberRequest, time: u64) -> Result<Asker, PendingRefusal> {
         let time = self.nonces.take(request, time)?;
-        Ok(Asker { member: request.member().to_owned(), time })
+        Ok(Asker { member: request.member().to_owned(), reach: request.reach(), time })
     }
 
     /// Takes a record in that lacks signatures, or nothing. That the log has neither its statement
@@ -189,11 +191,12 @@ impl Book {
         }
         let record = draft.record.with_signature(signature).map_err(Refusal::from)?;
         let signed = charter.verify(record).map_err(Refusal::from)?;
+        // why a key may not sign is better told than that it is not needed
+        judge(charter, &signed, asker.time)?;
         let lacked = charter.lacking(&draft.record, asker.time);
         if charter.lacking(signed.record(), asker.time) == lacked {
             return Err(PendingRefusal::NotNeeded(asker.member.clone()));
         }
-        judge(charter, &signed, asker.time)?;
         let mut declines = draft.declines;
         // whoever signs has changed its mind
         declines.retain(|declined| declined.member != asker.member);
@@ -256,13 +259,14 @@ impl Book {
     /// What a member is shown of one draft.
     pub fn view(&self, charter: &Charter, asker: &Asker, statement: StatementId) -> Option<View> {
         let draft = self.drafts.get(&statement)?;
-        Some(draft.view(charter, &asker.member, asker.time))
+        shows(charter, asker, draft).then(|| draft.view(charter, &asker.member, asker.time))
     }
 
-    /// The statement ids of all drafts, those that have waited longest first.
-    pub fn list(&mut self, time: u64) -> Vec<StatementId> {
-        self.tidy(time);
-        let mut drafts: Vec<&Draft> = self.drafts.values().collect();
+    /// The statement ids of the drafts that a member is shown, those that have waited longest first.
+    pub fn list(&mut self, charter: &Charter, asker: &Asker) -> Vec<StatementId> {
+        self.tidy(asker.time);
+        let drafts = self.drafts.values().filter(|draft| shows(charter, asker, draft));
+        let mut drafts: Vec<&Draft> = drafts.collect();
         drafts.sort_by_key(|draft| (draft.proposed_at, draft.statement()));
         drafts.into_iter().map(Draft::statement).collect()
     }
@@ -438,6 +442,18 @@ impl Book {
     }
 }
 
+/// Whether a member is shown a draft. Members in good standing with a key in force see all; whoever
+/// may only take part in an emergency sees what it has proposed, signed, or could help with.
+fn shows(charter: &Charter, asker: &Asker, draft: &Draft) -> bool {
+    let member = asker.member.as_str();
+    let signed =
+        |line: &Signature| charter.signer(line).is_some_and(|(own, _)| own.name() == member);
+    asker.reach == Reach::Full
+        || draft.proposer == member
+        || draft.record.note().signatures().iter().any(signed)
+        || draft.is_waiting() && charter.awaits(&draft.record, member, asker.time)
+}
+
 /// Whether a lawful record has all that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
@@ -448,8 +464,9 @@ enum Verdict {
 /// Judges a record as if it were logged now: all that is wrong with it, but missing signatures.
 fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Verdict, Refusal> {
     let logged = Logged { time, governance: charter.governance_index() };
-    // any place but the charter's
-    let index = LeafIndex::new(1).expect("a tree can have two leaves");
+    // any place behind the rules in force
+    let index = charter.governance_index().size_through().next_index();
+    let index = index.ok_or(Refusal::LogFull)?;
     match charter.admit(record, &logged, index) {
         Ok(_) => Ok(Verdict::Complete),
         Err(rejection) if Rejection::lacks_signatures(&rejection) => Ok(Verdict::Lacking),

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, CharterDraft};
+use ledger_core::charter::{Charter, CharterDraft, Reach};
 use ledger_core::checkpoint::Origin;
 use ledger_core::decline::{ClaimedDecline, Decline};
 use ledger_core::note::{Algorithm, KeyName, SignerKey};
@@ -90,7 +90,7 @@ fn signed(object: &Object, keys: &[&SignerKey]) -> Record {
 }
 
 fn asker(key: &SignerKey, time: u64) -> Asker {
-    Asker { member: key.verifier().name().to_string(), time }
+    Asker { member: key.verifier().name().to_string(), reach: Reach::Full, time }
 }
 
 struct Desk {
@@ -108,6 +108,10 @@ impl Desk {
 
     fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("pending")
+    }
+
+    fn list(&mut self, time: u64) -> Vec<StatementId> {
+        self.book.list(&self.charter, &asker(&lab(), time))
     }
 
     fn reopen(&mut self) {
@@ -318,8 +322,8 @@ fn drafts_expire_are_told_of_and_are_forgotten() {
     assert_eq!(late, Err(PendingRefusal::Settled("expired")));
     desk.reopen();
     assert_eq!(desk.state(&record), Some(State::Expired));
-    assert_eq!(desk.book.list(end + TOLD_SECONDS - 1), [record.statement()]);
-    assert_eq!(desk.book.list(end + TOLD_SECONDS), []);
+    assert_eq!(desk.list(end + TOLD_SECONDS - 1), [record.statement()]);
+    assert_eq!(desk.list(end + TOLD_SECONDS), []);
     desk.reopen();
     assert_eq!(desk.state(&record), None);
 }
@@ -343,7 +347,7 @@ fn a_member_has_so_many_drafts_waiting_and_no_more() {
         desk.propose(&record, &lab()).unwrap();
         desk.book.withdraw(&asker(&lab(), NOW), record.statement()).unwrap();
     }
-    let kept = desk.book.list(NOW).len();
+    let kept = desk.list(NOW).len();
     assert_eq!(kept, MAX_DRAFTS_PER_MEMBER - 1 + 1 + MAX_SETTLED_PER_MEMBER);
     assert_eq!(fs::read_dir(desk.path()).unwrap().count(), kept + 1);
 }
@@ -440,7 +444,7 @@ fn damaged_and_unfinished_files_are_set_aside_and_the_others_are_read() {
     fs::write(path(&decision(5), "unfinished"), "half").unwrap();
     let names = [path(&bad, "damaged"), path(&decision(4), "damaged")];
     desk.reopen();
-    assert_eq!(desk.book.list(NOW), [good.statement()]);
+    assert_eq!(desk.list(NOW), [good.statement()]);
     assert!(names.iter().all(|path| path.exists()));
     let unfinished = |entry: &Path| entry.extension().is_some_and(|e| e == "unfinished");
     let mut entries = fs::read_dir(desk.path()).unwrap();
@@ -459,7 +463,7 @@ fn a_write_that_fails_leaves_the_draft_as_it_was() {
     assert!(matches!(error, PendingRefusal::Storage(_)), "{error}");
     let view = desk.book.view(&desk.charter, &asker(&lab(), NOW), record.statement()).unwrap();
     assert_eq!(view.draft.record, record);
-    assert_eq!(desk.book.list(NOW), [record.statement()]);
+    assert_eq!(desk.list(NOW), [record.statement()]);
 }
 
 #[test]

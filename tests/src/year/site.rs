@@ -81,7 +81,7 @@ impl Site {
             let inclusion = self.inclusion(place.get());
             GovernanceEntry { index: place, entry, inclusion }
         });
-        let governance = governance.collect();
+        let governance: Vec<_> = governance.collect();
         let extra = Some(self.entries[at as usize].logged().to_string().into_bytes());
         let (inclusion, checkpoint) = (self.inclusion(at), self.checkpoint());
         AuthorityBundle::new(

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use ledger_core::charter::Reach;
 use ledger_core::checkpoint::Origin;
 use ledger_core::decline::Decline;
 use ledger_core::note::{Algorithm, SignerKey};
@@ -265,6 +266,50 @@ async fn a_draft_is_signed_by_all_over_a_restart_and_a_kill_and_then_logged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_member_revokes_its_own_key_at_the_desk_and_sees_nothing_else() {
+    let joint = Joint::found(Consortium::new());
+    let Consortium { lab, institute, board, .. } = &joint.consortium;
+    let node = NodeProcess::serve(&joint.dir());
+    let mut desk = Desk::of(&node).await;
+    let founded = Entry::parse(&desk.entries().await[0]).expect("the charter");
+    let base = founded.record().statement().to_string().into();
+    let change = |n: u64, issuer: &str, base: serde_json::Value, change: serde_json::Value| {
+        let json = joint.consortium.incident_json(n);
+        let json: serde_json::Value = serde_json::from_str(&json).expect("own text");
+        let mut own = serde_json::json!({
+            "kind": "membership", "issuer": issuer, "base": base, "changes": [change],
+        });
+        for name in ["log", "id", "issued_at", "title", "summary"] {
+            own[name] = json[name].clone();
+        }
+        own.to_string()
+    };
+    let incident = joint.incident(2);
+    desk.propose(&incident, lab).await.expect("a lawful draft");
+    let suspend = serde_json::json!({"action": "suspend", "member": "institute.test"});
+    let suspend = change(1, "lab.test", base, suspend);
+    let suspend = joint.consortium.signed(&suspend, &[lab]);
+    desk.propose(&suspend, lab).await.expect("a lawful change");
+    let logged = desk.cosign(&suspend, board).await.expect("it was asked");
+    assert_eq!(logged.state(), PendingState::Logged);
+    assert_eq!(desk.list(institute).await.expect("it may revoke").len(), 0);
+    refused(
+        desk.cosign(&incident, institute).await,
+        Code::PermissionDenied,
+        "was suspended by entry 1",
+    );
+    let base = suspend.statement().to_string().into();
+    let vkey = institute.verifier().to_string();
+    let revoke =
+        serde_json::json!({"action": "revoke_key", "member": "institute.test", "vkey": vkey});
+    let revoke = change(3, "institute.test", base, revoke);
+    let revoke = joint.consortium.signed(&revoke, &[institute]);
+    let logged = desk.propose(&revoke, institute).await.expect("nobody else need agree");
+    assert_eq!((logged.state(), logged.index), (PendingState::Logged, Some(2)));
+    refused(desk.list(institute).await, Code::PermissionDenied, "was revoked by entry 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_crash_before_or_after_logging_loses_and_doubles_nothing() {
     let joint = Joint::found(Consortium::new());
     let Consortium { lab, institute, board, .. } = &joint.consortium;
@@ -280,7 +325,7 @@ async fn a_crash_before_or_after_logging_loses_and_doubles_nothing() {
     let charter = Entry::parse(&charter[2..]).expect("the charter");
     let charter = ledger_core::charter::Charter::found(&charter).expect("lawful");
     let mut book = Book::open(&joint.pending(), 86_400).expect("the node has gone");
-    let asker = Asker { member: "lab.test".to_owned(), time: now() };
+    let asker = Asker { member: "lab.test".to_owned(), reach: Reach::Full, time: now() };
     let complete = before.cosign(institute).and_then(|record| record.cosign(board));
     let complete = charter.verify(complete.expect("signed")).expect("known keys");
     book.propose(&charter, &asker, complete).expect("a lawful draft");

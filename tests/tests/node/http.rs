@@ -277,3 +277,30 @@ async fn garbage_on_either_port_harms_nobody_else() {
     drop((client, slow));
     assert_eq!(node.terminate(), (Some(0), String::new()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schemas_of_all_kinds_are_served_as_they_stand_in_the_documentation() {
+    let founded = Founded::new();
+    let node = NodeProcess::serve(&founded.dir());
+    let list = ask(&node.http, "GET", "/schemas/", "");
+    assert_eq!((list.status, list.header("content-type")), (200, Some("application/json")));
+    let list: serde_json::Value = serde_json::from_str(list.text()).expect("JSON");
+    let list = list.as_array().expect("a list");
+    assert_eq!(list.len(), ledger_core::record::Kind::ALL.len());
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schemas");
+    for entry in list {
+        let path = entry["path"].as_str().expect("a path");
+        let answer = ask(&node.http, "GET", path, "origin: https://example.org\r\n");
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/schema+json"));
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        let file = docs.join(format!("{}.json", entry["kind"].as_str().expect("a kind")));
+        let documented = std::fs::read_to_string(file).expect("it is documented");
+        assert!(answer.text() == documented, "{path}");
+        let schema: serde_json::Value = serde_json::from_str(&documented).expect("JSON");
+        assert_eq!(schema["$id"], entry["id"]);
+    }
+    for path in ["/schemas/gossip.json", "/schemas/incident", "/schemas/../incident.json"] {
+        assert_eq!(ask(&node.http, "GET", path, "").status, 404, "{path}");
+    }
+}

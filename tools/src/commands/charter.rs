@@ -1,4 +1,6 @@
-//! `ledger charter new`: the draft of a founding document.
+//! `ledger charter`: the draft of a founding document, and the way from one log to the next.
+
+pub mod succeed;
 
 use std::path::PathBuf;
 
@@ -25,7 +27,7 @@ const ROLES: [&str; 4] = ["operator", "publisher", "reviewer", "steward"];
 
 const NEW_EXAMPLE: &str = EXAMPLE;
 
-/// Write the charter that founds a log
+/// Write the charter that founds a log, or leave a log for another one
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -36,6 +38,8 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     New(NewArgs),
+    Succeed(succeed::SucceedArgs),
+    Sign(succeed::SignArgs),
 }
 
 /// Print the draft of a charter for every founder to sign
@@ -65,9 +69,16 @@ struct NewArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for keys, members or a policy that make no charter.
+/// [`Failure`] for keys, members or a policy that make no charter, and for notes that are none.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
-    let Command::New(args) = &args.command;
+    match &args.command {
+        Command::New(args) => new(args, out),
+        Command::Succeed(args) => succeed::succeed(args, out),
+        Command::Sign(args) => succeed::sign(args, out),
+    }
+}
+
+fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
     let log = read_vkey(&args.log, "--log")?;
     if log.algorithm() != Algorithm::Ed25519 {
         let hint = "make the log's key with: ledger keygen ORIGIN --use log --out FILE";

@@ -1,6 +1,7 @@
 //! `ledger verify`: judges files, offline wherever that is possible.
 
 mod evidence;
+mod succession;
 
 use std::path::{Path, PathBuf};
 
@@ -44,6 +45,8 @@ Example: judge the signers too; STATEMENT is the charter's statement id from a s
   ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record
 Example: who was allowed by which governance entry? The bundle is made by `prove --authority`
   ledger verify decision.authority --anchor STATEMENT
+Example: did those who may decide it leave the log for another one? See docs/governance.md
+  ledger verify new.succession --anchor STATEMENT --charter old.authority --source DIR
 Example: has the log only grown since then?
   ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR
 Example: does this evidence convict anybody? The key is the log's or the witness's
@@ -53,8 +56,8 @@ Example: does this evidence convict anybody? The key is the log's or the witness
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, authority bundles, checkpoints, records or evidence; X.tlog-proof and X.authority
-    /// pair with X.record beside them
+    /// tlog-proofs, authority bundles, checkpoints, successions, records or evidence; X.tlog-proof and
+    /// X.authority pair with X.record beside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The record of a single proof, when it does not lie beside it
@@ -63,7 +66,8 @@ pub struct Args {
     /// An older checkpoint: the log must have grown out of it
     #[arg(long, value_name = "CHECKPOINT")]
     old: Option<PathBuf>,
-    /// Where the proof of growth comes from: a tlog-tiles directory or URL
+    /// Where the proof of growth comes from, or the tree that a succession names: a tlog-tiles directory or
+    /// URL
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// Where the proof of growth comes from: a node
@@ -92,10 +96,6 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     if args.record.is_some() && args.files.len() > 1 {
         let hint = "verify one proof at a time, or put each record beside its proof";
         return Err(Failure::usage("--record goes with a single proof", hint));
-    }
-    if args.source.is_some() && args.old.is_none() {
-        let hint = "name the older checkpoint with --old, or leave --source out";
-        return Err(Failure::usage("--source goes with --old", hint));
     }
     let trust = trust(args)?;
     let mut results = Vec::with_capacity(args.files.len());
@@ -159,6 +159,7 @@ fn judge(
         Sort::Record => return judge_record(&bytes, trust),
         Sort::Bundle => return judge_bundle(path, &bytes, args, trust),
         Sort::Evidence => return evidence::judge(&bytes, args, trust),
+        Sort::Succession => return succession::judge(&bytes, args, trust),
         Sort::Object => {
             let hint = "sign it first: ledger record sign DRAFT --key FILE";
             return Err(Failure::refused("this is a draft: nobody has signed it", hint));
@@ -182,10 +183,19 @@ fn judge(
 fn check_flags(path: &Path, sort: Sort, args: &Args) -> Result<(), Failure> {
     let about_record = matches!(sort, Sort::Proof | Sort::Bundle);
     let checkpoint = matches!(sort, Sort::Other | Sort::Object);
+    let succession = sort == Sort::Succession;
+    if args.source.is_some() && args.old.is_none() && !succession {
+        let hint = "name the older checkpoint with --old, or leave --source out";
+        return Err(Failure::usage("--source goes with --old, or with a succession", hint));
+    }
     let misfits = [
         ("--record", args.record.is_some() && !about_record, "a tlog-proof"),
         ("--old", args.old.is_some() && !checkpoint, "a checkpoint"),
-        ("--source", args.source.is_some() && !checkpoint, "a checkpoint"),
+        (
+            "--source",
+            args.source.is_some() && !checkpoint && !succession,
+            "a checkpoint or a succession",
+        ),
         ("--vkey", !args.vkey.is_empty() && sort != Sort::Evidence, "evidence"),
     ];
     match misfits.iter().find(|(_, misfit, _)| *misfit) {

@@ -223,7 +223,7 @@ impl Branch {
     ) -> AuthorityBundle {
         let all: Vec<usize> = self.governance.iter().copied().filter(|own| *own < n).collect();
         let kept: Vec<usize> = all.into_iter().filter(|own| *own == 0 || !rng.one_in(5)).collect();
-        let governance = kept.iter().map(|own| self.entry(*own, n, rng)).collect();
+        let governance: Vec<_> = kept.iter().map(|own| self.entry(*own, n, rng)).collect();
         let own = self.entry(at, n, rng);
         let extra = Some(own.entry.logged().to_string().into_bytes());
         let (index, inclusion) = (own.index, own.inclusion);

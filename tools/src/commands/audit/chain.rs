@@ -38,7 +38,8 @@ fn follow(source: &Source, size: TreeSize) -> Option<Governance> {
     Governance::replay(chain.iter().map(|(at, entry)| (*at, entry))).ok()
 }
 
-fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, String> {
+/// An entry of the tree of `size` leaves.
+pub fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, String> {
     let width = u64::from(TILE_WIDTH);
     let coord = TileCoord::in_tree(TileKind::Entries, at.get() / width, size);
     let coord = coord.ok_or("the log has no entries")?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ledger_core::charter::{Charter, KeyUse};
+use ledger_core::charter::Charter;
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
@@ -185,17 +185,10 @@ pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Li
                 Some(Some((member, key))) => {
                     if !key.key().verify(record.text().as_bytes(), line.bytes()) {
                         ("FORGED: it does not verify".to_owned(), Some(false))
-                    } else if key.usage() != KeyUse::Record {
-                        let usage = key.usage().as_str();
-                        (format!("a key of use {usage}, which signs no records"), Some(false))
-                    } else if let Some(revoked) = key.revoked() {
-                        (format!("the key was revoked by entry {}", revoked.at), Some(false))
-                    } else if let Some(since) = member.standing().since() {
-                        let how = member.standing().as_str();
-                        (format!("its member was {how} by entry {since}"), Some(false))
-                    } else if !key.term().contains(at) {
-                        let at = format_time(at);
-                        (format!("the key is not valid at {at}"), Some(false))
+                    } else if let Some(Err(refused)) =
+                        charter.map(|charter| charter.signer_of(record, line, at))
+                    {
+                        (refused.to_string(), Some(false))
                     } else {
                         let roles: Vec<&str> = member.roles().iter().map(|r| r.role()).collect();
                         let name = escape::line(member.name());

@@ -1,0 +1,167 @@
+//! `ledger charter succeed` and `ledger charter sign`: leaving a log for another one.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::note::{MAX_NOTE_BYTES, SignerKey};
+use ledger_core::record::{MAX_RECORD_BYTES, Record, format_time};
+use ledger_core::succession::{
+    ClaimedSuccession, MAX_SUCCESSION_BYTES, Succession, SuccessionError,
+};
+use serde_json::{Value, json};
+
+use crate::environment;
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::keys;
+use crate::output::{Outcome, Output};
+
+const SUCCEED: &str = "\
+Example: the operator has vanished; two stewards leave the log where its last checkpoint ends
+  ledger charter succeed --log-checkpoint last.checkpoint --charter new.record --key lab.key \\
+    -o new.succession
+  ledger charter sign new.succession --key board.key";
+
+const SIGN: &str = "\
+Example: read it, then add a signature in its place
+  ledger verify new.succession --anchor OLD --charter old.authority
+  ledger charter sign new.succession --key board.key";
+
+/// Write a note by which members leave a log for the one that another charter founds
+#[derive(Debug, clap::Args)]
+#[command(after_help = SUCCEED)]
+pub struct SucceedArgs {
+    /// The old log's last checkpoint that counts; verify it first with `ledger verify`
+    #[arg(long, value_name = "FILE")]
+    log_checkpoint: PathBuf,
+    /// The record of the new charter, signed by all its founders
+    #[arg(long, value_name = "NEW.record")]
+    charter: PathBuf,
+    /// A key file of use record, of a member of the old log; may be given several times
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    keys: Vec<PathBuf>,
+    /// Where the note goes
+    #[arg(short, value_name = "OUT.succession")]
+    out: PathBuf,
+}
+
+/// Add signatures to a succession note
+#[derive(Debug, clap::Args)]
+#[command(after_help = SIGN)]
+pub struct SignArgs {
+    /// A note of `charter succeed`
+    #[arg(value_name = "SUCCESSION")]
+    file: PathBuf,
+    /// A key file of use record, of a member of the old log; may be given several times
+    #[arg(long = "key", value_name = "FILE", required = true)]
+    keys: Vec<PathBuf>,
+    /// Where the note goes; without it, in its place
+    #[arg(short, value_name = "OUT.succession")]
+    out: Option<PathBuf>,
+}
+
+/// Writes and signs the note.
+///
+/// # Errors
+/// [`Failure`] when a file cannot be read, is no checkpoint or charter, or a key signs no records.
+pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
+    let path = &args.log_checkpoint;
+    let checkpoint =
+        ClaimedCheckpoint::parse(&files::read(path, MAX_NOTE_BYTES)?).map_err(|e| {
+            let hint = "give the old log's checkpoint, as its readers have it";
+            Failure::refused(e.to_string(), hint).of(path.display())
+        })?;
+    let record = read_charter(&args.charter)?;
+    let successor = Origin::new(record.envelope().log()).map_err(|e| {
+        let hint = "write the new charter with another name for its log";
+        Failure::refused(e.to_string(), hint).of(args.charter.display())
+    })?;
+    let old = (checkpoint.checkpoint().origin().clone(), *checkpoint.checkpoint().head());
+    let new = (successor, record.statement());
+    let succession = Succession::new(old, new, environment::now()).map_err(|e| refused(&e))?;
+    let keys = read_keys(&args.keys)?;
+    let note = succession.sign(&keys.iter().collect::<Vec<_>>()).map_err(|e| refused(&e))?;
+    if args.out.as_os_str() == "-" {
+        out.data(note.to_string().as_bytes())?;
+    } else {
+        files::create(&args.out, note.to_string().as_bytes())?;
+    }
+    out.note(
+        "the checkpoint's own signatures were not checked here. The others sign with: \
+         ledger charter sign FILE --key FILE",
+    );
+    Ok(show(&args.out, &note, out))
+}
+
+/// Adds signatures.
+///
+/// # Errors
+/// [`Failure`] when the file is no succession, or a key has signed it or signs no records.
+pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
+    let bytes = files::read(&args.file, MAX_SUCCESSION_BYTES)?;
+    let of_file = |e: &SuccessionError| refused(e).of(args.file.display());
+    let note = ClaimedSuccession::parse(&bytes).map_err(|e| of_file(&e))?;
+    let keys = read_keys(&args.keys)?;
+    let signed = keys.iter().try_fold(note, |note, key| note.cosign(key));
+    let signed = signed.map_err(|e| of_file(&e))?;
+    let path = args.out.as_ref().unwrap_or(&args.file);
+    match &args.out {
+        _ if path.as_os_str() == "-" => out.data(signed.to_string().as_bytes())?,
+        Some(path) => files::create(path, signed.to_string().as_bytes())?,
+        None => files::replace(path, signed.to_string().as_bytes())?,
+    }
+    Ok(show(path, &signed, out))
+}
+
+/// What a succession says, as JSON.
+pub fn object(succession: &Succession) -> Value {
+    json!({
+        "origin": succession.origin().as_str(),
+        "size": succession.head().size.get(),
+        "root": succession.head().root.to_base64(),
+        "successor": succession.successor().as_str(),
+        "charter": succession.charter().to_string(),
+        "issued": format_time(succession.issued()),
+    })
+}
+
+fn show(path: &Path, note: &ClaimedSuccession, out: &Output) -> Outcome {
+    let lines = note.note().signatures().iter();
+    let signers: Vec<String> = lines.map(|line| line.name().to_string()).collect();
+    let (file, own) = (path.display().to_string(), note.succession());
+    if file != "-" {
+        out.line(escape::line(&file));
+        out.line(format!(
+            "  leaves {} at size {}, for {}",
+            escape::line(own.origin().as_str()),
+            own.head().size,
+            escape::line(own.successor().as_str())
+        ));
+        out.line(format!("  the new anchor {}", own.charter()));
+        out.line(format!("  signed by {}", escape::line(&signers.join(", "))));
+    }
+    let mut object = object(own);
+    object["file"] = json!(file);
+    object["signers"] = json!(signers);
+    Outcome::done(object)
+}
+
+/// The new charter's record, which must found its log.
+fn read_charter(path: &Path) -> Result<Record, Failure> {
+    let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
+    let record = Record::parse(&files::read(path, MAX_RECORD_BYTES)?)
+        .map_err(|e| refused(e.to_string(), e.hint()))?;
+    Charter::check_record(&record, record.envelope().issued_at())
+        .map_err(|e| refused(e.to_string(), e.hint()))?;
+    Ok(record)
+}
+
+fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
+    paths.iter().map(|path| keys::read(path)).collect()
+}
+
+fn refused(error: &SuccessionError) -> Failure {
+    Failure::refused(error.to_string(), error.hint())
+}
