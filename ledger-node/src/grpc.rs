@@ -163,7 +163,7 @@ impl Ledger for Face {
         &self,
         _: Request<wire::GetCheckpointRequest>,
     ) -> Result<Response<wire::GetCheckpointResponse>, Status> {
-        let published = self.service.current().map_err(Failure::from)?;
+        let published = self.service.current_soon().await.map_err(Failure::from)?;
         let checkpoint = checkpoint_bytes(&published);
         Ok(Response::new(wire::GetCheckpointResponse { checkpoint }))
     }
@@ -233,7 +233,7 @@ impl Ledger for Face {
         request: Request<wire::GetEntriesRequest>,
     ) -> Result<Response<Self::GetEntriesStream>, Status> {
         let wire::GetEntriesRequest { start, count } = request.into_inner();
-        let published = self.service.current().map_err(Failure::from)?;
+        let published = self.service.current_soon().await.map_err(Failure::from)?;
         let size = published.size().get();
         if start > size {
             let message = format!("start is {start}, but the log has {size} entries");
@@ -327,7 +327,7 @@ impl Face {
         read: impl FnOnce(&Service, &Published) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         let service = Arc::clone(&self.service);
-        let published = service.current()?;
+        let published = service.current_soon().await?;
         let done = tokio::task::spawn_blocking(move || read(&service, &published)).await;
         done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
     }

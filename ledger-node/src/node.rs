@@ -33,6 +33,9 @@ use crate::{grpc, http};
 /// How long connections may take to finish after the node was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a request waits for the first checkpoint of a log.
+const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
 /// What the command line may set over `config.toml`.
 #[derive(Debug, Default)]
 pub struct Overrides {
@@ -167,6 +170,17 @@ impl Service {
     /// [`Unpublished::Nothing`] while the witnesses of a new log have not cosigned.
     pub fn current(&self) -> Result<Arc<Published>, Unpublished> {
         self.published.borrow().clone().ok_or(Unpublished::Nothing)
+    }
+
+    /// As [`Service::current`], but gives the witnesses of a log that has just begun a moment.
+    ///
+    /// # Errors
+    /// [`Unpublished::Nothing`].
+    pub async fn current_soon(&self) -> Result<Arc<Published>, Unpublished> {
+        let mut published = self.published.clone();
+        let first = published.wait_for(Option::is_some);
+        let _ = tokio::time::timeout(FIRST_PATIENCE, first).await;
+        self.current()
     }
 
     /// Waits for a published checkpoint that covers the entry at `index`.

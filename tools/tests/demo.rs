@@ -14,6 +14,9 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
         "9 entries lawful",
         "review condition met",
         "caught: the audit names entry 2",
+        "refused: the witness",
+        "brought back entries",
+        "convicted",
     ] {
         assert!(run.stdout.contains(part), "{part}:\n{}", run.stdout);
     }

@@ -62,7 +62,7 @@ impl Table {
         let founded = founded(&keys, self.0["logs"].as_str().expect("a list"));
         let clock = ManualClock::at(self.0["time"].as_u64().expect("a time"));
         let any = Some("127.0.0.1:0".parse().expect("an address"));
-        let overrides = Overrides { config: None, grpc: any, http: any };
+        let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
         let node = RunningNode::start_with(&founded.dir(), overrides, Arc::new(clock)).await;
         (founded, node.expect("it starts"))
     }

@@ -1,6 +1,7 @@
 //! `ledger demo`: the whole story on this machine, with a real node and real files.
 
 mod story;
+mod witnesses;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,8 +23,30 @@ use story::{CHAPTERS, Chapter, MEMBERS};
 /// The file that marks a folder as a demo's, which may be made anew.
 const MARKER: &str = ".ledger-demo";
 /// What a demo leaves in its folder.
-const PARTS: [&str; 7] =
-    ["keys", "node", "records", "tampered", "charter.json", "charter.record", "new-key.json"];
+const PARTS: [&str; 21] = [
+    "keys",
+    "node",
+    "records",
+    "tampered",
+    "charter.json",
+    "charter.record",
+    "new-key.json",
+    // of the second act
+    "aurora",
+    "aurora.json",
+    "aurora.policy",
+    "aurora.record",
+    "basalt",
+    "basalt.json",
+    "basalt.policy",
+    "basalt.record",
+    "commons",
+    "commons.json",
+    "commons.policy",
+    "commons.record",
+    "backup",
+    "newest",
+];
 const ORIGIN: &str = "ledger.example/demo";
 /// What the log holds in the end: the charter, the story, and a change of keys.
 const ENTRIES: usize = CHAPTERS.len() + 2;
@@ -77,7 +100,10 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let anchor = demo.found()?;
     let mut node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
-    let told = demo.tell(&anchor, grpc, http);
+    let told = demo.tell(&anchor, grpc, http).and_then(|mut object| {
+        object["witnesses"] = demo.witnesses(&runtime)?;
+        Ok(object)
+    });
     let mut broken = None;
     if let (Ok(object), false) = (&told, args.fast) {
         demo.next(&anchor, grpc, http);
@@ -311,7 +337,7 @@ impl Demo {
         Ok(node)
     }
 
-    /// Publishing, proving, verifying, and the forger. Returns what happened as JSON.
+    /// The first act: publishing, proving, verifying, and the forger. Returns what happened as JSON.
     fn tell(
         &self,
         anchor: &str,

@@ -126,3 +126,24 @@ pub const CHAPTERS: [Chapter; 7] = [
 "dissent": [{"who": "aurora-lab.example", "text": "Supervised trials could have gone on; we accept the pause."}]}"#,
     },
 ];
+
+/// A member that runs a node of its own in the second act.
+pub struct Operator {
+    /// Its name.
+    pub name: &'static str,
+    /// Its name in folders and policies.
+    pub short: &'static str,
+    /// The name of the consortium of its log.
+    pub title: &'static str,
+}
+
+/// The operators; the first loses its disk, the last cheats.
+pub const OPERATORS: [Operator; 3] = [
+    Operator { name: "aurora-lab.example", short: "aurora", title: "Aurora's own decisions" },
+    Operator { name: "basalt-institute.example", short: "basalt", title: "Basalt's own decisions" },
+    Operator {
+        name: "commons-watch.example",
+        short: "commons",
+        title: "Commons Watch's own decisions",
+    },
+];
