@@ -59,8 +59,9 @@ pub struct InitArgs {
     /// The key that signs the log's heads.
     #[arg(long)]
     pub log_key: PathBuf,
-    /// A witness key of the policy that this node holds itself; may be given several times.
-    #[arg(long = "cosigner", value_name = "FILE")]
+    /// A key with which this node witnesses its own log, if the policy names it, and others; may be
+    /// given several times.
+    #[arg(long = "witness-key", value_name = "FILE", alias = "cosigner")]
     pub cosigners: Vec<PathBuf>,
 }
 

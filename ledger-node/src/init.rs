@@ -14,6 +14,7 @@ use ledger_core::{LeafIndex, TreeSize};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
+use crate::node::of_policy;
 use crate::publisher::{Publisher, PublisherError};
 use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Sequencer, SequencerError};
@@ -29,7 +30,7 @@ pub struct Founding<'a> {
     pub charter: &'a [u8],
     /// The file with the key that signs the log's heads.
     pub log_key: &'a Path,
-    /// Files with witness keys of the policy that this node holds itself.
+    /// Files with the keys with which this node witnesses.
     pub cosigners: &'a [PathBuf],
 }
 
@@ -151,7 +152,8 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     if !charter.log_keys().contains(log_key.verifier()) {
         return Err(InitError::KeyNotInCharter(log_key.verifier().to_string()));
     }
-    let publisher = Publisher::under(&charter, cosigners?, &log_key)?;
+    let cosigners = of_policy(&charter, &cosigners?);
+    let publisher = Publisher::under(&charter, cosigners, &log_key)?;
     let tolerance = publisher.policy().tolerance();
 
     let absolute = |file: &Path| fs::canonicalize(file).map_err(StoreError::io("find", file));

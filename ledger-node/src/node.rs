@@ -303,7 +303,7 @@ fn open(
 }
 
 /// The keys that the charter's policy names: the others witness other logs only.
-fn of_policy(charter: &Charter, keys: &[SignerKey]) -> Vec<SignerKey> {
+pub(crate) fn of_policy(charter: &Charter, keys: &[SignerKey]) -> Vec<SignerKey> {
     let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes());
     // a policy that cannot be read is the publisher's to complain about
     let Ok(policy) = policy else { return Vec::new() };
