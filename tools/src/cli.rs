@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     audit, charter, checkpoint, completions, demo, evidence, import, inbox, keygen, man, propose,
-    prove, record, register, seal, submit, unseal, verify,
+    prove, record, register, seal, submit, unseal, verify, witness,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -48,6 +48,7 @@ enum Command {
     Verify(verify::Args),
     Checkpoint(checkpoint::Args),
     Audit(audit::Args),
+    Witness(witness::Args),
     Register(register::Args),
     Import(import::Args),
     Evidence(evidence::Args),
@@ -107,6 +108,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Verify(args) => verify::run(&args, out),
         Command::Checkpoint(args) => checkpoint::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
+        Command::Witness(args) => witness::run(&args, out),
         Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
         Command::Evidence(args) => evidence::run(&args, out),

@@ -111,6 +111,15 @@ impl Node {
         answer.map(|a| a.into_inner().checkpoint.to_vec()).map_err(|e| failure(&e))
     }
 
+    /// How the witnesses of the log are doing.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn witnesses(&mut self) -> Result<v1::GetWitnessesResponse, Failure> {
+        let answer = self.client.get_witnesses(within(v1::GetWitnessesRequest {})).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
     /// One entry.
     ///
     /// # Errors

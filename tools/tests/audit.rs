@@ -149,7 +149,7 @@ fn note(object: &str, lines: Vec<Signature>) -> Vec<u8> {
 /// A change of members that adds a key of a type of later versions.
 fn of_later_type(number: u64) -> Record {
     // a type byte that no present program knows, and a key's bytes
-    let data = "Bg".to_owned() + &"A".repeat(42);
+    let data = "BQ".to_owned() + &"A".repeat(42);
     let change = Object::new()
         .with("action", "add_key")
         .with("member", common::MEMBER)

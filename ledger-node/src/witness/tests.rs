@@ -63,7 +63,7 @@ impl Place {
     }
 
     fn parts(&self, keys: Vec<SignerKey>) -> WitnessParts {
-        let (sender, charter) = watch::channel(Arc::new(charter()));
+        let (sender, charter) = tokio::sync::watch::channel(Arc::new(charter()));
         // the sequencer keeps it while a node runs; a closed channel goes on giving its last value
         drop(sender);
         WitnessParts {
@@ -72,6 +72,7 @@ impl Place {
             dir: self.dir.path().to_owned(),
             charter,
             clock: Arc::new(self.clock.clone()),
+            evidence: self.dir.path().join("evidence"),
         }
     }
 
@@ -173,9 +174,16 @@ async fn the_nodes_own_log_is_always_known_and_a_convicted_key_is_not_trusted() 
     let witness = place.open();
     let own = |old, new| request_of(&own_key(), old, new, 0);
     assert_eq!(status(&witness, &own(0, 1)).await, 200);
-    witness.convict(own_key().verifier(), "two heads of size 7");
+    // another tree of the same size: the witness makes evidence of it
+    assert_eq!(status(&witness, &request_of(&own_key(), 1, 1, 1)).await, 422);
+    let began = std::time::Instant::now();
+    while witness.evidence().all().is_empty() {
+        assert!(began.elapsed().as_secs() < 30, "no evidence was made");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    let id = witness.evidence().all()[0].id().to_string();
     let refused = witness.add_checkpoint(&own(1, 2)).await.expect_err("convicted");
-    assert!(refused.to_string().contains("two heads of size 7"), "{refused}");
+    assert!(refused.to_string().contains(&id), "{refused}");
     assert_eq!(status(&witness, &own(1, 2)).await, 403);
 }
 

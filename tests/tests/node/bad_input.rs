@@ -431,6 +431,10 @@ async fn health_and_reflection_say_what_is_served() {
         let answer = health.check(request).await.expect("it is there").into_inner();
         assert_eq!(answer.status().as_str_name(), "SERVING");
     }
+    // it has no key to witness with
+    let request = HealthCheckRequest { service: "ledger.v1.Witness".into() };
+    let answer = health.check(request).await.expect("known").into_inner();
+    assert_eq!(answer.status().as_str_name(), "NOT_SERVING");
     let request = HealthCheckRequest { service: "ledger.v1.Nothing".into() };
     assert_eq!(health.check(request).await.expect_err("none").code(), Code::NotFound);
 
@@ -450,6 +454,11 @@ async fn health_and_reflection_say_what_is_served() {
     names.sort();
     assert_eq!(
         names,
-        ["grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "ledger.v1.Ledger"]
+        [
+            "grpc.health.v1.Health",
+            "grpc.reflection.v1.ServerReflection",
+            "ledger.v1.Ledger",
+            "ledger.v1.Witness",
+        ]
     );
 }

@@ -18,3 +18,4 @@ pub mod seal;
 pub mod submit;
 pub mod unseal;
 pub mod verify;
+pub mod witness;

@@ -1,0 +1,262 @@
+//! `ledger witness`: which logs a node witnesses besides its own, and how its own witnesses are doing.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::record::format_time;
+use ledger_node::witness::logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
+use serde_json::json;
+
+use crate::client::{self, NodeArgs};
+use crate::escape;
+use crate::failure::{Exit, Failure};
+use crate::files;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: let the node in the directory log witness another log
+  ledger witness add --dir log \"$VKEY\" --url https://other.example/log
+
+The list is the file DIR/witness-logs. A running node notices changes within a second; it witnesses
+if config.toml names witness_keys. What was cosigned for a log that is removed is kept for ever.";
+
+const ADD_EXAMPLE: &str = "\
+Example:
+  ledger witness add --dir log \"$VKEY\" --url https://other.example/log";
+
+const REMOVE_EXAMPLE: &str = "\
+Example: no longer witness a log, whatever keys it has
+  ledger witness remove --dir log other.example/log";
+
+const LIST_EXAMPLE: &str = "\
+Example:
+  ledger witness list --dir log";
+
+const STATUS_EXAMPLE: &str = "\
+Example:
+  ledger witness status --node http://127.0.0.1:7780
+
+Exit code 1 when what the log signed last is not published, so that a script may watch it.";
+
+const EXPECTED: &str =
+    "a vkey looks like other.example/log+0123abcd+AbCd...; quote it for the shell";
+
+/// Say which logs a node witnesses besides its own, and how its own witnesses are doing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Add(AddArgs),
+    Remove(RemoveArgs),
+    List(ListArgs),
+    Status(StatusArgs),
+}
+
+/// How the witnesses of a node's own log are doing: who is slow or silent
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS_EXAMPLE)]
+struct StatusArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// Add a log's key; a log may have several
+#[derive(Debug, clap::Args)]
+#[command(after_help = ADD_EXAMPLE)]
+struct AddArgs {
+    /// The log's vkey; its name is the log's origin
+    vkey: String,
+    /// The directory of the node's own log
+    #[arg(long)]
+    dir: PathBuf,
+    /// Where the log can be read: its tiles are fetched to make evidence if it shows two histories
+    #[arg(long)]
+    url: Option<String>,
+}
+
+/// Remove a log, or one of its keys; what was cosigned is kept
+#[derive(Debug, clap::Args)]
+#[command(after_help = REMOVE_EXAMPLE)]
+struct RemoveArgs {
+    /// A vkey, or an origin for all keys of that log
+    log: String,
+    /// The directory of the node's own log
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// Print the list
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIST_EXAMPLE)]
+struct ListArgs {
+    /// The directory of the node's own log
+    #[arg(long)]
+    dir: PathBuf,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] for a key that is none or is there already, a log that is not listed, or a file that
+/// cannot be read or written.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::Add(args) => add(args, out),
+        Command::Remove(args) => remove(args, out),
+        Command::List(args) => list(args, out),
+        Command::Status(args) => client::runtime()?.block_on(status(args, out)),
+    }
+}
+
+async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+    let mut node = args.node.connect().await?;
+    let answer = node.witnesses().await?;
+    let size = |size: Option<u64>| size.map_or("nothing".to_owned(), |size| size.to_string());
+    out.line(format!(
+        "signed {}, published {}",
+        size(answer.signed_size),
+        size(answer.published_size)
+    ));
+    for witness in &answer.witnesses {
+        let name = escape::line(&witness.name);
+        let state = match (&*witness.trouble, witness.cosigned_size) {
+            ("", Some(size)) => {
+                let millis = witness.took_us.unwrap_or_default() as f64 / 1000.0;
+                let when = witness.cosigned_at.map(format_time).unwrap_or_default();
+                format!("cosigned {size} at {when}, in {millis:.1} ms")
+            }
+            ("", None) if witness.contact.is_empty() => "nobody knows its address".to_owned(),
+            ("", None) => "has not answered yet".to_owned(),
+            (trouble, _) => {
+                let since = witness.trouble_since.map(format_time).unwrap_or_default();
+                format!("SILENT since {since}: {}", escape::line(trouble))
+            }
+        };
+        out.line(format!("  {name}: {state}"));
+    }
+    if answer.witnesses.is_empty() {
+        out.line("  the policy names no witnesses");
+    }
+    let published = answer.published_size.is_some() && answer.published_size == answer.signed_size;
+    let exit = if published { Exit::Done } else { Exit::Refused };
+    let object = json!({
+        "signed_size": answer.signed_size,
+        "published_size": answer.published_size,
+        "witnesses": answer.witnesses.iter().map(|witness| json!({
+            "name": witness.name,
+            "vkey": witness.vkey,
+            "contact": witness.contact,
+            "cosigned_size": witness.cosigned_size,
+            "cosigned_at": witness.cosigned_at,
+            "took_us": witness.took_us,
+            "cosignatures": witness.cosignatures,
+            "failures": witness.failures,
+            "trouble": witness.trouble,
+            "trouble_since": witness.trouble_since,
+        })).collect::<Vec<_>>(),
+    });
+    Ok(Outcome { exit, object })
+}
+
+fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
+    let text = read(&args.dir)?;
+    let url = args.url.as_deref();
+    if args.vkey.contains(char::is_whitespace)
+        || url.is_some_and(|u| u.contains(char::is_whitespace))
+    {
+        return Err(Failure::usage("a vkey and a URL hold no spaces", EXPECTED));
+    }
+    let line = match url {
+        Some(url) => format!("log {} {url}\n", args.vkey),
+        None => format!("log {}\n", args.vkey),
+    };
+    // alone first, so that what is wrong with it is not told as line 17 of a file
+    let alone = parse_logs(&line).map_err(|error| {
+        let error = error.to_string();
+        Failure::usage(error.trim_start_matches("line 1: "), EXPECTED)
+    })?;
+    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    let text = format!("{text}{gap}{line}");
+    let lines = parse_logs(&text).map_err(|error| {
+        Failure::refused(error.to_string(), "see `ledger witness list` for what is there")
+    })?;
+    write(&args.dir, &text)?;
+    out.line(format!("the node witnesses {}", described(&alone)));
+    Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
+}
+
+fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
+    let text = read(&args.dir)?;
+    let is_it =
+        |line: &LogLine| line.key.to_string() == args.log || line.key.name().as_str() == args.log;
+    let removed: Vec<LogLine> = parse_logs(&text)
+        .map_err(|error| malformed(&args.dir, &error))?
+        .into_iter()
+        .filter(is_it)
+        .collect();
+    if removed.is_empty() {
+        let message = format!("{} is not in the list", args.log);
+        return Err(Failure::refused(message, "see `ledger witness list`"));
+    }
+    // comments and the order of the other lines stay as they are
+    let keeps = |line: &&str| !parse_logs(line).is_ok_and(|one| one.iter().any(is_it));
+    let kept: String = text.split_inclusive('\n').filter(keeps).collect();
+    write(&args.dir, &kept)?;
+    out.line(format!("the node no longer witnesses {}", described(&removed)));
+    out.note("what it cosigned is kept, should the log come back");
+    Ok(Outcome::done(json!({ "removed": removed.iter().map(object).collect::<Vec<_>>() })))
+}
+
+fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let lines = parse_logs(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
+    for line in &lines {
+        out.line(match &line.url {
+            Some(url) => format!("{} {url}", line.key),
+            None => line.key.to_string(),
+        });
+    }
+    if lines.is_empty() {
+        out.note("the node witnesses no log but its own");
+    }
+    Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
+}
+
+fn read(dir: &Path) -> Result<String, Failure> {
+    if !dir.join("config.toml").exists() {
+        let message = format!("{} is not the directory of a log", dir.display());
+        return Err(Failure::environment(message, "give what ledger-node init made with --dir"));
+    }
+    let path = dir.join(LOGS_FILE);
+    if !path.exists() {
+        return Ok(String::new());
+    }
+    let limit = usize::try_from(MAX_LOGS_FILE).unwrap_or(usize::MAX);
+    let bytes = files::read(&path, limit)?;
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::refused(format!("{} is not UTF-8", path.display()), "mend it with an editor")
+    })
+}
+
+fn write(dir: &Path, text: &str) -> Result<(), Failure> {
+    files::replace(&dir.join(LOGS_FILE), text.as_bytes())
+}
+
+fn malformed(dir: &Path, error: &impl std::fmt::Display) -> Failure {
+    let path = dir.join(LOGS_FILE);
+    Failure::refused(format!("{}: {error}", path.display()), "mend it with an editor")
+}
+
+fn described(lines: &[LogLine]) -> String {
+    let keys = lines.iter().map(|line| format!("{} (key {})", line.key.name(), line.key.id()));
+    keys.collect::<Vec<_>>().join(", ")
+}
+
+fn object(line: &LogLine) -> serde_json::Value {
+    json!({
+        "origin": line.key.name().as_str(), "vkey": line.key.to_string(), "url": line.url,
+    })
+}
