@@ -119,7 +119,9 @@ pub struct Witness {
     watch: watch::Watch,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
-    queue: mpsc::Sender<writer::Job>,
+    /// Taken away when the witness is dropped, which ends the writer.
+    queue: Option<mpsc::Sender<writer::Job>>,
+    writer: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Witness {
@@ -152,11 +154,12 @@ impl Witness {
             broken: Arc::clone(&broken),
             clock,
         };
-        std::thread::Builder::new()
+        let writer = std::thread::Builder::new()
             .name("witness".into())
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
-        Ok(Witness { keys, logs, charter, watch, latest, broken, queue })
+        let (queue, writer) = (Some(queue), Some(writer));
+        Ok(Witness { keys, logs, charter, watch, latest, broken, queue, writer })
     }
 
     /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
@@ -175,7 +178,8 @@ impl Witness {
         let authenticated = request.authenticate(keys.as_ref())?;
         let (answer, answered) = oneshot::channel();
         let job = writer::Job { authenticated, answer };
-        self.queue.send(job).await.map_err(|_| WitnessError::Broken)?;
+        let queue = self.queue.as_ref().ok_or(WitnessError::Broken)?;
+        queue.send(job).await.map_err(|_| WitnessError::Broken)?;
         match answered.await.map_err(|_| WitnessError::Broken)? {
             Ok(kept) => Ok(self.cosign(&kept)),
             Err(error) => {
@@ -273,6 +277,17 @@ impl Witness {
     fn cosign(&self, kept: &Kept) -> Vec<Signature> {
         let checkpoint = kept.checkpoint.checkpoint();
         self.keys.iter().map(|key| cosign(key, checkpoint, kept.time)).collect()
+    }
+}
+
+impl Drop for Witness {
+    /// Waits for the writer, so that whoever dropped the witness may open or copy its file.
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(writer) = self.writer.take() {
+            // a writer that panicked has said so
+            let _ = writer.join();
+        }
     }
 }
 

@@ -48,8 +48,7 @@ impl Demo {
         for member in &members {
             self.publish(member, 0)?;
         }
-        self.out
-            .line("  every checkpoint bears the cosignatures of at least two of three witnesses");
+        self.must(&["witness", "status", "--node", &members[1].grpc], &self.told)?;
 
         self.title("10. One operator restores an old backup: its log refuses to sign");
         let refused = self.restore(runtime, &mut members[0])?;
