@@ -60,9 +60,17 @@ pub struct Config {
     /// Minutes after which a quiet log has its head cosigned again, 1 to 1440.
     #[serde(default = "default_rewitness")]
     pub rewitness_minutes: u32,
+    /// Whether the witness makes evidence by itself of logs that contradict themselves, and trusts
+    /// their keys no longer. Evidence that the node holds counts in any case.
+    #[serde(default = "default_evidence")]
+    pub make_evidence: bool,
     /// Addresses of witnesses, by their names in the policy; they go before those in the policy.
     #[serde(default)]
     pub witness_urls: BTreeMap<String, String>,
+}
+
+fn default_evidence() -> bool {
+    true
 }
 
 fn default_rewitness() -> u32 {
@@ -150,7 +158,7 @@ impl ConfigError {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, witness_keys, grpc, http, journal_segment_bytes, \
-                 pending_days, rewitness_minutes, witness_urls"
+                 pending_days, rewitness_minutes, make_evidence, witness_urls"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -206,6 +214,7 @@ impl Config {
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,
             pending_days: PENDING_DAYS,
             rewitness_minutes: REWITNESS_MINUTES,
+            make_evidence: true,
             witness_urls: BTreeMap::new(),
         }
     }

@@ -428,6 +428,7 @@ fn open(
             charter: sequencer.charter(),
             clock: Arc::clone(&witness_clock),
             evidence: layout.evidence(),
+            make_evidence: config.make_evidence,
         })?))
     };
     let asking = Asking { reader, clock: witness_clock, own };

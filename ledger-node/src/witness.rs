@@ -49,6 +49,8 @@ pub struct WitnessParts {
     pub clock: Arc<dyn Clock>,
     /// The folder of the evidence that the node holds.
     pub evidence: PathBuf,
+    /// Whether evidence is made of logs that contradict themselves.
+    pub make_evidence: bool,
 }
 
 /// Why a witness cannot answer, or cannot even start.
@@ -117,6 +119,7 @@ pub struct Witness {
     logs: logs::LogList,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     watch: watch::Watch,
+    make_evidence: bool,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     /// Taken away when the witness is dropped, which ends the writer.
@@ -130,7 +133,7 @@ impl Witness {
     /// # Errors
     /// [`WitnessError`], never [`WitnessError::Refused`].
     pub fn open(parts: WitnessParts) -> Result<Witness, WitnessError> {
-        let WitnessParts { keys, state, dir, charter, clock, evidence } = parts;
+        let WitnessParts { keys, state, dir, charter, clock, evidence, make_evidence } = parts;
         for (at, key) in keys.iter().enumerate() {
             let key = key.verifier();
             if !key.algorithm().is_cosigner() {
@@ -159,7 +162,7 @@ impl Witness {
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
         let (queue, writer) = (Some(queue), Some(writer));
-        Ok(Witness { keys, logs, charter, watch, latest, broken, queue, writer })
+        Ok(Witness { keys, logs, charter, watch, make_evidence, latest, broken, queue, writer })
     }
 
     /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
@@ -198,7 +201,7 @@ impl Witness {
                 Refusal::RootMismatch | Refusal::BadProof(_) | Refusal::EmptyRoot
             )
         );
-        if !contradicts {
+        if !contradicts || !self.make_evidence {
             return;
         }
         let origin = offered.checkpoint().origin();

@@ -73,6 +73,7 @@ impl Place {
             charter,
             clock: Arc::new(self.clock.clone()),
             evidence: self.dir.path().join("evidence"),
+            make_evidence: true,
         }
     }
 
