@@ -138,6 +138,11 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
         copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
         let same = reader.tree(had).head(target.size)? == target;
         return if same {
+            // a crash may have lost the promise of a head whose entries are all here
+            let promised = recovered.head.as_ref().map(|head| head.checkpoint().head().size);
+            if promised.is_none_or(|promised| promised < target.size) {
+                promise(&store, &Checkpoint::new(origin, target).sign(&log_key))?;
+            }
             Ok(Retrieved { had, has: had })
         } else {
             Err(RetrieveError::OtherHistory(target.size))
@@ -163,11 +168,15 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     }
     append_missing(from, &store, &index, &mut edge, (target, &leaves))?;
     // the log has signed this head: signing it again says nothing new
-    let head = Checkpoint::new(origin, target).sign(&log_key).to_string();
-    let old = store.head()?;
-    store.swap_head(HeadSwap { old: old.as_deref(), new: &head })?;
+    promise(&store, &Checkpoint::new(origin, target).sign(&log_key))?;
     index.flush()?;
     Ok(Retrieved { had, has: target.size })
+}
+
+/// Notes a head that the log has signed before.
+fn promise(store: &Arc<dyn Store>, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
+    let old = store.head()?;
+    store.swap_head(HeadSwap { old: old.as_deref(), new: &head.to_string() })
 }
 
 /// Writes the entries whose leaf hashes were proven, as the sequencer would have.

@@ -206,6 +206,11 @@ impl Witness {
         }
         let origin = offered.checkpoint().origin();
         let kept = self.latest(origin).map_or_else(|| offered.clone(), |kept| kept.checkpoint);
+        let same = kept.checkpoint().head() == offered.checkpoint().head();
+        if same && !matches!(error, WitnessError::Refused(Refusal::EmptyRoot)) {
+            // the head that was cosigned, with a proof of something else
+            return;
+        }
         let lines = self.logs.lines();
         let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin.as_str());
         let tiles = of_log.filter_map(|line| line.url.clone()).next();

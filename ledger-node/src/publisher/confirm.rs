@@ -54,6 +54,12 @@ pub enum ConfirmError {
         /// What the witness said.
         text: String,
     },
+    /// A witness that the policy does not name was to be left out.
+    #[error("the policy names no witness {0}")]
+    NoSuchWitness(String),
+    /// All witnesses that can be asked agreed, and are no quorum.
+    #[error("the witnesses that can be asked are no quorum")]
+    NoQuorum,
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),
@@ -64,6 +70,10 @@ impl ConfirmError {
     pub fn hint(&self) -> &'static str {
         match self {
             ConfirmError::Clock(error) => error.hint(),
+            ConfirmError::NoSuchWitness(_) => {
+                "give the witness's name in the policy; `ledger witness status` shows them"
+            }
+            ConfirmError::NoQuorum => "see [witness_urls] in config.toml",
             _ => {
                 "nothing was signed. Stop every other node of this log, then fetch what is missing \
                  from a copy of the site: `ledger-node recover --dir DIR --from URL`. If you know \
@@ -85,6 +95,10 @@ pub struct Consent {
 /// Sends the last promised head to the witnesses of the plan, and waits until a quorum agrees that
 /// there is no later one; as long as it takes. The answers of all who are quick count.
 ///
+/// The node's own witness was restored together with its log, and knows no more: it makes up a quorum
+/// only once all others agree. A witness that the operator leaves out counts as if it agreed; what is
+/// published needs the real quorum in any case.
+///
 /// # Errors
 /// [`ConfirmError`] as soon as one witness knows more, or the clock is off.
 pub async fn confirm(
@@ -95,6 +109,10 @@ pub async fn confirm(
     consent: &Consent,
 ) -> Result<(), ConfirmError> {
     let size = head.checkpoint().head().size;
+    let names: BTreeSet<String> = plan.policy().witnesses().iter().map(name).collect();
+    if let Some(unknown) = consent.without.difference(&names).next() {
+        return Err(ConfirmError::NoSuchWitness(unknown.clone()));
+    }
     let (answers, mut answered) = mpsc::channel(plan.policy().witnesses().len().max(1));
     let mut asked = JoinSet::new();
     for (at, worker) in asking.workers(plan, size) {
@@ -121,31 +139,40 @@ async fn hear(
     board: &Board,
     consent: &Consent,
 ) -> Result<(), ConfirmError> {
-    let (mut agreeing, mut offsets) = (BTreeSet::new(), Vec::new());
+    let left_out = |at: &usize| consent.without.contains(&name(&plan.policy().witnesses()[*at]));
+    let mut agreeing: BTreeSet<usize> =
+        (0..plan.policy().witnesses().len()).filter(left_out).collect();
+    let (mut heard, mut others, mut offsets) = (0, 0, Vec::new());
+    let all_others = asking.others(plan).filter(|at| !left_out(at)).count();
     let waiting = Duration::from_secs(u64::from(u32::MAX));
     let mut grace = Box::pin(tokio::time::sleep(waiting));
-    let mut enough = plan.needs_nobody();
-    while !(enough && (agreeing.len() == all || plan.needs_nobody())) {
+    let enough = |agreeing: &BTreeSet<usize>, others: usize| {
+        let counts = |at: &&usize| others == all_others || !asking.is_own(plan, **at);
+        plan.policy().is_satisfied_by(&agreeing.iter().filter(counts).copied().collect())
+    };
+    let mut waits_for_the_slow = false;
+    while !(enough(&agreeing, others) && (heard == all || plan.needs_nobody())) {
         let (at, answer) = tokio::select! {
             answer = answered.recv() => match answer {
                 Some(answer) => answer,
-                // every witness was left out: nobody will ever answer
-                None => std::future::pending().await,
+                None => return Err(ConfirmError::NoQuorum),
             },
             () = &mut grace => break,
         };
         judge(at, answer, plan, size, board, asking, |cosigned| {
             agreeing.insert(at);
+            heard += 1;
             if !asking.is_own(plan, at) {
+                others += 1;
                 offsets.push(cosigned.ahead);
             }
         })?;
-        if !enough && plan.policy().is_satisfied_by(&agreeing) {
-            enough = true;
+        if !waits_for_the_slow && enough(&agreeing, others) {
+            waits_for_the_slow = true;
             grace = Box::pin(tokio::time::sleep(GRACE));
         }
     }
-    match super::gather::clock_trouble(&mut offsets) {
+    match super::gather::clock_trouble(offsets, all_others) {
         Some(error) if !consent.trust_clock => Err(error.into()),
         _ => Ok(()),
     }

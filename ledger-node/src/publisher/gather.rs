@@ -102,6 +102,15 @@ impl Asking {
         })
     }
 
+    /// The places in the policy of the witnesses that can be reached and are not this node's.
+    pub fn others<'a>(&self, plan: &'a Plan) -> impl Iterator<Item = usize> + use<'a> {
+        let reached = plan
+            .witnesses()
+            .enumerate()
+            .filter(|(_, (_, contact))| contact.is_some_and(|contact| *contact != Contact::Own));
+        reached.map(|(at, _)| at)
+    }
+
     /// Whether the witness at this place of the policy is this node's.
     pub fn is_own(&self, plan: &Plan, at: usize) -> bool {
         plan.witnesses().nth(at).is_some_and(|(_, contact)| contact == Some(&Contact::Own))
@@ -256,8 +265,9 @@ impl Gatherer {
         if round.lines.len() == round.signed.plan.policy().witnesses().len() {
             self.last_full = Instant::now();
         }
-        let mut offsets: Vec<i64> = round.offsets.values().copied().collect();
-        if let Some(error) = clock_trouble(&mut offsets).filter(|_| !self.trust_clock) {
+        let offsets: Vec<i64> = round.offsets.values().copied().collect();
+        let others = self.asking.others(&round.signed.plan).count();
+        if let Some(error) = clock_trouble(offsets, others).filter(|_| !self.trust_clock) {
             self.publisher.stop(PublishError::Clock(error));
         }
         let (publisher, signed) = (Arc::clone(&self.publisher), Arc::clone(&round.signed));
@@ -305,8 +315,10 @@ async fn work(
 }
 
 /// Whether the own clock is too far from what most witnesses say; `offsets` is how far it is ahead
-/// of each.
-pub fn clock_trouble(offsets: &mut [i64]) -> Option<ClockError> {
+/// of each. Of `others` witnesses those that were not heard count as if they agreed: nobody who is
+/// merely quick stops the log.
+pub fn clock_trouble(mut offsets: Vec<i64>, others: usize) -> Option<ClockError> {
+    offsets.resize(others.max(offsets.len()), 0);
     offsets.sort_unstable();
     let count = offsets.len().checked_sub(1)?;
     // of an even number both middle ones must say so: half of the witnesses stop nobody
@@ -325,7 +337,7 @@ mod tests {
     #[test]
     fn most_witnesses_must_say_that_the_clock_is_off() {
         let ahead = |seconds| Some(ClockError::Witnesses { seconds, ahead: true });
-        for (mut offsets, expected) in [
+        for (offsets, expected) in [
             (vec![], None),
             (vec![300], None),
             (vec![301], ahead(301)),
@@ -336,7 +348,10 @@ mod tests {
             (vec![0, 400, 9999], ahead(400)),
             (vec![-400, -400, 0], Some(ClockError::Witnesses { seconds: 400, ahead: false })),
         ] {
-            assert_eq!(clock_trouble(&mut offsets), expected, "{offsets:?}");
+            assert_eq!(clock_trouble(offsets.clone(), 0), expected, "{offsets:?}");
         }
+        // two of three were not heard yet
+        assert_eq!(clock_trouble(vec![9999], 3), None);
+        assert_eq!(clock_trouble(vec![9999, 400], 3), ahead(400));
     }
 }

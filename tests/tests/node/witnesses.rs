@@ -303,6 +303,12 @@ async fn a_witness_that_knows_another_tree_stops_the_log_unless_it_is_left_out()
         assert!(error.to_string().contains("w2"), "{error}");
         let _ = node.shutdown().await;
     }
+    // a name that nobody has is a mistake
+    let consent = Consent { without: ["w9".to_owned()].into(), trust_clock: false };
+    let (mut node, _) = log.serve_with(consent).await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    assert!(error.to_string().contains("names no witness w9"), "{error}");
+    let _ = node.shutdown().await;
     // the operator knows better
     let consent = Consent { without: ["w2".to_owned()].into(), trust_clock: false };
     let (node, mut client) = log.serve_with(consent).await;
