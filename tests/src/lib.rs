@@ -10,7 +10,7 @@ pub mod registers_model;
 pub mod witness;
 pub mod year;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ledger_core::merkle::{MemoryTree, TreeHead};
 use ledger_core::note::{Algorithm, KeyName, SignerKey};
@@ -97,4 +97,21 @@ pub fn tree(leaves: u64) -> (MemoryTree, Vec<TreeHead>) {
         heads.push(tree.frontier().head());
     }
     (tree, heads)
+}
+
+/// Copies a folder with all that is in it.
+///
+/// # Panics
+/// If something cannot be read or written.
+pub fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).expect("a folder");
+    for entry in std::fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("readable");
+        let target = to.join(entry.file_name());
+        if entry.file_type().expect("readable").is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).expect("a file");
+        }
+    }
 }

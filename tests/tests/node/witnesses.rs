@@ -2,7 +2,7 @@
 //! after a restore, and whose clock counts.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -17,6 +17,7 @@ use ledger_node::{Founding, Overrides, RetrieveError, Retrieved, RunningNode, in
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
+use ledger_tests::copy_folder;
 use ledger_tests::witness::{Mood, TestWitness};
 use tempfile::TempDir;
 use tonic::Code;
@@ -112,19 +113,6 @@ async fn submit(
     client.submit(request).await.map(tonic::Response::into_inner)
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("readable");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("readable").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file");
-        }
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_quorum_cosigns_is_published_and_late_witnesses_are_added() {
     let log = Witnessed::found().await;
@@ -198,7 +186,7 @@ async fn a_restored_backup_signs_nothing_until_it_is_recovered() {
     }
     node.shutdown().await.expect("sound");
     let backup = log.folder.path().join("backup");
-    copy(&log.dir(), &backup);
+    copy_folder(&log.dir(), &backup);
     let (node, mut client) = log.serve().await;
     for n in 3..400 {
         log.log(&mut client, n).await;
@@ -208,7 +196,7 @@ async fn a_restored_backup_signs_nothing_until_it_is_recovered() {
     // the operator loses the disk and restores the backup
     let newest = log.folder.path().join("newest");
     std::fs::rename(log.dir(), &newest).expect("moved");
-    copy(&backup, &log.dir());
+    copy_folder(&backup, &log.dir());
     let (mut node, mut client) = log.serve().await;
     let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
     let SequencerError::Confirm(ConfirmError::Behind { seen, promised, .. }) = &error else {
@@ -239,7 +227,7 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
     log.log(&mut client, 0).await;
     node.shutdown().await.expect("sound");
     let fork = log.folder.path().join("fork");
-    copy(&log.dir(), &fork);
+    copy_folder(&log.dir(), &fork);
     let (node, mut client) = log.serve().await;
     log.log(&mut client, 1).await;
     log.log(&mut client, 2).await;
@@ -258,7 +246,7 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
 
     // the same key signed another history, which witnesses that forgot have cosigned
     let other = Witnessed { folder: tempfile::tempdir().expect("a folder"), ..log_of(&log) };
-    copy(&fork, &other.dir());
+    copy_folder(&fork, &other.dir());
     other.witnesses.iter().for_each(TestWitness::forget);
     let (node, mut client) = other.serve().await;
     for n in 10..15 {
@@ -270,7 +258,7 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
 
     // a damaged bundle, and another log
     let copy_of = log.folder.path().join("damaged");
-    copy(&other.dir(), &copy_of);
+    copy_folder(&other.dir(), &copy_of);
     let bundle = std::fs::read_dir(copy_of.join("site/tile/entries/000.p")).expect("partial ones");
     for file in bundle {
         std::fs::write(file.expect("readable").path(), b"nothing").expect("writable");

@@ -16,6 +16,7 @@ use ledger_node::{Founding, Overrides, RunningNode, init};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
+use ledger_tests::copy_folder;
 use ledger_tests::key;
 use tempfile::TempDir;
 use tonic::transport::Channel;
@@ -153,19 +154,6 @@ async fn three_nodes_that_need_each_other_start_together_and_again() {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).expect("a folder");
-    for entry in std::fs::read_dir(from).expect("a folder") {
-        let entry = entry.expect("readable");
-        let target = to.join(entry.file_name());
-        if entry.file_type().expect("readable").is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).expect("a file");
-        }
-    }
-}
-
 /// Asks a witness over HTTP, as any C2SP client would: status and body.
 async fn ask(node: &RunningNode, body: String) -> (u16, String) {
     let url = format!("http://{}/witness/add-checkpoint", node.http_addr());
@@ -185,7 +173,7 @@ async fn a_log_with_two_histories_is_convicted_by_its_witness_and_never_cosigned
     cheat.found(&none(&cheat));
     let policy = Policy::parse(none(&cheat).as_bytes()).expect("a policy");
     let second = cheat.folder.path().join("second");
-    copy(&cheat.dir(), &second);
+    copy_folder(&cheat.dir(), &second);
     let one = serve(&cheat.dir(), (socket(), socket())).await;
     let other = serve(&second, (socket(), socket())).await;
     let (mut first_face, mut second_face) = (client(&one).await, client(&other).await);
