@@ -14,6 +14,7 @@ pub mod checkpoint;
 pub mod cosignature;
 pub mod decline;
 pub mod evidence;
+pub mod gossip;
 pub mod hash;
 pub mod index;
 pub mod member_note;

@@ -3,7 +3,7 @@
 use crate::checkpoint::ClaimedCheckpoint;
 use crate::hash::Hash;
 use crate::merkle::{
-    self, ConsistencyProof, NodeReader, ProveError, TreeHead, VerifyError, prove_consistency,
+    Beginning, BeginningError, ConsistencyProof, NodeReader, TreeHead, VerifyError,
     verify_consistency,
 };
 use crate::note::{Note, Signature};
@@ -58,16 +58,14 @@ pub enum NoConflict {
     Proof(#[from] VerifyError),
 }
 
-/// Why no verdict on two heads could be had from a tree.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum SplitError<E> {
-    /// A part of the tree could not be read.
-    #[error("the tree cannot be read: {0}")]
-    Read(E),
-    /// What was read is not the tree of the larger head.
-    #[error("these nodes are not those of the larger head's tree")]
-    OtherTree,
+impl<'a> Heads<'a> {
+    /// The smaller and the larger, if they are of one log, of two sizes, and neither is empty.
+    fn by_size(self) -> Option<(&'a ClaimedCheckpoint, &'a ClaimedCheckpoint)> {
+        let Heads { one, other } = self;
+        let (a, b) = if size(one) <= size(other) { (one, other) } else { (other, one) };
+        let one_log = a.checkpoint().origin() == b.checkpoint().origin();
+        (one_log && 0 < size(a) && size(a) < size(b)).then_some((a, b))
+    }
 }
 
 impl Conflict {
@@ -95,29 +93,37 @@ impl Conflict {
     /// Reads at most some 130 nodes of the tree; they need not be trusted.
     ///
     /// # Errors
-    /// [`SplitError`] when the tree cannot be read, or is not that of the larger head.
+    /// [`BeginningError`] when the tree cannot be read, or is not that of the larger head.
     pub fn of_trees<R: NodeReader>(
         heads: Heads<'_>,
         nodes: &mut R,
-    ) -> Result<Option<Conflict>, SplitError<R::Error>> {
-        let Heads { one, other } = heads;
-        let (a, b) = if size(one) <= size(other) { (one, other) } else { (other, one) };
-        if a.checkpoint().origin() != b.checkpoint().origin() {
-            return Ok(None);
-        }
-        if size(a) == size(b) || size(a) == 0 {
-            return Ok(Conflict::of_heads(heads));
-        }
-        let (old, new) = (a.checkpoint().head(), b.checkpoint().head());
-        let root = merkle::root(nodes, old.size).map_err(SplitError::Read)?;
-        let proof = prove_consistency(nodes, old.size, new.size).map_err(|e| match e {
-            ProveError::Read(error) => SplitError::Read(error),
-            ProveError::OutOfRange(_) => SplitError::OtherTree,
-        })?;
-        verify_consistency(&proof, &TreeHead { root, ..*old }, new)
-            .map_err(|_| SplitError::OtherTree)?;
-        let shape = Shape::SplitHistory { a: a.clone(), b: b.clone(), root, proof };
-        Ok(Conflict::new(shape).ok())
+    ) -> Result<Option<Conflict>, BeginningError<R::Error>> {
+        let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
+        let beginning = Beginning::read(nodes, a.checkpoint().head().size, b.checkpoint().head())?;
+        Ok(Conflict::split(a, b, &beginning))
+    }
+
+    /// What two heads of different sizes show, given what the larger tree was at the smaller size,
+    /// whoever says so. `None` as for [`Conflict::of_trees`].
+    ///
+    /// # Errors
+    /// [`VerifyError`] when the proof does not lead to the larger head: it says nothing.
+    pub fn of_beginning(
+        heads: Heads<'_>,
+        beginning: &Beginning,
+    ) -> Result<Option<Conflict>, VerifyError> {
+        let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
+        beginning.of(a.checkpoint().head().size, b.checkpoint().head())?;
+        Ok(Conflict::split(a, b, beginning))
+    }
+
+    fn split(
+        a: &ClaimedCheckpoint,
+        b: &ClaimedCheckpoint,
+        beginning: &Beginning,
+    ) -> Option<Conflict> {
+        let Beginning { root, proof } = beginning.clone();
+        Conflict::new(Shape::SplitHistory { a: a.clone(), b: b.clone(), root, proof }).ok()
     }
 
     /// Takes what contradicts itself.

@@ -52,7 +52,7 @@ use crate::authority::AuthorityBundle;
 use crate::hash::{Hash, ParseHashError};
 use crate::record::Record;
 
-pub use conflict::{Conflict, Heads, NoConflict, SplitError};
+pub use conflict::{Conflict, Heads, NoConflict};
 pub use conviction::{Conviction, Culprit};
 pub use error::{EvidenceError, ParseEvidenceError};
 pub use leaves::{LeafPair, LeafRule, Leaves, NoBreach};

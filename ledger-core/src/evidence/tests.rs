@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::sample::*;
 use super::*;
 use crate::charter::governance_tests::World;
-use crate::merkle::TreeHead;
+use crate::merkle::{BeginningError, TreeHead};
 use crate::note::{SignerKey, VerifierKey};
 use crate::record::{Entry, Logged};
 
@@ -232,7 +232,7 @@ fn what_agrees_is_no_conflict() {
     assert_eq!(of(&new, &new, &mut nodes), Ok(None));
     assert!(matches!(of(&other, &old, &mut nodes), Ok(Some(_))));
     // tiles of another tree prove nothing about this one
-    assert_eq!(of(&other, &new, &mut tree(&leaves("abcdeX"))), Err(SplitError::OtherTree));
+    assert_eq!(of(&other, &new, &mut tree(&leaves("abcdeX"))), Err(BeginningError::OtherTree));
     let elsewhere = checkpoint("log.example/b", *other.checkpoint().head());
     let elsewhere = signed(&elsewhere, &[&log], 0);
     assert_eq!(of(&elsewhere, &old, &mut nodes), Ok(None));

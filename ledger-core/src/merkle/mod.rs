@@ -3,6 +3,7 @@
 //! Generators ([`prove_inclusion`], [`prove_consistency`]) walk the tree from the top as the RFC
 //! defines it; verifiers walk proofs from the bottom and share no code with them.
 
+mod beginning;
 mod consistency;
 mod frontier;
 mod inclusion;
@@ -11,6 +12,7 @@ mod memory;
 use crate::hash::{Hash, ParseHashError};
 use crate::index::TreeSize;
 
+pub use beginning::{Beginning, BeginningError};
 pub use consistency::{prove_consistency, verify_consistency};
 pub use frontier::{Frontier, TreeFull};
 pub use inclusion::{prove_inclusion, verify_inclusion};

@@ -1,0 +1,282 @@
+//! The messages of a round: what a view says, and what it makes of what it is told.
+
+use std::collections::BTreeMap;
+
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::evidence::EvidenceId;
+use crate::hash::Hash;
+use crate::index::TreeSize;
+use crate::merkle::{Beginning, TreeHead};
+
+use super::Conduct;
+use super::known::{Known, Question};
+use super::message::{
+    Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
+    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary,
+};
+use super::view::{Event, Fault, View};
+use super::{MAX_LEGS, Moment};
+
+/// The trees that a node holds itself: those of its own log and of its mirrors.
+pub trait Beginnings {
+    /// What the tree of `larger` was at a smaller size; `None` if it is not held here.
+    fn beginning(
+        &mut self,
+        origin: &Origin,
+        smaller: TreeSize,
+        larger: &TreeHead,
+    ) -> Option<Beginning>;
+}
+
+/// A round that this node began, from its side.
+#[derive(Debug)]
+pub struct Round {
+    salt: Salt,
+    legs: usize,
+}
+
+/// What a message led to.
+#[derive(Debug)]
+pub struct Heard {
+    /// What to send back; the asker's round is over when there is nothing.
+    pub reply: Option<Message>,
+    /// What followed. Evidence among it is to be kept before the reply is sent.
+    pub events: Vec<Event>,
+    /// What the peer did that no honest node does; what it said up to there was taken.
+    pub fault: Option<Fault>,
+}
+
+impl Round {
+    /// Begins a round with this salt, which must be fresh and random.
+    pub fn begin(view: &View, salt: Salt) -> (Round, Message) {
+        let hello = Message::Hello { salt, summary: view.summary(salt) };
+        (Round { salt, legs: 1 }, hello)
+    }
+
+    /// Takes the peer's reply. Nothing to send means that the round is over.
+    pub fn hear(&mut self, view: &mut View, message: Message, trees: &mut dyn Beginnings) -> Heard {
+        self.legs += 1;
+        let mut heard = match message {
+            Message::Same => Heard::nothing(),
+            Message::Lists { salt, lines } if salt == self.salt && self.legs == 2 => {
+                view.compare(salt, &lines)
+            }
+            Message::Exchange(told) if told.salt == self.salt && self.legs > 2 => {
+                view.exchange(told, trees)
+            }
+            _ => Heard::fault(Fault::OutOfTurn),
+        };
+        if self.legs > MAX_LEGS {
+            heard.reply = None;
+        }
+        heard
+    }
+}
+
+impl Heard {
+    fn nothing() -> Heard {
+        Heard { reply: None, events: Vec::new(), fault: None }
+    }
+
+    fn fault(fault: Fault) -> Heard {
+        Heard { fault: Some(fault), ..Heard::nothing() }
+    }
+}
+
+impl Message {
+    /// Takes the units that looking at the message costs from the peer's.
+    ///
+    /// # Errors
+    /// When the peer may try again.
+    pub fn spend(&self, conduct: &mut Conduct, now: Moment) -> Result<(), Moment> {
+        let units = match self {
+            Message::Hello { .. } | Message::Same => 0,
+            Message::Lists { lines, .. } => u32::try_from(lines.len() / 16).unwrap_or(u32::MAX),
+            Message::Exchange(told) => told.cost(),
+        };
+        conduct.spend(now, units)
+    }
+}
+
+impl View {
+    /// Answers a message of a round that a peer began.
+    pub fn answer(&mut self, message: Message, trees: &mut dyn Beginnings) -> Heard {
+        match message {
+            Message::Hello { salt, summary } => {
+                let same = summary == self.summary(salt);
+                let lists = || Message::Lists { salt, lines: self.lines(salt) };
+                let reply = if same { Message::Same } else { lists() };
+                Heard { reply: Some(reply), ..Heard::nothing() }
+            }
+            Message::Exchange(told) => {
+                let salt = told.salt;
+                let mut heard = self.exchange(told, trees);
+                // the asker waits for an answer, even where there is nothing to say
+                heard.reply.get_or_insert_with(|| Message::Exchange(Exchange::new(salt)));
+                heard
+            }
+            Message::Same | Message::Lists { .. } => Heard::fault(Fault::OutOfTurn),
+        }
+    }
+
+    /// Settles what the trees held here can settle.
+    pub fn consult(&mut self, trees: &mut dyn Beginnings) -> Vec<Event> {
+        let mut events = Vec::new();
+        for question in self.questions() {
+            let Question { origin, smaller, larger } = &question;
+            if let Some(beginning) = trees.beginning(origin, smaller.size, larger) {
+                // a tree of our own that is not what it should be answers nothing
+                events.extend(self.learn(&question, &beginning).unwrap_or_default());
+            }
+        }
+        events
+    }
+
+    fn summary(&self, salt: Salt) -> Summary {
+        let lines = self.lines(salt).into_iter().flat_map(|line| [line.log.0, line.state]);
+        let bytes: Vec<u8> = salt.0.into_iter().chain(lines.flatten()).collect();
+        Summary(*Hash::digest(&bytes).as_bytes().first_chunk().expect("32 bytes"))
+    }
+
+    fn lines(&self, salt: Salt) -> Vec<Line> {
+        let of = |(origin, known)| self.line(salt, origin, known);
+        let mut lines: Vec<Line> = self.logs.iter().take(MAX_LINES).map(of).collect();
+        lines.sort_unstable_by_key(|line| line.log);
+        lines
+    }
+
+    fn line(&self, salt: Salt, origin: &Origin, known: &Known) -> Line {
+        let mut heads: Vec<Vec<u8>> = known.heads().map(head_bytes).collect();
+        heads.sort_unstable();
+        let mut fallen: Vec<Hash> =
+            self.convictions().filter(|of| of.1 == origin.as_str()).map(|of| of.2).collect();
+        fallen.sort_unstable();
+        fallen.dedup();
+        let mut bytes = [salt.0.as_slice(), origin.as_str().as_bytes(), b"\n"].concat();
+        bytes.extend((heads.len() as u64).to_be_bytes());
+        bytes.extend(heads.concat());
+        fallen.iter().for_each(|hash| bytes.extend(hash.as_bytes()));
+        let state = *Hash::digest(&bytes).as_bytes().first_chunk().expect("32 bytes");
+        Line { log: salt.line_id(origin), state }
+    }
+
+    /// The asker's first exchange: all that it knows of the logs whose lines differ.
+    fn compare(&self, salt: Salt, lines: &[Line]) -> Heard {
+        if lines.len() > MAX_LINES {
+            return Heard::fault(Fault::TooMuch);
+        }
+        let theirs: BTreeMap<LineId, [u8; 8]> =
+            lines.iter().map(|line| (line.log, line.state)).collect();
+        let differs = |line: &Line| theirs.get(&line.log).is_some_and(|own| *own != line.state);
+        let about: Vec<LineId> =
+            self.lines(salt).into_iter().filter(differs).map(|line| line.log).collect();
+        if about.is_empty() {
+            return Heard::nothing();
+        }
+        let mut told = Exchange::new(salt);
+        self.tell(&mut told, &about, &[], &[]);
+        told.about = about;
+        Heard { reply: Some(Message::Exchange(told)), ..Heard::nothing() }
+    }
+
+    /// Adds what is known of these logs and was not said by the other side.
+    fn tell(
+        &self,
+        told: &mut Exchange,
+        about: &[LineId],
+        heads: &[ClaimedCheckpoint],
+        held: &[EvidenceRef],
+    ) {
+        let logs =
+            self.logs.iter().filter(|(origin, _)| about.contains(&told.salt.line_id(origin)));
+        let mut bytes = 0;
+        for (origin, known) in logs {
+            let own = known.heads().map(|seen| seen.checkpoint());
+            for head in own.filter(|own| !heads.contains(own)) {
+                if told.heads.len() < MAX_HEADS && bytes < MAX_HEAD_BYTES {
+                    bytes += head.note().text().len();
+                    told.heads.push(head.clone());
+                }
+            }
+            let of_log = self.convictions().filter(|of| of.1 == origin.as_str());
+            let refs = of_log.map(|(id, _, culprit)| EvidenceRef { id, culprit });
+            let new = refs.filter(|own| held.iter().all(|other| other.culprit != own.culprit));
+            told.held.extend(new.take(MAX_REFS - told.held.len()));
+            let asked = known.questions(origin);
+            told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
+        }
+    }
+
+    /// Takes what the other side told, and says what it may want to know.
+    fn exchange(&mut self, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
+        if !told.fits() {
+            return Heard::fault(Fault::TooMuch);
+        }
+        let (events, fault) = self.take(&told);
+        if fault.is_some() {
+            return Heard { reply: None, events, fault };
+        }
+        let mut reply = Exchange::new(told.salt);
+        self.tell(&mut reply, &told.about, &told.heads, &told.held);
+        reply.wants = self.wanted(&told.held);
+        reply.evidence = told.wants.iter().find_map(|id| self.evidence_of(*id));
+        let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
+        reply.answers = answers.take(MAX_ANSWERS).collect();
+        let reply = Some(reply).filter(|reply| !reply.is_empty()).map(Message::Exchange);
+        Heard { reply, events, fault }
+    }
+
+    /// Takes evidence, heads and answers, up to the first that no honest node sends.
+    fn take(&mut self, told: &Exchange) -> (Vec<Event>, Option<Fault>) {
+        let mut events = Vec::new();
+        if let Some(evidence) = &told.evidence {
+            // whom it convicts depends on the keys that a node knows: to be refused is no fault
+            events.extend(self.convict(evidence).unwrap_or_default());
+        }
+        for head in &told.heads {
+            match self.hear(head) {
+                Ok(more) => events.extend(more),
+                Err(fault) => return (events, Some(fault)),
+            }
+        }
+        for answer in &told.answers {
+            match self.learn(&answer.question, &answer.beginning) {
+                Ok(more) => events.extend(more),
+                Err(fault) => return (events, Some(fault)),
+            }
+        }
+        (events, None)
+    }
+
+    /// Which of the evidence that the other side holds convicts somebody new.
+    fn wanted(&self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
+        let known = |culprit: &Hash| self.convictions().any(|(_, _, own)| own == *culprit);
+        let new = held.iter().filter(|other| !known(&other.culprit));
+        let mut wanted: Vec<EvidenceId> = new.map(|other| other.id).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+
+    fn evidence_of(&self, id: EvidenceId) -> Option<crate::evidence::ClaimedEvidence> {
+        self.evidence.get(&id).map(|held| held.evidence.clone())
+    }
+
+    /// What is known here about another's question.
+    fn show(&self, question: Question, trees: &mut dyn Beginnings) -> Option<Answer> {
+        let known = self.logs.get(&question.origin)?;
+        let Question { origin, smaller, larger } = &question;
+        let remembered = known.remembered(&question).cloned();
+        let beginning = remembered.or_else(|| trees.beginning(origin, smaller.size, larger))?;
+        Some(Answer { question, beginning })
+    }
+}
+
+fn head_bytes(seen: &super::seen::Seen) -> Vec<u8> {
+    let head = seen.head();
+    let mut bytes = [head.size.get().to_be_bytes().as_slice(), head.root.as_bytes()].concat();
+    let ids = seen.cosigner_ids();
+    bytes.extend((ids.len() as u64).to_be_bytes());
+    ids.iter().for_each(|id| bytes.extend(id.as_bytes()));
+    bytes
+}

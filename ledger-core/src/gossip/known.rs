@@ -1,0 +1,263 @@
+//! What a view holds of one log.
+
+use std::collections::VecDeque;
+
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::evidence::{Conflict, Entries, EvidenceId, Heads};
+use crate::merkle::{Beginning, TreeHead, VerifyError};
+use crate::witness::LogKeys;
+
+use super::seen::Seen;
+use super::{MAX_KEPT_PROOFS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
+
+/// What has to be shown about two heads of a log: whether the tree of the larger one, when it was
+/// smaller, had the root of the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The log's name.
+    pub origin: Origin,
+    /// The head of the smaller tree.
+    pub smaller: TreeHead,
+    /// The head of the larger tree.
+    pub larger: TreeHead,
+}
+
+/// Whether a log may be cosigned, as far as a view knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Nothing speaks against it.
+    Good,
+    /// It signed heads that nobody could show to belong together. Holds the question that has been
+    /// open longest.
+    Unreconciled(Question),
+    /// Evidence convicts every key that is known for it.
+    Convicted(EvidenceId),
+}
+
+/// A head whose place is not known yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Open {
+    seen: Seen,
+    /// Rounds that it has been open.
+    age: u32,
+}
+
+/// One log.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) keys: LogKeys,
+    pub(super) entries: Entries,
+    adopted: Option<Seen>,
+    open: Vec<Open>,
+    path: VecDeque<Seen>,
+    proofs: VecDeque<(Question, Beginning)>,
+    /// More heads were open than are kept: only settling all of them ends the alarm.
+    overflowed: bool,
+}
+
+/// What a head or a proof changed. Closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing that others should hear of.
+    Nothing,
+    /// A head that was held has more cosigners.
+    Richer,
+    /// The head is adopted now.
+    Adopted,
+    /// The head is open now.
+    Opened,
+    /// An open head lies on the history of the adopted one.
+    Settled,
+    /// Heads that contradict each other.
+    Conflict(Box<Conflict>),
+}
+
+impl Known {
+    pub(super) fn new(keys: LogKeys, entries: Entries) -> Known {
+        Known {
+            keys,
+            entries,
+            adopted: None,
+            open: Vec::new(),
+            path: VecDeque::new(),
+            proofs: VecDeque::new(),
+            overflowed: false,
+        }
+    }
+
+    pub(super) fn adopted(&self) -> Option<&Seen> {
+        self.adopted.as_ref()
+    }
+
+    /// The adopted head and the open ones: what is passed on.
+    pub(super) fn heads(&self) -> impl Iterator<Item = &Seen> {
+        self.adopted.iter().chain(self.open.iter().map(|open| &open.seen))
+    }
+
+    pub(super) fn open(&self) -> impl Iterator<Item = (&ClaimedCheckpoint, bool)> {
+        self.open.iter().map(|open| (open.seen.checkpoint(), open.is_alarming()))
+    }
+
+    /// Takes a head whose signatures were checked.
+    pub(super) fn hear(&mut self, heard: Seen) -> Change {
+        if let Some(conflict) = Conflict::of_head(heard.checkpoint()) {
+            return Change::Conflict(Box::new(conflict));
+        }
+        if let Some(held) = self.held_mut(heard.head()) {
+            return if held.merge(&heard) { Change::Richer } else { Change::Nothing };
+        }
+        let rival = self.all().find(|held| held.head().size == heard.head().size);
+        if let Some(rival) = rival {
+            let heads = Heads { one: rival.checkpoint(), other: heard.checkpoint() };
+            if let Some(conflict) = Conflict::of_heads(heads) {
+                return Change::Conflict(Box::new(conflict));
+            }
+        }
+        // the empty tree is the beginning of every tree
+        let Some(adopted) = self.adopted.as_ref().filter(|own| !own.head().size.is_empty()) else {
+            self.adopted = Some(heard);
+            return Change::Adopted;
+        };
+        if heard.head().size.is_empty() {
+            return Change::Nothing;
+        }
+        debug_assert_ne!(adopted.head().size, heard.head().size, "equal sizes are settled above");
+        if self.open.len() == MAX_OPEN {
+            self.overflowed = true;
+            return Change::Nothing;
+        }
+        self.open.push(Open { seen: heard, age: 0 });
+        Change::Opened
+    }
+
+    /// Takes what somebody showed about two heads that are held.
+    ///
+    /// `Err` when the proof does not lead to the larger head.
+    pub(super) fn learn(
+        &mut self,
+        question: &Question,
+        beginning: &Beginning,
+    ) -> Result<Change, VerifyError> {
+        if question.smaller.size >= question.larger.size {
+            return Err(VerifyError::SizesReversed);
+        }
+        let find = |head: &TreeHead| self.all().find(|held| held.head() == head);
+        let (Some(smaller), Some(larger)) = (find(&question.smaller), find(&question.larger))
+        else {
+            return Ok(Change::Nothing);
+        };
+        let heads = Heads { one: smaller.checkpoint(), other: larger.checkpoint() };
+        if let Some(conflict) = Conflict::of_beginning(heads, beginning)? {
+            return Ok(Change::Conflict(Box::new(conflict)));
+        }
+        Ok(self.settle(question, beginning))
+    }
+
+    /// Two held heads belong together.
+    fn settle(&mut self, question: &Question, beginning: &Beginning) -> Change {
+        let adopted = self.adopted.as_ref().map(|own| *own.head());
+        let (opened, change) = if adopted == Some(question.smaller) {
+            (question.larger, Change::Adopted)
+        } else if adopted == Some(question.larger) {
+            (question.smaller, Change::Settled)
+        } else {
+            return Change::Nothing;
+        };
+        let Some(at) = self.open.iter().position(|open| *open.seen.head() == opened) else {
+            return Change::Nothing;
+        };
+        let mut settled = self.open.remove(at).seen;
+        if change == Change::Adopted {
+            std::mem::swap(&mut settled, self.adopted.as_mut().expect("it has a head"));
+        }
+        self.overflowed &= !self.open.is_empty();
+        push_bounded(&mut self.path, settled, MAX_PATH);
+        push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
+        change
+    }
+
+    /// A round has passed. Says whether the alarm is raised by it.
+    pub(super) fn tick(&mut self) -> bool {
+        let before = self.alarm();
+        for open in &mut self.open {
+            open.age = open.age.saturating_add(1);
+        }
+        !before && self.alarm()
+    }
+
+    /// Whether heads have been open for too long.
+    pub(super) fn alarm(&self) -> bool {
+        self.overflowed || self.open.iter().any(Open::is_alarming)
+    }
+
+    /// An open head raised the alarm before the node was restarted.
+    pub(super) fn recall_alarm(&mut self, head: &TreeHead) {
+        for open in self.open.iter_mut().filter(|open| open.seen.head() == head) {
+            open.age = PATIENCE_ROUNDS;
+        }
+    }
+
+    /// What has to be shown, the oldest first.
+    pub(super) fn questions(&self, origin: &Origin) -> Vec<Question> {
+        let Some(adopted) = self.adopted.as_ref().map(|own| *own.head()) else { return Vec::new() };
+        let mut open: Vec<&Open> = self.open.iter().collect();
+        open.sort_by_key(|open| std::cmp::Reverse(open.age));
+        open.into_iter().map(|open| ask(origin, adopted, *open.seen.head())).collect()
+    }
+
+    /// What was shown here about a question before.
+    pub(super) fn remembered(&self, question: &Question) -> Option<&Beginning> {
+        let about = |known: &&(Question, Beginning)| {
+            known.0.larger == question.larger && known.0.smaller.size == question.smaller.size
+        };
+        self.proofs.iter().find(about).map(|(_, beginning)| beginning)
+    }
+
+    /// Knows other keys from now on. Heads that no trusted key signed are forgotten.
+    pub(super) fn set_keys(&mut self, keys: LogKeys) {
+        self.keys = keys;
+        let trusted = self.keys.trusted().to_vec();
+        let held = self.adopted.take().into_iter().chain(self.path.drain(..));
+        let open = std::mem::take(&mut self.open);
+        let mut settled: Vec<Seen> = held.filter(|seen| seen.counts(&trusted)).collect();
+        settled.sort_by_key(|seen| std::cmp::Reverse(seen.head().size));
+        let mut settled = settled.into_iter();
+        // what lay on one history still does, whoever signed the rest of it
+        self.adopted = settled.next();
+        self.path = settled.rev().collect();
+        self.open = open.into_iter().filter(|open| open.seen.counts(&trusted)).collect();
+        self.overflowed &= !self.open.is_empty();
+        if self.adopted.is_none() && !self.open.is_empty() {
+            self.adopted = Some(self.open.remove(0).seen);
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Seen> {
+        self.heads().chain(&self.path)
+    }
+
+    fn held_mut(&mut self, head: &TreeHead) -> Option<&mut Seen> {
+        let open = self.open.iter_mut().map(|open| &mut open.seen);
+        let mut all = self.adopted.iter_mut().chain(open).chain(&mut self.path);
+        all.find(|held| held.head() == head)
+    }
+}
+
+impl Open {
+    fn is_alarming(&self) -> bool {
+        self.age >= PATIENCE_ROUNDS
+    }
+}
+
+fn ask(origin: &Origin, one: TreeHead, other: TreeHead) -> Question {
+    let (smaller, larger) = if one.size < other.size { (one, other) } else { (other, one) };
+    Question { origin: origin.clone(), smaller, larger }
+}
+
+fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, limit: usize) {
+    if queue.len() == limit {
+        queue.pop_front();
+    }
+    queue.push_back(new);
+}

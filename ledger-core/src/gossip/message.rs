@@ -1,0 +1,156 @@
+//! What nodes say to each other in a round.
+
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::evidence::{ClaimedEvidence, EvidenceId};
+use crate::hash::Hash;
+use crate::merkle::Beginning;
+
+use super::known::Question;
+
+/// Lines of one [`Message::Lists`]: more logs than a consortium has, in 64 KiB.
+pub const MAX_LINES: usize = 4_096;
+
+/// Heads of one message; each costs its receiver a few signature checks.
+pub const MAX_HEADS: usize = 256;
+
+/// Bytes of heads after which a message holds no further ones; an ordinary head has some 300.
+pub(super) const MAX_HEAD_BYTES: usize = 1 << 20;
+
+/// Evidence named in one message.
+pub const MAX_REFS: usize = 1_024;
+
+/// Questions in one message.
+pub const MAX_QUESTIONS: usize = 64;
+
+/// Answers in one message, each up to 2 KiB.
+pub const MAX_ANSWERS: usize = 64;
+
+/// Fresh random bytes, chosen by the asker for one round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Salt(pub [u8; 16]);
+
+/// A salted hash over all that a node knows of all logs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary(pub [u8; 16]);
+
+/// A log's name in one round: the salted hash of its origin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LineId(pub [u8; 8]);
+
+/// A salted hash over what a node knows of one log: heads, who cosigned them, and who is convicted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line {
+    /// Which log.
+    pub log: LineId,
+    /// Over what is known of it.
+    pub state: [u8; 8],
+}
+
+/// Evidence that the sender holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EvidenceRef {
+    /// Its name.
+    pub id: EvidenceId,
+    /// SHA-256 of a public key that it convicts: whoever has evidence against that key needs no more.
+    pub culprit: Hash,
+}
+
+/// What somebody shows about a [`Question`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The question.
+    pub question: Question,
+    /// What the larger tree was at the smaller size.
+    pub beginning: Beginning,
+}
+
+/// One message. Closed: another version of the protocol has another service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "one at a time is alive")]
+pub enum Message {
+    /// Opens a round.
+    Hello {
+        /// For this round.
+        salt: Salt,
+        /// All that the asker knows.
+        summary: Summary,
+    },
+    /// Both know the same.
+    Same,
+    /// What the answerer knows, a line a log, in the order of the ids.
+    Lists {
+        /// The salt of the round.
+        salt: Salt,
+        /// At most [`MAX_LINES`].
+        lines: Vec<Line>,
+    },
+    /// Heads, evidence, questions and answers.
+    Exchange(Exchange),
+}
+
+/// What one side of a round tells the other. Everything in it is a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// The salt of the round.
+    pub salt: Salt,
+    /// Logs of which the sender wants to hear what the other knows.
+    pub about: Vec<LineId>,
+    /// What it knows of them.
+    pub heads: Vec<ClaimedCheckpoint>,
+    /// Evidence that it holds.
+    pub held: Vec<EvidenceRef>,
+    /// Evidence that it asks for.
+    pub wants: Vec<EvidenceId>,
+    /// One piece of evidence that was asked for.
+    pub evidence: Option<ClaimedEvidence>,
+    /// What it cannot settle.
+    pub questions: Vec<Question>,
+    /// What it can show about the other's questions.
+    pub answers: Vec<Answer>,
+}
+
+impl Exchange {
+    /// Says nothing yet.
+    pub(super) fn new(salt: Salt) -> Exchange {
+        Exchange {
+            salt,
+            about: Vec::new(),
+            heads: Vec::new(),
+            held: Vec::new(),
+            wants: Vec::new(),
+            evidence: None,
+            questions: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+
+    /// Whether it would tell or ask the other side nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Exchange::new(self.salt)
+    }
+
+    /// Whether it keeps the limits of this module.
+    pub(super) fn fits(&self) -> bool {
+        self.about.len() <= MAX_LINES
+            && self.heads.len() <= MAX_HEADS
+            && self.held.len() <= MAX_REFS
+            && self.wants.len() <= MAX_REFS
+            && self.questions.len() <= MAX_QUESTIONS
+            && self.answers.len() <= MAX_ANSWERS
+    }
+
+    /// Signature checks and hashing that it costs its receiver, in units of about one check.
+    pub(super) fn cost(&self) -> u32 {
+        let checks = 2 * self.heads.len() + self.answers.len() + self.questions.len();
+        let evidence = self.evidence.as_ref().map_or(0, |held| 8 + held.as_str().len() / 4_096);
+        u32::try_from(checks + evidence).unwrap_or(u32::MAX)
+    }
+}
+
+impl Salt {
+    /// The name of a log in this round.
+    pub(super) fn line_id(self, origin: &Origin) -> LineId {
+        let hash = Hash::digest(&[&self.0, origin.as_str().as_bytes()].concat());
+        LineId(*hash.as_bytes().first_chunk().expect("32 bytes"))
+    }
+}

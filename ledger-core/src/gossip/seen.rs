@@ -1,0 +1,122 @@
+//! A head that was heard: who signed it and who cosigned it, all checked.
+
+use crate::checkpoint::{CheckpointError, ClaimedCheckpoint};
+use crate::cosignature;
+use crate::merkle::TreeHead;
+use crate::note::{KeyId, Note, Signature, VerifierKey};
+
+use super::view::Fault;
+
+/// A head with the lines of known keys and no others; every line verifies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Seen {
+    checkpoint: ClaimedCheckpoint,
+    signers: Vec<VerifierKey>,
+    cosigners: Vec<Cosigned>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Cosigned {
+    key: VerifierKey,
+    time: u64,
+    line: Signature,
+}
+
+/// What became of a head that was read. Closed.
+#[derive(Debug)]
+pub(super) enum Read {
+    /// It counts.
+    Seen(Seen),
+    /// No key that is trusted here signed it: a key of later days, or one that was convicted.
+    Unsigned,
+}
+
+impl Seen {
+    /// Keeps what known keys signed. `log_keys` are the trusted ones of the log, and there is one.
+    pub(super) fn read(
+        heard: &ClaimedCheckpoint,
+        log_keys: &[VerifierKey],
+        cosigners: &[VerifierKey],
+    ) -> Result<Read, Fault> {
+        match heard.verify(log_keys) {
+            Ok(_) => {}
+            Err(CheckpointError::BadSignature(name)) => return Err(Fault::FalseSignature(name)),
+            Err(_) => return Ok(Read::Unsigned),
+        }
+        let lines = heard.note().signatures();
+        let line_of = |key: &VerifierKey| lines.iter().find(|line| line.is_by(key));
+        let signers = log_keys.iter().filter(|key| line_of(key).is_some()).cloned().collect();
+        let mut cosigned = Vec::new();
+        for key in cosigners {
+            let Some(line) = line_of(key) else { continue };
+            let time = cosignature::verify_line(heard.note(), key, line)
+                .ok_or_else(|| Fault::FalseSignature(key.name().to_string()))?;
+            cosigned.push(Cosigned { key: key.clone(), time, line: line.clone() });
+        }
+        let mut seen = Seen { checkpoint: heard.clone(), signers, cosigners: cosigned };
+        seen.print(lines);
+        Ok(Read::Seen(seen))
+    }
+
+    pub(super) fn checkpoint(&self) -> &ClaimedCheckpoint {
+        &self.checkpoint
+    }
+
+    pub(super) fn head(&self) -> &TreeHead {
+        self.checkpoint.checkpoint().head()
+    }
+
+    /// Whether a key that is still trusted signed it.
+    pub(super) fn counts(&self, trusted: &[VerifierKey]) -> bool {
+        self.signers.iter().any(|key| trusted.contains(key))
+    }
+
+    /// The short identifiers of its cosigners in order.
+    pub(super) fn cosigner_ids(&self) -> Vec<KeyId> {
+        let mut ids: Vec<KeyId> = self.cosigners.iter().map(|by| by.key.id()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// The time of its newest cosignature, in POSIX seconds by the cosigner's clock.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.cosigners.iter().map(|by| by.time).max()
+    }
+
+    /// Takes over what `other`, the same head, has more: cosigners, and newer cosignatures. Says
+    /// whether a cosigner is new.
+    pub(super) fn merge(&mut self, other: &Seen) -> bool {
+        let mut grown = false;
+        for more in &other.cosigners {
+            match self.cosigners.iter_mut().find(|own| own.key == more.key) {
+                Some(own) if own.time < more.time => *own = more.clone(),
+                Some(_) => {}
+                None => {
+                    self.cosigners.push(more.clone());
+                    grown = true;
+                }
+            }
+        }
+        let new_signer = |key: &&VerifierKey| !self.signers.contains(key);
+        let signers: Vec<VerifierKey> = other.signers.iter().filter(new_signer).cloned().collect();
+        self.signers.extend(signers);
+        let lines = [self.checkpoint.note().signatures(), other.checkpoint.note().signatures()];
+        self.print(&lines.concat());
+        grown
+    }
+
+    /// Writes the note with one line of each known key; log lines are taken from `lines`.
+    fn print(&mut self, lines: &[Signature]) {
+        let of_log = self.signers.iter().filter_map(|key| lines.iter().find(|l| l.is_by(key)));
+        let cosigned = self.cosigners.iter().map(|by| &by.line);
+        let kept = of_log.chain(cosigned).take(crate::note::MAX_SIGNATURES).cloned().collect();
+        let note = self.checkpoint.note();
+        // a note that was read has room for a part of its own lines; a merged one that has not stays
+        let printed = Note::new(note.text(), kept)
+            .ok()
+            .and_then(|note| ClaimedCheckpoint::parse(note.to_string().as_bytes()).ok());
+        if let Some(printed) = printed {
+            self.checkpoint = printed;
+        }
+    }
+}

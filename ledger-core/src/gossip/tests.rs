@@ -1,0 +1,351 @@
+//! Views that talk to each other, and to liars.
+
+use super::view::Fault;
+use super::*;
+use crate::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
+use crate::cosignature;
+use crate::evidence::{Conflict, Entries, Heads};
+use crate::hash::Hash;
+use crate::index::TreeSize;
+use crate::merkle::{Beginning, MemoryTree, TreeHead};
+use crate::note::{Algorithm, KeyName, SignerKey};
+
+const ORIGIN: &str = "log.example";
+
+/// The trees that somebody holds; none answers nothing.
+struct Trees(Vec<MemoryTree>);
+
+impl Beginnings for Trees {
+    fn beginning(&mut self, _: &Origin, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+        let read = |tree: &mut MemoryTree| Beginning::read(tree, smaller, larger).ok();
+        self.0.iter_mut().filter(|tree| tree.size() >= larger.size).find_map(read)
+    }
+}
+
+fn nobody() -> Trees {
+    Trees(Vec::new())
+}
+
+fn key(name: &str, algorithm: Algorithm, seed: u8) -> SignerKey {
+    SignerKey::from_seed(KeyName::new(name).expect("name"), algorithm, [seed; 32]).expect("sound")
+}
+
+fn log() -> SignerKey {
+    key(ORIGIN, Algorithm::Ed25519, 1)
+}
+
+fn cosigner() -> SignerKey {
+    key("witness.example", Algorithm::CosignatureV1, 2)
+}
+
+fn origin() -> Origin {
+    Origin::new(ORIGIN).expect("origin")
+}
+
+/// A tree with one leaf for each byte.
+fn tree(leaves: &str) -> MemoryTree {
+    let mut tree = MemoryTree::new();
+    for leaf in leaves.bytes() {
+        tree.push(Hash::leaf(&[leaf])).expect("room");
+    }
+    tree
+}
+
+fn head(leaves: &str) -> ClaimedCheckpoint {
+    Checkpoint::new(origin(), tree(leaves).frontier().head()).sign(&log())
+}
+
+fn cosigned(leaves: &str, time: u64) -> ClaimedCheckpoint {
+    let head = head(leaves);
+    let line = cosignature::cosign(&cosigner(), head.checkpoint(), time);
+    head.with_signatures([line]).expect("room")
+}
+
+fn view() -> View {
+    let keys = vec![log().verifier().clone()];
+    let known = KnownKeys { origin: origin(), keys, entries: Entries::Records };
+    View::new(vec![known], vec![cosigner().verifier().clone()])
+}
+
+fn holding(heads: &[ClaimedCheckpoint]) -> View {
+    let mut view = view();
+    heads.iter().for_each(|head| drop(view.hear(head).expect("honest")));
+    view
+}
+
+fn adopted(view: &View) -> Option<ClaimedCheckpoint> {
+    view.status().remove(0).adopted
+}
+
+/// What `view` asks, answered out of `trees`.
+fn settle(view: &mut View, trees: &mut Trees) -> Vec<Event> {
+    view.consult(trees)
+}
+
+/// A whole round that `asker` begins; how many messages were sent.
+fn round(asker: &mut View, its: &mut Trees, answerer: &mut View, other: &mut Trees) -> usize {
+    let (mut round, mut next) = Round::begin(asker, Salt([7; 16]));
+    let mut sent = 0;
+    loop {
+        let told = answerer.answer(next, other);
+        assert_eq!(told.fault, None);
+        let heard = round.hear(asker, told.reply.expect("always an answer"), its);
+        assert_eq!(heard.fault, None);
+        sent += 2;
+        match heard.reply {
+            Some(reply) => next = reply,
+            None => return sent,
+        }
+    }
+}
+
+fn convicted(view: &View) -> bool {
+    matches!(view.standing(&origin()), Standing::Convicted(_))
+}
+
+#[test]
+fn the_first_head_is_adopted_and_a_larger_one_only_after_its_proof() {
+    let mut view = view();
+    assert!(matches!(view.hear(&head("abc")).as_deref(), Ok([Event::Adopted(_), _])));
+    assert!(matches!(view.hear(&head("abcde")).as_deref(), Ok([Event::Opened(_)])));
+    assert_eq!(adopted(&view), Some(head("abc")));
+    let events = settle(&mut view, &mut Trees(vec![tree("abcde")]));
+    assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]));
+    assert_eq!(adopted(&view), Some(head("abcde")));
+    assert_eq!(view.hear(&head("abc")), Ok(vec![]), "it lies on the history");
+    assert_eq!(view.questions(), []);
+}
+
+#[test]
+fn a_smaller_head_of_the_same_history_is_settled_and_never_adopted() {
+    let mut view = holding(&[head("abcde"), head("abc")]);
+    assert_eq!(settle(&mut view, &mut Trees(vec![tree("abXdefg")])), [], "another tree");
+    let events = settle(&mut view, &mut Trees(vec![tree("abcdefg")]));
+    assert_eq!(events, [Event::Settled(origin())]);
+    assert_eq!(adopted(&view), Some(head("abcde")));
+}
+
+#[test]
+fn an_answer_with_its_sizes_reversed_takes_nobody_back() {
+    let mut view = holding(&[head("abcde"), head("abc")]);
+    let asked = view.questions().remove(0);
+    let shown = Trees(vec![tree("abcde")]).beginning(&origin(), asked.smaller.size, &asked.larger);
+    let reversed =
+        Question { smaller: asked.larger, larger: asked.smaller, origin: asked.origin.clone() };
+    let junk = Err(Fault::JunkProof(origin()));
+    assert_eq!(view.learn(&reversed, &shown.expect("held")), junk);
+    assert_eq!(adopted(&view), Some(head("abcde")));
+}
+
+#[test]
+fn two_roots_of_one_size_convict_at_once_also_of_a_size_long_past() {
+    let mut view = holding(&[cosigned("abc", 1)]);
+    let events = view.hear(&cosigned("abX", 2)).expect("signed");
+    let kinds: Vec<&str> = events
+        .iter()
+        .map(|event| match event {
+            Event::Convicted(evidence) => evidence.kind(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(kinds, ["same-size", "cosigner"]);
+    assert!(convicted(&view) && adopted(&view).is_none());
+    assert_eq!(view.hear(&head("abcd")), Ok(vec![]), "its key counts for nothing");
+
+    let mut view = holding(&[head("abc"), head("abcde")]);
+    settle(&mut view, &mut Trees(vec![tree("abcde")]));
+    assert!(!view.hear(&head("abX")).expect("signed").is_empty());
+    assert!(convicted(&view));
+}
+
+#[test]
+fn a_head_of_size_zero_agrees_with_all_unless_its_root_is_false() {
+    let mut view = holding(&[head(""), head("abc"), head("")]);
+    assert_eq!(adopted(&view), Some(head("abc")));
+    assert_eq!(view.questions(), []);
+    let root = Hash::leaf(b"x");
+    let bad = Checkpoint::new(origin(), TreeHead { root, ..TreeHead::EMPTY }).sign(&log());
+    assert!(matches!(view.hear(&bad).as_deref(), Ok([Event::Convicted(_)])));
+}
+
+#[test]
+fn whoever_holds_the_larger_tree_convicts_whichever_head_came_first() {
+    for heads in [[head("abX"), head("abcde")], [head("abcde"), head("abX")]] {
+        let mut view = holding(&heads);
+        assert_eq!(
+            settle(&mut view, &mut Trees(vec![tree("abX")])),
+            [],
+            "the smaller says nothing"
+        );
+        let events = settle(&mut view, &mut Trees(vec![tree("abcde")]));
+        assert!(matches!(events.as_slice(), [Event::Convicted(_)]), "{events:?}");
+        assert!(convicted(&view));
+    }
+}
+
+#[test]
+fn a_head_that_stays_open_raises_the_alarm_until_it_is_settled() {
+    let mut view = holding(&[head("abc"), head("abcde")]);
+    for _ in 1..PATIENCE_ROUNDS {
+        assert_eq!(view.tick(), []);
+        assert_eq!(view.standing(&origin()), Standing::Good);
+    }
+    let asked = view.questions().remove(0);
+    assert_eq!(view.tick(), [Event::Unreconciled(asked.clone())]);
+    assert_eq!(view.tick(), [], "it is said once");
+    assert_eq!(view.standing(&origin()), Standing::Unreconciled(asked));
+    settle(&mut view, &mut Trees(vec![tree("abcde")]));
+    assert_eq!(view.standing(&origin()), Standing::Good);
+
+    let mut restarted = holding(&[head("abc"), head("abcde")]);
+    restarted.recall_alarm(&origin(), head("abcde").checkpoint().head());
+    assert!(matches!(restarted.standing(&origin()), Standing::Unreconciled(_)));
+}
+
+#[test]
+fn more_open_heads_than_are_kept_raise_the_alarm_and_push_nothing_out() {
+    let mut view = holding(&[head("a"), head("abX")]);
+    for more in 0..MAX_OPEN {
+        let leaves = "y".repeat(10 + more);
+        view.hear(&head(&leaves)).expect("signed");
+    }
+    assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
+    let kept = view.status().remove(0).open;
+    assert_eq!(kept.len(), MAX_OPEN);
+    assert_eq!(kept[0].0, head("abX"));
+}
+
+#[test]
+fn a_round_with_nothing_new_is_two_messages() {
+    let (mut one, mut other) = (holding(&[head("abc")]), holding(&[head("abc")]));
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+    // a log that one side does not know makes the lists differ, and is not talked about
+    let stranger = key("stranger.example", Algorithm::Ed25519, 9);
+    let known = |key: &SignerKey| KnownKeys {
+        origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
+        keys: vec![key.verifier().clone()],
+        entries: Entries::Opaque,
+    };
+    one.know(vec![known(&log()), known(&stranger)], Vec::new());
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+}
+
+#[test]
+fn a_peer_learns_a_larger_head_with_the_proof_in_one_round() {
+    let mut ahead = holding(&[head("abc"), head("abcde")]);
+    settle(&mut ahead, &mut Trees(vec![tree("abcde")]));
+    for asker_is_ahead in [true, false] {
+        let mut behind = holding(&[head("abc")]);
+        let (one, other) =
+            if asker_is_ahead { (&mut ahead, &mut behind) } else { (&mut behind, &mut ahead) };
+        round(one, &mut nobody(), other, &mut nobody());
+        round(one, &mut nobody(), other, &mut nobody());
+        assert_eq!(adopted(&behind), Some(head("abcde")), "asker is ahead: {asker_is_ahead}");
+        assert_eq!(round(&mut ahead, &mut nobody(), &mut behind, &mut nobody()), 2);
+    }
+}
+
+#[test]
+fn a_fork_to_two_audiences_convicts_at_both_as_soon_as_they_talk() {
+    for (mine, theirs) in [("abc", "abX"), ("abX", "abcde"), ("abcde", "abX")] {
+        let (mut one, mut other) = (holding(&[head(mine)]), holding(&[head(theirs)]));
+        let (mut its, mut others) = (Trees(vec![tree(mine)]), Trees(vec![tree(theirs)]));
+        for _ in 0..2 {
+            round(&mut one, &mut its, &mut other, &mut others);
+            one.consult(&mut its);
+            other.consult(&mut others);
+        }
+        round(&mut one, &mut its, &mut other, &mut others);
+        assert!(convicted(&one) && convicted(&other), "{mine} {theirs}");
+        assert_eq!(round(&mut one, &mut its, &mut other, &mut others), 2, "nothing more to say");
+    }
+}
+
+#[test]
+fn evidence_travels_to_peers_that_never_saw_the_heads() {
+    let mut one = holding(&[head("abc"), head("abX")]);
+    let mut other = view();
+    round(&mut other, &mut nobody(), &mut one, &mut nobody());
+    assert!(convicted(&one) && convicted(&other));
+    let mut third = view();
+    round(&mut other, &mut nobody(), &mut third, &mut nobody());
+    assert!(convicted(&third));
+}
+
+#[test]
+fn cosigners_that_a_peer_has_more_are_taken_over() {
+    let (mut one, mut other) = (holding(&[head("abc")]), holding(&[cosigned("abc", 5)]));
+    round(&mut one, &mut nobody(), &mut other, &mut nobody());
+    assert_eq!(adopted(&one), Some(cosigned("abc", 5)));
+    assert_eq!(one.status().remove(0).cosigned_at, Some(5));
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+}
+
+#[test]
+fn lies_are_faults_and_change_nothing() {
+    let mut view = holding(&[head("abc"), head("abcde")]);
+    let text = head("abcd").to_string().replacen("\n4\n", "\n5\n", 1);
+    let altered = ClaimedCheckpoint::parse(text.as_bytes()).expect("well formed");
+    assert_eq!(view.hear(&altered), Err(Fault::FalseSignature(ORIGIN.to_owned())));
+    let line = cosignature::cosign(&cosigner(), head("abcd").checkpoint(), 3);
+    let spoiled = head("abcdef").with_signatures([line]).expect("room");
+    let fault = Fault::FalseSignature("witness.example".to_owned());
+    assert_eq!(view.hear(&spoiled), Err(fault));
+
+    let asked = view.questions().remove(0);
+    let mut other = Trees(vec![tree("zzzzz")]);
+    let of_other = tree("zzzzz").frontier().head();
+    let junk = other.beginning(&origin(), asked.smaller.size, &of_other).expect("held");
+    assert_eq!(view.learn(&asked, &junk), Err(Fault::JunkProof(origin())));
+    assert_eq!((adopted(&view), view.questions().len()), (Some(head("abc")), 1));
+}
+
+#[test]
+fn strangers_heads_say_nothing() {
+    let mut view = view();
+    let stranger = key("stranger.example", Algorithm::Ed25519, 9);
+    let theirs = Origin::new("stranger.example").expect("origin");
+    let of = |key: &SignerKey, origin: &Origin| {
+        Checkpoint::new(origin.clone(), tree("abc").frontier().head()).sign(key)
+    };
+    assert_eq!(view.hear(&of(&stranger, &theirs)), Ok(vec![]));
+    let impostor = key(ORIGIN, Algorithm::Ed25519, 9);
+    assert_eq!(view.hear(&of(&impostor, &origin())), Ok(vec![]));
+    assert_eq!(adopted(&view), None);
+}
+
+#[test]
+fn messages_out_of_turn_and_oversized_ones_are_faults() {
+    let mut view = view();
+    let salt = Salt([1; 16]);
+    let lists = Message::Lists { salt, lines: Vec::new() };
+    assert_eq!(view.answer(lists, &mut nobody()).fault, Some(Fault::OutOfTurn));
+    assert_eq!(view.answer(Message::Same, &mut nobody()).fault, Some(Fault::OutOfTurn));
+    let about = vec![LineId([0; 8]); MAX_LINES + 1];
+    let large = Exchange { about, ..Exchange::new(salt) };
+    let heard = view.answer(Message::Exchange(large), &mut nobody());
+    assert_eq!(heard.fault, Some(Fault::TooMuch));
+    let (mut round, _) = Round::begin(&view, salt);
+    let other = Message::Lists { salt: Salt([2; 16]), lines: Vec::new() };
+    assert_eq!(round.hear(&mut view, other, &mut nobody()).fault, Some(Fault::OutOfTurn));
+}
+
+#[test]
+fn evidence_that_convicts_nobody_known_is_not_kept() {
+    let conflict = Conflict::of_heads(Heads { one: &head("abc"), other: &head("abX") });
+    let case = crate::evidence::Case { trust: &view().trust().clone(), authority: &[] };
+    let evidence =
+        crate::evidence::ClaimedEvidence::against_log(&conflict.expect("two roots"), case)
+            .expect("one key signed both");
+    let mut stranger = View::new(Vec::new(), Vec::new());
+    assert!(stranger.convict(&evidence).is_err());
+    let mut known = view();
+    assert_eq!(known.convict(&evidence).map(|events| events.len()), Ok(1));
+    assert_eq!(known.convict(&evidence).map(|events| events.len()), Ok(0), "once is enough");
+    known.know(Vec::new(), Vec::new());
+    assert_eq!(known.against(log().verifier()), None);
+    let keys = vec![log().verifier().clone()];
+    let again = KnownKeys { origin: origin(), keys, entries: Entries::Records };
+    known.know(vec![again], Vec::new());
+    assert!(convicted(&known), "a log that is forgotten and known again stays convicted");
+}

@@ -1,0 +1,291 @@
+//! Everything that one node knows of all logs.
+
+use std::collections::BTreeMap;
+
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::evidence::{
+    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Trust,
+};
+use crate::hash::Hash;
+use crate::merkle::{Beginning, TreeHead};
+use crate::note::VerifierKey;
+use crate::witness::LogKeys;
+
+use super::known::{Change, Known, Question, Standing};
+use super::seen::{Read, Seen};
+
+/// What a node is told about a log beforehand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnownKeys {
+    /// The log's name.
+    pub origin: Origin,
+    /// The keys that may sign its checkpoints.
+    pub keys: Vec<VerifierKey>,
+    /// Whether the rules of our entries bind it.
+    pub entries: Entries,
+}
+
+/// What followed from something that was heard.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A log has a new adopted head: durable knowledge of the node from now on.
+    Adopted(ClaimedCheckpoint),
+    /// A head is open: [`View::questions`] says what has to be shown.
+    Opened(ClaimedCheckpoint),
+    /// A question of this log is settled: the heads belong together.
+    Settled(Origin),
+    /// A held head of this log has more cosignatures.
+    Richer(Origin),
+    /// The alarm: heads of this log stay open. It ends with [`Event::Settled`] or
+    /// [`Event::Convicted`].
+    Unreconciled(Question),
+    /// New evidence. To be kept before anybody is answered.
+    Convicted(Box<ClaimedEvidence>),
+}
+
+/// What a peer did that no honest node does.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A line of a known key does not verify.
+    #[error("it passed on a head with a false signature of {0}")]
+    FalseSignature(String),
+    /// An answer that does not lead to the larger head.
+    #[error("it answered about {0} with a proof that proves nothing")]
+    JunkProof(Origin),
+    /// More than a message may hold.
+    #[error("its message is larger than the protocol allows")]
+    TooMuch,
+    /// A message that does not belong here in a round.
+    #[error("its message does not belong in this place of a round")]
+    OutOfTurn,
+}
+
+/// How a log stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogStatus {
+    /// Its name.
+    pub origin: Origin,
+    /// The adopted head with the cosignatures that were heard.
+    pub adopted: Option<ClaimedCheckpoint>,
+    /// When somebody known cosigned that head last, by the cosigner's clock, in POSIX seconds.
+    pub cosigned_at: Option<u64>,
+    /// Its open heads, each with whether it raises the alarm.
+    pub open: Vec<(ClaimedCheckpoint, bool)>,
+    /// Whether it may be cosigned.
+    pub standing: Standing,
+}
+
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) evidence: ClaimedEvidence,
+    pub(super) conviction: Conviction,
+}
+
+/// Everything that one node knows of all logs; see [the module](super).
+#[derive(Debug, Default)]
+pub struct View {
+    pub(super) logs: BTreeMap<Origin, Known>,
+    pub(super) evidence: BTreeMap<EvidenceId, Held>,
+    /// Evidence against keys that are not known any more, for the day that they are again.
+    resting: Vec<ClaimedEvidence>,
+    cosigners: Vec<VerifierKey>,
+    trust: Trust,
+}
+
+impl View {
+    /// Knows these logs, and the keys of these witnesses and mirrors.
+    pub fn new(logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) -> View {
+        let mut view = View::default();
+        view.know(logs, cosigners);
+        view
+    }
+
+    /// Knows these logs and cosigners from now on, and no others. Heads of logs that stay are kept as
+    /// far as a key that is known signed them; evidence that convicts nobody any more rests.
+    pub fn know(&mut self, logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) {
+        let mut trust = Trust::new();
+        for log in &logs {
+            let keys = log.keys.iter().cloned();
+            trust = keys.fold(trust, |trust, key| trust.with_log(key, log.entries));
+        }
+        self.trust = cosigners.iter().cloned().fold(trust, Trust::with_cosigner);
+        self.cosigners = cosigners;
+        let mut before = std::mem::take(&mut self.logs);
+        for log in logs {
+            let keys = LogKeys::new(log.keys);
+            let mut known = before
+                .remove(&log.origin)
+                .unwrap_or_else(|| Known::new(LogKeys::default(), log.entries));
+            known.entries = log.entries;
+            known.set_keys(keys);
+            self.logs.insert(log.origin, known);
+        }
+        let held = std::mem::take(&mut self.evidence).into_values().map(|held| held.evidence);
+        let all: Vec<_> = std::mem::take(&mut self.resting).into_iter().chain(held).collect();
+        for evidence in all {
+            if self.convict(&evidence).is_err() {
+                self.resting.push(evidence);
+            }
+        }
+    }
+
+    /// What a judge of evidence knows here.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
+    /// Takes a head, from whoever. A head of an unknown log, or signed by no trusted key, says nothing.
+    ///
+    /// # Errors
+    /// [`Fault::FalseSignature`].
+    pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
+        let origin = heard.checkpoint().origin();
+        let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
+        if known.keys.trusted().is_empty() {
+            return Ok(Vec::new());
+        }
+        let seen = match Seen::read(heard, known.keys.trusted(), &self.cosigners)? {
+            Read::Seen(seen) => seen,
+            Read::Unsigned => return Ok(Vec::new()),
+        };
+        let change = known.hear(seen);
+        Ok(self.events(origin, change, heard))
+    }
+
+    /// Takes what somebody showed about a question. Questions that are not asked here any more say
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Fault::JunkProof`].
+    pub fn learn(
+        &mut self,
+        question: &Question,
+        beginning: &Beginning,
+    ) -> Result<Vec<Event>, Fault> {
+        let Some(known) = self.logs.get_mut(&question.origin) else { return Ok(Vec::new()) };
+        let change = known
+            .learn(question, beginning)
+            .map_err(|_| Fault::JunkProof(question.origin.clone()))?;
+        let adopted = known.adopted().map(|own| own.checkpoint().clone());
+        let Some(adopted) = adopted else { return Ok(Vec::new()) };
+        Ok(self.events(&question.origin, change, &adopted))
+    }
+
+    /// Judges evidence and keeps it if it convicts a key that nothing was held against.
+    ///
+    /// # Errors
+    /// [`EvidenceError`] if it convicts nobody who is known here.
+    pub fn convict(&mut self, evidence: &ClaimedEvidence) -> Result<Vec<Event>, EvidenceError> {
+        let conviction = evidence.verify(&self.trust)?;
+        let culprit = conviction.culprit();
+        if culprit.keys().iter().all(|key| self.against(key).is_some()) {
+            return Ok(Vec::new());
+        }
+        let reason = format!("evidence {}", evidence.id());
+        for known in self.logs.values_mut() {
+            let of_log = culprit.keys().iter();
+            let keys = of_log.fold(known.keys.clone(), |keys, key| keys.convict(key, &reason));
+            if keys != known.keys {
+                known.set_keys(keys);
+            }
+        }
+        self.evidence.insert(evidence.id(), Held { evidence: evidence.clone(), conviction });
+        Ok(vec![Event::Convicted(Box::new(evidence.clone()))])
+    }
+
+    /// The evidence that convicts a key, if there is any.
+    pub fn against(&self, key: &VerifierKey) -> Option<EvidenceId> {
+        self.evidence.iter().find(|(_, held)| held.conviction.convicts(key)).map(|(id, _)| *id)
+    }
+
+    /// What has to be shown, of all logs.
+    pub fn questions(&self) -> Vec<Question> {
+        self.logs.iter().flat_map(|(origin, known)| known.questions(origin)).collect()
+    }
+
+    /// A round has passed: gives the alarms that it raised.
+    pub fn tick(&mut self) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (origin, known) in &mut self.logs {
+            if known.tick() {
+                events.extend(known.questions(origin).into_iter().next().map(Event::Unreconciled));
+            }
+        }
+        events
+    }
+
+    /// Raises the alarm that this open head had raised before a restart.
+    pub fn recall_alarm(&mut self, origin: &Origin, head: &TreeHead) {
+        if let Some(known) = self.logs.get_mut(origin) {
+            known.recall_alarm(head);
+        }
+    }
+
+    /// Whether a log may be cosigned. One that is not known has nothing against it.
+    pub fn standing(&self, origin: &Origin) -> Standing {
+        let Some(known) = self.logs.get(origin) else { return Standing::Good };
+        if known.keys.trusted().is_empty() {
+            let convicted = known.keys.convicted().iter().find_map(|(key, _)| self.against(key));
+            if let Some(id) = convicted {
+                return Standing::Convicted(id);
+            }
+        }
+        if known.alarm() {
+            let oldest = known.questions(origin).into_iter().next();
+            return oldest.map_or(Standing::Good, Standing::Unreconciled);
+        }
+        Standing::Good
+    }
+
+    /// How all logs stand, in the order of their names.
+    pub fn status(&self) -> Vec<LogStatus> {
+        let of = |(origin, known): (&Origin, &Known)| LogStatus {
+            origin: origin.clone(),
+            adopted: known.adopted().map(|own| own.checkpoint().clone()),
+            cosigned_at: known.adopted().and_then(Seen::newest),
+            open: known.open().map(|(head, alarm)| (head.clone(), alarm)).collect(),
+            standing: self.standing(origin),
+        };
+        self.logs.iter().map(of).collect()
+    }
+
+    fn events(&mut self, origin: &Origin, change: Change, heard: &ClaimedCheckpoint) -> Vec<Event> {
+        match change {
+            Change::Nothing => Vec::new(),
+            Change::Richer => vec![Event::Richer(origin.clone())],
+            Change::Adopted => {
+                let known = self.logs.get(origin).and_then(Known::adopted);
+                let adopted = known.map_or(heard, Seen::checkpoint).clone();
+                vec![Event::Adopted(adopted), Event::Settled(origin.clone())]
+            }
+            Change::Opened => vec![Event::Opened(heard.clone())],
+            Change::Settled => vec![Event::Settled(origin.clone())],
+            Change::Conflict(conflict) => self.accuse(&conflict),
+        }
+    }
+
+    /// Makes all the evidence that a conflict gives.
+    fn accuse(&mut self, conflict: &Conflict) -> Vec<Event> {
+        let case = Case { trust: &self.trust, authority: &[] };
+        let of_log = ClaimedEvidence::against_log(conflict, case);
+        let against = |key| ClaimedEvidence::against_cosigner(conflict, key, case);
+        let of_cosigners = self.cosigners.iter().filter_map(against);
+        let made: Vec<ClaimedEvidence> = of_log.into_iter().chain(of_cosigners).collect();
+        made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+    }
+
+    /// One piece of evidence for each convicted key, with the key.
+    pub(super) fn convictions(&self) -> impl Iterator<Item = (EvidenceId, &str, Hash)> {
+        self.evidence.iter().flat_map(|(id, held)| {
+            let culprit = held.conviction.culprit();
+            culprit.keys().iter().map(|key| (*id, culprit.origin(), culprit_hash(key)))
+        })
+    }
+}
+
+/// How messages name a convicted key.
+pub(super) fn culprit_hash(key: &VerifierKey) -> Hash {
+    Hash::digest(key.public().as_bytes())
+}

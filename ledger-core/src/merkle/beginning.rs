@@ -1,0 +1,105 @@
+//! What a tree was when it was smaller: the root it had, and the proof of that.
+
+use super::{
+    ConsistencyProof, NodeReader, ProveError, TreeHead, VerifyError, prove_consistency, root,
+    verify_consistency,
+};
+use crate::hash::Hash;
+use crate::index::TreeSize;
+
+/// A claim about the first leaves of a larger tree: their root, and a consistency proof.
+///
+/// Whoever makes it need not be trusted: [`Beginning::of`] fixes the root by the larger tree's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Beginning {
+    /// The root of the smaller tree.
+    pub root: Hash,
+    /// From the smaller tree to the larger one.
+    pub proof: ConsistencyProof,
+}
+
+/// Why a beginning cannot be read out of a tree's nodes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BeginningError<E> {
+    /// A part of the tree could not be read.
+    #[error("the tree cannot be read: {0}")]
+    Read(E),
+    /// What was read is not the tree of the larger head.
+    #[error("these nodes are not those of the larger head's tree")]
+    OtherTree,
+}
+
+impl Beginning {
+    /// Reads what the tree of `larger` was at a smaller size: at most some 130 nodes, which need not
+    /// be trusted.
+    ///
+    /// # Errors
+    /// [`BeginningError`] when the nodes cannot be read, or are not those of that tree.
+    pub fn read<R: NodeReader>(
+        nodes: &mut R,
+        smaller: TreeSize,
+        larger: &TreeHead,
+    ) -> Result<Beginning, BeginningError<R::Error>> {
+        let root = root(nodes, smaller).map_err(BeginningError::Read)?;
+        let proof = prove_consistency(nodes, smaller, larger.size).map_err(|e| match e {
+            ProveError::Read(error) => BeginningError::Read(error),
+            ProveError::OutOfRange(_) => BeginningError::OtherTree,
+        })?;
+        let beginning = Beginning { root, proof };
+        beginning.of(smaller, larger).map_err(|_| BeginningError::OtherTree)?;
+        Ok(beginning)
+    }
+
+    /// The head that the tree of `larger` had at `size`.
+    ///
+    /// # Errors
+    /// [`VerifyError`] where the proof does not lead to the larger root: the claim says nothing.
+    pub fn of(&self, size: TreeSize, larger: &TreeHead) -> Result<TreeHead, VerifyError> {
+        let smaller = TreeHead { size, root: self.root };
+        verify_consistency(&self.proof, &smaller, larger)?;
+        Ok(smaller)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::merkle::MemoryTree;
+
+    fn size(size: u64) -> TreeSize {
+        TreeSize::new(size).expect("in range")
+    }
+
+    #[test]
+    fn a_beginning_names_the_only_root_that_the_tree_had() {
+        let mut tree = MemoryTree::new();
+        let mut heads = vec![TreeHead::EMPTY];
+        for i in 0..40_u64 {
+            tree.push(Hash::leaf(&i.to_be_bytes())).expect("room");
+            heads.push(tree.frontier().head());
+        }
+        for larger in &heads[1..] {
+            for smaller in heads.iter().take_while(|head| head.size < larger.size) {
+                let beginning = Beginning::read(&mut tree, smaller.size, larger).expect("inside");
+                assert_eq!(beginning.of(smaller.size, larger), Ok(*smaller));
+                let lie = Beginning { root: Hash::leaf(b"another"), ..beginning };
+                assert!(lie.of(smaller.size, larger).is_err(), "{smaller:?} of {larger:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nodes_of_another_tree_give_no_beginning() {
+        let mut tree = MemoryTree::new();
+        for i in 0..9_u64 {
+            tree.push(Hash::leaf(&i.to_be_bytes())).expect("room");
+        }
+        let other = TreeHead { root: Hash::leaf(b"another"), ..tree.frontier().head() };
+        let read = Beginning::read(&mut tree, size(4), &other);
+        assert_eq!(read, Err(BeginningError::OtherTree));
+        let short = TreeHead { size: size(3), ..other };
+        let read = Beginning::read(&mut tree, size(4), &short);
+        assert_eq!(read, Err(BeginningError::OtherTree));
+    }
+}
