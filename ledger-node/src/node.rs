@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ledger_core::LeafIndex;
 use ledger_core::charter::Charter;
@@ -35,6 +35,9 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// How long a request waits for the first checkpoint of a log.
 const FIRST_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a stopping node waits for the checkpoint of the head that it signed last.
+const LAST_PUBLICATION: Duration = Duration::from_secs(3);
 
 /// What the command line may set over `config.toml`.
 #[derive(Debug, Default)]
@@ -126,6 +129,8 @@ pub struct Service {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The head signed last.
     pub signed: watch::Receiver<Option<Arc<Signed>>>,
+    /// Since when a signed head has waited for its quorum.
+    pub waiting: watch::Receiver<Option<Instant>>,
     /// How the log's witnesses are doing.
     pub board: Arc<Board>,
     /// The rules in force at the end of the log.
@@ -281,6 +286,7 @@ impl RunningNode {
             origin: sequencer.origin().clone(),
             published,
             signed: publisher.signed(),
+            waiting: publisher.waiting(),
             board: Arc::clone(&board),
             charter,
             witness,
@@ -292,7 +298,7 @@ impl RunningNode {
             Arc::clone(&asking),
             board,
             refresh,
-            consent.trust_clock,
+            consent.clone(),
         );
         let servers = vec![
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
@@ -363,6 +369,10 @@ impl RunningNode {
             // it has ended, and whoever asked was told why
             None => Ok(Ok(())),
         };
+        // whoever submitted last waits for a proof
+        let mut waiting = self.service.waiting.clone();
+        let published = waiting.wait_for(Option::is_none);
+        let _ = tokio::time::timeout(LAST_PUBLICATION, published).await;
         // the answers are on their way: let connections carry them out
         let _ = self.stop.send(true);
         for mut server in self.servers {

@@ -12,17 +12,22 @@ mod link;
 mod plan;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
+use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::note::{MAX_SIGNATURES, Signature, VerifierKey};
-use ledger_core::policy::PolicyError;
+use ledger_core::policy::{Policy, PolicyError};
 use tokio::sync::watch;
 
 use crate::clock::ClockError;
 use crate::log::{LogReader, Published};
 use crate::store::{Store, StoreError};
+
+use confirm::ConfirmError;
 
 pub use plan::{Contact, Contacts, Plan, PublisherError};
 
@@ -48,6 +53,9 @@ pub enum PublishError {
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),
+    /// Without the witnesses that know another history of this log there is no quorum.
+    #[error(transparent)]
+    Contradicted(ConfirmError),
 }
 
 /// What readers see, and what is on the way to them.
@@ -57,6 +65,8 @@ pub struct Publisher {
     contacts: Contacts,
     signed: watch::Sender<Option<Arc<Signed>>>,
     published: watch::Sender<Option<Arc<Published>>>,
+    /// Since when a signed head has waited for its quorum.
+    waiting: watch::Sender<Option<Instant>>,
     /// Publications happen one after another and only go forward.
     turn: Mutex<()>,
     trouble: watch::Sender<Option<Arc<PublishError>>>,
@@ -71,6 +81,7 @@ impl Publisher {
             contacts,
             signed: watch::Sender::new(None),
             published: watch::Sender::new(None),
+            waiting: watch::Sender::new(None),
             turn: Mutex::new(()),
             trouble: watch::Sender::new(None),
         }
@@ -82,6 +93,11 @@ impl Publisher {
     /// [`PublisherError`] when that can never succeed.
     pub fn plan(&self, charter: &Charter, log_key: &VerifierKey) -> Result<Plan, PublisherError> {
         Plan::under(charter, log_key, &self.contacts)
+    }
+
+    /// The same plan for heads that bring it into force after these policies.
+    pub fn after(&self, plan: &Plan, before: impl IntoIterator<Item = Policy>) -> Arc<Plan> {
+        Arc::new(plan.clone().after(before, &self.contacts))
     }
 
     /// The stored log.
@@ -99,6 +115,34 @@ impl Publisher {
         self.signed.subscribe()
     }
 
+    /// The size of the head signed last.
+    pub fn signed_size(&self) -> Option<TreeSize> {
+        self.signed.borrow().as_ref().map(|signed| signed.head.checkpoint().head().size)
+    }
+
+    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head. Policies
+    /// before the present one are out of force once readers have seen it.
+    pub fn is_enough(
+        &self,
+        signed: &Signed,
+        present: &BTreeSet<usize>,
+        left_out: &BTreeSet<usize>,
+    ) -> bool {
+        let size = signed.head.checkpoint().head().size;
+        let seen = self.published.borrow().as_ref().is_some_and(|seen| seen.size() >= size);
+        if seen {
+            signed.plan.policy().is_satisfied_by(present)
+        } else {
+            signed.plan.is_enough(present, left_out)
+        }
+    }
+
+    /// Since when a signed head has waited for its quorum, now and later; `None` while readers see
+    /// all that was signed.
+    pub fn waiting(&self) -> watch::Receiver<Option<Instant>> {
+        self.waiting.subscribe()
+    }
+
     /// Takes a head that was signed and promised. Returns at once, unless no cosignature is needed:
     /// then the checkpoint is published first.
     ///
@@ -110,7 +154,19 @@ impl Publisher {
             self.reveal(&signed, [])?;
         }
         self.signed.send_replace(Some(signed));
+        self.count_wait(Instant::now());
         Ok(())
+    }
+
+    /// Notes whether a signed head waits, from `now` on unless one waits already.
+    fn count_wait(&self, now: Instant) {
+        let seen = self.published.borrow().as_ref().map(|published| published.size());
+        let behind = self.signed_size().is_some_and(|signed| seen.is_none_or(|seen| seen < signed));
+        self.waiting.send_if_modified(|waiting| {
+            let before = *waiting;
+            *waiting = behind.then(|| waiting.unwrap_or(now));
+            *waiting != before
+        });
     }
 
     /// Shows readers what they saw before the node stopped, if it still satisfies the policy.
@@ -143,6 +199,9 @@ impl Publisher {
         self.store.publish(&complete.to_string())?;
         let published = Published::new(checkpoint, &self.reader);
         self.published.send_replace(Some(Arc::new(published)));
+        // what still waits is a newer head
+        self.waiting.send_replace(None);
+        self.count_wait(Instant::now());
         Ok(())
     }
 
@@ -169,6 +228,7 @@ impl PublishError {
             PublishError::Store(error) => error.hint(),
             PublishError::Policy(_) => "compare the charter's policy with the node's keys",
             PublishError::Clock(error) => error.hint(),
+            PublishError::Contradicted(error) => error.hint(),
         }
     }
 }

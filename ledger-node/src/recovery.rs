@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use ledger_core::batch::{AppendError, Edge, RestoreError};
-use ledger_core::charter::{Charter, RetiredLogKey};
+use ledger_core::charter::{Charter, Governance, RetiredLogKey};
 use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint, ParseCheckpointError};
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{SignerKey, VerifierKey};
+use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, EntryError, Logged};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
@@ -26,6 +27,8 @@ pub struct Recovered {
     pub published: Option<ClaimedCheckpoint>,
     /// The rules in force.
     pub charter: Arc<Charter>,
+    /// The policies that were in force before changes that readers have not seen yet.
+    pub before: Vec<Policy>,
     /// The last entry's `logged` line.
     pub last: Logged,
 }
@@ -151,7 +154,8 @@ pub fn recover(
     let at = size.last().ok_or(RecoveryError::NoCharter)?;
     let entry = reader.entry(at, size)?;
     let (last, _) = Entry::split(&entry).map_err(|e| RecoveryError::Entry(at, e))?;
-    let charter = Arc::clone(governance::replay(&reader, size)?.charter());
+    let governance = governance::replay(&reader, size)?;
+    let charter = Arc::clone(governance.charter());
     let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
     let keys: Vec<VerifierKey> = charter.log_keys().iter().chain(retired).cloned().collect();
     if !charter.log_keys().contains(log_key.verifier()) {
@@ -166,7 +170,8 @@ pub fn recover(
         check_promise(&reader, seen, &edge)?;
     }
     let published = published.filter(|_| seen.is_some());
-    Ok(Recovered { edge, head, published, charter, last })
+    let before = seen.map_or_else(Vec::new, |seen| unseen_before(&governance, seen.size));
+    Ok(Recovered { edge, head, published, charter, before, last })
 }
 
 fn restore_edge(reader: &LogReader, base: &TreeHead) -> Result<Edge, RecoveryError> {
@@ -217,6 +222,13 @@ fn check_promise(reader: &LogReader, promised: TreeHead, edge: &Edge) -> Result<
     } else {
         Err(RecoveryError::OtherTree(promised.size))
     }
+}
+
+/// The policies before each governance entry that a tree of `shown` leaves does not hold.
+fn unseen_before(governance: &Governance, shown: TreeSize) -> Vec<Policy> {
+    let changes = governance.states().windows(2);
+    let unseen = changes.filter(|two| !shown.contains(two[1].index()));
+    unseen.filter_map(|two| two[0].charter().read_policy().ok()).collect()
 }
 
 /// Adds the entries that the index has not seen.

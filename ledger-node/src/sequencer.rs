@@ -12,6 +12,7 @@ use ledger_core::charter::{Change, Charter, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
+use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
@@ -160,7 +161,37 @@ pub struct Sequencer {
     head: Option<ClaimedCheckpoint>,
     /// How heads are published under that charter.
     plan: Arc<Plan>,
+    /// A change of the policy that readers have not seen yet.
+    handover: Option<Handover>,
     jumps: JumpGuard,
+    /// Whether the head of what the journal holds was handed on since the start.
+    taken_up: bool,
+}
+
+/// A change of the policy that is not published yet: its heads need the quorums of both.
+struct Handover {
+    /// The size of the first head that holds it.
+    from: TreeSize,
+    /// The policies before it.
+    before: Vec<Policy>,
+    /// How heads are published once readers have seen it.
+    then: Arc<Plan>,
+}
+
+impl Handover {
+    /// `None` where the policies ask the same of the same witnesses as the new one.
+    fn begin(from: TreeSize, before: Vec<Policy>, then: &Arc<Plan>) -> Option<Handover> {
+        let witnesses = |policy: &Policy| policy.with_logs([]);
+        let mut others: Vec<Policy> = Vec::new();
+        for policy in before {
+            let own = witnesses(&policy);
+            if own != witnesses(then.policy()) && !others.iter().any(|o| witnesses(o) == own) {
+                others.push(policy);
+            }
+        }
+        let then = Arc::clone(then);
+        (!others.is_empty()).then_some(Handover { from, before: others, then })
+    }
 }
 
 /// A batch while it is put together.
@@ -223,7 +254,12 @@ impl Sequencer {
         origin: Origin,
     ) -> Result<Sequencer, PublisherError> {
         let log_key = parts.log_key.verifier();
-        let plan = Arc::new(parts.publisher.plan(&recovered.charter, log_key)?);
+        let last = Arc::new(parts.publisher.plan(&recovered.charter, log_key)?);
+        let handover = Handover::begin(recovered.edge.size(), recovered.before, &last);
+        let plan = match &handover {
+            Some(handover) => parts.publisher.after(&last, handover.before.clone()),
+            None => last,
+        };
         if let Some(published) = &recovered.published {
             parts.publisher.resume(published, &plan);
         }
@@ -237,6 +273,8 @@ impl Sequencer {
             last_time: recovered.last.time,
             head: recovered.head,
             plan,
+            handover,
+            taken_up: false,
         })
     }
 
@@ -261,7 +299,11 @@ impl Sequencer {
     /// # Errors
     /// [`SequencerError`].
     pub fn take_up(&mut self) -> Result<(), SequencerError> {
-        self.promise_and_publish()
+        if !self.taken_up {
+            self.promise_and_publish()?;
+            self.taken_up = true;
+        }
+        Ok(())
     }
 
     /// The head promised last, signed by the present key.
@@ -340,7 +382,7 @@ impl Sequencer {
             leaves = self.write(&draft)?;
             self.last_time = time;
             if let Some(plan) = draft.plan.take() {
-                self.plan = Arc::new(plan);
+                self.hand_over(plan);
             }
             self.promise_and_publish()?;
             if !Arc::ptr_eq(&draft.charter, &self.charter.borrow()) {
@@ -487,8 +529,24 @@ impl Sequencer {
         Ok(batch.leaves)
     }
 
+    /// Publishes under another plan from the head on that is signed next.
+    fn hand_over(&mut self, plan: Plan) {
+        let pending = self.handover.take().map(|handover| handover.before);
+        let before = pending.into_iter().flatten().chain([self.plan.policy().clone()]).collect();
+        let plan = Arc::new(plan);
+        self.handover = Handover::begin(self.edge.size(), before, &plan);
+        self.plan = match &self.handover {
+            Some(handover) => self.parts.publisher.after(&plan, handover.before.clone()),
+            None => plan,
+        };
+    }
+
     /// Signs the head of the edge, promises it, and hands it to the publisher, in this order.
     fn promise_and_publish(&mut self) -> Result<(), SequencerError> {
+        let seen = self.parts.publisher.published().borrow().as_ref().map(|seen| seen.size());
+        if let Some(done) = self.handover.take_if(|change| seen.is_some_and(|s| s >= change.from)) {
+            self.plan = done.then;
+        }
         let head = self.edge.head();
         // a head that an earlier key of the log promised is signed again with the present one
         let promised = self.head.as_ref().filter(|head| self.is_own(head));

@@ -131,6 +131,29 @@ impl Consortium {
         self.signed(&json.to_string(), &[&self.lab])
     }
 
+    /// The norm after the charter that puts another policy into force, signed by two stewards.
+    ///
+    /// # Panics
+    /// If the policy's text breaks a rule.
+    pub fn norm_with_policy(&self, charter: &Record, policy: &str) -> Record {
+        let now = format_time(self.time);
+        let json = serde_json::json!({
+            "log": self.log.verifier().name().as_str(),
+            "kind": "norm",
+            "id": RecordId::from_parts(self.time * 1000, [1; 10]).to_string(),
+            "issuer": "lab.test",
+            "issued_at": now,
+            "title": {"en": "Other witnesses"},
+            "summary": {"en": "The policy names other witnesses."},
+            "base": charter.statement().to_string(),
+            "version": "2",
+            "effective_from": now,
+            "text": "Other witnesses.",
+            "changes": [{"action": "set_policy", "policy": policy}],
+        });
+        self.signed(&json.to_string(), &[&self.lab, &self.institute])
+    }
+
     /// A record of a JSON text.
     ///
     /// # Panics

@@ -2,7 +2,7 @@
 //! a wrong clock. It shares the core's judgement with ours, but neither its storage nor its service.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::extract::State;
@@ -31,6 +31,8 @@ pub enum Mood {
     Claims(u64),
     /// It says that every tree is another one.
     Denies,
+    /// It takes so many milliseconds for an answer.
+    Slow(u64),
 }
 
 struct Inner {
@@ -107,6 +109,10 @@ async fn add_checkpoint(
     State(inner): State<Arc<Mutex<Inner>>>,
     body: axum::body::Bytes,
 ) -> Response {
+    let mood = inner.lock().expect("no panics under this lock").mood;
+    if let Mood::Slow(milliseconds) = mood {
+        tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    }
     let mut inner = inner.lock().expect("no panics under this lock");
     let judged = match inner.mood {
         Mood::Silent => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -114,7 +120,7 @@ async fn add_checkpoint(
             Err(Refusal::Conflict { size: ledger_core::TreeSize::new(size).expect("small") })
         }
         Mood::Denies => Err(Refusal::RootMismatch),
-        Mood::Honest | Mood::WrongClock(_) => judge(&mut inner, &body),
+        Mood::Honest | Mood::Slow(_) | Mood::WrongClock(_) => judge(&mut inner, &body),
     };
     match judged {
         Ok(lines) => lines.into_response(),

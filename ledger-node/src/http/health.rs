@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -14,11 +15,24 @@ use crate::publisher::board::WitnessStatus;
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
+/// How long a signed head may wait for its quorum before the node is called unwell: longer than a
+/// round gives slow witnesses, and than one of them takes to restart.
+const QUORUM_PATIENCE: Duration = Duration::from_secs(60);
+
 /// 200 while the log signs and publishes; 503 with a reason while it waits for witnesses.
 pub async fn health(State(service): State<Arc<Service>>) -> Response {
     if service.signed.borrow().is_none() {
         let why =
             "nothing is signed yet: the witnesses have not confirmed what this log signed last";
+        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+    }
+    let waited = service.waiting.borrow().map(|since| since.elapsed());
+    if let Some(waited) = waited.filter(|waited| *waited >= QUORUM_PATIENCE) {
+        let why = format!(
+            "a signed head has waited {} s for the quorum of witnesses; `ledger witness status` \
+             says who is silent",
+            waited.as_secs()
+        );
         return plain(StatusCode::SERVICE_UNAVAILABLE, why);
     }
     match service.current() {
@@ -31,7 +45,8 @@ pub async fn health(State(service): State<Arc<Service>>) -> Response {
 pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let signed = service.signed.borrow().as_ref().map(|s| s.head.checkpoint().head().size.get());
     let published = service.current().ok().map(|published| published.size().get());
-    let text = render(signed, published, &service.board.statuses());
+    let waited = service.waiting.borrow().map_or(0, |since| since.elapsed().as_secs());
+    let text = render(signed, published, waited, &service.board.statuses());
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
         text,
@@ -39,13 +54,19 @@ pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
         .into_response()
 }
 
-fn render(signed: Option<u64>, published: Option<u64>, witnesses: &[WitnessStatus]) -> String {
+fn render(
+    signed: Option<u64>,
+    published: Option<u64>,
+    waited: u64,
+    witnesses: &[WitnessStatus],
+) -> String {
     let mut text = String::new();
     let mut one = |name: &str, help: &str, value: u64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
     };
     one("ledger_signed_size", "Entries under the head signed last.", signed.unwrap_or(0));
     one("ledger_published_size", "Entries that readers see.", published.unwrap_or(0));
+    one("ledger_quorum_wait_seconds", "How long a signed head has waited for its quorum.", waited);
     let mut each = |name: &str, kind: &str, help: &str, value: fn(&WitnessStatus) -> u64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for witness in witnesses {

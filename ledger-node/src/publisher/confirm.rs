@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::board::Board;
 use super::gather::Asking;
-use super::plan::{Plan, name};
+use super::plan::Plan;
 use super::worker::{Cosigned, Silence, Worker};
 use crate::clock::ClockError;
 
@@ -109,97 +109,101 @@ pub async fn confirm(
     consent: &Consent,
 ) -> Result<(), ConfirmError> {
     let size = head.checkpoint().head().size;
-    let names: BTreeSet<String> = plan.policy().witnesses().iter().map(name).collect();
+    let names: BTreeSet<String> = (0..plan.len()).map(|at| plan.name_at(at)).collect();
     if let Some(unknown) = consent.without.difference(&names).next() {
         return Err(ConfirmError::NoSuchWitness(unknown.clone()));
     }
-    let (answers, mut answered) = mpsc::channel(plan.policy().witnesses().len().max(1));
+    let left_out = plan.places(&consent.without);
+    let (answers, mut answered) = mpsc::channel(plan.len().max(1));
     let mut asked = JoinSet::new();
     for (at, worker) in asking.workers(plan, size) {
-        if consent.without.contains(&name(&plan.policy().witnesses()[at])) {
-            tracing::warn!(witness = name(&plan.policy().witnesses()[at]), "left out on request");
+        if left_out.contains(&at) {
+            tracing::warn!(witness = plan.name_at(at), "left out on request");
             continue;
         }
         asked.spawn(ask(at, worker, head.clone(), answers.clone()));
     }
     drop(answers);
-    let outcome = hear(&mut answered, asked.len(), size, plan, asking, board, consent).await;
+    let others = asking.others(plan).filter(|at| !left_out.contains(at)).count();
+    let agreeing = left_out.clone();
+    let mut poll =
+        Poll { size, plan, asking, board, left_out, others, agreeing, offsets: Vec::new() };
+    let outcome = poll.hear(&mut answered, asked.len()).await;
     // whoever hears of a failure may open the log again: nobody reads it any more
     asked.shutdown().await;
-    outcome
-}
-
-/// Takes answers in until all who are quick have agreed, or one knows more.
-async fn hear(
-    answered: &mut mpsc::Receiver<(usize, Result<Cosigned, Silence>)>,
-    all: usize,
-    size: TreeSize,
-    plan: &Plan,
-    asking: &Asking,
-    board: &Board,
-    consent: &Consent,
-) -> Result<(), ConfirmError> {
-    let left_out = |at: &usize| consent.without.contains(&name(&plan.policy().witnesses()[*at]));
-    let mut agreeing: BTreeSet<usize> =
-        (0..plan.policy().witnesses().len()).filter(left_out).collect();
-    let (mut heard, mut others, mut offsets) = (0, 0, Vec::new());
-    let all_others = asking.others(plan).filter(|at| !left_out(at)).count();
-    let waiting = Duration::from_secs(u64::from(u32::MAX));
-    let mut grace = Box::pin(tokio::time::sleep(waiting));
-    let enough = |agreeing: &BTreeSet<usize>, others: usize| {
-        let counts = |at: &&usize| others == all_others || !asking.is_own(plan, **at);
-        plan.policy().is_satisfied_by(&agreeing.iter().filter(counts).copied().collect())
-    };
-    let mut waits_for_the_slow = false;
-    while !(enough(&agreeing, others) && (heard == all || plan.needs_nobody())) {
-        let (at, answer) = tokio::select! {
-            answer = answered.recv() => match answer {
-                Some(answer) => answer,
-                None => return Err(ConfirmError::NoQuorum),
-            },
-            () = &mut grace => break,
-        };
-        judge(at, answer, plan, size, board, asking, |cosigned| {
-            agreeing.insert(at);
-            heard += 1;
-            if !asking.is_own(plan, at) {
-                others += 1;
-                offsets.push(cosigned.ahead);
-            }
-        })?;
-        if !waits_for_the_slow && enough(&agreeing, others) {
-            waits_for_the_slow = true;
-            grace = Box::pin(tokio::time::sleep(GRACE));
-        }
-    }
-    match super::gather::clock_trouble(offsets, all_others) {
+    outcome?;
+    match super::gather::clock_trouble(poll.offsets, others) {
         Some(error) if !consent.trust_clock => Err(error.into()),
         _ => Ok(()),
     }
 }
 
-fn judge(
-    at: usize,
-    answer: Result<Cosigned, Silence>,
-    plan: &Plan,
-    promised: TreeSize,
-    board: &Board,
-    asking: &Asking,
-    agrees: impl FnOnce(&Cosigned),
-) -> Result<(), ConfirmError> {
-    let witness = name(&plan.policy().witnesses()[at]);
-    match answer {
-        Ok(cosigned) => {
-            board.cosigned(at, promised, cosigned.time, cosigned.took);
-            agrees(&cosigned);
-            Ok(())
+/// What the witnesses have answered about one head.
+struct Poll<'a> {
+    size: TreeSize,
+    plan: &'a Plan,
+    asking: &'a Asking,
+    board: &'a Board,
+    left_out: BTreeSet<usize>,
+    /// How many witnesses are asked that are not this node's.
+    others: usize,
+    /// Who agreed, and who is left out.
+    agreeing: BTreeSet<usize>,
+    /// How far the own clock is ahead of each of the others that agreed.
+    offsets: Vec<i64>,
+}
+
+impl Poll<'_> {
+    /// Takes answers in until all who are quick have agreed, or one knows more.
+    async fn hear(
+        &mut self,
+        answered: &mut mpsc::Receiver<(usize, Result<Cosigned, Silence>)>,
+        asked: usize,
+    ) -> Result<(), ConfirmError> {
+        let everybody = asked + self.left_out.len();
+        let mut grace = None;
+        while !(self.is_enough() && (self.agreeing.len() == everybody || self.plan.needs_nobody()))
+        {
+            if grace.is_none() && self.is_enough() {
+                grace = Some(tokio::time::Instant::now() + GRACE);
+            }
+            let next = answered.recv();
+            let answer = match grace {
+                None => next.await,
+                Some(until) => match tokio::time::timeout_at(until, next).await {
+                    Ok(answer) => answer,
+                    Err(_) => break,
+                },
+            };
+            let (at, answer) = answer.ok_or(ConfirmError::NoQuorum)?;
+            self.judge(at, answer)?;
         }
-        Err(Silence::Ahead(seen)) => Err(ConfirmError::Behind { witness, seen, promised }),
-        Err(Silence::Disagrees(text)) => Err(ConfirmError::OtherTree { witness, promised, text }),
-        Err(silence) => {
-            board.failed(at, silence.to_string(), asking.now());
-            Ok(())
+        Ok(())
+    }
+
+    fn is_enough(&self) -> bool {
+        let all_others = self.offsets.len() == self.others;
+        let counts = |at: &&usize| all_others || !self.asking.is_own(self.plan, **at);
+        let counted = self.agreeing.iter().filter(counts).copied().collect();
+        self.plan.is_enough(&counted, &self.left_out)
+    }
+
+    fn judge(&mut self, at: usize, answer: Result<Cosigned, Silence>) -> Result<(), ConfirmError> {
+        match answer {
+            Ok(cosigned) => {
+                self.board.cosigned(at, self.size, cosigned.time, cosigned.took);
+                if self.agreeing.insert(at) && !self.asking.is_own(self.plan, at) {
+                    self.offsets.push(cosigned.ahead);
+                }
+            }
+            Err(silence) => {
+                if let Some(error) = silence.contradiction(self.plan.name_at(at), self.size) {
+                    return Err(error);
+                }
+                self.board.failed(at, silence.to_string(), self.asking.now());
+            }
         }
+        Ok(())
     }
 }
 

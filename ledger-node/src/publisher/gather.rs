@@ -1,12 +1,13 @@
 //! Gathering cosignatures: rounds over the latest signed head, one worker for each witness.
 //!
 //! A round is about one head. It ends once that head is published and a newer one waits; a head that
-//! finds no quorum for a while gives way to a newer one. Witnesses that answer after the quorum was
+//! finds no quorum for a while gives way to a newer one, and cosignatures that come later still count
+//! for it, so that slow witnesses do not starve a busy log. Witnesses that answer after the quorum was
 //! there are added to the published checkpoint while it is the latest, and now and then a round waits
 //! for them a moment, so that monitors see what all witnesses say also when the log is busy. On a quiet
 //! log rounds repeat over the same head, so that the times of cosignatures stay fresh.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::board::Board;
+use super::confirm::{ConfirmError, Consent};
 use super::link::Link;
 use super::plan::{Contact, Plan};
 use super::worker::{Cosigned, Silence, Worker};
@@ -27,6 +29,10 @@ use crate::witness::Witness;
 
 /// How long a head may wait for its quorum while a newer one is there.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Heads without a quorum that are not given up: a witness may take three requests of ten seconds, and
+/// a round gives way after [`PATIENCE`].
+const ROUNDS_KEPT: usize = 8;
 
 /// How often all witnesses that are well get the time to cosign the same head, and how much time.
 const FULL_EVERY: Duration = Duration::from_secs(60);
@@ -77,8 +83,12 @@ pub struct Gatherer {
     board: Arc<Board>,
     /// How old the newest cosignatures of a quiet log may become.
     refresh: Duration,
-    trust_clock: bool,
+    consent: Consent,
     round: Option<Round>,
+    /// Earlier rounds whose heads are larger than what is published, oldest first.
+    earlier: VecDeque<Round>,
+    /// Witnesses that say they know another history of this log, or a later one.
+    contradicting: BTreeMap<usize, ConfirmError>,
     questions: watch::Sender<Option<Question>>,
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
     workers: JoinSet<()>,
@@ -129,15 +139,17 @@ impl Gatherer {
         asking: Arc<Asking>,
         board: Arc<Board>,
         refresh: Duration,
-        trust_clock: bool,
+        consent: Consent,
     ) -> Gatherer {
         Gatherer {
             publisher,
             asking,
             board,
             refresh,
-            trust_clock,
+            consent,
             round: None,
+            earlier: VecDeque::new(),
+            contradicting: BTreeMap::new(),
             questions: watch::Sender::new(None),
             replies: mpsc::channel(REPLIES_AHEAD),
             workers: JoinSet::new(),
@@ -200,7 +212,7 @@ impl Gatherer {
     /// Whether a published round goes on, because witnesses that are well have not answered and it
     /// is time to hear all of them.
     fn holds(&self, round: &Round) -> bool {
-        let complete = (0..round.signed.plan.policy().witnesses().len())
+        let complete = (0..round.signed.plan.len())
             .all(|at| round.lines.contains_key(&at) || !self.board.is_well(at));
         !complete && self.last_full.elapsed() >= FULL_EVERY && round.began.elapsed() < FULL_PATIENCE
     }
@@ -217,19 +229,27 @@ impl Gatherer {
             self.last_full = Instant::now();
         }
         self.questions.send_replace(Some(Question { round: number, signed: Arc::clone(&signed) }));
-        self.round = Some(Round {
+        let new = Round {
             number,
             published: signed.plan.needs_nobody(),
             signed,
             began: Instant::now(),
             lines: BTreeMap::new(),
             offsets: BTreeMap::new(),
-        });
+        };
+        if let Some(old) = self.round.replace(new).filter(|old| same_plan && !old.published) {
+            self.earlier.push_back(old);
+            if self.earlier.len() > ROUNDS_KEPT {
+                self.earlier.pop_front();
+            }
+        }
     }
 
     /// Sets up a worker for each witness of a new plan.
     async fn hire(&mut self, signed: &Signed) {
         self.workers.shutdown().await;
+        self.earlier.clear();
+        self.contradicting.clear();
         self.board.set(&signed.plan);
         let size = signed.head.checkpoint().head().size;
         for (at, worker) in self.asking.workers(&signed.plan, size) {
@@ -240,41 +260,59 @@ impl Gatherer {
 
     async fn take(&mut self, reply: Reply) {
         let Reply { round: number, witness, answer } = reply;
-        let Some(round) = self.round.as_mut() else { return };
         let cosigned = match answer {
             Ok(cosigned) => cosigned,
-            Err(silence) => {
-                return self.board.failed(witness, silence.to_string(), self.asking.now());
-            }
+            Err(silence) => return self.missed(witness, silence),
         };
-        if number != round.number {
+        self.contradicting.remove(&witness);
+        let mut rounds = self.earlier.iter_mut().chain(&mut self.round);
+        let Some(round) = rounds.find(|round| round.number == number) else {
             // too late for its head, but the witness is well
             return self.board.answered(witness);
-        }
+        };
         let size = round.signed.head.checkpoint().head().size;
         self.board.cosigned(witness, size, cosigned.time, cosigned.took);
         if !self.asking.is_own(&round.signed.plan, witness) {
             round.offsets.insert(witness, cosigned.ahead);
         }
         round.lines.insert(witness, cosigned.line);
-        let present = round.lines.keys().copied().collect();
-        if !round.signed.plan.policy().is_satisfied_by(&present) {
+        let present: BTreeSet<usize> = round.lines.keys().copied().collect();
+        let left_out = round.signed.plan.places(&self.consent.without);
+        if !self.publisher.is_enough(&round.signed, &present, &left_out) {
             return;
         }
         round.published = true;
-        if round.lines.len() == round.signed.plan.policy().witnesses().len() {
+        if present.len() == round.signed.plan.len() {
             self.last_full = Instant::now();
         }
         let offsets: Vec<i64> = round.offsets.values().copied().collect();
         let others = self.asking.others(&round.signed.plan).count();
-        if let Some(error) = clock_trouble(offsets, others).filter(|_| !self.trust_clock) {
+        if let Some(error) = clock_trouble(offsets, others).filter(|_| !self.consent.trust_clock) {
             self.publisher.stop(PublishError::Clock(error));
         }
         let (publisher, signed) = (Arc::clone(&self.publisher), Arc::clone(&round.signed));
         let lines: Vec<Signature> = round.lines.values().cloned().collect();
+        self.earlier.retain(|round| round.number > number);
         let revealed = tokio::task::spawn_blocking(move || publisher.reveal(&signed, lines)).await;
         if let Ok(Err(error)) = revealed {
             self.publisher.stop(error);
+        }
+    }
+
+    /// A witness gave no cosignature. If so many say that this node does not know the whole log that
+    /// the others are no quorum, nothing more may be signed.
+    fn missed(&mut self, witness: usize, silence: Silence) {
+        self.board.failed(witness, silence.to_string(), self.asking.now());
+        let Some(plan) = self.round.as_ref().map(|round| Arc::clone(&round.signed.plan)) else {
+            return;
+        };
+        let Some(signed) = self.publisher.signed_size() else { return };
+        let Some(error) = silence.contradiction(plan.name_at(witness), signed) else { return };
+        self.contradicting.insert(witness, error.clone());
+        let agreeing = (0..plan.len()).filter(|at| !self.contradicting.contains_key(at)).collect();
+        let left_out = plan.places(&self.consent.without);
+        if !left_out.contains(&witness) && !plan.is_enough(&agreeing, &left_out) {
+            self.publisher.stop(PublishError::Contradicted(error));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::charter::Charter;
-use ledger_core::note::{PublicKey, VerifierKey};
+use ledger_core::note::{MAX_SIGNATURES, PublicKey, VerifierKey};
 use ledger_core::policy::{ParsePolicyError, Policy, PolicyWitness};
 
 /// What this node knows of witnesses beside the policy: its own keys, and addresses.
@@ -25,12 +25,31 @@ pub enum Contact {
     Grpc(String),
 }
 
-/// A policy that this node can publish under.
-#[derive(Debug)]
+/// Witnesses of a policy: a note has room for so many cosignatures beside the log's own line.
+const MAX_WITNESSES: usize = MAX_SIGNATURES - 1;
+
+/// A policy that this node can publish under, and those before it whose witnesses have to see its
+/// coming into force.
+#[derive(Debug, Clone)]
 pub struct Plan {
     policy: Policy,
-    /// For each witness of the policy.
-    contacts: Vec<Option<Contact>>,
+    /// The policies that were in force at heads that readers have not seen yet, for each witness of
+    /// theirs its place here.
+    before: Vec<Before>,
+    /// The witnesses of the policy in its order, then those of policies before it.
+    witnesses: Vec<Planned>,
+}
+
+#[derive(Debug, Clone)]
+struct Planned {
+    witness: PolicyWitness,
+    contact: Option<Contact>,
+}
+
+#[derive(Debug, Clone)]
+struct Before {
+    policy: Policy,
+    places: Vec<usize>,
 }
 
 /// Why no checkpoint can be published under a charter.
@@ -55,6 +74,9 @@ pub enum PublisherError {
     /// The policy does not name this log.
     #[error("the charter's policy does not list this log's key")]
     LogNotListed,
+    /// A checkpoint could not hold all cosignatures.
+    #[error("the policy names {0} witnesses, and a checkpoint has room for {MAX_WITNESSES}")]
+    TooManyWitnesses(usize),
 }
 
 impl PublisherError {
@@ -74,6 +96,7 @@ impl PublisherError {
             PublisherError::LogNotListed => {
                 "the policy in the charter needs the line `log <vkey>` with this log's key"
             }
+            PublisherError::TooManyWitnesses(_) => "leave some witnesses out of the policy",
         }
     }
 }
@@ -146,14 +169,41 @@ impl Plan {
         if !policy.logs().iter().any(|log| log.key == *log_key) {
             return Err(PublisherError::LogNotListed);
         }
-        let contacts: Vec<_> =
-            policy.witnesses().iter().map(|witness| contacts.of(witness)).collect();
-        let plan = Plan { policy, contacts };
-        let reachable = (0..plan.contacts.len()).filter(|at| plan.contacts[*at].is_some());
+        let count = policy.witnesses().len();
+        if count > MAX_WITNESSES {
+            return Err(PublisherError::TooManyWitnesses(count));
+        }
+        let planned = |witness: &PolicyWitness| Planned {
+            witness: witness.clone(),
+            contact: contacts.of(witness),
+        };
+        let witnesses = policy.witnesses().iter().map(planned).collect();
+        let plan = Plan { policy, before: Vec::new(), witnesses };
+        let reachable = (0..count).filter(|at| plan.witnesses[*at].contact.is_some());
         if !plan.policy.is_satisfied_by(&reachable.collect()) {
             return Err(PublisherError::NoQuorum { unreachable: plan.unreachable() });
         }
         Ok(plan)
+    }
+
+    /// The same plan, for heads that bring it into force: the witnesses of the policies before it have
+    /// to cosign them too. Whoever restores a copy of the log from before the change asks those, and
+    /// they will know better.
+    #[must_use]
+    pub fn after(mut self, before: impl IntoIterator<Item = Policy>, contacts: &Contacts) -> Plan {
+        for policy in before {
+            let places = policy.witnesses().iter().map(|old| {
+                let same = |planned: &Planned| planned.witness.key == old.key;
+                self.witnesses.iter().position(same).unwrap_or_else(|| {
+                    let contact = contacts.of(old);
+                    self.witnesses.push(Planned { witness: old.clone(), contact });
+                    self.witnesses.len() - 1
+                })
+            });
+            let places = places.collect();
+            self.before.push(Before { policy, places });
+        }
+        self
     }
 
     /// The policy.
@@ -161,21 +211,58 @@ impl Plan {
         &self.policy
     }
 
-    /// The policy's names of witnesses whose address nobody knows.
+    /// The policies that were in force before, as far as readers have not seen the change.
+    pub fn before(&self) -> impl Iterator<Item = &Policy> {
+        self.before.iter().map(|before| &before.policy)
+    }
+
+    /// The names of witnesses whose address nobody knows.
     pub fn unreachable(&self) -> Vec<String> {
-        let witnesses = self.policy.witnesses().iter().zip(&self.contacts);
-        let silent = witnesses.filter(|(_, contact)| contact.is_none());
-        silent.map(|(witness, _)| name(witness)).collect()
+        let silent = self.witnesses.iter().filter(|planned| planned.contact.is_none());
+        silent.map(|planned| name(&planned.witness)).collect()
+    }
+
+    /// Whether cosignatures by the witnesses at these places of [`Plan::witnesses`] are enough. For
+    /// policies before this one, witnesses that the operator leaves out count as if they had cosigned.
+    pub fn is_enough(&self, cosigned: &BTreeSet<usize>, left_out: &BTreeSet<usize>) -> bool {
+        let counts = |at: &usize| cosigned.contains(at) || left_out.contains(at);
+        let of_old = |old: &Before| {
+            let own = old.places.iter().enumerate().filter(|(_, at)| counts(at));
+            old.policy.is_satisfied_by(&own.map(|(own, _)| own).collect())
+        };
+        // places behind the policy's own witnesses mean nothing to it
+        self.policy.is_satisfied_by(cosigned) && self.before.iter().all(of_old)
+    }
+
+    /// The places of the witnesses with these names.
+    pub fn places(&self, names: &BTreeSet<String>) -> BTreeSet<usize> {
+        (0..self.len()).filter(|at| names.contains(&self.name_at(*at))).collect()
     }
 
     /// Whether a head is a checkpoint without any cosignature.
     pub fn needs_nobody(&self) -> bool {
-        self.policy.is_satisfied_by(&BTreeSet::new())
+        self.is_enough(&BTreeSet::new(), &BTreeSet::new())
     }
 
-    /// The witnesses in the policy's order, each with the way to it if there is one.
+    /// How many witnesses are asked, or would be if their addresses were known.
+    pub fn len(&self) -> usize {
+        self.witnesses.len()
+    }
+
+    /// Whether there is no witness.
+    pub fn is_empty(&self) -> bool {
+        self.witnesses.is_empty()
+    }
+
+    /// The name of the witness at a place.
+    pub fn name_at(&self, at: usize) -> String {
+        self.witnesses.get(at).map(|planned| name(&planned.witness)).unwrap_or_default()
+    }
+
+    /// The witnesses in the policy's order, then those of policies before it; each with the way to it
+    /// if there is one.
     pub fn witnesses(&self) -> impl Iterator<Item = (&PolicyWitness, Option<&Contact>)> {
-        self.policy.witnesses().iter().zip(self.contacts.iter().map(Option::as_ref))
+        self.witnesses.iter().map(|planned| (&planned.witness, planned.contact.as_ref()))
     }
 }
 
@@ -234,5 +321,49 @@ mod tests {
         let other = key("log.example", Algorithm::Ed25519, 8);
         let refused = Plan::new(policy(&log, ["", "", ""]), &other, &none);
         assert_eq!(refused.expect_err("another key"), PublisherError::LogNotListed);
+    }
+
+    #[test]
+    fn a_new_policy_needs_the_quorum_of_the_one_before_until_it_was_seen() {
+        let log = key("log.example", Algorithm::Ed25519, 1);
+        let urls = ["https://w0.example", "https://w1.example", "https://w2.example"];
+        let old = policy(&log, urls);
+        let (w2, w9) =
+            (key("w2", Algorithm::CosignatureV1, 4), key("w9", Algorithm::CosignatureV1, 9));
+        let text =
+            format!("log {log}\nwitness x {w9} https://x.example\nwitness w2 {w2}\nquorum x\n");
+        let new = Policy::parse(text.as_bytes()).expect("policy");
+        let plan = Plan::new(new, &log, &Contacts::default()).expect("reachable");
+        let enough = |plan: &Plan, places: &[usize]| {
+            plan.is_enough(&places.iter().copied().collect(), &BTreeSet::new())
+        };
+        assert!(enough(&plan, &[0]));
+        let plan = plan.after([old], &Contacts::default());
+        let names: Vec<String> = (0..plan.len()).map(|at| plan.name_at(at)).collect();
+        assert_eq!(names, ["x", "w2", "w0", "w1"]);
+        assert!(!enough(&plan, &[0]), "none of the old");
+        assert!(!enough(&plan, &[0, 1]), "one of the old");
+        assert!(!enough(&plan, &[1, 2, 3]), "none of the new");
+        assert!(enough(&plan, &[0, 1, 3]), "w2 counts for both");
+        let gone = plan.places(&["w0", "w1"].map(str::to_owned).into());
+        assert!(plan.is_enough(&BTreeSet::from([0]), &gone), "the operator says they are gone");
+        let gone = plan.places(&["x".to_owned()].into());
+        assert!(!plan.is_enough(&BTreeSet::from([1, 2, 3]), &gone), "the policy in force is whole");
+    }
+
+    #[test]
+    fn more_witnesses_than_a_checkpoint_has_room_for_are_refused() {
+        let log = key("log.example", Algorithm::Ed25519, 1);
+        let text = |count: u8| {
+            let line = |at| {
+                let witness = key(&format!("w{at}"), Algorithm::CosignatureV1, at + 2);
+                format!("witness w{at} {witness} https://w.example\n")
+            };
+            let lines: String = (0..count).map(line).collect();
+            Policy::parse(format!("log {log}\n{lines}quorum w0\n").as_bytes()).expect("policy")
+        };
+        assert!(Plan::new(text(63), &log, &Contacts::default()).is_ok());
+        let refused = Plan::new(text(64), &log, &Contacts::default());
+        assert_eq!(refused.expect_err("no room"), PublisherError::TooManyWitnesses(64));
     }
 }

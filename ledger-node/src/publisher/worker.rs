@@ -10,6 +10,7 @@ use ledger_core::merkle::ConsistencyProof;
 use ledger_core::note::{Signature, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, Answer};
 
+use super::confirm::ConfirmError;
 use super::link::Link;
 use crate::clock::Clock;
 use crate::log::LogReader;
@@ -57,6 +58,22 @@ pub enum Silence {
     /// It says that this head does not agree with what it cosigned.
     #[error("it says that this tree is not the one it cosigned: {0}")]
     Disagrees(String),
+}
+
+impl Silence {
+    /// What a witness's refusal says against a node that has signed `promised` entries at the most,
+    /// if it says that there is more of this log, or another tree.
+    pub fn contradiction(&self, witness: String, promised: TreeSize) -> Option<ConfirmError> {
+        match self {
+            Silence::Ahead(seen) if *seen > promised => {
+                Some(ConfirmError::Behind { witness, seen: *seen, promised })
+            }
+            Silence::Disagrees(text) => {
+                Some(ConfirmError::OtherTree { witness, promised, text: text.clone() })
+            }
+            _ => None,
+        }
+    }
 }
 
 impl Worker {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::note::VerifierKey;
 use ledger_core::policy::Policy;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, Logged, Record};
@@ -39,14 +40,11 @@ impl Witnessed {
         let folder = tempfile::tempdir().expect("a folder");
         let consortium = Consortium::new();
         let log = consortium.log.verifier();
-        let mut text = format!("log {log}\n");
         let mut witnesses = Vec::new();
         for seed in 1..=3 {
-            let witness = TestWitness::start(seed, log).await;
-            text += &witness.policy_line();
-            witnesses.push(witness);
+            witnesses.push(TestWitness::start(seed, log).await);
         }
-        text += "group g 2 w1 w2 w3\nquorum g\n";
+        let text = policy_text(log, &witnesses);
         let charter = consortium.charter_with_policy(&text);
         let log_key = folder.path().join("log.key");
         consortium.write_key(&consortium.log, &log_key);
@@ -102,6 +100,22 @@ impl Witnessed {
         });
         tokio::time::timeout(SOON, waited).await.expect("in time").expect("the node lives");
     }
+}
+
+/// The policy of a log that wants two of these three witnesses.
+fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
+    let lines: String = witnesses.iter().map(TestWitness::policy_line).collect();
+    format!("log {log}\n{lines}group g 2 w1 w2 w3\nquorum g\n")
+}
+
+/// Waits until something is so.
+async fn until(is: impl Fn() -> bool) {
+    let wait = async {
+        while !is() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, wait).await.expect("in time");
 }
 
 async fn submit(
@@ -302,6 +316,90 @@ async fn a_witness_that_knows_another_tree_stops_the_log_unless_it_is_left_out()
     let (node, mut client) = log.serve_with(consent).await;
     assert_eq!(log.log(&mut client, 1).await, 2);
     node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_log_stops_once_those_that_contradict_it_leave_no_quorum() {
+    let log = Witnessed::found().await;
+    let (mut node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    // one of three is wrong, or somebody lies about this log to it: the others are a quorum
+    log.witnesses[1].feel(Mood::Denies);
+    log.log(&mut client, 1).await;
+    // once a second instance has shown more of the log to two of them, this one is the copy
+    log.witnesses[2].feel(Mood::Claims(77));
+    submit(&mut client, &log.consortium.incident(2), Wait::Unspecified).await.expect("lawful");
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    let SequencerError::Publish(trouble) = &error else { panic!("{error}") };
+    let PublishError::Contradicted(why) = &**trouble else { panic!("{error}") };
+    assert!(matches!(why, ConfirmError::Behind { .. } | ConfirmError::OtherTree { .. }), "{why}");
+    assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
+    let _ = node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_witness_that_is_needed_does_not_starve_a_busy_log() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    // the quorum needs a witness that takes longer than a round waits while newer heads are there
+    log.witnesses[0].feel(Mood::Silent);
+    log.witnesses[2].feel(Mood::Slow(6_000));
+    for n in 1..=2 {
+        submit(&mut client, &log.consortium.incident(n), Wait::Unspecified).await.expect("lawful");
+    }
+    // its answer about the first of the two heads comes in time to publish that one
+    let mut published = node.service().published.clone();
+    let next = published.wait_for(|seen| seen.as_ref().is_some_and(|seen| seen.size().get() > 2));
+    let next = tokio::time::timeout(SOON, next).await.expect("in time").expect("the node lives");
+    assert_eq!(next.as_ref().map(|seen| seen.size().get()), Some(3));
+    drop(next);
+    node.shutdown().await.expect("sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn witnesses_that_leave_the_policy_see_the_head_that_says_so() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    node.shutdown().await.expect("sound");
+    let backup = log.folder.path().join("backup");
+    copy_folder(&log.dir(), &backup);
+
+    // the members replace all three witnesses by one, while two of the three are away
+    let (node, mut client) = log.serve().await;
+    let newcomer = TestWitness::start(9, log.consortium.log.verifier()).await;
+    let own = log.consortium.log.verifier();
+    let text = format!("log {own}\n{}quorum w9\n", newcomer.policy_line());
+    let charter = log.consortium.charter_with_policy(&policy_text(own, &log.witnesses));
+    let norm = log.consortium.norm_with_policy(&charter, &text);
+    log.witnesses[0].feel(Mood::Silent);
+    log.witnesses[1].feel(Mood::Silent);
+    submit(&mut client, &norm, Wait::Unspecified).await.expect("two stewards");
+    let saw = |seen: &TestWitness| seen.latest().is_some_and(|head| head.size.get() == 3);
+    until(|| saw(&newcomer) && saw(&log.witnesses[2])).await;
+    let shown = || node.service().current().expect("published before").size().get();
+    assert_eq!(shown(), 2, "the quorum of the old policy has not seen that it is out of force");
+    node.shutdown().await.expect("sound");
+    // nor is it forgotten when the node restarts: the old witnesses still count
+    log.witnesses[0].feel(Mood::Honest);
+    let (node, mut client) = log.serve().await;
+    log.published(&node, |checkpoint| checkpoint.checkpoint().head().size.get() == 3).await;
+    assert!(saw(&log.witnesses[0]) && saw(&log.witnesses[2]));
+    // from now on the newcomer alone decides
+    log.all_feel(Mood::Silent);
+    let answer = submit(&mut client, &log.consortium.incident(1), Wait::Published).await;
+    assert_eq!(answer.expect("the newcomer cosigns").index, 3);
+    node.shutdown().await.expect("sound");
+
+    // a backup from before the change is not fooled by its old policy
+    log.all_feel(Mood::Honest);
+    std::fs::rename(log.dir(), log.folder.path().join("newest")).expect("moved");
+    copy_folder(&backup, &log.dir());
+    let (mut node, _) = log.serve().await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    assert!(matches!(error, SequencerError::Confirm(ConfirmError::Behind { .. })), "{error}");
+    let _ = node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
