@@ -111,7 +111,7 @@ pub struct Exchange {
 
 impl Exchange {
     /// Says nothing yet.
-    pub(super) fn new(salt: Salt) -> Exchange {
+    pub fn new(salt: Salt) -> Exchange {
         Exchange {
             salt,
             about: Vec::new(),

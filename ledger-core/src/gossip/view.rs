@@ -241,14 +241,22 @@ impl View {
 
     /// How all logs stand, in the order of their names.
     pub fn status(&self) -> Vec<LogStatus> {
-        let of = |(origin, known): (&Origin, &Known)| LogStatus {
+        self.logs.iter().map(|(origin, known)| self.status_of(origin, known)).collect()
+    }
+
+    /// How one log stands; `None` if it is not known.
+    pub fn log(&self, origin: &Origin) -> Option<LogStatus> {
+        self.logs.get(origin).map(|known| self.status_of(origin, known))
+    }
+
+    fn status_of(&self, origin: &Origin, known: &Known) -> LogStatus {
+        LogStatus {
             origin: origin.clone(),
             adopted: known.adopted().map(|own| own.checkpoint().clone()),
             cosigned_at: known.adopted().and_then(Seen::newest),
             open: known.open().map(|(head, alarm)| (head.clone(), alarm)).collect(),
             standing: self.standing(origin),
-        };
-        self.logs.iter().map(of).collect()
+        }
     }
 
     fn events(&mut self, origin: &Origin, change: Change, heard: &ClaimedCheckpoint) -> Vec<Event> {

@@ -10,6 +10,7 @@ mod parsers;
 mod records;
 mod registers;
 mod sealed_oracle;
+mod simulator;
 mod spec_map;
 mod tile_oracles;
 mod tree_oracles;
