@@ -99,6 +99,11 @@ impl Known {
         self.open.iter().map(|open| (open.seen.checkpoint(), open.is_alarming()))
     }
 
+    /// Whether exactly this was heard before: a head goes round many times.
+    pub(super) fn has_heard(&self, heard: &ClaimedCheckpoint) -> bool {
+        self.all().any(|held| held.covers(heard))
+    }
+
     /// Takes a head whose signatures were checked.
     pub(super) fn hear(&mut self, heard: Seen) -> Change {
         if let Some(conflict) = Conflict::of_head(heard.checkpoint()) {

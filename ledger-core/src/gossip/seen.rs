@@ -66,6 +66,13 @@ impl Seen {
         self.checkpoint.checkpoint().head()
     }
 
+    /// Whether there is nothing in `heard` that was not checked before, so that it need not be again.
+    pub(super) fn covers(&self, heard: &ClaimedCheckpoint) -> bool {
+        let own = self.checkpoint.note();
+        let mut lines = heard.note().signatures().iter();
+        own.text() == heard.note().text() && lines.all(|line| own.signatures().contains(line))
+    }
+
     /// Whether a key that is still trusted signed it.
     pub(super) fn counts(&self, trusted: &[VerifierKey]) -> bool {
         self.signers.iter().any(|key| trusted.contains(key))

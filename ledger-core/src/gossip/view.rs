@@ -143,7 +143,7 @@ impl View {
     pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
-        if known.keys.trusted().is_empty() {
+        if known.keys.trusted().is_empty() || known.has_heard(heard) {
             return Ok(Vec::new());
         }
         let seen = match Seen::read(heard, known.keys.trusted(), &self.cosigners)? {

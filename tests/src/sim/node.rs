@@ -320,7 +320,10 @@ impl World {
         } else {
             // whoever asks is there
             own.conduct(peer, now).succeeded();
-            let heard = own.view.answer(message, &mut trees);
+            let mut heard = own.view.answer(message, &mut trees);
+            if !heard.events.is_empty() && self.cheats(Cheat::Touchy) {
+                heard.fault = Some(Fault::OutOfTurn);
+            }
             self.note(node, heard.events);
             self.fault(node, peer, heard.fault);
             heard.reply

@@ -192,11 +192,15 @@ impl Operator {
         let witnesses = self.plan.witnesses.iter().copied();
         let lonely = self.cheat == Some(Cheat::Lonely);
         let witnesses = witnesses.take(if lonely { 1 } else { usize::MAX });
-        witnesses.filter_map(|witness| self.ask_one(witness, now)).collect()
+        let sides = 0..self.sides.len();
+        let all = witnesses.flat_map(|witness| sides.clone().map(move |side| (witness, side)));
+        let of_its = |(witness, side): &(usize, usize)| {
+            *side == self.side_of(*witness, now) || self.plan.friends.contains(witness)
+        };
+        all.filter(of_its).filter_map(|(witness, side)| self.ask_one(witness, side)).collect()
     }
 
-    fn ask_one(&self, witness: usize, now: u64) -> Option<Asked> {
-        let side = self.side_of(witness, now);
+    fn ask_one(&self, witness: usize, side: usize) -> Option<Asked> {
         let (head, branch) = self.sides[side].pending.as_ref()?;
         if self.sides[side].lines.contains_key(&witness) {
             return None;
@@ -214,13 +218,12 @@ impl Operator {
         witness: usize,
         (side, size): (usize, TreeSize),
         verdict: Verdict,
-        now: u64,
     ) -> Option<Asked> {
         match verdict {
             Verdict::Refused => None,
             Verdict::At(size) => {
                 let known = self.at.insert(witness, size);
-                (known != Some(size)).then(|| self.ask_one(witness, now)).flatten()
+                (known != Some(size)).then(|| self.ask_one(witness, side)).flatten()
             }
             Verdict::Cosigned(line) => {
                 self.at.insert(witness, size);

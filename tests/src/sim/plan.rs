@@ -81,6 +81,8 @@ pub enum Cheat {
     Slander,
     /// Honest logs ask one witness only.
     Lonely,
+    /// Nodes call every peer a liar that tells them something new.
+    Touchy,
 }
 
 /// One log.
@@ -96,6 +98,8 @@ pub struct LogPlan {
     pub witnesses: Vec<usize>,
     /// How many of them make a quorum.
     pub needed: usize,
+    /// Witnesses that are asked to cosign both trees of a cheat, and do.
+    pub friends: Vec<usize>,
     /// The nodes that keep its tiles.
     pub mirrors: Vec<usize>,
     /// The nodes of the second audience.
@@ -168,7 +172,7 @@ impl Plan {
         };
         let calm = (6 + random.below(8)) * ROUND_MS;
         let roles = roles(&mut random, nodes);
-        let logs = (0..logs).map(|_| log(&mut random, nodes, calm)).collect();
+        let logs = (0..logs).map(|_| log(&mut random, &roles, calm)).collect();
         let mild = random.one_in(4);
         let per_mille = |random: &mut Random, most| if mild { 0 } else { random.below(most) };
         let mut plan = Plan {
@@ -235,7 +239,8 @@ fn roles(random: &mut Random, nodes: usize) -> Vec<Role> {
     roles
 }
 
-fn log(random: &mut Random, nodes: usize, calm: u64) -> LogPlan {
+fn log(random: &mut Random, roles: &[Role], calm: u64) -> LogPlan {
+    let nodes = roles.len();
     let kinds = [
         Fraud::SameSize,
         Fraud::OtherSize,
@@ -262,6 +267,7 @@ fn log(random: &mut Random, nodes: usize, calm: u64) -> LogPlan {
         fraud,
         tiles,
         needed,
+        friends: (0..nodes).filter(|node| roles[*node] == Role::Yes).collect(),
         witnesses,
         mirrors: some(random, nodes, count.min(nodes)),
         second: (0..nodes).map(|_| random.one_in(2)).collect(),

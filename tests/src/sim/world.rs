@@ -171,7 +171,7 @@ impl World {
                 shown.map(|beginning| Parcel::Fetched(question, beginning))
             }
             Parcel::Verdict(side, size, verdict) => {
-                let more = own.take(node, (side, size), verdict, now);
+                let more = own.take(node, (side, size), verdict);
                 more.into_iter().for_each(|asked| self.ask(log, asked));
                 None
             }
