@@ -14,7 +14,7 @@ use super::message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
     MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary,
 };
-use super::view::{Event, Fault, View};
+use super::view::{Event, Fault, View, by_rank};
 use super::{MAX_LEGS, Moment};
 
 /// The trees that a node holds itself: those of its own log and of its mirrors.
@@ -180,6 +180,9 @@ impl View {
     }
 
     /// Adds what is known of these logs and was not said by the other side.
+    ///
+    /// Where not all of it has room, each log has as much as the others, and which log comes first
+    /// is another in each round: nobody's heads keep another's out.
     fn tell(
         &self,
         told: &mut Exchange,
@@ -187,24 +190,28 @@ impl View {
         heads: &[ClaimedCheckpoint],
         held: &[EvidenceRef],
     ) {
-        let logs =
-            self.logs.iter().filter(|(origin, _)| about.contains(&told.salt.line_id(origin)));
-        let mut bytes = 0;
-        for (origin, known) in logs {
+        let salted = |(origin, known)| (told.salt.line_id(origin), (origin, known));
+        let logs: BTreeMap<LineId, (&Origin, &Known)> =
+            self.logs.iter().map(salted).filter(|(id, _)| about.contains(id)).collect();
+        let new = |known: &Known| {
             let own = known.heads().map(|seen| seen.checkpoint());
-            for head in own.filter(|own| !heads.contains(own)) {
-                if told.heads.len() < MAX_HEADS && bytes < MAX_HEAD_BYTES {
-                    bytes += head.note().text().len();
-                    told.heads.push(head.clone());
-                }
+            own.filter(|own| !heads.contains(own)).cloned().collect()
+        };
+        let mut bytes = 0;
+        for head in by_rank(logs.values().map(|(_, known)| new(known))) {
+            if told.heads.len() < MAX_HEADS && bytes < MAX_HEAD_BYTES {
+                bytes += head.note().text().len();
+                told.heads.push(head);
             }
+        }
+        for (origin, _) in logs.values() {
             let of_log = self.convictions().filter(|of| of.1 == origin.as_str());
             let refs = of_log.map(|(id, _, culprit)| EvidenceRef { id, culprit });
             let new = refs.filter(|own| held.iter().all(|other| other.culprit != own.culprit));
             told.held.extend(new.take(MAX_REFS - told.held.len()));
-            let asked = known.questions(origin);
-            told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
         }
+        let asked = by_rank(logs.values().map(|(origin, known)| known.questions(origin)));
+        told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
     }
 
     /// Takes what the other side told, and says what it may want to know.

@@ -215,6 +215,37 @@ fn more_open_heads_than_are_kept_raise_the_alarm_and_push_nothing_out() {
     assert_eq!(kept[0].0, head("abX"));
 }
 
+/// Found by the simulator: a node that took its first questions to others never came to those of the
+/// last log, because the logs before it left theirs open for good.
+#[test]
+fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
+    let names: Vec<String> = (0..20).map(|at| format!("log{at:02}.example")).collect();
+    let keys: Vec<SignerKey> = names.iter().map(|name| key(name, Algorithm::Ed25519, 1)).collect();
+    let known = |key: &SignerKey| KnownKeys {
+        origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
+        keys: vec![key.verifier().clone()],
+        entries: Entries::Opaque,
+    };
+    let mut view = View::new(keys.iter().map(known).collect(), Vec::new());
+    for (at, key) in keys.iter().enumerate() {
+        let heads = if at + 1 == keys.len() { 2 } else { 1 + MAX_OPEN };
+        for leaves in 1..=heads {
+            let head = tree(&"x".repeat(leaves)).frontier().head();
+            let head = Checkpoint::new(known(key).origin, head).sign(key);
+            view.hear(&head).expect("signed");
+        }
+    }
+    let first = view.questions().into_iter().take(keys.len());
+    assert!(first.last().is_some_and(|asked| asked.origin.as_str() == names[19]));
+    let mut stranger = View::new(keys.iter().map(known).collect(), Vec::new());
+    let (mut round, hello) = Round::begin(&view, Salt([3; 16]));
+    let lists = stranger.answer(hello, &mut nobody()).reply.expect("lists");
+    let told = round.hear(&mut view, lists, &mut nobody()).reply;
+    let Some(Message::Exchange(told)) = told else { panic!("{told:?}") };
+    assert!(told.questions.len() == MAX_QUESTIONS && told.heads.len() < MAX_HEADS);
+    assert!(told.questions.iter().any(|asked| asked.origin.as_str() == names[19]));
+}
+
 #[test]
 fn a_round_with_nothing_new_is_two_messages() {
     let (mut one, mut other) = (holding(&[head("abc")]), holding(&[head("abc")]));

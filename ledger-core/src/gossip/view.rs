@@ -200,9 +200,10 @@ impl View {
         self.evidence.iter().find(|(_, held)| held.conviction.convicts(key)).map(|(id, _)| *id)
     }
 
-    /// What has to be shown, of all logs.
+    /// What has to be shown, of all logs: the oldest question of each first, then the second of
+    /// each and so on, so that a log that leaves many open takes no other's turn.
     pub fn questions(&self) -> Vec<Question> {
-        self.logs.iter().flat_map(|(origin, known)| known.questions(origin)).collect()
+        by_rank(self.logs.iter().map(|(origin, known)| known.questions(origin)))
     }
 
     /// A round has passed: gives the alarms that it raised.
@@ -291,6 +292,14 @@ impl View {
             culprit.keys().iter().map(|key| (*id, culprit.origin(), culprit_hash(key)))
         })
     }
+}
+
+/// The first of each list, then the second of each, and so on.
+pub(super) fn by_rank<T>(lists: impl Iterator<Item = Vec<T>>) -> Vec<T> {
+    let ranked = lists.flat_map(|list| list.into_iter().enumerate());
+    let mut ranked: Vec<(usize, T)> = ranked.collect();
+    ranked.sort_by_key(|(rank, _)| *rank);
+    ranked.into_iter().map(|(_, item)| item).collect()
 }
 
 /// How messages name a convicted key.

@@ -24,9 +24,6 @@ use super::world::World;
 /// How long an answer is waited for.
 const PATIENCE_MS: u64 = 3_000;
 
-/// Questions that a node takes to others in a round.
-const FETCHES: usize = 16;
-
 /// What is kept over a fall.
 #[derive(Debug, Clone, Default)]
 struct Disk {
@@ -205,7 +202,7 @@ impl World {
     /// Takes the questions to the logs and to those who keep their tiles.
     fn fetch(&mut self, node: usize) {
         let questions = self.nodes[node].view.questions();
-        for question in questions.into_iter().take(FETCHES) {
+        for question in questions {
             let log = self.by_origin[&question.origin];
             let mirrors = self.logs[log].plan.mirrors.clone();
             let places = mirrors.into_iter().filter(|at| *at != node).map(Place::Node);

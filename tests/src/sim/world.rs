@@ -354,7 +354,8 @@ impl World {
             let origin = self.logs[log].origin.clone();
             let bad = |node: &usize| self.nodes[*node].view.standing(&origin) != Standing::Good;
             if let Some(node) = self.plan.honest().find(bad) {
-                let what = format!("node {node} holds something against log {log}");
+                let standing = self.nodes[node].view.standing(&origin);
+                let what = format!("node {node} says of log {log}: {standing:?}");
                 self.observer.broken(self.now, "honest-logs-are-good", what);
             }
         }
