@@ -123,8 +123,7 @@ impl View {
     pub fn consult(&mut self, trees: &mut dyn Beginnings) -> Vec<Event> {
         let mut events = Vec::new();
         for question in self.questions() {
-            let Question { origin, smaller, larger } = &question;
-            if let Some(beginning) = trees.beginning(origin, smaller.size, larger) {
+            if let Some(Answer { question, beginning }) = self.show(question, trees) {
                 // a tree of our own that is not what it should be answers nothing
                 events.extend(self.learn(&question, &beginning).unwrap_or_default());
             }

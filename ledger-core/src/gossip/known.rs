@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{Conflict, Entries, EvidenceId, Heads};
 use crate::merkle::{Beginning, TreeHead, VerifyError};
+use crate::note::VerifierKey;
 use crate::witness::LogKeys;
 
 use super::seen::Seen;
@@ -39,6 +40,8 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Open {
     seen: Seen,
+    /// Heads that are proven to lie on its history.
+    path: VecDeque<Seen>,
     /// Rounds that it has been open.
     age: u32,
 }
@@ -132,7 +135,7 @@ impl Known {
             self.overflowed = true;
             return Change::Nothing;
         }
-        self.open.push(Open { seen: heard, age: 0 });
+        self.open.push(Open { seen: heard, path: VecDeque::new(), age: 0 });
         Change::Opened
     }
 
@@ -161,24 +164,38 @@ impl Known {
 
     /// Two held heads belong together.
     fn settle(&mut self, question: &Question, beginning: &Beginning) -> Change {
+        let Question { smaller, larger, .. } = question;
+        let is_new = self.remembered(question).is_none();
         let adopted = self.adopted.as_ref().map(|own| *own.head());
-        let (opened, change) = if adopted == Some(question.smaller) {
-            (question.larger, Change::Adopted)
-        } else if adopted == Some(question.larger) {
-            (question.smaller, Change::Settled)
-        } else {
-            return Change::Nothing;
+        let of_adopted = |head: &TreeHead| self.path.iter().any(|held| held.head() == head);
+        let into_adopted = adopted == Some(*larger) || of_adopted(larger);
+        let grown = self.open.iter().position(|open| open.has(larger));
+        let shrunk = self.open.iter().position(|open| open.seen.head() == smaller);
+        let change = match (shrunk, grown) {
+            (Some(at), None) if into_adopted => {
+                let Open { seen, path, .. } = self.open.remove(at);
+                merge(&mut self.path, path.into_iter().chain([seen]));
+                Change::Settled
+            }
+            (None, Some(at)) if adopted == Some(*smaller) => {
+                let Open { seen, path, .. } = self.open.remove(at);
+                let before = self.adopted.replace(seen);
+                merge(&mut self.path, path.into_iter().chain(before));
+                Change::Adopted
+            }
+            (Some(at), Some(of)) if at != of => {
+                let Open { seen, path, age } = self.open[at].clone();
+                merge(&mut self.open[of].path, path.into_iter().chain([seen]));
+                self.open[of].age = self.open[of].age.max(age);
+                self.open.remove(at);
+                Change::Settled
+            }
+            _ => Change::Nothing,
         };
-        let Some(at) = self.open.iter().position(|open| *open.seen.head() == opened) else {
-            return Change::Nothing;
-        };
-        let mut settled = self.open.remove(at).seen;
-        if change == Change::Adopted {
-            std::mem::swap(&mut settled, self.adopted.as_mut().expect("it has a head"));
-        }
         self.overflowed &= !self.open.is_empty();
-        push_bounded(&mut self.path, settled, MAX_PATH);
-        push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
+        if is_new {
+            push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
+        }
         change
     }
 
@@ -203,12 +220,33 @@ impl Known {
         }
     }
 
-    /// What has to be shown, the oldest first.
+    /// What has to be shown, the oldest first: whether an open head and the adopted one belong
+    /// together. Where that is not shown within a round, anything that shows whose history an open
+    /// head lies on, or that it lies on none.
     pub(super) fn questions(&self, origin: &Origin) -> Vec<Question> {
-        let Some(adopted) = self.adopted.as_ref().map(|own| *own.head()) else { return Vec::new() };
+        let Some(adopted) = self.adopted.as_ref() else { return Vec::new() };
         let mut open: Vec<&Open> = self.open.iter().collect();
         open.sort_by_key(|open| std::cmp::Reverse(open.age));
-        open.into_iter().map(|open| ask(origin, adopted, *open.seen.head())).collect()
+        let ask = |(smaller, larger): (TreeHead, TreeHead)| {
+            let origin = origin.clone();
+            Question { origin, smaller, larger }
+        };
+        let own = (adopted, &self.path);
+        let first = open.iter().map(|open| in_order(*adopted.head(), *open.seen.head()));
+        let mut asked: Vec<Question> = first.map(ask).collect();
+        let stays: Vec<_> =
+            open.iter().filter(|open| open.age > 0).map(|open| open.line()).collect();
+        for (at, one) in stays.iter().enumerate() {
+            let others = stays[..at].iter();
+            asked.extend(others.map(|(other, _)| ask(in_order(*one.0.head(), *other.head()))));
+        }
+        for one in &stays {
+            let others = stays.iter().copied().chain([own]);
+            asked.extend(others.filter_map(|other| nearest(*one, other)).map(ask));
+        }
+        // two heads may have been shown to belong together without saying whose history it is
+        asked.retain(|asked| self.proofs.iter().all(|(known, _)| known != asked));
+        asked
     }
 
     /// What was shown here about a question before.
@@ -231,19 +269,21 @@ impl Known {
         // what lay on one history still does, whoever signed the rest of it
         self.adopted = settled.next();
         self.path = settled.rev().collect();
-        self.open = open.into_iter().filter(|open| open.seen.counts(&trusted)).collect();
+        self.open = open.into_iter().filter_map(|open| open.counting(&trusted)).collect();
         self.overflowed &= !self.open.is_empty();
         if self.adopted.is_none() && !self.open.is_empty() {
-            self.adopted = Some(self.open.remove(0).seen);
+            let Open { seen, path, .. } = self.open.remove(0);
+            (self.adopted, self.path) = (Some(seen), path);
         }
     }
 
     fn all(&self) -> impl Iterator<Item = &Seen> {
-        self.heads().chain(&self.path)
+        self.heads().chain(&self.path).chain(self.open.iter().flat_map(|open| &open.path))
     }
 
     fn held_mut(&mut self, head: &TreeHead) -> Option<&mut Seen> {
-        let open = self.open.iter_mut().map(|open| &mut open.seen);
+        let open = self.open.iter_mut();
+        let open = open.flat_map(|open| open.path.iter_mut().chain([&mut open.seen]));
         let mut all = self.adopted.iter_mut().chain(open).chain(&mut self.path);
         all.find(|held| held.head() == head)
     }
@@ -253,11 +293,46 @@ impl Open {
     fn is_alarming(&self) -> bool {
         self.age >= PATIENCE_ROUNDS
     }
+
+    fn has(&self, head: &TreeHead) -> bool {
+        self.seen.head() == head || self.path.iter().any(|held| held.head() == head)
+    }
+
+    fn line(&self) -> (&Seen, &VecDeque<Seen>) {
+        (&self.seen, &self.path)
+    }
+
+    /// What is left of it where only these keys count.
+    fn counting(self, trusted: &[VerifierKey]) -> Option<Open> {
+        let mut left: VecDeque<Seen> =
+            self.path.into_iter().chain([self.seen]).filter(|seen| seen.counts(trusted)).collect();
+        let seen = left.pop_back()?;
+        Some(Open { seen, path: left, age: self.age })
+    }
 }
 
-fn ask(origin: &Origin, one: TreeHead, other: TreeHead) -> Question {
-    let (smaller, larger) = if one.size < other.size { (one, other) } else { (other, one) };
-    Question { origin: origin.clone(), smaller, larger }
+fn in_order(one: TreeHead, other: TreeHead) -> (TreeHead, TreeHead) {
+    if one.size < other.size { (one, other) } else { (other, one) }
+}
+
+/// Of two histories, the pair of heads next to the end of the shorter one, for which a proof of the
+/// shorter one's tree is enough.
+fn nearest(
+    one: (&Seen, &VecDeque<Seen>),
+    other: (&Seen, &VecDeque<Seen>),
+) -> Option<(TreeHead, TreeHead)> {
+    let size = |seen: &Seen| seen.head().size;
+    let (short, long) = if size(one.0) < size(other.0) { (one, other) } else { (other, one) };
+    let below = long.1.iter().filter(|held| size(held) < size(short.0));
+    let below = below.max_by_key(|held| size(held))?;
+    Some((*below.head(), *short.0.head()))
+}
+
+/// Adds heads to a history, in order of size; the largest are kept.
+fn merge(path: &mut VecDeque<Seen>, more: impl Iterator<Item = Seen>) {
+    path.extend(more);
+    path.make_contiguous().sort_by_key(|seen| seen.head().size);
+    path.drain(..path.len().saturating_sub(MAX_PATH));
 }
 
 fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, limit: usize) {
