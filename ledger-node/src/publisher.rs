@@ -76,7 +76,7 @@ impl Publisher {
     /// Publishes heads of the log in `store`; witnesses are reached as `contacts` and policies say.
     pub fn new(store: Arc<dyn Store>, contacts: Contacts) -> Publisher {
         Publisher {
-            reader: Arc::new(LogReader::new(Arc::clone(&store))),
+            reader: Arc::new(LogReader::new(store.clone())),
             store,
             contacts,
             signed: watch::Sender::new(None),

@@ -127,7 +127,7 @@ pub fn recover(
 ) -> Result<Recovered, RecoveryError> {
     let head = promised_head(store.as_ref())?;
     let published = published_claim(store.as_ref())?;
-    let reader = LogReader::new(Arc::clone(store));
+    let reader = LogReader::new(store.clone());
     let replay = store.replay()?;
     let mut edge = match replay.base {
         TreeHead::EMPTY => Edge::new(),

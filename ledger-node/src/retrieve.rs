@@ -132,7 +132,7 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     if origin.as_str() != recovered.charter.origin() {
         return Err(RetrieveError::OtherLog(origin.to_string()));
     }
-    let reader = LogReader::new(Arc::clone(&store));
+    let reader = LogReader::new(store.clone());
     let mut governance = governance::replay(&reader, had)?;
     if target.size <= had {
         copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
