@@ -45,6 +45,10 @@ pub struct Config {
     /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
     pub witness_keys: Vec<PathBuf>,
+    /// Files with keys of type 0x04 or 0x06 with which this node cosigns the logs that it mirrors; mode
+    /// 0600, not below `site`, never a witness's. With none it is no mirror.
+    #[serde(default)]
+    pub mirror_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.
     #[serde(default = "default_grpc")]
     pub grpc: SocketAddr,
@@ -157,7 +161,7 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, witness_keys, grpc, http, journal_segment_bytes, \
+                "known settings: log_key, witness_keys, mirror_keys, grpc, http, journal_segment_bytes, \
                  pending_days, rewitness_minutes, make_evidence, witness_urls"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
@@ -209,6 +213,7 @@ impl Config {
         Config {
             log_key,
             witness_keys,
+            mirror_keys: Vec::new(),
             grpc: GRPC,
             http: HTTP,
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,

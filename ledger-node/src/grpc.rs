@@ -2,6 +2,7 @@
 
 mod authority;
 mod linger;
+mod mirror;
 mod pending;
 mod stream;
 mod witness;
@@ -16,6 +17,7 @@ use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
+use ledger_proto::v1::mirror_server::MirrorServer;
 use ledger_proto::v1::witness_server::WitnessServer;
 use ledger_proto::v1::{
     self as wire, get_authority_request, get_inclusion_proof_request::Leaf, lookup_request,
@@ -83,6 +85,8 @@ pub fn serve(
     let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
+    let is_mirror = face.service.mirror.is_some();
+    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_REQUEST);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -91,6 +95,11 @@ pub fn serve(
             reporter.set_serving::<WitnessServer<Face>>().await;
         } else {
             reporter.set_not_serving::<WitnessServer<Face>>().await;
+        }
+        if is_mirror {
+            reporter.set_serving::<MirrorServer<Face>>().await;
+        } else {
+            reporter.set_not_serving::<MirrorServer<Face>>().await;
         }
         let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
             // small answers must not wait for more bytes to come
@@ -107,6 +116,7 @@ pub fn serve(
             .add_service(reflection)
             .add_service(ledger)
             .add_service(witness)
+            .add_service(mirror)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

@@ -18,6 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
+use crate::mirror::{Mirror, MirrorError, MirrorParts};
 use crate::pending::{self, Desk};
 use crate::publisher::board::Board;
 use crate::publisher::confirm::{Consent, confirm};
@@ -27,7 +28,8 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::witness::{Witness, WitnessError, WitnessParts};
+use crate::witness::watch::Watch;
+use crate::witness::{Witness, WitnessError, WitnessParts, trust_of};
 use crate::{grpc, http};
 
 /// How long connections may take to finish after the node was asked to stop.
@@ -82,6 +84,9 @@ pub enum StartError {
     /// What the node needs to be a witness.
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    /// What the node needs to be a mirror.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
     /// A socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -104,6 +109,7 @@ impl StartError {
             StartError::Recovery(error) => error.hint(),
             StartError::Publisher(error) => error.hint(),
             StartError::Witness(error) => error.hint(),
+            StartError::Mirror(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
@@ -137,6 +143,8 @@ pub struct Service {
     pub charter: watch::Receiver<Arc<Charter>>,
     /// The witness, if the node has keys to cosign with.
     pub witness: Option<Arc<Witness>>,
+    /// The mirror, if the node has keys to cosign with what it mirrors.
+    pub mirror: Option<Mirror>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -263,7 +271,7 @@ impl RunningNode {
         http: TcpListener,
         consent: Consent,
     ) -> Result<RunningNode, StartError> {
-        let Opened { sequencer, publisher, index, pending, asking, refresh } = opened;
+        let Opened { sequencer, publisher, index, pending, asking, mirror, refresh } = opened;
         let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
@@ -290,6 +298,7 @@ impl RunningNode {
             board: Arc::clone(&board),
             charter,
             witness,
+            mirror,
             stopping: stopping.clone(),
         });
         let asking = Arc::new(asking);
@@ -392,6 +401,7 @@ struct Opened {
     index: Arc<Index>,
     pending: Desk,
     asking: Asking,
+    mirror: Option<Mirror>,
     refresh: Duration,
 }
 
@@ -405,6 +415,10 @@ fn open(
     let witness_keys: Result<Vec<SignerKey>, _> =
         config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
     let witness_keys = witness_keys?;
+    let mirror_keys: Result<Vec<SignerKey>, _> =
+        config.mirror_keys.iter().map(|file| read_key(layout, dir, file)).collect();
+    let mirror_keys = mirror_keys?;
+    let others = witness_keys.iter().chain([&log_key]).map(|key| key.verifier().clone()).collect();
     let own = witness_keys.iter().map(SignerKey::verifier);
     let contacts = Contacts::new(own, config.witness_urls.clone());
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
@@ -441,9 +455,31 @@ fn open(
             make_evidence: config.make_evidence,
         })?))
     };
+    let mirror = match mirror_keys.as_slice() {
+        [] => None,
+        _ => {
+            let watch = match &own {
+                Some(witness) => Arc::clone(witness.watch()),
+                None => {
+                    let trust = trust_of(&sequencer.charter().borrow(), &[]);
+                    let watch = Watch::open(&layout.evidence(), trust);
+                    Arc::new(watch.map_err(WitnessError::from)?)
+                }
+            };
+            Some(Mirror::open(MirrorParts {
+                keys: mirror_keys,
+                others,
+                dir: dir.to_owned(),
+                clock: Arc::clone(&witness_clock),
+                watch,
+                make_evidence: config.make_evidence,
+                runtime: tokio::runtime::Handle::current(),
+            })?)
+        }
+    };
     let asking = Asking { reader, clock: witness_clock, own };
     let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
-    Ok(Opened { sequencer, publisher, index, pending, asking, refresh })
+    Ok(Opened { sequencer, publisher, index, pending, asking, mirror, refresh })
 }
 
 /// A log that is served, and does not sign yet.

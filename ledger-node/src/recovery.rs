@@ -232,7 +232,11 @@ fn unseen_before(governance: &Governance, shown: TreeSize) -> Vec<Policy> {
 }
 
 /// Adds the entries that the index has not seen.
-fn catch_up(index: &Index, reader: &LogReader, size: TreeSize) -> Result<(), RecoveryError> {
+pub(crate) fn catch_up(
+    index: &Index,
+    reader: &LogReader,
+    size: TreeSize,
+) -> Result<(), RecoveryError> {
     let width = u64::from(TILE_WIDTH);
     if index.size() > size.get() {
         // an index of entries that were never promised and are gone

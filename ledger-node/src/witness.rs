@@ -118,7 +118,7 @@ pub struct Witness {
     keys: Vec<SignerKey>,
     logs: logs::LogList,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
-    watch: watch::Watch,
+    watch: Arc<watch::Watch>,
     make_evidence: bool,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
@@ -146,6 +146,7 @@ impl Witness {
         }
         let logs = logs::LogList::open(&dir)?;
         let watch = watch::Watch::open(&evidence, trust_of(&charter.borrow(), &logs.lines()))?;
+        let watch = Arc::new(watch);
         let (store, latest) = store::Store::open(&state)?;
         sync_folder(&state)?;
         let latest = Arc::new(RwLock::new(latest));
@@ -216,6 +217,11 @@ impl Witness {
         let tiles = of_log.filter_map(|line| line.url.clone()).next();
         let trust = trust_of(&self.charter.borrow(), &lines);
         self.watch.contradiction(&kept, offered, tiles, trust);
+    }
+
+    /// The evidence that the node holds, and whoever makes more of it.
+    pub fn watch(&self) -> &Arc<watch::Watch> {
+        &self.watch
     }
 
     /// The evidence that the node holds.
@@ -300,7 +306,7 @@ impl Drop for Witness {
 }
 
 /// Whom evidence can convict here: the logs that are witnessed, and the witnesses of the own log.
-fn trust_of(charter: &Charter, lines: &[LogLine]) -> Trust {
+pub(crate) fn trust_of(charter: &Charter, lines: &[LogLine]) -> Trust {
     let own = charter.log_keys().iter().cloned();
     let trust = own.fold(Trust::new(), |trust, key| trust.with_log(key, Entries::Records));
     let trust =

@@ -88,7 +88,9 @@ pub enum ParseMirrorsError {
     )]
     Source(usize),
     /// The log is listed before, in another way.
-    #[error("line {0}: the log is listed twice; several keys of one log need one source and policy")]
+    #[error(
+        "line {0}: the log is listed twice; several keys of one log need one source and policy"
+    )]
     Twice(usize),
     /// The public key is listed before.
     #[error("line {0}: the same public key is listed twice")]
@@ -248,9 +250,8 @@ mod tests {
             parse_mirrors(&format!("ledger a.example 00 {url}\n")),
             Err(E::Anchor(1, _))
         ));
-        let many: String = (0..=MAX_MIRRORED)
-            .map(|n| format!("ledger {n}.example {anchor} {url}\n"))
-            .collect();
+        let many: String =
+            (0..=MAX_MIRRORED).map(|n| format!("ledger {n}.example {anchor} {url}\n")).collect();
         assert_eq!(parse_mirrors(&many), Err(E::TooMany(MAX_MIRRORED + 1)));
     }
 }

@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
-use ledger_core::{LeafIndex, TreeSize};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::MirrorError;
@@ -37,11 +37,6 @@ pub struct Store {
 impl Row {
     /// Nothing is copied.
     pub const EMPTY: Row = Row { held: None, pending: None, copied: TreeHead::EMPTY };
-
-    /// The head that is cosigned.
-    pub fn head(&self) -> Option<&TreeHead> {
-        self.held.as_ref().map(|(held, _)| held.checkpoint().head())
-    }
 }
 
 impl Store {
@@ -68,9 +63,8 @@ impl Store {
 
     /// The row of a log.
     pub fn read(&self, origin: &Origin) -> Result<Row, MirrorError> {
-        let damaged = || {
-            open_error(&self.path, format!("what it holds for \"{origin}\" is damaged"))
-        };
+        let damaged =
+            || open_error(&self.path, format!("what it holds for \"{origin}\" is damaged"));
         let sql = "SELECT held, time, pending, size, root FROM mirrored WHERE origin = ?1";
         type Columns = (Option<String>, i64, Option<String>, i64, Vec<u8>);
         let found: Option<Columns> = self
@@ -87,8 +81,7 @@ impl Store {
             let own = note.as_ref().is_none_or(|note| note.checkpoint().origin() == origin);
             own.then_some(note)
         };
-        let (held, pending) =
-            (note(held).ok_or_else(damaged)?, note(pending).ok_or_else(damaged)?);
+        let (held, pending) = (note(held).ok_or_else(damaged)?, note(pending).ok_or_else(damaged)?);
         let time = u64::try_from(time).map_err(|_| damaged())?;
         let size = u64::try_from(size).ok().and_then(|size| TreeSize::new(size).ok());
         let root = <[u8; Hash::LEN]>::try_from(root).ok().map(Hash::from_bytes);

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ledger_core::TreeSize;
 use ledger_core::tile::TileCoord;
 
-use super::{Files, StoreError};
 use super::journal::sync_dir;
+use super::{Files, StoreError};
 
 /// Tiles, bundles and the checkpoint as files. Files appear whole, by rename.
 #[derive(Debug)]

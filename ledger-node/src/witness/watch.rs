@@ -47,7 +47,7 @@ impl Watch {
         tiles: Option<String>,
         trust: Trust,
     ) {
-        self.store.trust(trust);
+        self.store.trust(self.store.trusted().and(trust));
         let size = |checkpoint: &ClaimedCheckpoint| checkpoint.checkpoint().head().size;
         let (older, larger) =
             if size(kept) <= size(offered) { (kept, offered) } else { (offered, kept) };
