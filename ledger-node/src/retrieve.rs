@@ -3,7 +3,7 @@
 //! Nothing is written before all of it is proven to be this log's own: the missing entries, behind
 //! those that are here, must give the root of a checkpoint that a key of the log signed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger_core::batch::{AppendError, Edge};
@@ -12,7 +12,7 @@ use ledger_core::checkpoint::{
     Checkpoint, CheckpointError, ClaimedCheckpoint, ParseCheckpointError,
 };
 use ledger_core::merkle::TreeHead;
-use ledger_core::record::{Entry, EntryError};
+use ledger_core::record::{Entry, EntryError, StatementId};
 use ledger_core::tile::{BundleError, EntryBundle, TILE_WIDTH, TileCoord, TileKind};
 use ledger_core::{Hash, LeafIndex, TreeSize};
 
@@ -89,6 +89,20 @@ pub enum RetrieveError {
     /// The log is full.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// There is something where a log is to be made again.
+    #[error("{0} is not empty: a log is only made again in a new or empty directory")]
+    Exists(PathBuf),
+    /// The copy begins with another charter.
+    #[error("the copy begins with the statement {found}, not with the anchor {anchor}")]
+    OtherAnchor {
+        /// What the operator trusts.
+        anchor: StatementId,
+        /// What the copy begins with.
+        found: StatementId,
+    },
+    /// The key is not one with which the log may sign.
+    #[error("the log key {0} is not one of the log keys in force at the end of the copy")]
+    KeyNotInCharter(String),
 }
 
 impl RetrieveError {
@@ -104,6 +118,16 @@ impl RetrieveError {
             }
             RetrieveError::OtherLog(_) | RetrieveError::NotSigned(_) => {
                 "nothing was written; give the URL or directory of a copy of this log"
+            }
+            RetrieveError::Exists(_) => {
+                "leave --log-key and --anchor out to bring an existing log up to date"
+            }
+            RetrieveError::OtherAnchor { .. } => {
+                "nothing was written; this is another log, or one that pretends to be yours"
+            }
+            RetrieveError::KeyNotInCharter(_) => {
+                "nothing was written. If the key is lost the members must appoint a successor: \
+                 `ledger charter succeed`"
             }
             RetrieveError::Changed => "run it again: what is here already stays",
             RetrieveError::Index(_) => "run ledger-node reindex; the index is derived",
@@ -174,13 +198,13 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
 }
 
 /// Notes a head that the log has signed before.
-fn promise(store: &Arc<dyn Store>, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
+pub(crate) fn promise(store: &Arc<dyn Store>, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
     let old = store.head()?;
     store.swap_head(HeadSwap { old: old.as_deref(), new: &head.to_string() })
 }
 
 /// Writes the entries whose leaf hashes were proven, as the sequencer would have.
-fn append_missing(
+pub(crate) fn append_missing(
     from: &Source,
     store: &Arc<dyn Store>,
     index: &Index,
@@ -206,7 +230,7 @@ fn append_missing(
 }
 
 /// Reads the entries from `had` on, a bundle at a time, with the index of the first.
-fn read_missing(
+pub(crate) fn read_missing(
     from: &Source,
     had: TreeSize,
     size: TreeSize,

@@ -55,6 +55,8 @@ pub enum Done {
     Nothing,
     /// A checkpoint was cosigned: there may be another.
     Cosigned,
+    /// Another checkpoint takes the place of one that did not count.
+    Renewed,
 }
 
 impl Copy {
@@ -97,7 +99,8 @@ impl Copy {
     /// One round: a new checkpoint, or the rest of the one that is pending.
     pub fn round(&mut self) -> Result<Done, Trouble> {
         self.take_up_law()?;
-        if self.row.pending.is_none() && !self.fetch_checkpoint()? {
+        let held = self.row.held.as_ref().map(|(held, _)| held.clone());
+        if self.row.pending.is_none() && !self.fetch_checkpoint(held)? {
             return Ok(Done::Nothing);
         }
         let Some(pending) = self.row.pending.clone() else { return Ok(Done::Nothing) };
@@ -107,11 +110,19 @@ impl Copy {
             self.law = None;
         }
         copied?;
-        self.cosign(&pending)
+        match self.cosign(&pending) {
+            // a later one, or the same with more lines, may count
+            Err(Trouble::Foreign(why)) => match self.fetch_checkpoint(Some(pending))? {
+                true => Ok(Done::Renewed),
+                false => Err(Trouble::Foreign(why)),
+            },
+            cosigned => cosigned,
+        }
     }
 
-    /// Asks for the log's latest checkpoint. Whether there is something to do.
-    fn fetch_checkpoint(&mut self) -> Result<bool, Trouble> {
+    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are all
+    /// here. Whether there is something to do.
+    fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
         let offered = self.feed.checkpoint()?;
         if *offered.checkpoint().origin() != self.log.origin {
             let other = offered.checkpoint().origin();
@@ -119,7 +130,7 @@ impl Copy {
         }
         heads::check(self, self.law.as_ref().map(Law::charter), &offered)?;
         let new = *offered.checkpoint().head();
-        let Some((ours, _)) = self.row.held.clone() else {
+        let Some(ours) = ours else {
             return match new {
                 TreeHead::EMPTY => Ok(false),
                 TreeHead { size, .. } if size.is_empty() => {
@@ -130,7 +141,7 @@ impl Copy {
         };
         let old = *ours.checkpoint().head();
         if new == old {
-            return Ok(self.has_news(&offered) && self.lock_on(offered)?);
+            return Ok(self.has_news(&offered, &ours) && self.lock_on(offered)?);
         }
         if new.size <= old.size {
             let own = self.served.reader.tree(old.size).head(new.size)?;
@@ -164,11 +175,10 @@ impl Copy {
     }
 
     /// Whether a checkpoint over the same tree has lines worth keeping that ours lacks.
-    fn has_news(&self, offered: &ClaimedCheckpoint) -> bool {
+    fn has_news(&self, offered: &ClaimedCheckpoint, ours: &ClaimedCheckpoint) -> bool {
         let charter = self.law.as_ref().map(Law::charter);
         let lines = heads::worth_keeping(&self.log, charter, offered);
-        let held = self.row.held.as_ref().map(|(held, _)| held.note().signatures());
-        lines.iter().any(|line| !held.unwrap_or_default().contains(line))
+        lines.iter().any(|line| !ours.note().signatures().contains(line))
     }
 
     fn contradiction(

@@ -141,8 +141,10 @@ impl Job {
             }
             let wait = match done {
                 Ok(done) => {
-                    self.served.note(|status| status.trouble = None);
-                    pause = POLL;
+                    if done != Done::Renewed {
+                        self.served.note(|status| status.trouble = None);
+                        pause = POLL;
+                    }
                     if done == Done::Cosigned { Duration::ZERO } else { POLL }
                 }
                 Err(Trouble::Stopped) => return,

@@ -7,6 +7,7 @@ mod damage;
 mod faults;
 mod http;
 mod interop;
+mod mirror;
 mod process;
 mod shutdown;
 mod witness;
