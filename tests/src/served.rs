@@ -18,16 +18,45 @@ use tokio::net::TcpListener;
 /// # Panics
 /// If it cannot be written.
 pub fn write_site<T: AsRef<[u8]>>(folder: &Path, entries: &[T], log: &SignerKey) {
-    let mut edge = Edge::new();
-    let batch = edge.append(entries).expect("room");
-    for (coord, bytes) in &batch.tiles {
-        let path = folder.join(coord.to_string());
-        std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
-        std::fs::write(path, bytes).expect("written");
+    let mut site = SiteWriter::new(folder);
+    site.append(entries);
+    site.sign(log);
+}
+
+/// Writes a site piece by piece, for logs that are larger than memory.
+#[derive(Debug)]
+pub struct SiteWriter {
+    folder: PathBuf,
+    edge: Edge,
+}
+
+impl SiteWriter {
+    /// An empty log in a folder.
+    pub fn new(folder: &Path) -> SiteWriter {
+        SiteWriter { folder: folder.to_owned(), edge: Edge::new() }
     }
-    let origin = Origin::new(log.verifier().name().as_str()).expect("an origin");
-    let checkpoint = Checkpoint::new(origin, batch.head).sign(log).to_string();
-    std::fs::write(folder.join("checkpoint"), checkpoint).expect("written");
+
+    /// Writes the tiles and bundles of more entries.
+    ///
+    /// # Panics
+    /// If they cannot be written.
+    pub fn append<T: AsRef<[u8]>>(&mut self, entries: &[T]) {
+        for (coord, bytes) in &self.edge.append(entries).expect("room").tiles {
+            let path = self.folder.join(coord.to_string());
+            std::fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        }
+    }
+
+    /// Writes the checkpoint of all entries.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub fn sign(&self, log: &SignerKey) {
+        let origin = Origin::new(log.verifier().name().as_str()).expect("an origin");
+        let checkpoint = Checkpoint::new(origin, self.edge.head()).sign(log).to_string();
+        std::fs::write(self.folder.join("checkpoint"), checkpoint).expect("written");
+    }
 }
 
 #[derive(Default)]
