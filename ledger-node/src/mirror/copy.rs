@@ -177,7 +177,7 @@ impl Copy {
     /// Whether a checkpoint over the same tree has lines worth keeping that ours lacks.
     fn has_news(&self, offered: &ClaimedCheckpoint, ours: &ClaimedCheckpoint) -> bool {
         let charter = self.law.as_ref().map(Law::charter);
-        let lines = heads::worth_keeping(&self.log, charter, offered);
+        let lines = heads::worth_keeping(self, charter, offered);
         lines.iter().any(|line| !ours.note().signatures().contains(line))
     }
 
@@ -317,10 +317,9 @@ impl Copy {
     /// Cosigns the pending checkpoint, all of whose entries are on the disk.
     // SPEC tlog-mirror/add-entries: nothing is signed before all entries are durably committed
     fn cosign(&mut self, pending: &ClaimedCheckpoint) -> Result<Done, Trouble> {
-        // an older row's entries may lie on the disk of a node that judged by an older version
         let charter = self.law.as_ref().map(|law| Arc::clone(law.charter()));
         heads::check_in_force(self, charter.as_deref(), pending)?;
-        let lines = heads::worth_keeping(&self.log, charter.as_ref(), pending);
+        let lines = heads::worth_keeping(self, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
         let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));

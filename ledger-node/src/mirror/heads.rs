@@ -1,5 +1,6 @@
 //! Whose signature makes a checkpoint count, and which of its lines are worth keeping.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use ledger_core::charter::{Charter, RetiredLogKey};
@@ -11,7 +12,7 @@ use ledger_core::record::Entry;
 use ledger_core::witness::LogKeys;
 
 use super::copy::Copy;
-use super::list::{Basis, Mirrored, Quorum};
+use super::list::{Basis, Quorum};
 use super::trouble::Trouble;
 use crate::governance;
 
@@ -110,15 +111,20 @@ fn read_policy(path: &std::path::Path) -> Result<Policy, Trouble> {
 /// false line of a known key would spoil the checkpoint for its readers.
 // SPEC tlog-mirror/add-checkpoint: the log's signature is retained
 pub fn worth_keeping(
-    log: &Mirrored,
+    copy: &Copy,
     charter: Option<&Arc<Charter>>,
     checkpoint: &ClaimedCheckpoint,
 ) -> Vec<Signature> {
-    let mut keys = match &log.basis {
-        Basis::Keys { keys, .. } => keys.clone(),
-        Basis::Charter { .. } => charter.map(|own| keys_of(own)).unwrap_or_default(),
+    let (mut keys, policy) = match &copy.log.basis {
+        Basis::Keys { keys, policy } => {
+            let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
+            (keys.clone(), policy.as_ref().and_then(read))
+        }
+        Basis::Charter { .. } => (
+            charter.map(|own| keys_of(own)).unwrap_or_default(),
+            charter.and_then(|charter| charter.read_policy().ok()),
+        ),
     };
-    let policy = charter.and_then(|charter| charter.read_policy().ok());
     keys.extend(policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()));
     let note = checkpoint.note();
     let verifies = |line: &&Signature| {

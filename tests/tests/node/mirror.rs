@@ -717,3 +717,63 @@ async fn a_mirror_asks_for_the_quorum_of_the_charter_if_it_is_told_to() {
     let served = String::from_utf8(log.checkpoint.to_vec()).expect("text");
     assert!(served.contains(&cosignature.to_string()), "the witness's line is kept: {served}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_changes_its_key_is_followed_from_one_key_to_the_other() {
+    let year = Year::new(4, 900);
+    println!("LEDGER_TEST_SEED=4, 900 records");
+    let added = year.books.iter().position(|book| book.log_keys.len() == 2).expect("a rotation");
+    let before = &year.entries[..year.books[added].latest as usize];
+    let folder = tempfile::tempdir().expect("a folder");
+    Site::new(before, year.ring.log(1)).write(folder.path());
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&year.entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, before.len() as u64).await;
+    // the old key has gone by the end, and the new one is in none of the entries that are here
+    Site::new(&year.entries, year.ring.log(1)).write(folder.path());
+    let log = trouble(&node.grpc, "foreign").await;
+    assert_eq!(log.size, Some(before.len() as u64), "{}", log.trouble);
+    Site::new(&year.entries, year.ring.log(2)).write(folder.path());
+    cosigned(&node.grpc, year.entries.len() as u64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_file_decides_what_is_cosigned_and_its_witnesses_are_kept() {
+    let witness = key("w.test", Algorithm::CosignatureV1, 65);
+    let site = tempfile::tempdir().expect("a folder");
+    write_site(site.path(), &entries(3), &log_key());
+    let source = ServedSite::start(site.path()).await;
+    let (log, w) = (log_key().verifier().to_string(), witness.verifier().to_string());
+    let mirror = Mirror::new(&format!("log {log} {} other.policy\n", source.url));
+    let policy = format!("log {log}\nwitness w {w}\nquorum w\n");
+    std::fs::write(mirror.dir().join("other.policy"), policy).expect("a writable folder");
+    let node = NodeProcess::serve(&mirror.dir());
+    assert_eq!(trouble(&node.grpc, "foreign").await.size, None);
+    let path = site.path().join("checkpoint");
+    let bare = ClaimedCheckpoint::parse(&std::fs::read(&path).expect("written")).expect("one");
+    let line = cosign(&witness, bare.checkpoint(), 1_800_000_000);
+    // a stranger's line, and what says it is our own, are not passed on
+    let stranger = cosign(&key("x.test", Algorithm::CosignatureV1, 66), bare.checkpoint(), 1);
+    let false_line = cosign(&mirror_key(), bare.checkpoint(), 1);
+    let whole = bare.with_signatures([line.clone(), stranger.clone(), false_line.clone()]);
+    std::fs::write(&path, whole.expect("four lines").to_string()).expect("a writable folder");
+    let log = cosigned(&node.grpc, 3).await;
+    let served = String::from_utf8(log.checkpoint.to_vec()).expect("text");
+    assert!(served.contains(&line.to_string()), "{served}");
+    assert!(!served.contains(&stranger.to_string()), "{served}");
+    assert!(!served.contains(&false_line.to_string()), "{served}");
+}
+
+#[test]
+fn a_mirror_whose_state_is_damaged_does_not_start() {
+    let mirror = Mirror::new("");
+    drop(NodeProcess::serve(&mirror.dir()));
+    let state = mirror.dir().join("private/mirror/state.sqlite");
+    std::fs::write(&state, b"no database at all, but long enough to be read as one").expect("it");
+    let _ = std::fs::remove_file(state.with_extension("sqlite-wal"));
+    let output = NodeProcess::try_serve(&mirror.dir()).expect_err("it cannot know its promises");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(stderr.contains("never delete this file"), "{stderr}");
+}
