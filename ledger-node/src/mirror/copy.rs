@@ -45,6 +45,8 @@ pub struct Copy {
     law: Option<Law>,
     /// The head that contradicted ours and was laid before the investigator.
     suspected: Option<TreeHead>,
+    /// The checkpoint that nobody in force had signed.
+    refused: Option<ClaimedCheckpoint>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -85,8 +87,9 @@ impl Copy {
             Basis::Keys { .. } => None,
             Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
         };
-        let (law, suspected) = (None, None);
-        let copy = Copy { log, common, served, feed, row, edge, index, law, suspected, stopping };
+        let (law, suspected, refused) = (None, None, None);
+        let copy =
+            Copy { log, common, served, feed, row, edge, index, law, suspected, refused, stopping };
         copy.tell();
         Ok(copy)
     }
@@ -112,10 +115,12 @@ impl Copy {
         copied?;
         match self.cosign(&pending) {
             // a later one, or the same with more lines, may count
-            Err(Trouble::Foreign(why)) => match self.fetch_checkpoint(Some(pending))? {
-                true => Ok(Done::Renewed),
-                false => Err(Trouble::Foreign(why)),
-            },
+            Err(Trouble::Foreign(why)) if self.row.pending.is_some() => {
+                match self.fetch_checkpoint(Some(pending))? {
+                    true => Ok(Done::Renewed),
+                    false => Err(Trouble::Foreign(why)),
+                }
+            }
             cosigned => cosigned,
         }
     }
@@ -127,6 +132,10 @@ impl Copy {
         if *offered.checkpoint().origin() != self.log.origin {
             let other = offered.checkpoint().origin();
             return Err(Trouble::Foreign(format!("it is of the log \"{other}\"")));
+        }
+        if self.refused.as_ref() == Some(&offered) {
+            let why = "no key in force at its end signed it";
+            return Err(Trouble::Foreign(why.to_owned()));
         }
         heads::check(self, self.law.as_ref().map(Law::charter), &offered)?;
         let new = *offered.checkpoint().head();
@@ -318,7 +327,11 @@ impl Copy {
     // SPEC tlog-mirror/add-entries: nothing is signed before all entries are durably committed
     fn cosign(&mut self, pending: &ClaimedCheckpoint) -> Result<Done, Trouble> {
         let charter = self.law.as_ref().map(|law| Arc::clone(law.charter()));
-        heads::check_in_force(self, charter.as_deref(), pending)?;
+        if let Err(foreign) = heads::check_in_force(self, charter.as_deref(), pending) {
+            self.drop_pending(pending)?;
+            return Err(foreign);
+        }
+        heads::check_quorum(self, charter.as_deref(), pending)?;
         let lines = heads::worth_keeping(self, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
@@ -327,6 +340,19 @@ impl Copy {
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
         Ok(Done::Cosigned)
+    }
+
+    /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps no
+    /// honest one away. Nothing was promised; what lies on the disk of it will be written over.
+    fn drop_pending(&mut self, pending: &ClaimedCheckpoint) -> Result<(), Trouble> {
+        self.refused = Some(pending.clone());
+        self.law = None;
+        let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
+        let copied = head.unwrap_or(TreeHead::EMPTY);
+        let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
+        self.edge = restore(&self.served, &copied).map_err(damaged)?;
+        self.keep(Row { pending: None, copied, ..self.row.clone() })?;
+        Ok(())
     }
 
     fn keep(&mut self, row: Row) -> Result<(), MirrorError> {

@@ -21,7 +21,8 @@ use crate::governance;
 const MAX_KEPT_LINES: usize = 48;
 
 /// A checkpoint as a source shows it must be signed by a key of its log. For a log of ours this may be a
-/// key that entries brought which are not copied yet.
+/// key that entries brought which are not copied yet, but never one that those here have retired: a head
+/// that is pending keeps all others away.
 pub fn check(
     copy: &Copy,
     charter: Option<&Arc<Charter>>,
@@ -36,9 +37,9 @@ pub fn check(
         }
         Basis::Charter { anchor, .. } => {
             if let Some(charter) = charter
-                && offered.verify(&keys_of(charter)).is_ok()
+                && offered.verify(charter.log_keys()).is_ok()
             {
-                return signed(copy, offered, &keys_of(charter));
+                return signed(copy, offered, charter.log_keys());
             }
             let size = offered.checkpoint().head().size;
             let read = |at| {
@@ -53,28 +54,46 @@ pub fn check(
                 let why = format!("its log's charter is {found}, not the anchor {anchor}");
                 return Err(Trouble::Foreign(why));
             }
-            signed(copy, offered, &keys_of(claimed.charter()))
+            // a retired key must not come back by leaving out what is known here
+            let goes_on = charter.is_none_or(|charter| {
+                let then = claimed.at(charter.governance_index());
+                then.is_some_and(|then| then.base() == charter.base())
+            });
+            if !goes_on {
+                let why = "its governance entries do not go on from those that are here";
+                return Err(Trouble::Foreign(why.to_owned()));
+            }
+            signed(copy, offered, claimed.charter().log_keys())
         }
     }
 }
 
-/// A checkpoint that is about to be cosigned must be signed by a key in force at its end, and have the
-/// quorum that the operator asks for.
+/// A checkpoint that is about to be cosigned must be signed by a key in force at its end.
 pub fn check_in_force(
     copy: &Copy,
     charter: Option<&Charter>,
     pending: &ClaimedCheckpoint,
 ) -> Result<(), Trouble> {
-    let (Basis::Charter { quorum, .. }, Some(charter)) = (&copy.log.basis, charter) else {
-        return check(copy, None, pending);
-    };
-    signed(copy, pending, charter.log_keys())?;
-    match quorum {
-        Quorum::Free => Ok(()),
-        Quorum::Needed => {
+    match (&copy.log.basis, charter) {
+        (Basis::Keys { keys, .. }, _) => signed(copy, pending, keys),
+        (Basis::Charter { .. }, Some(charter)) => signed(copy, pending, charter.log_keys()),
+        (Basis::Charter { .. }, None) => Err(Trouble::Foreign("it has no charter".to_owned())),
+    }
+}
+
+/// And it must have the quorum that the operator asks for.
+pub fn check_quorum(
+    copy: &Copy,
+    charter: Option<&Charter>,
+    pending: &ClaimedCheckpoint,
+) -> Result<(), Trouble> {
+    match (&copy.log.basis, charter) {
+        (Basis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
             let policy = charter.read_policy();
             satisfies(&policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
         }
+        (Basis::Charter { .. }, _) => Ok(()),
+        (Basis::Keys { .. }, _) => check(copy, None, pending),
     }
 }
 

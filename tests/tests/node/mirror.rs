@@ -734,6 +734,8 @@ async fn a_log_that_changes_its_key_is_followed_from_one_key_to_the_other() {
     Site::new(&year.entries, year.ring.log(1)).write(folder.path());
     let log = trouble(&node.grpc, "foreign").await;
     assert_eq!(log.size, Some(before.len() as u64), "{}", log.trouble);
+    let log = wait(&node.grpc, "no head", |log| log.pending_size.is_none()).await;
+    assert_eq!(log.copied_size, before.len() as u64, "no retired key holds the mirror up");
     Site::new(&year.entries, year.ring.log(2)).write(folder.path());
     cosigned(&node.grpc, year.entries.len() as u64).await;
 }
