@@ -1,6 +1,7 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
 mod authority;
+pub mod gossip;
 mod linger;
 mod pending;
 mod stream;
@@ -15,6 +16,7 @@ use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
+use ledger_proto::v1::gossip_server::GossipServer;
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
 use ledger_proto::v1::witness_server::WitnessServer;
 use ledger_proto::v1::{
@@ -83,10 +85,14 @@ pub fn serve(
     let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
+    let gossip = GossipServer::new(face.clone())
+        .max_decoding_message_size(gossip::MAX_MESSAGE)
+        .max_encoding_message_size(gossip::MAX_MESSAGE);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;
+        reporter.set_serving::<GossipServer<Face>>().await;
         if is_witness {
             reporter.set_serving::<WitnessServer<Face>>().await;
         } else {
@@ -107,6 +113,7 @@ pub fn serve(
             .add_service(reflection)
             .add_service(ledger)
             .add_service(witness)
+            .add_service(gossip)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

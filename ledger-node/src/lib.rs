@@ -4,13 +4,15 @@
 //! [`sequencer`], the only writer, judges it at its final place, writes it to the [`store`], signs the
 //! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
 //! wire format. Drafts that lack signatures wait in [`pending`], apart from the log. [`recovery`] brings
-//! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own.
+//! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own;
+//! [`gossip`] compares what everybody saw.
 
 pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod evidence;
+pub mod gossip;
 pub mod governance;
 mod grpc;
 mod http;

@@ -7,6 +7,7 @@ pub mod follower;
 pub mod process;
 pub mod random;
 pub mod registers_model;
+pub mod site;
 pub mod witness;
 pub mod year;
 
