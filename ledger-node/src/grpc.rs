@@ -1,6 +1,7 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
 mod authority;
+pub mod gossip;
 mod linger;
 mod mirror;
 mod pending;
@@ -16,6 +17,7 @@ use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
+use ledger_proto::v1::gossip_server::GossipServer;
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
 use ledger_proto::v1::mirror_server::MirrorServer;
 use ledger_proto::v1::witness_server::WitnessServer;
@@ -87,10 +89,14 @@ pub fn serve(
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
     let is_mirror = face.service.mirror.is_some();
     let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_REQUEST);
+    let gossip = GossipServer::new(face.clone())
+        .max_decoding_message_size(gossip::MAX_MESSAGE)
+        .max_encoding_message_size(gossip::MAX_MESSAGE);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;
+        reporter.set_serving::<GossipServer<Face>>().await;
         if is_witness {
             reporter.set_serving::<WitnessServer<Face>>().await;
         } else {
@@ -117,6 +123,7 @@ pub fn serve(
             .add_service(ledger)
             .add_service(witness)
             .add_service(mirror)
+            .add_service(gossip)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

@@ -5,13 +5,14 @@
 //! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
 //! wire format. Drafts that lack signatures wait in [`pending`], apart from the log. [`recovery`] brings
 //! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own;
-//! the [`mirror`] copies other logs and cosigns what it holds.
+//! the [`mirror`] copies other logs and cosigns what it holds; [`gossip`] compares what everybody saw.
 
 pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod evidence;
+pub mod gossip;
 pub mod governance;
 mod grpc;
 mod http;

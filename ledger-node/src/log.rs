@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use ledger_core::checkpoint::VerifiedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{
-    ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError, prove_consistency,
-    prove_inclusion, root, verify_consistency, verify_inclusion,
+    Beginning, ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError,
+    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 use ledger_core::proof::TlogProof;
 use ledger_core::tile::{
@@ -206,6 +206,13 @@ impl Tree {
         self.check(new)?;
         prove_consistency(&mut *self.nodes(), old, new)
             .map_err(|e| proof_error(e, ReadError::SizesReversed(new)))
+    }
+
+    /// What the tree of `larger` was at a smaller size, if the stored tree begins with that of
+    /// `larger`.
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+        self.check(larger.size).ok()?;
+        Beginning::read(&mut *self.nodes(), smaller, larger).ok()
     }
 
     fn check(&self, size: TreeSize) -> Result<(), ReadError> {

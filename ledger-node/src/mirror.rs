@@ -28,11 +28,11 @@ use ledger_core::note::{SignerKey, VerifierKey};
 use ledger_core::witness::origin_hash;
 
 use crate::clock::Clock;
+use crate::gossip::Gossip;
 use crate::listed::ListError;
 use crate::store::StoreError;
 use crate::store::disk::Layout;
 use crate::store::site::Site;
-use crate::witness::watch::Watch;
 
 pub use law::MAX_AHEAD;
 pub use served::{Reason, Served, Status};
@@ -51,8 +51,8 @@ pub struct MirrorParts {
     pub dir: PathBuf,
     /// Where cosignatures have their time from, and by what entries are of the future.
     pub clock: Arc<dyn Clock>,
-    /// The evidence that the node holds.
-    pub watch: Arc<Watch>,
+    /// What the node knows of all logs, and the evidence that it holds.
+    pub gossip: Arc<Gossip>,
     /// Whether evidence is made of logs that misbehave.
     pub make_evidence: bool,
     /// Drives connections to other nodes.
@@ -120,7 +120,7 @@ pub(crate) struct Common {
     dir: PathBuf,
     layout: Layout,
     clock: Arc<dyn Clock>,
-    watch: Arc<Watch>,
+    gossip: Arc<Gossip>,
     make_evidence: bool,
     runtime: tokio::runtime::Handle,
     store: Mutex<store::Store>,
@@ -140,7 +140,7 @@ impl Mirror {
     /// # Errors
     /// [`MirrorError`].
     pub fn open(parts: MirrorParts) -> Result<Mirror, MirrorError> {
-        let MirrorParts { keys, others, dir, clock, watch, make_evidence, runtime } = parts;
+        let MirrorParts { keys, others, dir, clock, gossip, make_evidence, runtime } = parts;
         check_keys(&keys, &others)?;
         let layout = Layout::new(&dir);
         let logs = list::MirrorList::open(&dir)?;
@@ -152,7 +152,7 @@ impl Mirror {
         crate::store::disk::sync_dir(&layout.private())?;
         let copies = RwLock::default();
         let common =
-            Common { keys, dir, layout, clock, watch, make_evidence, runtime, store, copies };
+            Common { keys, dir, layout, clock, gossip, make_evidence, runtime, store, copies };
         let common = Arc::new(common);
         let rows = common.store().all()?;
         for (origin, row) in rows {

@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use crate::admission::Admission;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
+use crate::gossip::{Gossip, GossipError, GossipParts, OwnTrouble, rounds};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
 use crate::mirror::{Mirror, MirrorError, MirrorParts};
@@ -28,8 +29,8 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::witness::watch::Watch;
-use crate::witness::{Witness, WitnessError, WitnessParts, trust_of};
+use crate::witness::logs::{LogList, LogsError};
+use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
 
 /// How long connections may take to finish after the node was asked to stop.
@@ -87,6 +88,12 @@ pub enum StartError {
     /// What the node needs to be a mirror.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
+    /// The list of logs that the node knows.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// What the node has heard of logs.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
     /// A socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -110,6 +117,8 @@ impl StartError {
             StartError::Publisher(error) => error.hint(),
             StartError::Witness(error) => error.hint(),
             StartError::Mirror(error) => error.hint(),
+            StartError::Logs(_) => "mend the file; see `ledger witness --help`",
+            StartError::Gossip(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
@@ -141,6 +150,8 @@ pub struct Service {
     pub board: Arc<Board>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
+    /// What the node knows of all logs.
+    pub gossip: Arc<Gossip>,
     /// The witness, if the node has keys to cosign with.
     pub witness: Option<Arc<Witness>>,
     /// The mirror, if the node has keys to cosign with what it mirrors.
@@ -271,7 +282,17 @@ impl RunningNode {
         http: TcpListener,
         consent: Consent,
     ) -> Result<RunningNode, StartError> {
-        let Opened { sequencer, publisher, index, pending, asking, mirror, refresh } = opened;
+        let Opened {
+            sequencer,
+            publisher,
+            index,
+            pending,
+            asking,
+            mirror,
+            refresh,
+            gossip,
+            gossips_every,
+        } = opened;
         let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
@@ -297,10 +318,17 @@ impl RunningNode {
             waiting: publisher.waiting(),
             board: Arc::clone(&board),
             charter,
-            witness,
+            gossip: Arc::clone(&gossip),
+            witness: witness.clone(),
             mirror,
             stopping: stopping.clone(),
         });
+        let own = rounds::Own {
+            witness,
+            signed: publisher.signed(),
+            published: publisher.published(),
+            clock: Arc::clone(&asking.clock),
+        };
         let asking = Arc::new(asking);
         let gatherer = Gatherer::new(
             Arc::clone(&publisher),
@@ -313,7 +341,9 @@ impl RunningNode {
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
             tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
-            tokio::spawn(gatherer.run(stopping)),
+            tokio::spawn(gatherer.run(stopping.clone())),
+            tokio::spawn(stop_on_alarm(gossip.own_trouble(), Arc::clone(&publisher))),
+            tokio::spawn(rounds::run(gossip, own, gossips_every, stopping)),
         ];
         let (report, sequenced) = oneshot::channel();
         let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
@@ -403,6 +433,16 @@ struct Opened {
     asking: Asking,
     mirror: Option<Mirror>,
     refresh: Duration,
+    gossip: Arc<Gossip>,
+    gossips_every: Duration,
+}
+
+/// Ends the log's signing when gossip shows that somebody else signs for it.
+async fn stop_on_alarm(mut alarm: watch::Receiver<Option<OwnTrouble>>, publisher: Arc<Publisher>) {
+    if let Ok(trouble) = alarm.wait_for(Option::is_some).await {
+        let trouble = trouble.clone().expect("it was waited for");
+        publisher.stop(PublishError::Own(trouble));
+    }
 }
 
 fn open(
@@ -412,6 +452,7 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
+    let log_public = log_key.verifier().public();
     let witness_keys: Result<Vec<SignerKey>, _> =
         config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
     let witness_keys = witness_keys?;
@@ -442,44 +483,58 @@ fn open(
         // nobody knows better: what fails here fails before anybody is served
         sequencer.take_up()?;
     }
+    let logs = Arc::new(LogList::open(dir)?);
+    let mut own_keys = vec![log_public];
+    own_keys.extend(witness_keys.iter().map(|key| key.verifier().public()));
+    let gossip = Gossip::open(GossipParts {
+        logs: Arc::clone(&logs),
+        charter: sequencer.charter(),
+        reader: Arc::clone(&reader),
+        evidence: layout.evidence(),
+        heads: layout.heads(),
+        clock: Arc::clone(&witness_clock),
+        compares: config.make_evidence,
+        peers: config.gossip.peers.clone(),
+        own: own_keys,
+    })?;
     let own = if witness_keys.is_empty() {
         None
     } else {
         Some(Arc::new(Witness::open(WitnessParts {
             keys: witness_keys,
             state: layout.witness(),
-            dir: dir.to_owned(),
+            logs,
             charter: sequencer.charter(),
             clock: Arc::clone(&witness_clock),
-            evidence: layout.evidence(),
-            make_evidence: config.make_evidence,
+            gossip: Arc::clone(&gossip),
         })?))
     };
     let mirror = match mirror_keys.as_slice() {
         [] => None,
-        _ => {
-            let watch = match &own {
-                Some(witness) => Arc::clone(witness.watch()),
-                None => {
-                    let trust = trust_of(&sequencer.charter().borrow(), &[]);
-                    let watch = Watch::open(&layout.evidence(), trust);
-                    Arc::new(watch.map_err(WitnessError::from)?)
-                }
-            };
-            Some(Mirror::open(MirrorParts {
-                keys: mirror_keys,
-                others,
-                dir: dir.to_owned(),
-                clock: Arc::clone(&witness_clock),
-                watch,
-                make_evidence: config.make_evidence,
-                runtime: tokio::runtime::Handle::current(),
-            })?)
-        }
+        _ => Some(Mirror::open(MirrorParts {
+            keys: mirror_keys,
+            others,
+            dir: dir.to_owned(),
+            clock: Arc::clone(&witness_clock),
+            gossip: Arc::clone(&gossip),
+            make_evidence: config.make_evidence,
+            runtime: tokio::runtime::Handle::current(),
+        })?),
     };
     let asking = Asking { reader, clock: witness_clock, own };
     let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
-    Ok(Opened { sequencer, publisher, index, pending, asking, mirror, refresh })
+    let gossips_every = Duration::from_secs(config.gossip.interval_seconds.into());
+    Ok(Opened {
+        sequencer,
+        publisher,
+        index,
+        pending,
+        asking,
+        mirror,
+        refresh,
+        gossip,
+        gossips_every,
+    })
 }
 
 /// A log that is served, and does not sign yet.

@@ -1,7 +1,7 @@
 //! The ledger's gRPC interface: messages, client and server of `ledger.v1`.
 //!
-//! The interface itself is documented in `proto/ledger/v1/ledger.proto`, `mirror.proto` and
-//! `witness.proto`. Nothing here verifies anything: a client hands what it receives to `ledger-core`.
+//! The interface itself is documented in `proto/ledger/v1/`. Nothing here verifies
+//! anything: a client hands what it receives to `ledger-core`.
 
 /// Package `ledger.v1`.
 #[allow(missing_docs, clippy::all)]

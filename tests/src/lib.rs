@@ -8,6 +8,7 @@ pub mod process;
 pub mod random;
 pub mod registers_model;
 pub mod served;
+pub mod site;
 pub mod witness;
 pub mod year;
 

@@ -55,23 +55,6 @@ impl Trust {
         self
     }
 
-    /// Knows whom the other knows, too.
-    #[must_use]
-    pub fn and(mut self, other: Trust) -> Trust {
-        let Trust { logs, cosigners, anchor } = other;
-        for key in logs {
-            if !self.logs.contains(&key) {
-                self.logs.push(key);
-            }
-        }
-        for key in cosigners {
-            if !self.cosigners.contains(&key) {
-                self.cosigners.push(key);
-            }
-        }
-        Trust { anchor: self.anchor.or(anchor), ..self }
-    }
-
     /// Knows a key to be what its signature type says: a ledger's, or a cosigner's.
     #[must_use]
     pub fn with_key(self, key: VerifierKey) -> Trust {

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::{Conflict, Entries, EvidenceId, Heads};
+use crate::evidence::{Conflict, EvidenceId, Heads};
 use crate::merkle::{Beginning, TreeHead, VerifyError};
 use crate::witness::LogKeys;
 
 use super::seen::Seen;
+use super::view::Reach;
 use super::{MAX_KEPT_PROOFS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
 
 /// What has to be shown about two heads of a log: whether the tree of the larger one, when it was
@@ -47,7 +48,7 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) keys: LogKeys,
-    pub(super) entries: Entries,
+    pub(super) reach: Reach,
     adopted: Option<Seen>,
     open: Vec<Open>,
     path: VecDeque<Seen>,
@@ -74,10 +75,10 @@ pub(super) enum Change {
 }
 
 impl Known {
-    pub(super) fn new(keys: LogKeys, entries: Entries) -> Known {
+    pub(super) fn new(keys: LogKeys, reach: Reach) -> Known {
         Known {
             keys,
-            entries,
+            reach,
             adopted: None,
             open: Vec::new(),
             path: VecDeque::new(),
@@ -156,6 +157,30 @@ impl Known {
 
     /// Two held heads belong together.
     fn settle(&mut self, question: &Question, beginning: &Beginning) -> Change {
+        let change = self.join(question);
+        if change != Change::Nothing {
+            let shown = (question.clone(), beginning.clone());
+            push_bounded(&mut self.proofs, shown, MAX_KEPT_PROOFS);
+        }
+        change
+    }
+
+    /// Adopts an open head that was verified to have grown out of one that lies on the history of
+    /// the adopted head, if it is larger than that.
+    pub(super) fn grow(&mut self, before: &TreeHead, head: &TreeHead) -> Change {
+        let Some(adopted) = self.adopted.as_ref().map(|own| *own.head()) else {
+            return Change::Nothing;
+        };
+        if adopted != *before || adopted.size >= head.size {
+            return Change::Nothing;
+        }
+        let origin =
+            self.adopted.as_ref().map(|own| own.checkpoint().checkpoint().origin().clone());
+        let origin = origin.expect("there is an adopted head");
+        self.join(&Question { origin, smaller: adopted, larger: *head })
+    }
+
+    fn join(&mut self, question: &Question) -> Change {
         let adopted = self.adopted.as_ref().map(|own| *own.head());
         let (opened, change) = if adopted == Some(question.smaller) {
             (question.larger, Change::Adopted)
@@ -173,7 +198,6 @@ impl Known {
         }
         self.overflowed &= !self.open.is_empty();
         push_bounded(&mut self.path, settled, MAX_PATH);
-        push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
         change
     }
 
@@ -188,7 +212,8 @@ impl Known {
 
     /// Whether heads have been open for too long.
     pub(super) fn alarm(&self) -> bool {
-        self.overflowed || self.open.iter().any(Open::is_alarming)
+        let stays = self.overflowed || self.open.iter().any(Open::is_alarming);
+        stays && self.reach == Reach::Somewhere
     }
 
     /// An open head raised the alarm before the node was restarted.

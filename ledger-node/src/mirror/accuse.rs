@@ -5,12 +5,14 @@ use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{Case, ClaimedEvidence, Entries, LeafPair, LeafRule, Leaves, Trust};
 use ledger_core::lawful::Unlawful;
+use ledger_core::note::VerifierKey;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::Entry;
 use ledger_core::{LeafIndex, TreeSize};
 
 use super::copy::Copy;
 use super::list::Basis;
+use crate::gossip::AlsoKnown;
 use crate::governance;
 
 /// An unlawful entry, and the chunk that brought it.
@@ -25,18 +27,23 @@ pub struct Found<'a> {
     pub why: &'a Unlawful,
 }
 
-/// Lays two heads of one log before the investigator.
+/// Tells gossip whose log this is, and where it can be read: its heads are compared like those of logs
+/// on the witness's list, and evidence against it counts.
+pub fn introduce(copy: &Copy, governance: Option<&[GovernanceEntry]>) {
+    let (keys, entries) = keys(copy, governance);
+    // the larger tree is ours where the source shows an older one
+    let own = copy.common.site(&copy.log.origin).display().to_string();
+    let urls = copy.feed.tiles().into_iter().chain([own]).collect();
+    copy.common.gossip.know_also(&copy.log.origin, AlsoKnown { keys, entries, urls });
+}
+
+/// Lays two heads of one log before gossip, which looks for what settles it.
 pub fn contradiction(copy: &Copy, ours: &ClaimedCheckpoint, offered: &ClaimedCheckpoint) {
     if !copy.common.make_evidence {
         return;
     }
-    let size = |own: &ClaimedCheckpoint| own.checkpoint().head().size;
-    // the larger tree's tiles are ours where the source shows an older one
-    let tiles = match size(ours) > size(offered) {
-        true => Some(copy.common.site(&copy.log.origin).display().to_string()),
-        false => copy.feed.tiles(),
-    };
-    copy.common.watch.contradiction(ours, offered, tiles, trust(copy, None));
+    introduce(copy, None);
+    copy.common.gossip.hear(&[ours.clone(), offered.clone()]);
 }
 
 /// Makes evidence of an unlawful entry, where the rule is one that convicts.
@@ -47,7 +54,7 @@ pub fn unlawful(copy: &Copy, pending: &ClaimedCheckpoint, found: Found<'_>) {
     let (origin, index) = (&copy.log.origin, found.index);
     match make(copy, pending, &found) {
         Ok(Some(evidence)) => {
-            if let Err(error) = copy.common.watch.store().add(&evidence) {
+            if let Err(error) = copy.common.gossip.accuse(&evidence) {
                 tracing::error!(%origin, %index, %error, "evidence cannot be kept");
             }
         }
@@ -63,9 +70,9 @@ fn make(
 ) -> Result<Option<ClaimedEvidence>, String> {
     let own = Own { copy, pending, found };
     let charter = own.governance()?;
-    let trust = trust(copy, Some(&charter));
-    let store = copy.common.watch.store();
-    store.trust(store.trusted().and(trust.clone()));
+    introduce(copy, Some(&charter));
+    let (keys, entries) = keys(copy, Some(&charter));
+    let trust = keys.into_iter().fold(Trust::new(), |trust, key| trust.with_log(key, entries));
     let case = Case { trust: &trust, authority: &[] };
     let pair = |rule, first: LeafIndex| -> Result<Option<ClaimedEvidence>, String> {
         let leaves = Leaves {
@@ -154,25 +161,21 @@ impl Own<'_> {
     }
 }
 
-/// Whom evidence about this log can convict.
-fn trust(copy: &Copy, governance: Option<&[GovernanceEntry]>) -> Trust {
+/// Whom evidence about this log can convict, and by which rules.
+fn keys(copy: &Copy, governance: Option<&[GovernanceEntry]>) -> (Vec<VerifierKey>, Entries) {
     match &copy.log.basis {
-        Basis::Keys { keys, .. } => {
-            let opaque = |trust: Trust, key| trust.with_log(key, Entries::Opaque);
-            keys.iter().cloned().fold(Trust::new(), opaque)
-        }
+        Basis::Keys { keys, .. } => (keys.clone(), Entries::Opaque),
         Basis::Charter { .. } => {
             let replayed = governance.map(|own| {
                 let entries = own.iter().map(|own| (own.index, &own.entry));
                 ledger_core::charter::Governance::replay(entries)
             });
-            let replayed = replayed.and_then(Result::ok);
-            let charter = match &replayed {
+            let charter = match replayed.and_then(Result::ok) {
                 Some(governance) => Some(governance.charter().clone()),
                 None => copy.charter(),
             };
-            let keys = charter.iter().flat_map(|charter| charter.log_keys().iter().cloned());
-            keys.fold(Trust::new(), |trust, key| trust.with_log(key, Entries::Records))
+            let keys = charter.map(|charter| charter.log_keys().to_vec()).unwrap_or_default();
+            (keys, Entries::Records)
         }
     }
 }

@@ -91,6 +91,9 @@ impl Copy {
         let copy =
             Copy { log, common, served, feed, row, edge, index, law, suspected, refused, stopping };
         copy.tell();
+        if matches!(copy.log.basis, Basis::Keys { .. }) {
+            accuse::introduce(&copy, None);
+        }
         Ok(copy)
     }
 
@@ -210,6 +213,7 @@ impl Copy {
         if !size.is_empty() {
             let reader = Arc::clone(&self.served.reader);
             self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
+            accuse::introduce(self, None);
         }
         Ok(())
     }
@@ -339,6 +343,7 @@ impl Copy {
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
+        accuse::introduce(self, None);
         Ok(Done::Cosigned)
     }
 

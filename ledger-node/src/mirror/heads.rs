@@ -103,7 +103,7 @@ fn satisfies(policy: &Policy, offered: &ClaimedCheckpoint) -> Result<(), Trouble
 
 /// Signed by one of these keys that nothing convicts.
 fn signed(copy: &Copy, offered: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Result<(), Trouble> {
-    let evidence = copy.common.watch.store();
+    let evidence = copy.common.gossip.evidence();
     let (convicted, trusted): (Vec<VerifierKey>, Vec<VerifierKey>) =
         keys.iter().cloned().partition(|key| evidence.against(key).is_some());
     let verified = offered.verify(LogKeys::new(trusted).trusted());

@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("site")
     }
 
+    /// The heads of all logs that the node has heard of.
+    pub fn heads(&self) -> PathBuf {
+        self.private().join("heads.sqlite")
+    }
+
     /// The evidence that the node holds.
     pub fn evidence(&self) -> PathBuf {
         self.private().join("evidence")

@@ -5,6 +5,7 @@ mod cosigning;
 mod crash;
 mod damage;
 mod faults;
+mod gossip;
 mod http;
 mod interop;
 mod mirror;
