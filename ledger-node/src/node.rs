@@ -342,7 +342,11 @@ impl RunningNode {
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
             tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
             tokio::spawn(gatherer.run(stopping.clone())),
-            tokio::spawn(stop_on_alarm(gossip.own_trouble(), Arc::clone(&publisher))),
+            tokio::spawn(stop_on_alarm(
+                gossip.own_trouble(),
+                Arc::clone(&publisher),
+                stopping.clone(),
+            )),
             tokio::spawn(rounds::run(gossip, own, gossips_every, stopping)),
         ];
         let (report, sequenced) = oneshot::channel();
@@ -438,9 +442,16 @@ struct Opened {
 }
 
 /// Ends the log's signing when gossip shows that somebody else signs for it.
-async fn stop_on_alarm(mut alarm: watch::Receiver<Option<OwnTrouble>>, publisher: Arc<Publisher>) {
-    if let Ok(trouble) = alarm.wait_for(Option::is_some).await {
-        let trouble = trouble.clone().expect("it was waited for");
+async fn stop_on_alarm(
+    mut alarm: watch::Receiver<Option<OwnTrouble>>,
+    publisher: Arc<Publisher>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let raised = tokio::select! {
+        _ = stopping.wait_for(|stop| *stop) => return,
+        raised = alarm.wait_for(Option::is_some) => raised.ok().and_then(|trouble| trouble.clone()),
+    };
+    if let Some(trouble) = raised {
         publisher.stop(PublishError::Own(trouble));
     }
 }
