@@ -457,6 +457,7 @@ async fn health_and_reflection_say_what_is_served() {
         [
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
+            "ledger.v1.Gossip",
             "ledger.v1.Ledger",
             "ledger.v1.Witness",
         ]
