@@ -431,6 +431,10 @@ async fn witnesses_that_leave_the_policy_see_the_head_that_says_so() {
 
     // the members replace all three witnesses by one, while two of the three are away
     let (node, mut client) = log.serve().await;
+    // they agree with what the log remembers before they go
+    let mut signed = node.service().signed.clone();
+    let agreed = tokio::time::timeout(SOON, signed.wait_for(Option::is_some)).await;
+    drop(agreed.expect("in time").expect("the node lives"));
     let newcomer = TestWitness::start(9, log.consortium.log.verifier()).await;
     let own = log.consortium.log.verifier();
     let text = format!("log {own}\n{}quorum w9\n", newcomer.policy_line());
