@@ -6,7 +6,12 @@ use std::path::PathBuf;
 use prost::Message as _;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let files = ["ledger/v1/ledger.proto", "ledger/v1/witness.proto"];
+    let files = [
+        "ledger/v1/ledger.proto",
+        "ledger/v1/mirror.proto",
+        "ledger/v1/witness.proto",
+        "ledger/v1/gossip.proto",
+    ];
     for file in files {
         println!("cargo::rerun-if-changed={file}");
     }

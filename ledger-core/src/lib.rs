@@ -17,6 +17,7 @@ pub mod evidence;
 pub mod gossip;
 pub mod hash;
 pub mod index;
+pub mod lawful;
 pub mod member_note;
 pub mod merkle;
 pub mod note;

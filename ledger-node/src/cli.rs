@@ -39,11 +39,16 @@ pub enum Command {
     /// Rebuild everything that is derived from the entries. The node must not be running.
     #[command(after_help = "Example:\n  ledger-node reindex --dir log")]
     Reindex(DirArgs),
-    /// Bring back what a restored backup misses, out of another copy of the log. The node must not
-    /// be running; nothing is written before all of it is proven to be the log's own.
-    #[command(
-        after_help = "Example:\n  ledger-node recover --dir log --from https://mirror.example/log"
-    )]
+    /// Bring back what a restored backup misses, out of another copy of the log; or the whole log,
+    /// where its directory is gone. The node must not be running; nothing is written before all of it
+    /// is proven to be the log's own.
+    #[command(after_help = "Example:\n  ledger-node recover --dir log --from \
+                            https://mirror.example/mirror/HASH\n\nExample: the directory is gone, \
+                            but not the key\n  ledger-node recover --dir log --from \
+                            https://mirror.example/mirror/HASH --log-key log.key --anchor \
+                            STATEMENT\n\nIf the log had signed more than the copy has, signing \
+                            anew would fork it: a node that has witnesses asks them at its start; \
+                            without any, be sure.")]
     Recover(RecoverArgs),
 }
 
@@ -61,9 +66,15 @@ pub struct RecoverArgs {
     /// The log's directory.
     #[arg(long)]
     pub dir: PathBuf,
-    /// A copy of the log's site: a URL of its tiles, or a directory.
+    /// A copy of the log's site: a URL of its tiles (a mirror's, for instance), or a directory.
     #[arg(long, value_name = "URL|DIR")]
     pub from: String,
+    /// Make the log again in a new directory, to be signed with this key.
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub log_key: Option<PathBuf>,
+    /// The statement of the charter that the copy must begin with.
+    #[arg(long, value_name = "STATEMENT", requires = "log_key")]
+    pub anchor: Option<String>,
 }
 
 /// What a log is made from.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use ledger_core::note::{ParseKeyError, SignerKey};
 use serde::{Deserialize, Serialize};
 
+use crate::gossip::peers;
 use crate::publisher::Contact;
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
 
@@ -32,6 +33,10 @@ const REWITNESS_MINUTES: u32 = 15;
 /// Minutes that cosignatures of a quiet log may grow old at most.
 const MAX_REWITNESS_MINUTES: u32 = 24 * 60;
 
+/// Seconds between rounds of gossip unless told otherwise, and at most.
+const GOSSIP_SECONDS: u32 = 10;
+const MAX_GOSSIP_SECONDS: u32 = 3_600;
+
 /// Bytes a key file may have.
 const MAX_KEY_FILE: u64 = 16 << 10;
 
@@ -45,6 +50,10 @@ pub struct Config {
     /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
     pub witness_keys: Vec<PathBuf>,
+    /// Files with keys of type 0x04 or 0x06 with which this node cosigns the logs that it mirrors; mode
+    /// 0600, not below `site`, never a witness's. With none it is no mirror.
+    #[serde(default)]
+    pub mirror_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.
     #[serde(default = "default_grpc")]
     pub grpc: SocketAddr,
@@ -60,13 +69,32 @@ pub struct Config {
     /// Minutes after which a quiet log has its head cosigned again, 1 to 1440.
     #[serde(default = "default_rewitness")]
     pub rewitness_minutes: u32,
-    /// Whether the witness makes evidence by itself of logs that contradict themselves, and trusts
-    /// their keys no longer. Evidence that the node holds counts in any case.
+    /// Whether the node compares the heads that it hears of, makes evidence of logs that contradict
+    /// themselves, and trusts their keys no longer. Evidence that it holds counts in any case.
     #[serde(default = "default_evidence")]
     pub make_evidence: bool,
     /// Addresses of witnesses, by their names in the policy; they go before those in the policy.
     #[serde(default)]
     pub witness_urls: BTreeMap<String, String>,
+    /// Whom the node gossips with, and how often.
+    #[serde(default)]
+    pub gossip: GossipConfig,
+}
+
+/// The section `[gossip]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GossipConfig {
+    /// gRPC addresses of peers, `grpc://HOST:PORT` or URLs, beside the node addresses in the charter.
+    pub peers: Vec<String>,
+    /// Seconds between rounds, 1 to 3600.
+    pub interval_seconds: u32,
+}
+
+impl Default for GossipConfig {
+    fn default() -> GossipConfig {
+        GossipConfig { peers: Vec::new(), interval_seconds: GOSSIP_SECONDS }
+    }
 }
 
 fn default_evidence() -> bool {
@@ -116,6 +144,12 @@ pub enum ConfigError {
     /// Segments could not hold the largest batch, or would not be read back in reasonable time.
     #[error("journal_segment_bytes is {0}; it may be {MIN_SEGMENT_BYTES} to {MAX_SEGMENT_BYTES}")]
     SegmentSize(u64),
+    /// Rounds of gossip would come too often, or hardly ever.
+    #[error("interval_seconds of gossip is {0}; it may be 1 to {MAX_GOSSIP_SECONDS}")]
+    GossipSeconds(u32),
+    /// A peer's address is none.
+    #[error("the gossip peer {0:?} is no address")]
+    Peer(String),
     /// Drafts would never expire, or at once.
     #[error("pending_days is {0}; it may be 1 to {MAX_PENDING_DAYS}")]
     PendingDays(u32),
@@ -157,8 +191,9 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, witness_keys, grpc, http, journal_segment_bytes, \
-                 pending_days, rewitness_minutes, make_evidence, witness_urls"
+                "known settings: log_key, witness_keys, mirror_keys, grpc, http, \
+                 journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, [witness_urls], and peers and \
+                 interval_seconds below [gossip]"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -166,6 +201,10 @@ impl ConfigError {
             ConfigError::WitnessUrl { .. } => {
                 "a witness is reached at http://... or https://... (its submission prefix), or, if \
                  it is a node of this ledger, at grpc://HOST:PORT"
+            }
+            ConfigError::GossipSeconds(_) => "leave it out for the default of 10 seconds",
+            ConfigError::Peer(_) => {
+                "a peer is a node of this ledger, at grpc://HOST:PORT, its gRPC address"
             }
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
@@ -201,6 +240,13 @@ impl Config {
                 return Err(ConfigError::WitnessUrl { name, url });
             }
         }
+        if !(1..=MAX_GOSSIP_SECONDS).contains(&config.gossip.interval_seconds) {
+            return Err(ConfigError::GossipSeconds(config.gossip.interval_seconds));
+        }
+        let unusable = config.gossip.peers.iter().find(|peer| peers::url(peer).is_none());
+        if let Some(peer) = unusable {
+            return Err(ConfigError::Peer(peer.clone()));
+        }
         Ok(config)
     }
 
@@ -209,6 +255,7 @@ impl Config {
         Config {
             log_key,
             witness_keys,
+            mirror_keys: Vec::new(),
             grpc: GRPC,
             http: HTTP,
             journal_segment_bytes: DEFAULT_SEGMENT_BYTES,
@@ -216,6 +263,7 @@ impl Config {
             rewitness_minutes: REWITNESS_MINUTES,
             make_evidence: true,
             witness_urls: BTreeMap::new(),
+            gossip: GossipConfig::default(),
         }
     }
 

@@ -3,8 +3,6 @@
 //! Every file is judged again whenever it is read. A key against which there is evidence is no longer
 //! to be trusted: [`EvidenceStore::against`] says so.
 
-mod investigator;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,8 +15,6 @@ use ledger_core::note::VerifierKey;
 
 use crate::pending::files;
 use crate::store::StoreError;
-
-pub use investigator::{Investigator, Suspicion, TilesOf, Unreconciled};
 
 /// Files kept against one key: whoever lost its key can be accused without end, and one file is
 /// enough to stop trusting it.
@@ -141,11 +137,6 @@ impl EvidenceStore {
             held.conviction = held.evidence.verify(&trust).ok();
         }
         inner.trust = trust;
-    }
-
-    /// What is known now.
-    pub fn trusted(&self) -> Trust {
-        self.lock().trust.clone()
     }
 
     /// All evidence in the order of ids.

@@ -67,3 +67,39 @@ fn latest(
     }
     Ok(if governs { last } else { logged.governance })
 }
+
+/// Governance entries that are read before anything is verified: changes of a charter are rare.
+const MAX_CLAIMED: usize = 10_000;
+
+/// What a log's own entries say about its rules: the whole chain where it can be followed, else the
+/// charter at index 0 alone. Nothing is verified against a tree; that the members of the charter signed
+/// each change is.
+///
+/// # Errors
+/// Why there is no charter.
+pub fn claimed(
+    size: TreeSize,
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
+) -> Result<Governance, String> {
+    let first = read(LeafIndex::ZERO)?;
+    let founded = Governance::found(&first).map_err(|e| e.to_string())?;
+    Ok(follow(size, read).unwrap_or(founded))
+}
+
+fn follow(
+    size: TreeSize,
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
+) -> Option<Governance> {
+    let mut at = size.last()?;
+    let last = read(at).ok()?;
+    if !last.record().kind().is_governance() {
+        at = last.logged().governance;
+    }
+    let mut left = MAX_CLAIMED;
+    let read = |at| {
+        left = left.checked_sub(1).ok_or("more governance entries than are followed")?;
+        read(at)
+    };
+    let chain = governance_chain(at, read).ok()?;
+    Governance::replay(chain.iter().map(|(at, entry)| (*at, entry))).ok()
+}

@@ -1,7 +1,9 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
 mod authority;
+pub mod gossip;
 mod linger;
+mod mirror;
 mod pending;
 mod stream;
 mod witness;
@@ -15,7 +17,9 @@ use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
+use ledger_proto::v1::gossip_server::GossipServer;
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
+use ledger_proto::v1::mirror_server::MirrorServer;
 use ledger_proto::v1::witness_server::WitnessServer;
 use ledger_proto::v1::{
     self as wire, get_authority_request, get_inclusion_proof_request::Leaf, lookup_request,
@@ -83,14 +87,25 @@ pub fn serve(
     let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
+    let is_mirror = face.service.mirror.is_some();
+    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_REQUEST);
+    let gossip = GossipServer::new(face.clone())
+        .max_decoding_message_size(gossip::MAX_MESSAGE)
+        .max_encoding_message_size(gossip::MAX_MESSAGE);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;
+        reporter.set_serving::<GossipServer<Face>>().await;
         if is_witness {
             reporter.set_serving::<WitnessServer<Face>>().await;
         } else {
             reporter.set_not_serving::<WitnessServer<Face>>().await;
+        }
+        if is_mirror {
+            reporter.set_serving::<MirrorServer<Face>>().await;
+        } else {
+            reporter.set_not_serving::<MirrorServer<Face>>().await;
         }
         let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
             // small answers must not wait for more bytes to come
@@ -107,6 +122,8 @@ pub fn serve(
             .add_service(reflection)
             .add_service(ledger)
             .add_service(witness)
+            .add_service(mirror)
+            .add_service(gossip)
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

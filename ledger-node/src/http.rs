@@ -2,6 +2,7 @@
 //! a health check and metrics.
 
 mod health;
+mod mirror;
 mod schemas;
 mod witness;
 
@@ -69,6 +70,7 @@ fn router(service: Arc<Service>) -> Router {
         .route("/healthz", get(health::health))
         .route("/metrics", get(health::metrics))
         .merge(bundles)
+        .merge(mirror::routes())
         .merge(witness::routes())
         .merge(schemas::router())
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })

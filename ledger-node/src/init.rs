@@ -113,11 +113,18 @@ impl InitError {
 /// # Errors
 /// [`InitError`].
 pub fn init(founding: &Founding<'_>) -> Result<InitReport, InitError> {
-    let dir = founding.dir;
-    if !is_free(dir)? {
-        return Err(InitError::Exists(dir.to_owned()));
+    if !is_free(founding.dir)? {
+        return Err(InitError::Exists(founding.dir.to_owned()));
     }
-    // made beside its place and renamed when complete: an interrupted init leaves no half log
+    make_beside(founding.dir, |making| found(founding, making))
+}
+
+/// Makes a log's directory beside its place and renames it when it is complete: an interrupted start
+/// leaves no half log.
+pub(crate) fn make_beside<T, E: From<StoreError>>(
+    dir: &Path,
+    make: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, E> {
     let mut name = dir.file_name().map(ToOwned::to_owned).unwrap_or_else(|| "log".into());
     name.push(format!(".init-{}", std::process::id()));
     let parent = match dir.parent() {
@@ -127,18 +134,26 @@ pub fn init(founding: &Founding<'_>) -> Result<InitReport, InitError> {
     fs::create_dir_all(parent).map_err(StoreError::io("create", parent))?;
     let making = parent.join(name);
     fs::create_dir(&making).map_err(StoreError::io("create", &making))?;
-    let made = found(founding, &making).and_then(|report| {
+    let made = make(&making).and_then(|made| {
         for folder in [&making.join("private"), &making] {
             sync_dir(folder)?;
         }
         fs::rename(&making, dir).map_err(StoreError::io("create", dir))?;
         sync_dir(parent)?;
-        Ok(report)
+        Ok(made)
     });
     if made.is_err() {
         let _ = fs::remove_dir_all(&making);
     }
     made
+}
+
+/// Writes a log's first configuration.
+pub(crate) fn write_config(layout: &Layout, config: &Config) -> Result<(), StoreError> {
+    let path = layout.config();
+    fs::write(&path, config.to_text())
+        .and_then(|()| fs::File::open(&path)?.sync_all())
+        .map_err(StoreError::io("write", &path))
 }
 
 fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
@@ -173,10 +188,7 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let files: Result<Vec<_>, _> = founding.witness_keys.iter().map(|f| absolute(f)).collect();
     let mut config = Config::new(absolute(founding.log_key)?, files?);
     config.witness_urls = founding.witness_urls.clone();
-    let path = layout.config();
-    fs::write(&path, config.to_text())
-        .and_then(|()| fs::File::open(&path)?.sync_all())
-        .map_err(StoreError::io("write", &path))?;
+    write_config(&layout, &config)?;
     DiskStore::create(&layout, DEFAULT_SEGMENT_BYTES)?;
 
     let store = DiskStore::open(&layout, DEFAULT_SEGMENT_BYTES)?;

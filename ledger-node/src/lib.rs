@@ -4,23 +4,28 @@
 //! [`sequencer`], the only writer, judges it at its final place, writes it to the [`store`], signs the
 //! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
 //! wire format. Drafts that lack signatures wait in [`pending`], apart from the log. [`recovery`] brings
-//! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own.
+//! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own;
+//! the [`mirror`] copies other logs and cosigns what it holds; [`gossip`] compares what everybody saw.
 
 pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod evidence;
+pub mod gossip;
 pub mod governance;
 mod grpc;
 mod http;
 pub mod index;
 mod init;
+pub mod listed;
 pub mod log;
+pub mod mirror;
 mod node;
 pub mod pending;
 pub mod publisher;
 pub mod recovery;
+mod refound;
 pub mod refusal;
 mod retrieve;
 pub mod sequencer;
@@ -31,4 +36,5 @@ pub mod witness;
 
 pub use init::{Founding, InitError, InitReport, init};
 pub use node::{Overrides, RunningNode, Service, StartError, Unpublished, reindex};
+pub use refound::{Lost, refound};
 pub use retrieve::{RetrieveError, Retrieved, retrieve};

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use ledger_core::checkpoint::VerifiedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{
-    ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError, prove_consistency,
-    prove_inclusion, root, verify_consistency, verify_inclusion,
+    Beginning, ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError,
+    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 use ledger_core::proof::TlogProof;
 use ledger_core::tile::{
@@ -16,7 +16,7 @@ use ledger_core::tile::{
 };
 use ledger_core::{LeafIndex, TreeSize};
 
-use crate::store::{Store, StoreError};
+use crate::store::{Files, StoreError};
 
 /// Entry bundles kept in memory: the ones at the right edge are asked for again and again.
 const CACHED_BUNDLES: usize = 16;
@@ -62,7 +62,7 @@ impl ReadError {
 
 /// Hash tiles of a store, as core reads them.
 #[derive(Clone)]
-pub struct StoreTiles(Arc<dyn Store>);
+pub struct StoreTiles(Arc<dyn Files>);
 
 impl TileSource for StoreTiles {
     type Error = ReadError;
@@ -73,7 +73,7 @@ impl TileSource for StoreTiles {
 }
 
 /// Reads a tile; where a partial one has gone, the full one.
-fn read_tile(store: &dyn Store, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+fn read_tile(store: &dyn Files, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
     if let Some(bytes) = store.get(coord)? {
         return Ok(bytes);
     }
@@ -83,13 +83,13 @@ fn read_tile(store: &dyn Store, coord: TileCoord) -> Result<Vec<u8>, ReadError> 
 
 /// Reads entries of a store.
 pub struct LogReader {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Files>,
     bundles: Mutex<VecDeque<(TileCoord, Arc<EntryBundle>)>>,
 }
 
 impl LogReader {
     /// Reads from `store`.
-    pub fn new(store: Arc<dyn Store>) -> LogReader {
+    pub fn new(store: Arc<dyn Files>) -> LogReader {
         LogReader { store, bundles: Mutex::default() }
     }
 
@@ -206,6 +206,13 @@ impl Tree {
         self.check(new)?;
         prove_consistency(&mut *self.nodes(), old, new)
             .map_err(|e| proof_error(e, ReadError::SizesReversed(new)))
+    }
+
+    /// What the tree of `larger` was at a smaller size, if the stored tree begins with that of
+    /// `larger`.
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+        self.check(larger.size).ok()?;
+        Beginning::read(&mut *self.nodes(), smaller, larger).ok()
     }
 
     fn check(&self, size: TreeSize) -> Result<(), ReadError> {

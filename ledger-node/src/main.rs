@@ -5,11 +5,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use ledger_core::policy::Tolerance;
+use ledger_core::record::StatementId;
 use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
 use ledger_node::publisher::confirm::Consent;
 use ledger_node::source::Source;
 use ledger_node::{
-    Founding, InitError, Overrides, RetrieveError, RunningNode, StartError, init, reindex, retrieve,
+    Founding, InitError, Lost, Overrides, RetrieveError, RunningNode, StartError, init, refound,
+    reindex, retrieve,
 };
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -181,7 +183,18 @@ fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
         message: e.to_string(),
         hint: e.hint().into(),
     })?;
-    let done = retrieve(&args.dir, &source).map_err(|e| {
+    let done = match (&args.log_key, &args.anchor) {
+        (Some(log_key), Some(anchor)) => {
+            let anchor = StatementId::from_hex(anchor).map_err(|e| Failure {
+                code: USAGE,
+                message: format!("--anchor is {e}"),
+                hint: "give the charter's statement id, as `ledger-node init` printed it".into(),
+            })?;
+            refound(&Lost { dir: &args.dir, from: &source, log_key, anchor })
+        }
+        _ => retrieve(&args.dir, &source),
+    };
+    let done = done.map_err(|e| {
         let refused = matches!(
             e,
             RetrieveError::OtherHistory(_)
@@ -189,6 +202,9 @@ fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
                 | RetrieveError::NotSigned(_)
                 | RetrieveError::Entry(..)
                 | RetrieveError::Replay(_)
+                | RetrieveError::Exists(_)
+                | RetrieveError::OtherAnchor { .. }
+                | RetrieveError::KeyNotInCharter(_)
         );
         let code = if refused { REFUSED } else { ENVIRONMENT };
         Failure { code, message: e.to_string(), hint: e.hint().into() }

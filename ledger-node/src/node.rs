@@ -16,8 +16,10 @@ use tokio::task::JoinHandle;
 use crate::admission::Admission;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
+use crate::gossip::{Gossip, GossipError, GossipParts, OwnTrouble, rounds};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
+use crate::mirror::{Mirror, MirrorError, MirrorParts};
 use crate::pending::{self, Desk};
 use crate::publisher::board::Board;
 use crate::publisher::confirm::{Consent, confirm};
@@ -27,6 +29,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
+use crate::witness::logs::{LogList, LogsError};
 use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
 
@@ -82,6 +85,15 @@ pub enum StartError {
     /// What the node needs to be a witness.
     #[error(transparent)]
     Witness(#[from] WitnessError),
+    /// What the node needs to be a mirror.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// The list of logs that the node knows.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// What the node has heard of logs.
+    #[error(transparent)]
+    Gossip(#[from] GossipError),
     /// A socket could not be opened.
     #[error("cannot listen on {address}: {source}")]
     Listen {
@@ -104,6 +116,9 @@ impl StartError {
             StartError::Recovery(error) => error.hint(),
             StartError::Publisher(error) => error.hint(),
             StartError::Witness(error) => error.hint(),
+            StartError::Mirror(error) => error.hint(),
+            StartError::Logs(_) => "mend the file; see `ledger witness --help`",
+            StartError::Gossip(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
             StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
@@ -135,8 +150,12 @@ pub struct Service {
     pub board: Arc<Board>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
+    /// What the node knows of all logs.
+    pub gossip: Arc<Gossip>,
     /// The witness, if the node has keys to cosign with.
     pub witness: Option<Arc<Witness>>,
+    /// The mirror, if the node has keys to cosign with what it mirrors.
+    pub mirror: Option<Mirror>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -263,7 +282,17 @@ impl RunningNode {
         http: TcpListener,
         consent: Consent,
     ) -> Result<RunningNode, StartError> {
-        let Opened { sequencer, publisher, index, pending, asking, refresh } = opened;
+        let Opened {
+            sequencer,
+            publisher,
+            index,
+            pending,
+            asking,
+            mirror,
+            refresh,
+            gossip,
+            gossips_every,
+        } = opened;
         let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
         let (grpc_addr, http_addr) = (address(&grpc), address(&http));
@@ -289,9 +318,17 @@ impl RunningNode {
             waiting: publisher.waiting(),
             board: Arc::clone(&board),
             charter,
-            witness,
+            gossip: Arc::clone(&gossip),
+            witness: witness.clone(),
+            mirror,
             stopping: stopping.clone(),
         });
+        let own = rounds::Own {
+            witness,
+            signed: publisher.signed(),
+            published: publisher.published(),
+            clock: Arc::clone(&asking.clock),
+        };
         let asking = Arc::new(asking);
         let gatherer = Gatherer::new(
             Arc::clone(&publisher),
@@ -304,7 +341,13 @@ impl RunningNode {
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
             tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
-            tokio::spawn(gatherer.run(stopping)),
+            tokio::spawn(gatherer.run(stopping.clone())),
+            tokio::spawn(stop_on_alarm(
+                gossip.own_trouble(),
+                Arc::clone(&publisher),
+                stopping.clone(),
+            )),
+            tokio::spawn(rounds::run(gossip, own, gossips_every, stopping)),
         ];
         let (report, sequenced) = oneshot::channel();
         let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
@@ -392,7 +435,25 @@ struct Opened {
     index: Arc<Index>,
     pending: Desk,
     asking: Asking,
+    mirror: Option<Mirror>,
     refresh: Duration,
+    gossip: Arc<Gossip>,
+    gossips_every: Duration,
+}
+
+/// Ends the log's signing when gossip shows that somebody else signs for it.
+async fn stop_on_alarm(
+    mut alarm: watch::Receiver<Option<OwnTrouble>>,
+    publisher: Arc<Publisher>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let raised = tokio::select! {
+        _ = stopping.wait_for(|stop| *stop) => return,
+        raised = alarm.wait_for(Option::is_some) => raised.ok().and_then(|trouble| trouble.clone()),
+    };
+    if let Some(trouble) = raised {
+        publisher.stop(PublishError::Own(trouble));
+    }
 }
 
 fn open(
@@ -402,9 +463,14 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
+    let log_public = log_key.verifier().public();
     let witness_keys: Result<Vec<SignerKey>, _> =
         config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
     let witness_keys = witness_keys?;
+    let mirror_keys: Result<Vec<SignerKey>, _> =
+        config.mirror_keys.iter().map(|file| read_key(layout, dir, file)).collect();
+    let mirror_keys = mirror_keys?;
+    let others = witness_keys.iter().chain([&log_key]).map(|key| key.verifier().clone()).collect();
     let own = witness_keys.iter().map(SignerKey::verifier);
     let contacts = Contacts::new(own, config.witness_urls.clone());
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
@@ -428,22 +494,58 @@ fn open(
         // nobody knows better: what fails here fails before anybody is served
         sequencer.take_up()?;
     }
+    let logs = Arc::new(LogList::open(dir)?);
+    let mut own_keys = vec![log_public];
+    own_keys.extend(witness_keys.iter().map(|key| key.verifier().public()));
+    let gossip = Gossip::open(GossipParts {
+        logs: Arc::clone(&logs),
+        charter: sequencer.charter(),
+        reader: Arc::clone(&reader),
+        evidence: layout.evidence(),
+        heads: layout.heads(),
+        clock: Arc::clone(&witness_clock),
+        compares: config.make_evidence,
+        peers: config.gossip.peers.clone(),
+        own: own_keys,
+    })?;
     let own = if witness_keys.is_empty() {
         None
     } else {
         Some(Arc::new(Witness::open(WitnessParts {
             keys: witness_keys,
             state: layout.witness(),
-            dir: dir.to_owned(),
+            logs,
             charter: sequencer.charter(),
             clock: Arc::clone(&witness_clock),
-            evidence: layout.evidence(),
-            make_evidence: config.make_evidence,
+            gossip: Arc::clone(&gossip),
         })?))
+    };
+    let mirror = match mirror_keys.as_slice() {
+        [] => None,
+        _ => Some(Mirror::open(MirrorParts {
+            keys: mirror_keys,
+            others,
+            dir: dir.to_owned(),
+            clock: Arc::clone(&witness_clock),
+            gossip: Arc::clone(&gossip),
+            make_evidence: config.make_evidence,
+            runtime: tokio::runtime::Handle::current(),
+        })?),
     };
     let asking = Asking { reader, clock: witness_clock, own };
     let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
-    Ok(Opened { sequencer, publisher, index, pending, asking, refresh })
+    let gossips_every = Duration::from_secs(config.gossip.interval_seconds.into());
+    Ok(Opened {
+        sequencer,
+        publisher,
+        index,
+        pending,
+        asking,
+        mirror,
+        refresh,
+        gossip,
+        gossips_every,
+    })
 }
 
 /// A log that is served, and does not sign yet.

@@ -24,6 +24,7 @@ use ledger_core::policy::{Policy, PolicyError};
 use tokio::sync::watch;
 
 use crate::clock::ClockError;
+use crate::gossip::OwnTrouble;
 use crate::log::{LogReader, Published};
 use crate::store::{Store, StoreError};
 
@@ -56,6 +57,9 @@ pub enum PublishError {
     /// Without the witnesses that know another history of this log there is no quorum.
     #[error(transparent)]
     Contradicted(ConfirmError),
+    /// Somebody else signs for this log.
+    #[error(transparent)]
+    Own(OwnTrouble),
 }
 
 /// What readers see, and what is on the way to them.
@@ -76,7 +80,7 @@ impl Publisher {
     /// Publishes heads of the log in `store`; witnesses are reached as `contacts` and policies say.
     pub fn new(store: Arc<dyn Store>, contacts: Contacts) -> Publisher {
         Publisher {
-            reader: Arc::new(LogReader::new(Arc::clone(&store))),
+            reader: Arc::new(LogReader::new(store.clone())),
             store,
             contacts,
             signed: watch::Sender::new(None),
@@ -229,6 +233,7 @@ impl PublishError {
             PublishError::Policy(_) => "compare the charter's policy with the node's keys",
             PublishError::Clock(error) => error.hint(),
             PublishError::Contradicted(error) => error.hint(),
+            PublishError::Own(trouble) => trouble.hint(),
         }
     }
 }

@@ -108,12 +108,27 @@ impl RecoveryError {
             RecoveryError::Index(_) => {
                 "delete private/index or run ledger-node reindex; it is derived from the entries"
             }
+            RecoveryError::EntriesLost { .. } | RecoveryError::StateBehind { .. } => {
+                "keep the directory as it is: nothing was signed. Bring back what is missing from a copy \
+                 of the site: `ledger-node recover --dir DIR --from URL`; where only private/ is older, \
+                 DIR itself is such a copy"
+            }
             _ => {
                 "keep the directory as it is: nothing was signed. Compare it with a backup or with \
                  what readers hold (`ledger audit`) before anything else"
             }
         }
     }
+}
+
+/// What has to be here. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Demand {
+    /// All that the log has promised and shown.
+    Everything,
+    /// Whatever is here, as long as it does not contradict what was promised: the rest is to be brought
+    /// back.
+    WhatIsHere,
 }
 
 /// Brings tiles, index and charter up to the journal.
@@ -125,16 +140,30 @@ pub fn recover(
     index: &Index,
     log_key: &SignerKey,
 ) -> Result<Recovered, RecoveryError> {
+    recover_as_far(store, index, log_key, Demand::Everything)
+}
+
+/// As [`recover`], also where a part of what the log has promised is not here.
+///
+/// # Errors
+/// [`RecoveryError`].
+pub fn recover_as_far(
+    store: &Arc<dyn Store>,
+    index: &Index,
+    log_key: &SignerKey,
+    demand: Demand,
+) -> Result<Recovered, RecoveryError> {
     let head = promised_head(store.as_ref())?;
     let published = published_claim(store.as_ref())?;
-    let reader = LogReader::new(Arc::clone(store));
+    let reader = LogReader::new(store.clone());
     let replay = store.replay()?;
     let mut edge = match replay.base {
         TreeHead::EMPTY => Edge::new(),
         base => restore_edge(&reader, &base)?,
     };
     let promised = head.as_ref().map(|head| *head.checkpoint().head());
-    let published_by = |keys: &[VerifierKey]| published_head(published.as_ref(), keys, promised);
+    let published_by =
+        |keys: &[VerifierKey]| published_head(published.as_ref(), keys, promised, demand);
     let published_by_own = published_by(std::slice::from_ref(log_key.verifier()))?;
     for batch in &replay.batches {
         for (coord, bytes) in edge.append(batch)?.tiles {
@@ -147,7 +176,7 @@ pub fn recover(
         }
     }
     for signed in [promised, published_by_own].into_iter().flatten() {
-        check_promise(&reader, signed, &edge)?;
+        check_promise(&reader, signed, &edge, demand)?;
     }
     let size = edge.size();
     catch_up(index, &reader, size)?;
@@ -167,7 +196,7 @@ pub fn recover(
     // what readers saw may be signed by an earlier key of the log
     let seen = published_by(&keys)?;
     if let Some(seen) = seen {
-        check_promise(&reader, seen, &edge)?;
+        check_promise(&reader, seen, &edge, demand)?;
     }
     let published = published.filter(|_| seen.is_some());
     let before = seen.map_or_else(Vec::new, |seen| unseen_before(&governance, seen.size));
@@ -199,12 +228,14 @@ fn published_head(
     claimed: Option<&ClaimedCheckpoint>,
     keys: &[VerifierKey],
     promised: Option<TreeHead>,
+    demand: Demand,
 ) -> Result<Option<TreeHead>, RecoveryError> {
     let verified = claimed.and_then(|claimed| claimed.verify(keys).ok());
     let published = verified.map(|verified| *verified.head());
     let promised = promised.map_or(TreeSize::ZERO, |promised| promised.size);
     match published.filter(|published| published.size > promised) {
         None => Ok(published),
+        Some(_) if demand == Demand::WhatIsHere => Ok(published),
         Some(TreeHead { size, .. }) => {
             Err(RecoveryError::StateBehind { published: size, promised })
         }
@@ -212,8 +243,16 @@ fn published_head(
 }
 
 /// The tree must begin with the tree of a head that this log signed.
-fn check_promise(reader: &LogReader, promised: TreeHead, edge: &Edge) -> Result<(), RecoveryError> {
+fn check_promise(
+    reader: &LogReader,
+    promised: TreeHead,
+    edge: &Edge,
+    demand: Demand,
+) -> Result<(), RecoveryError> {
     if promised.size > edge.size() {
+        if demand == Demand::WhatIsHere {
+            return Ok(());
+        }
         let (promised, found) = (promised.size, edge.size());
         return Err(RecoveryError::EntriesLost { promised, found });
     }
@@ -232,7 +271,11 @@ fn unseen_before(governance: &Governance, shown: TreeSize) -> Vec<Policy> {
 }
 
 /// Adds the entries that the index has not seen.
-fn catch_up(index: &Index, reader: &LogReader, size: TreeSize) -> Result<(), RecoveryError> {
+pub(crate) fn catch_up(
+    index: &Index,
+    reader: &LogReader,
+    size: TreeSize,
+) -> Result<(), RecoveryError> {
     let width = u64::from(TILE_WIDTH);
     if index.size() > size.get() {
         // an index of entries that were never promised and are gone

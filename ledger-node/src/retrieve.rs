@@ -1,9 +1,10 @@
 //! Bringing back what a restored or copied directory misses, out of another copy of the log.
 //!
 //! Nothing is written before all of it is proven to be this log's own: the missing entries, behind
-//! those that are here, must give the root of a checkpoint that a key of the log signed.
+//! those that are here, must give the root of a checkpoint that a key of the log signed, and hold
+//! every head that this node remembers to have promised or shown.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger_core::batch::{AppendError, Edge};
@@ -11,16 +12,18 @@ use ledger_core::charter::ReplayError;
 use ledger_core::checkpoint::{
     Checkpoint, CheckpointError, ClaimedCheckpoint, ParseCheckpointError,
 };
-use ledger_core::merkle::TreeHead;
-use ledger_core::record::{Entry, EntryError};
-use ledger_core::tile::{BundleError, EntryBundle, TILE_WIDTH, TileCoord, TileKind};
+use ledger_core::merkle::{self, TreeHead};
+use ledger_core::record::{Entry, EntryError, StatementId};
+use ledger_core::tile::{
+    BundleError, EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader, TileSource,
+};
 use ledger_core::{Hash, LeafIndex, TreeSize};
 
 use crate::config::{Config, ConfigError, read_key};
 use crate::governance::{self, GovernanceError};
 use crate::index::{EntryKeys, Index, IndexError};
 use crate::log::{LogReader, ReadError};
-use crate::recovery::{RecoveryError, recover};
+use crate::recovery::{Demand, Recovered, RecoveryError, recover_as_far};
 use crate::source::{self, Source};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{HeadSwap, Store, StoreError};
@@ -83,12 +86,45 @@ pub enum RetrieveError {
          that are here, although a key of this log signed it"
     )]
     OtherHistory(TreeSize),
+    /// The copy has less than this log has promised.
+    #[error("the copy ends at {has} entries, but this log has promised {promised}")]
+    TooSmall {
+        /// What there would be.
+        has: TreeSize,
+        /// The size of the largest head that was promised or shown.
+        promised: TreeSize,
+    },
+    /// The last entries here were never promised, and the copy has others in their place.
+    #[error(
+        "the entries from {promised} to {had} here were written in a crash and never promised to \
+         anybody, and the copy has others in their place"
+    )]
+    UnpromisedTail {
+        /// The size of the head that was promised last.
+        promised: TreeSize,
+        /// How many entries are here.
+        had: TreeSize,
+    },
     /// The copy changed while it was read.
     #[error("the copy changed while it was read")]
     Changed,
     /// The log is full.
     #[error(transparent)]
     Append(#[from] AppendError),
+    /// There is something where a log is to be made again.
+    #[error("{0} is not empty: a log is only made again in a new or empty directory")]
+    Exists(PathBuf),
+    /// The copy begins with another charter.
+    #[error("the copy begins with the statement {found}, not with the anchor {anchor}")]
+    OtherAnchor {
+        /// What the operator trusts.
+        anchor: StatementId,
+        /// What the copy begins with.
+        found: StatementId,
+    },
+    /// The key is not one with which the log may sign.
+    #[error("the log key {0} is not one of the log keys in force at the end of the copy")]
+    KeyNotInCharter(String),
 }
 
 impl RetrieveError {
@@ -102,8 +138,25 @@ impl RetrieveError {
                 "nothing was written. This log's key signed two histories: keep both copies, and tell \
                  the consortium"
             }
+            RetrieveError::TooSmall { .. } => {
+                "nothing was written; find a copy that has more of this log"
+            }
+            RetrieveError::UnpromisedTail { .. } => {
+                "nothing was written, and nobody was told of these entries. Take a backup from before \
+                 the crash, or an older copy of this directory, and recover that"
+            }
             RetrieveError::OtherLog(_) | RetrieveError::NotSigned(_) => {
                 "nothing was written; give the URL or directory of a copy of this log"
+            }
+            RetrieveError::Exists(_) => {
+                "leave --log-key and --anchor out to bring an existing log up to date"
+            }
+            RetrieveError::OtherAnchor { .. } => {
+                "nothing was written; this is another log, or one that pretends to be yours"
+            }
+            RetrieveError::KeyNotInCharter(_) => {
+                "nothing was written. If the key is lost the members must appoint a successor: \
+                 `ledger charter succeed`"
             }
             RetrieveError::Changed => "run it again: what is here already stays",
             RetrieveError::Index(_) => "run ledger-node reindex; the index is derived",
@@ -122,8 +175,8 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     let log_key = read_key(&layout, dir, &config.log_key)?;
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(&layout, config.journal_segment_bytes)?);
     let index = Index::open(&layout.index())?;
-    let recovered = recover(&store, &index, &log_key)?;
-    let mut edge = recovered.edge;
+    let recovered = recover_as_far(&store, &index, &log_key, Demand::WhatIsHere)?;
+    let mut edge = recovered.edge.clone();
     let had = edge.size();
 
     let copy = from.checkpoint().map_err(|e| RetrieveError::Copy("checkpoint".into(), e))?;
@@ -132,8 +185,12 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     if origin.as_str() != recovered.charter.origin() {
         return Err(RetrieveError::OtherLog(origin.to_string()));
     }
-    let reader = LogReader::new(Arc::clone(&store));
+    let reader = LogReader::new(store.clone());
     let mut governance = governance::replay(&reader, had)?;
+    let promises = Promises::of(&recovered);
+    if let Some(promised) = promises.beyond(target.size.max(had)) {
+        return Err(RetrieveError::TooSmall { has: target.size.max(had), promised });
+    }
     if target.size <= had {
         copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
         let same = reader.tree(had).head(target.size)? == target;
@@ -145,7 +202,7 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
             }
             Ok(Retrieved { had, has: had })
         } else {
-            Err(RetrieveError::OtherHistory(target.size))
+            Err(promises.why_other(from, target, had))
         };
     }
     let mut trial = edge.clone();
@@ -164,7 +221,12 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     // keys that the missing entries brought count, too: the signature covers these very entries
     copy.verify(governance.charter().log_keys()).map_err(RetrieveError::NotSigned)?;
     if trial.head() != target {
-        return Err(RetrieveError::OtherHistory(target.size));
+        return Err(promises.why_other(from, target, had));
+    }
+    for promised in promises.0.iter().filter(|head| head.size > had) {
+        if copied_head(from, target.size, promised.size)? != *promised {
+            return Err(RetrieveError::OtherHistory(target.size));
+        }
     }
     append_missing(from, &store, &index, &mut edge, (target, &leaves))?;
     // the log has signed this head: signing it again says nothing new
@@ -173,14 +235,65 @@ pub fn retrieve(dir: &Path, from: &Source) -> Result<Retrieved, RetrieveError> {
     Ok(Retrieved { had, has: target.size })
 }
 
+/// The heads that this node remembers to have promised or shown.
+struct Promises(Vec<TreeHead>);
+
+impl Promises {
+    fn of(recovered: &Recovered) -> Promises {
+        let heads = recovered.head.iter().chain(&recovered.published);
+        Promises(heads.map(|head| *head.checkpoint().head()).collect())
+    }
+
+    /// The largest size that was promised, if it is above this one.
+    fn beyond(&self, size: TreeSize) -> Option<TreeSize> {
+        self.largest().map(|head| head.size).filter(|promised| *promised > size)
+    }
+
+    fn largest(&self) -> Option<TreeHead> {
+        self.0.iter().max_by_key(|head| head.size).copied()
+    }
+
+    /// Why the copy's tree does not begin with the entries that are here: a fork, unless nobody was
+    /// ever promised the entries that differ.
+    fn why_other(&self, from: &Source, target: TreeHead, had: TreeSize) -> RetrieveError {
+        let promised = self.largest().unwrap_or(TreeHead::EMPTY);
+        let held = promised.size.is_empty()
+            || copied_head(from, target.size, promised.size).is_ok_and(|head| head == promised);
+        if held && promised.size < had && promised.size <= target.size {
+            RetrieveError::UnpromisedTail { promised: promised.size, had }
+        } else {
+            RetrieveError::OtherHistory(target.size)
+        }
+    }
+}
+
+/// The head that the copy's tree had at a size.
+fn copied_head(from: &Source, copied: TreeSize, size: TreeSize) -> Result<TreeHead, RetrieveError> {
+    let mut nodes = TileReader::new(Copied(from), copied);
+    let root = merkle::root(&mut nodes, size).map_err(|error| {
+        RetrieveError::Copy("tree".into(), source::ReadError::Failed(error.to_string()))
+    })?;
+    Ok(TreeHead { size, root })
+}
+
+struct Copied<'a>(&'a Source);
+
+impl TileSource for Copied<'_> {
+    type Error = source::ReadError;
+
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, source::ReadError> {
+        self.0.tile(coord)
+    }
+}
+
 /// Notes a head that the log has signed before.
-fn promise(store: &Arc<dyn Store>, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
+pub(crate) fn promise(store: &Arc<dyn Store>, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
     let old = store.head()?;
     store.swap_head(HeadSwap { old: old.as_deref(), new: &head.to_string() })
 }
 
 /// Writes the entries whose leaf hashes were proven, as the sequencer would have.
-fn append_missing(
+pub(crate) fn append_missing(
     from: &Source,
     store: &Arc<dyn Store>,
     index: &Index,
@@ -206,7 +319,7 @@ fn append_missing(
 }
 
 /// Reads the entries from `had` on, a bundle at a time, with the index of the first.
-fn read_missing(
+pub(crate) fn read_missing(
     from: &Source,
     had: TreeSize,
     size: TreeSize,

@@ -66,9 +66,17 @@ impl Source {
     /// # Errors
     /// [`NoSource`] when there is no such directory.
     pub fn open(text: &str) -> Result<Source, NoSource> {
+        Source::open_within(text, TIMEOUT)
+    }
+
+    /// As [`Source::open`], with another limit to how long one file may take over HTTP.
+    ///
+    /// # Errors
+    /// [`NoSource`] when there is no such directory.
+    pub fn open_within(text: &str, timeout: Duration) -> Result<Source, NoSource> {
         if text.starts_with("http://") || text.starts_with("https://") {
             let config = ureq::Agent::config_builder()
-                .timeout_global(Some(TIMEOUT))
+                .timeout_global(Some(timeout))
                 .http_status_as_error(false)
                 // who is audited is for the user to say, not for a server on the way
                 .max_redirects(0)

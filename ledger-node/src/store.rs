@@ -9,7 +9,7 @@
 pub mod disk;
 mod journal;
 pub mod memory;
-mod site;
+pub(crate) mod site;
 
 #[cfg(test)]
 mod contract;
@@ -38,9 +38,18 @@ pub struct HeadSwap<'a> {
     pub new: &'a str,
 }
 
+/// Where the tiles and bundles of a log can be read.
+pub trait Files: Send + Sync + 'static {
+    /// The bytes of a tile or bundle, if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError>;
+}
+
 /// Where a log lives. All methods block; a failed write leaves it unknown whether it was applied, and
 /// the caller stops, reopens and replays.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: Files {
     /// Everything the journal holds, to bring tiles and head up to it.
     ///
     /// # Errors
@@ -66,12 +75,6 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn restore(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError>;
-
-    /// The bytes of a tile or bundle, if it is there.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError>;
 
     /// The last head that was promised, as a signed note.
     ///

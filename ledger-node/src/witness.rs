@@ -7,7 +7,6 @@
 
 pub mod logs;
 mod store;
-pub mod watch;
 mod writer;
 
 use std::path::{Path, PathBuf};
@@ -17,14 +16,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;
-use ledger_core::evidence::{Entries, Trust};
+use ledger_core::gossip::{Question, Standing};
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
-use ledger_core::policy::Policy;
 use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::evidence::{EvidenceStore, EvidenceStoreError};
+use crate::evidence::EvidenceStore;
+use crate::gossip::Gossip;
 
 pub use logs::{LogLine, LogsError};
 pub use store::Kept;
@@ -41,16 +40,14 @@ pub struct WitnessParts {
     pub keys: Vec<SignerKey>,
     /// The file with the latest checkpoints.
     pub state: PathBuf,
-    /// The directory that holds the list of logs.
-    pub dir: PathBuf,
+    /// The list of logs.
+    pub logs: Arc<logs::LogList>,
     /// The charter of the node's own log, which is always known.
     pub charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     /// Where cosignatures have their time from.
     pub clock: Arc<dyn Clock>,
-    /// The folder of the evidence that the node holds.
-    pub evidence: PathBuf,
-    /// Whether evidence is made of logs that contradict themselves.
-    pub make_evidence: bool,
+    /// What the node knows against logs.
+    pub gossip: Arc<Gossip>,
 }
 
 /// Why a witness cannot answer, or cannot even start.
@@ -71,12 +68,6 @@ pub enum WitnessError {
         /// What is wrong with it.
         message: String,
     },
-    /// The evidence cannot be read.
-    #[error(transparent)]
-    Evidence(#[from] EvidenceStoreError),
-    /// The list of logs cannot be used.
-    #[error(transparent)]
-    Logs(#[from] LogsError),
     /// A configured key signs texts, not checkpoints.
     #[error("the witness key {0} is not a cosigner's")]
     NotACosigner(String),
@@ -94,8 +85,6 @@ impl WitnessError {
             WitnessError::Open { .. } => {
                 "never delete this file: without it the witness could cosign two histories"
             }
-            WitnessError::Evidence(error) => error.hint(),
-            WitnessError::Logs(_) => "mend the file; see `ledger witness --help`",
             WitnessError::NotACosigner(_) => "make one with `ledger keygen NAME --use witness`",
             WitnessError::Keys => "list fewer files in witness_keys",
         }
@@ -116,10 +105,9 @@ pub struct KnownLog {
 /// A witness: shared by everybody who serves it.
 pub struct Witness {
     keys: Vec<SignerKey>,
-    logs: logs::LogList,
+    logs: Arc<logs::LogList>,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
-    watch: watch::Watch,
-    make_evidence: bool,
+    gossip: Arc<Gossip>,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     /// Taken away when the witness is dropped, which ends the writer.
@@ -133,7 +121,7 @@ impl Witness {
     /// # Errors
     /// [`WitnessError`], never [`WitnessError::Refused`].
     pub fn open(parts: WitnessParts) -> Result<Witness, WitnessError> {
-        let WitnessParts { keys, state, dir, charter, clock, evidence, make_evidence } = parts;
+        let WitnessParts { keys, state, logs, charter, clock, gossip } = parts;
         for (at, key) in keys.iter().enumerate() {
             let key = key.verifier();
             if !key.algorithm().is_cosigner() {
@@ -144,8 +132,6 @@ impl Witness {
                 return Err(WitnessError::Keys);
             }
         }
-        let logs = logs::LogList::open(&dir)?;
-        let watch = watch::Watch::open(&evidence, trust_of(&charter.borrow(), &logs.lines()))?;
         let (store, latest) = store::Store::open(&state)?;
         sync_folder(&state)?;
         let latest = Arc::new(RwLock::new(latest));
@@ -162,7 +148,7 @@ impl Witness {
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
         let (queue, writer) = (Some(queue), Some(writer));
-        Ok(Witness { keys, logs, charter, watch, make_evidence, latest, broken, queue, writer })
+        Ok(Witness { keys, logs, charter, gossip, latest, broken, queue, writer })
     }
 
     /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
@@ -179,6 +165,7 @@ impl Witness {
         }
         let keys = self.keys_of(request.checkpoint().checkpoint().origin());
         let authenticated = request.authenticate(keys.as_ref())?;
+        self.check_standing(request.checkpoint())?;
         let (answer, answered) = oneshot::channel();
         let job = writer::Job { authenticated, answer };
         let queue = self.queue.as_ref().ok_or(WitnessError::Broken)?;
@@ -192,7 +179,20 @@ impl Witness {
         }
     }
 
-    /// Has evidence made if what the log signed contradicts what was cosigned.
+    /// Nothing is cosigned for a log whose heads are not shown to belong together.
+    fn check_standing(&self, offered: &ClaimedCheckpoint) -> Result<(), Refusal> {
+        let origin = offered.checkpoint().origin();
+        match self.gossip.standing(origin) {
+            Standing::Unreconciled(Question { origin, smaller, larger }) => {
+                let (smaller, larger) = (smaller.size, larger.size);
+                Err(Refusal::Unreconciled { origin, smaller, larger })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Lays what the log signed beside what was cosigned, if it seems to contradict it. A proof that
+    /// somebody merely spoiled shows nothing: the heads themselves are compared.
     // SPEC tlog-witness/add-checkpoint: the request MAY be logged, as proof of log misbehaviour
     fn look_into(&self, offered: &ClaimedCheckpoint, error: &WitnessError) {
         let contradicts = matches!(
@@ -201,31 +201,32 @@ impl Witness {
                 Refusal::RootMismatch | Refusal::BadProof(_) | Refusal::EmptyRoot
             )
         );
-        if !contradicts || !self.make_evidence {
+        if !contradicts {
             return;
         }
-        let origin = offered.checkpoint().origin();
-        let kept = self.latest(origin).map_or_else(|| offered.clone(), |kept| kept.checkpoint);
-        let same = kept.checkpoint().head() == offered.checkpoint().head();
-        if same && !matches!(error, WitnessError::Refused(Refusal::EmptyRoot)) {
-            // the head that was cosigned, with a proof of something else
-            return;
-        }
-        let lines = self.logs.lines();
-        let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin.as_str());
-        let tiles = of_log.filter_map(|line| line.url.clone()).next();
-        let trust = trust_of(&self.charter.borrow(), &lines);
-        self.watch.contradiction(&kept, offered, tiles, trust);
+        let kept = self.latest(offered.checkpoint().origin()).map(|kept| kept.checkpoint);
+        let heads: Vec<ClaimedCheckpoint> = kept.into_iter().chain([offered.clone()]).collect();
+        let gossip = Arc::clone(&self.gossip);
+        // it keeps what it finds on the disk
+        tokio::task::spawn_blocking(move || gossip.hear(&heads));
     }
 
     /// The evidence that the node holds.
     pub fn evidence(&self) -> &Arc<EvidenceStore> {
-        self.watch.store()
+        self.gossip.evidence()
     }
 
     /// What was cosigned last for a log, also for one that is no longer known.
     pub fn latest(&self, origin: &Origin) -> Option<Kept> {
         self.latest_by_hash(&origin_hash(origin))
+    }
+
+    /// What was cosigned last for each log, as monitors get it.
+    pub fn all_latest(&self) -> Vec<ClaimedCheckpoint> {
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        let hashes: Vec<String> = latest.keys().cloned().collect();
+        drop(latest);
+        hashes.iter().filter_map(|hash| self.checkpoint(hash)).collect()
     }
 
     /// As [`Witness::latest`], by the hash of the origin as monitors name it.
@@ -276,7 +277,7 @@ impl Witness {
         };
         let keys = own.or_else(|| self.logs.keys_of(origin.as_str()))?;
         let suspects = keys.trusted().to_vec();
-        Some(suspects.iter().fold(keys, |keys, key| match self.watch.against(key) {
+        Some(suspects.iter().fold(keys, |keys, key| match self.gossip.evidence().against(key) {
             Some(id) => keys.convict(key, &format!("evidence {id} convicts it")),
             None => keys,
         }))
@@ -297,17 +298,6 @@ impl Drop for Witness {
             let _ = writer.join();
         }
     }
-}
-
-/// Whom evidence can convict here: the logs that are witnessed, and the witnesses of the own log.
-fn trust_of(charter: &Charter, lines: &[LogLine]) -> Trust {
-    let own = charter.log_keys().iter().cloned();
-    let trust = own.fold(Trust::new(), |trust, key| trust.with_log(key, Entries::Records));
-    let trust =
-        lines.iter().fold(trust, |trust, line| trust.with_log(line.key.clone(), Entries::Opaque));
-    let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes());
-    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
-    witnesses.fold(trust, |trust, witness| trust.with_cosigner(witness.key.clone()))
 }
 
 /// Makes the name of a new file durable.

@@ -1,6 +1,6 @@
 //! The ledger's gRPC interface: messages, client and server of `ledger.v1`.
 //!
-//! The interface itself is documented in `proto/ledger/v1/ledger.proto` and `witness.proto`. Nothing here verifies
+//! The interface itself is documented in `proto/ledger/v1/`. Nothing here verifies
 //! anything: a client hands what it receives to `ledger-core`.
 
 /// Package `ledger.v1`.

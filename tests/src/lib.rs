@@ -7,7 +7,9 @@ pub mod follower;
 pub mod process;
 pub mod random;
 pub mod registers_model;
+pub mod served;
 pub mod sim;
+pub mod site;
 pub mod witness;
 pub mod year;
 

@@ -57,6 +57,28 @@ impl NodeProcess {
         }
     }
 
+    /// As [`NodeProcess::serve`], with gRPC on this port.
+    ///
+    /// # Panics
+    /// If the node does not start.
+    pub fn serve_at(dir: &Path, grpc: u16) -> NodeProcess {
+        match NodeProcess::start(serve_command_at(dir, grpc)) {
+            Ok(node) => node,
+            Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// Stops the process in its tracks, or lets it go on: to all others it is cut off and back.
+    ///
+    /// # Panics
+    /// If it has gone.
+    pub fn freeze(&self, frozen: bool) {
+        let signal = if frozen { "-STOP" } else { "-CONT" };
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
     /// As [`NodeProcess::serve`], or what the node said when it ended instead.
     ///
     /// # Errors
@@ -65,7 +87,11 @@ impl NodeProcess {
     /// # Panics
     /// If the program cannot be run.
     pub fn try_serve(dir: &Path) -> Result<NodeProcess, Output> {
-        let mut child = serve_command(dir).spawn().expect("the program runs");
+        NodeProcess::start(serve_command(dir))
+    }
+
+    fn start(mut command: Command) -> Result<NodeProcess, Output> {
+        let mut child = command.spawn().expect("the program runs");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("piped");
         BufReader::new(stdout).read_line(&mut line).expect("a pipe");
@@ -139,9 +165,13 @@ impl NodeProcess {
 }
 
 fn serve_command(dir: &Path) -> Command {
+    serve_command_at(dir, 0)
+}
+
+fn serve_command_at(dir: &Path, grpc: u16) -> Command {
     let mut command = Command::new(program("ledger-node"));
     command.arg("--json").arg("serve").arg("--dir").arg(dir);
-    command.args(["--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0"]);
+    command.args(["--grpc", &format!("127.0.0.1:{grpc}"), "--http", "127.0.0.1:0"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, evidence, import, inbox, keygen, man, propose,
-    prove, record, register, seal, submit, unseal, verify, witness,
+    audit, charter, checkpoint, completions, demo, evidence, import, inbox, keygen, man, mirror,
+    propose, prove, record, register, seal, submit, unseal, verify, witness,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -49,6 +49,7 @@ enum Command {
     Checkpoint(checkpoint::Args),
     Audit(audit::Args),
     Witness(witness::Args),
+    Mirror(mirror::Args),
     Register(register::Args),
     Import(import::Args),
     Evidence(evidence::Args),
@@ -109,6 +110,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Checkpoint(args) => checkpoint::run(&args, out),
         Command::Audit(args) => audit::run(&args, out),
         Command::Witness(args) => witness::run(&args, out),
+        Command::Mirror(args) => mirror::run(&args, out),
         Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
         Command::Evidence(args) => evidence::run(&args, out),

@@ -2,6 +2,7 @@
 
 use ledger_proto::v1;
 use ledger_proto::v1::ledger_client::LedgerClient;
+use ledger_proto::v1::mirror_client::MirrorClient;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -27,6 +28,7 @@ pub struct NodeArgs {
 #[derive(Debug, Clone)]
 pub struct Node {
     client: LedgerClient<Channel>,
+    channel: Channel,
     url: String,
 }
 
@@ -79,8 +81,8 @@ impl Node {
                 "is the node running, and is this the gRPC address that `serve` printed?",
             )
         })?;
-        let client = LedgerClient::new(channel).max_decoding_message_size(MAX_ANSWER);
-        Ok(Node { client, url: full })
+        let client = LedgerClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER);
+        Ok(Node { client, channel, url: full })
     }
 
     /// The address.
@@ -117,6 +119,17 @@ impl Node {
     /// [`Failure`] for what the node answers.
     pub async fn witnesses(&mut self) -> Result<v1::GetWitnessesResponse, Failure> {
         let answer = self.client.get_witnesses(within(v1::GetWitnessesRequest {})).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// What the node mirrors.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn mirrored(&mut self) -> Result<v1::ListMirroredResponse, Failure> {
+        let mut client =
+            MirrorClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
+        let answer = client.list_mirrored(within(v1::ListMirroredRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 

@@ -177,6 +177,49 @@ impl TrustArgs {
         Ok(Trust { policy, governance: Some(governance), basis: Basis::Claimed })
     }
 
+    /// Trust for a command that reads a log's files: from the user, else from the log itself, whose
+    /// governance `read` gives. Changes in it are signed by members of the charter before them.
+    ///
+    /// # Errors
+    /// [`Failure`] when what was given is malformed, or the log's charter is not the anchor's.
+    pub fn with_files(
+        &self,
+        read: impl Fn() -> Result<Governance, String>,
+        out: &Output,
+    ) -> Result<Trust, Failure> {
+        let read = || {
+            read().map_err(|e| {
+                let message = format!("the log shows no charter: {}", escape::line(&e));
+                Failure::refused(message, "this is none of our logs, or its files are damaged")
+            })
+        };
+        let trust = match (self.anchor()?, &self.charter) {
+            (Some(anchor), None) => {
+                let governance = read()?;
+                let own = governance.charter().statement();
+                if own != anchor {
+                    return Err(Failure::refused(
+                        format!("the log's charter is {own}, not the anchor"),
+                        "this is another log, or one that pretends to be yours",
+                    ));
+                }
+                self.combine(Some(governance))?
+            }
+            _ => self.offline()?,
+        };
+        if let Some(trust) = trust {
+            return Ok(trust);
+        }
+        let governance = read()?;
+        let charter = governance.charter();
+        out.warn(format!(
+            "no --policy and no --anchor: this trusts the log itself, its charter {}",
+            charter.statement()
+        ));
+        let policy = charter_policy(charter)?;
+        Ok(Trust { policy, governance: Some(governance), basis: Basis::Claimed })
+    }
+
     /// The policy file alone, for a command that reads the charter from the log itself.
     ///
     /// # Errors

@@ -151,6 +151,11 @@ impl EvidenceId {
         Hash::from_hex(text).map(EvidenceId)
     }
 
+    /// The name of the file with this digest.
+    pub const fn from_hash(hash: Hash) -> EvidenceId {
+        EvidenceId(hash)
+    }
+
     /// The digest.
     pub const fn as_hash(&self) -> &Hash {
         &self.0

@@ -62,7 +62,7 @@ impl Round {
                 view.compare(salt, &lines)
             }
             Message::Exchange(told) if told.salt == self.salt && self.legs > 2 => {
-                view.exchange(told, trees)
+                view.exchange(*told, trees)
             }
             _ => Heard::fault(Fault::OutOfTurn),
         };
@@ -110,9 +110,9 @@ impl View {
             }
             Message::Exchange(told) => {
                 let salt = told.salt;
-                let mut heard = self.exchange(told, trees);
+                let mut heard = self.exchange(*told, trees);
                 // the asker waits for an answer, even where there is nothing to say
-                heard.reply.get_or_insert_with(|| Message::Exchange(Exchange::new(salt)));
+                heard.reply.get_or_insert_with(|| Message::Exchange(Box::new(Exchange::new(salt))));
                 heard
             }
             Message::Same | Message::Lists { .. } => Heard::fault(Fault::OutOfTurn),
@@ -175,7 +175,7 @@ impl View {
         let mut told = Exchange::new(salt);
         self.tell(&mut told, &about, &[], &[]);
         told.about = about;
-        Heard { reply: Some(Message::Exchange(told)), ..Heard::nothing() }
+        Heard { reply: Some(Message::Exchange(Box::new(told))), ..Heard::nothing() }
     }
 
     /// Adds what is known of these logs and was not said by the other side.
@@ -228,7 +228,7 @@ impl View {
         reply.evidence = told.wants.iter().find_map(|id| self.evidence_of(*id));
         let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
-        let reply = Some(reply).filter(|reply| !reply.is_empty()).map(Message::Exchange);
+        let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
         Heard { reply, events, fault }
     }
 

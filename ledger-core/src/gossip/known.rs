@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::{Conflict, Entries, EvidenceId, Heads};
+use crate::evidence::{Conflict, EvidenceId, Heads};
 use crate::merkle::{Beginning, TreeHead, VerifyError};
 use crate::note::VerifierKey;
 use crate::witness::LogKeys;
 
 use super::seen::Seen;
+use super::view::Reach;
 use super::{MAX_KEPT_PROOFS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
 
 /// What has to be shown about two heads of a log: whether the tree of the larger one, when it was
@@ -50,7 +51,7 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) keys: LogKeys,
-    pub(super) entries: Entries,
+    pub(super) reach: Reach,
     adopted: Option<Seen>,
     open: Vec<Open>,
     path: VecDeque<Seen>,
@@ -77,10 +78,10 @@ pub(super) enum Change {
 }
 
 impl Known {
-    pub(super) fn new(keys: LogKeys, entries: Entries) -> Known {
+    pub(super) fn new(keys: LogKeys, reach: Reach) -> Known {
         Known {
             keys,
-            entries,
+            reach,
             adopted: None,
             open: Vec::new(),
             path: VecDeque::new(),
@@ -164,8 +165,30 @@ impl Known {
 
     /// Two held heads belong together.
     fn settle(&mut self, question: &Question, beginning: &Beginning) -> Change {
-        let Question { smaller, larger, .. } = question;
         let is_new = self.remembered(question).is_none();
+        let change = self.join(question);
+        if is_new {
+            push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
+        }
+        change
+    }
+
+    /// Adopts an open head that was verified to have grown out of one that lies on the history of
+    /// the adopted head, if it is larger than that.
+    pub(super) fn grow(&mut self, before: &TreeHead, head: &TreeHead) -> Change {
+        let Some(adopted) = &self.adopted else {
+            return Change::Nothing;
+        };
+        if adopted.head() != before || before.size >= head.size {
+            return Change::Nothing;
+        }
+        let origin = adopted.checkpoint().checkpoint().origin().clone();
+        self.join(&Question { origin, smaller: *before, larger: *head })
+    }
+
+    /// Makes one history of the two that a verified question speaks of.
+    fn join(&mut self, question: &Question) -> Change {
+        let Question { smaller, larger, .. } = question;
         let adopted = self.adopted.as_ref().map(|own| *own.head());
         let of_adopted = |head: &TreeHead| self.path.iter().any(|held| held.head() == head);
         let into_adopted = adopted == Some(*larger) || of_adopted(larger);
@@ -193,9 +216,6 @@ impl Known {
             _ => Change::Nothing,
         };
         self.overflowed &= !self.open.is_empty();
-        if is_new {
-            push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
-        }
         change
     }
 
@@ -210,7 +230,8 @@ impl Known {
 
     /// Whether heads have been open for too long.
     pub(super) fn alarm(&self) -> bool {
-        self.overflowed || self.open.iter().any(Open::is_alarming)
+        let stays = self.overflowed || self.open.iter().any(Open::is_alarming);
+        stays && self.reach == Reach::Somewhere
     }
 
     /// An open head raised the alarm before the node was restarted.

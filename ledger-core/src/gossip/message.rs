@@ -66,7 +66,6 @@ pub struct Answer {
 
 /// One message. Closed: another version of the protocol has another service.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[allow(clippy::large_enum_variant, reason = "one at a time is alive")]
 pub enum Message {
     /// Opens a round.
     Hello {
@@ -85,7 +84,7 @@ pub enum Message {
         lines: Vec<Line>,
     },
     /// Heads, evidence, questions and answers.
-    Exchange(Exchange),
+    Exchange(Box<Exchange>),
 }
 
 /// What one side of a round tells the other. Everything in it is a claim.

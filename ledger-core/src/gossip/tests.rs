@@ -63,7 +63,8 @@ fn cosigned(leaves: &str, time: u64) -> ClaimedCheckpoint {
 
 fn view() -> View {
     let keys = vec![log().verifier().clone()];
-    let known = KnownKeys { origin: origin(), keys, entries: Entries::Records };
+    let known =
+        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
     View::new(vec![known], vec![cosigner().verifier().clone()])
 }
 
@@ -256,6 +257,7 @@ fn a_round_with_nothing_new_is_two_messages() {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
         entries: Entries::Opaque,
+        reach: Reach::Somewhere,
     };
     one.know(vec![known(&log()), known(&stranger)], Vec::new());
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
@@ -354,7 +356,7 @@ fn messages_out_of_turn_and_oversized_ones_are_faults() {
     assert_eq!(view.answer(Message::Same, &mut nobody()).fault, Some(Fault::OutOfTurn));
     let about = vec![LineId([0; 8]); MAX_LINES + 1];
     let large = Exchange { about, ..Exchange::new(salt) };
-    let heard = view.answer(Message::Exchange(large), &mut nobody());
+    let heard = view.answer(Message::Exchange(Box::new(large)), &mut nobody());
     assert_eq!(heard.fault, Some(Fault::TooMuch));
     let (mut round, _) = Round::begin(&view, salt);
     let other = Message::Lists { salt: Salt([2; 16]), lines: Vec::new() };
@@ -376,7 +378,35 @@ fn evidence_that_convicts_nobody_known_is_not_kept() {
     known.know(Vec::new(), Vec::new());
     assert_eq!(known.against(log().verifier()), None);
     let keys = vec![log().verifier().clone()];
-    let again = KnownKeys { origin: origin(), keys, entries: Entries::Records };
+    let again =
+        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
     known.know(vec![again], Vec::new());
     assert!(convicted(&known), "a log that is forgotten and known again stays convicted");
+}
+
+#[test]
+fn a_head_that_the_own_witness_verified_is_adopted_without_another_proof() {
+    let mut view = holding(&[head("abc")]);
+    let before = *head("abc").checkpoint().head();
+    let events = view.grown(&before, &head("abcde")).expect("signed");
+    assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]), "{events:?}");
+    // it grew out of another head than the adopted one: that says nothing
+    let events = view.grown(&before, &head("abcdefg")).expect("signed");
+    assert!(matches!(events.as_slice(), [Event::Opened(_)]), "{events:?}");
+    assert_eq!(adopted(&view), Some(head("abcde")));
+}
+
+#[test]
+fn a_log_that_can_be_read_nowhere_raises_no_alarm() {
+    let keys = vec![log().verifier().clone()];
+    let (entries, reach) = (Entries::Opaque, Reach::Nowhere);
+    let mut view = View::new(vec![KnownKeys { origin: origin(), keys, entries, reach }], vec![]);
+    view.hear(&head("abc")).expect("signed");
+    view.hear(&head("abcde")).expect("signed");
+    for _ in 0..2 * PATIENCE_ROUNDS {
+        assert_eq!(view.tick(), []);
+    }
+    assert_eq!(view.standing(&origin()), Standing::Good);
+    assert_eq!(view.questions().len(), 1);
+    assert!(!view.hear(&head("abX")).expect("signed").is_empty(), "but it is convicted");
 }

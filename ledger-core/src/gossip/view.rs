@@ -23,6 +23,17 @@ pub struct KnownKeys {
     pub keys: Vec<VerifierKey>,
     /// Whether the rules of our entries bind it.
     pub entries: Entries,
+    /// Whether anybody can be asked about it.
+    pub reach: Reach,
+}
+
+/// Whether a log's tree can be read anywhere. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// The node knows where: heads that stay open raise the alarm.
+    Somewhere,
+    /// The node knows of no place, so that open heads say nothing about the log: they raise no alarm.
+    Nowhere,
 }
 
 /// What followed from something that was heard.
@@ -117,8 +128,8 @@ impl View {
             let keys = LogKeys::new(log.keys);
             let mut known = before
                 .remove(&log.origin)
-                .unwrap_or_else(|| Known::new(LogKeys::default(), log.entries));
-            known.entries = log.entries;
+                .unwrap_or_else(|| Known::new(LogKeys::default(), log.reach));
+            known.reach = log.reach;
             known.set_keys(keys);
             self.logs.insert(log.origin, known);
         }
@@ -152,6 +163,27 @@ impl View {
         };
         let change = known.hear(seen);
         Ok(self.events(origin, change, heard))
+    }
+
+    /// Takes a head that this node itself has verified to have grown out of another, as its witness
+    /// does before it cosigns.
+    ///
+    /// # Errors
+    /// [`Fault::FalseSignature`].
+    pub fn grown(
+        &mut self,
+        before: &TreeHead,
+        heard: &ClaimedCheckpoint,
+    ) -> Result<Vec<Event>, Fault> {
+        let origin = heard.checkpoint().origin();
+        let mut events = self.hear(heard)?;
+        if let Some(known) = self.logs.get_mut(origin) {
+            let change = known.grow(before, heard.checkpoint().head());
+            if change != Change::Nothing {
+                events = self.events(origin, change, heard);
+            }
+        }
+        Ok(events)
     }
 
     /// Takes what somebody showed about a question. Questions that are not asked here any more say

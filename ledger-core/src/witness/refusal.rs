@@ -42,6 +42,19 @@ pub enum Refusal {
         /// What the evidence shows.
         reason: String,
     },
+    /// 403: other heads of this log are known that nobody could show to belong to its history.
+    #[error(
+        "heads of size {smaller} and {larger} of the log \"{origin}\" are not shown to belong to \
+         one history; nothing is cosigned until they are"
+    )]
+    Unreconciled {
+        /// The log's name.
+        origin: Origin,
+        /// The size of the smaller head.
+        smaller: TreeSize,
+        /// The size of the larger head.
+        larger: TreeSize,
+    },
     /// 400: the old size is above the checkpoint's.
     #[error("the old size {old} is above the checkpoint's size {size}")]
     OldTooLarge {
@@ -97,7 +110,10 @@ impl Refusal {
     pub const fn status(&self) -> u16 {
         match self {
             Refusal::Malformed(_) | Refusal::OldTooLarge { .. } => 400,
-            Refusal::NotSigned(_) | Refusal::BadSignature(_) | Refusal::Convicted { .. } => 403,
+            Refusal::NotSigned(_)
+            | Refusal::BadSignature(_)
+            | Refusal::Convicted { .. }
+            | Refusal::Unreconciled { .. } => 403,
             Refusal::UnknownOrigin(_) => 404,
             Refusal::Conflict { .. } => 409,
             Refusal::TooLarge => 413,

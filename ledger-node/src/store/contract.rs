@@ -113,7 +113,7 @@ fn the_tree_that_the_journal_goes_on_from_outlives_its_partial_tiles() {
     let replay = store.replay().expect("healthy");
     let base = replay.base.size.get();
     assert!((1..256).contains(&base), "the first segment has gone: {base}");
-    let reader = LogReader::new(std::sync::Arc::clone(&store));
+    let reader = LogReader::new(store.clone());
     let mut again = Edge::restore(reader.tiles(), &replay.base).expect("the full tiles stay");
     for batch in &replay.batches {
         again.append(batch).expect("room");

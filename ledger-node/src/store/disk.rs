@@ -25,7 +25,7 @@ use ledger_core::tile::TileCoord;
 
 use super::journal::{self, Segment};
 use super::site::Site;
-use super::{HeadSwap, Replay, Store, StoreError};
+use super::{Files, HeadSwap, Replay, Store, StoreError};
 use crate::state::State;
 
 pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES, sync_dir};
@@ -84,6 +84,11 @@ impl Layout {
         self.root.join("site")
     }
 
+    /// The heads of all logs that the node has heard of.
+    pub fn heads(&self) -> PathBuf {
+        self.private().join("heads.sqlite")
+    }
+
     /// The evidence that the node holds.
     pub fn evidence(&self) -> PathBuf {
         self.private().join("evidence")
@@ -92,6 +97,16 @@ impl Layout {
     /// What this node has cosigned as a witness. Not derived from anything, and kept for ever.
     pub fn witness(&self) -> PathBuf {
         self.private().join("witness.sqlite")
+    }
+
+    /// The public copies of other logs, each a site in a folder named by the hash of its origin.
+    pub fn mirrors(&self) -> PathBuf {
+        self.root.join("mirrors")
+    }
+
+    /// What this node has copied and cosigned as a mirror, and what it derives from the copies.
+    pub fn mirror_state(&self) -> PathBuf {
+        self.private().join("mirror")
     }
 
     /// The private part.
@@ -150,7 +165,7 @@ impl DiskStore {
         let lock = lock(layout)?;
         let dir = layout.journal();
         let found = journal::open(&dir)?;
-        let site = Arc::new(Site::open(layout, found.replay.base.size)?);
+        let site = Arc::new(Site::open(layout.site(), layout.temporary(), found.replay.base.size)?);
         let state = State::open(&layout.private().join("state"))?;
         let housekeeper = Housekeeper::start(dir.clone(), segment_bytes, Arc::clone(&site));
         let journal = Journal {
@@ -177,6 +192,12 @@ fn lock(layout: &Layout) -> Result<File, StoreError> {
     }
 }
 
+impl Files for DiskStore {
+    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        self.site.get(coord)
+    }
+}
+
 impl Store for DiskStore {
     fn replay(&self) -> Result<Replay, StoreError> {
         let taken = self.replay.lock().expect("no panics under this lock").take();
@@ -200,10 +221,6 @@ impl Store for DiskStore {
 
     fn restore(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
         self.site.restore(coord, bytes)
-    }
-
-    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        self.site.get(coord)
     }
 
     fn head(&self) -> Result<Option<String>, StoreError> {

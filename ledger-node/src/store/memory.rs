@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
 
-use super::{HeadSwap, Replay, Store, StoreError};
+use super::{Files, HeadSwap, Replay, Store, StoreError};
 
 /// How an injected failure behaves. The caller sees an error either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +133,12 @@ impl Shared {
     }
 }
 
+impl Files for MemoryStore {
+    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.lock().tiles.get(&coord).cloned())
+    }
+}
+
 impl Store for MemoryStore {
     fn replay(&self) -> Result<Replay, StoreError> {
         let shared = self.lock();
@@ -167,10 +173,6 @@ impl Store for MemoryStore {
             shared.insert(coord, bytes);
             Ok(())
         })
-    }
-
-    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        Ok(self.lock().tiles.get(&coord).cloned())
     }
 
     fn head(&self) -> Result<Option<String>, StoreError> {

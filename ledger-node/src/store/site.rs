@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use ledger_core::TreeSize;
 use ledger_core::tile::TileCoord;
 
-use super::StoreError;
-use super::disk::Layout;
 use super::journal::sync_dir;
+use super::{Files, StoreError};
 
 /// Tiles, bundles and the checkpoint as files. Files appear whole, by rename.
 #[derive(Debug)]
@@ -27,11 +26,16 @@ pub struct Site {
     base: AtomicU64,
 }
 
+impl Files for Site {
+    fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        read_if_there(&self.path(coord))
+    }
+}
+
 impl Site {
-    /// Opens the site of a log whose journal starts from the tree of `base` leaves; unfinished files
-    /// are removed.
-    pub fn open(layout: &Layout, base: TreeSize) -> Result<Site, StoreError> {
-        let (root, temporary) = (layout.site(), layout.temporary());
+    /// Opens the site in `root`, of a log whose journal starts from the tree of `base` leaves; unfinished
+    /// files, which lie in `temporary` on the same disk, are removed.
+    pub fn open(root: PathBuf, temporary: PathBuf, base: TreeSize) -> Result<Site, StoreError> {
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
         }
@@ -43,11 +47,6 @@ impl Site {
 
     fn path(&self, coord: TileCoord) -> PathBuf {
         self.root.join(coord.to_string())
-    }
-
-    /// The file's bytes, if it is there.
-    pub fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        read_if_there(&self.path(coord))
     }
 
     /// Writes a file unless it is there with the same bytes.
@@ -71,6 +70,25 @@ impl Site {
             _ if !coord.is_full() && self.path(coord.to_full()).exists() => Ok(()),
             _ => self.write_tile(coord, bytes),
         }
+    }
+
+    /// Writes a file over whatever is there, and takes away a full one in whose place a partial one is
+    /// written: what lies beyond the tree that is known to be whole may be the leavings of a crash.
+    pub fn renew(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
+        match self.get(coord) {
+            Ok(Some(there)) if there == bytes => {
+                self.unsynced().insert(coord);
+                self.drop_partial(coord)?;
+            }
+            _ => self.write_tile(coord, bytes)?,
+        }
+        let full = self.path(coord.to_full());
+        if !coord.is_full() && full.exists() {
+            // the full one may be all there is of the beginning that it shares with the partial one
+            self.sync(&BTreeSet::from([coord]))?;
+            fs::remove_file(&full).map_err(StoreError::io("remove", &full))?;
+        }
+        Ok(())
     }
 
     fn write_tile(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {

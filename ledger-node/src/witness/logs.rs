@@ -1,26 +1,20 @@
 //! Which logs a witness cosigns: the file `witness-logs`, edited while the node runs.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use ledger_core::note::{Algorithm, ParseKeyError, VerifierKey};
 use ledger_core::witness::LogKeys;
 
+use crate::listed::{Listed, is_address};
+
+pub use crate::listed::{ListError as LogsError, MAX_LIST_BYTES as MAX_LOGS_FILE};
+
 /// The file's name in a log's directory.
 pub const LOGS_FILE: &str = "witness-logs";
 
-/// Bytes the file may have: some ten thousand logs, and it is read whole.
-pub const MAX_LOGS_FILE: u64 = 4 << 20;
-
 /// Keys that one log may have: its checkpoints for monitors carry a line of each, and the witness's.
 pub const MAX_LOG_KEYS: usize = 16;
-
-/// How long a known log's keys are used before the file is looked at again.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// A line of the file: a key that signs for the log of the same name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,28 +50,6 @@ pub enum ParseLogsError {
     /// A log's name that no checkpoint may have.
     #[error("line {0}: the key's name is reserved and cannot be a log's origin")]
     Origin(usize),
-}
-
-/// Why the list cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum LogsError {
-    /// The file cannot be read.
-    #[error("cannot read {path}: {source}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file says something else.
-    #[error("{path}: {error}")]
-    Syntax {
-        /// The file.
-        path: PathBuf,
-        /// What and where.
-        error: ParseLogsError,
-    },
 }
 
 /// Reads the text of a list.
@@ -117,36 +89,19 @@ fn check(line: &LogLine, before: &[LogLine], at: usize) -> Result<(), ParseLogsE
     if before.iter().filter(|other| other.key.name() == key.name()).count() == MAX_LOG_KEYS {
         return Err(ParseLogsError::TooManyKeys(at));
     }
-    let is_url = |url: &String| {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-        rest.is_some_and(|rest| !rest.is_empty()) && !url.chars().any(char::is_control)
-    };
+    let is_url = |url: &String| is_address(url, &["http://", "https://"]);
     if line.url.as_ref().is_some_and(|url| !is_url(url)) {
         return Err(ParseLogsError::Url(at));
     }
     Ok(())
 }
 
-/// What tells one version of the file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    changed: (i64, i64),
-    length: u64,
-    inode: u64,
-}
-
 /// The list as the node knows it, read again when the file changed.
 #[derive(Debug)]
-pub struct LogList {
-    path: PathBuf,
-    known: Mutex<Known>,
-}
+pub struct LogList(Listed<Known>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Known {
-    /// `None` where there is no file.
-    stamp: Option<Stamp>,
-    looked: Instant,
     lines: Vec<LogLine>,
     keys: BTreeMap<String, LogKeys>,
 }
@@ -157,92 +112,36 @@ impl LogList {
     /// # Errors
     /// [`LogsError`].
     pub fn open(dir: &Path) -> Result<LogList, LogsError> {
-        let path = dir.join(LOGS_FILE);
-        let stamp = stamp(&path)?;
-        let known = Known::new(stamp, read(&path)?);
-        Ok(LogList { path, known: Mutex::new(known) })
+        let parse = |text: &str| parse_logs(text).map(Known::new).map_err(|e| e.to_string());
+        Ok(LogList(Listed::open(dir.join(LOGS_FILE), parse)?))
     }
 
     /// The keys of a log, if the list names it.
     pub fn keys_of(&self, origin: &str) -> Option<LogKeys> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.looked.elapsed() >= LOOK_AGAIN || !known.keys.contains_key(origin) {
-            self.look(&mut known);
-        }
-        known.keys.get(origin).cloned()
+        self.0.find(|known| known.keys.get(origin).cloned())
     }
 
     /// The lines of the list as it stands now.
     pub fn lines(&self) -> Vec<LogLine> {
-        let mut known = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        self.look(&mut known);
-        known.lines.clone()
-    }
-
-    /// Reads the file again if it changed. A file that cannot be used changes nothing.
-    fn look(&self, known: &mut Known) {
-        known.looked = Instant::now();
-        let now = match stamp(&self.path) {
-            Ok(now) if now == known.stamp => return,
-            Ok(now) => now,
-            Err(error) => {
-                tracing::error!(%error, "the list of logs to witness stays as it was");
-                return;
-            }
-        };
-        // a file that is wrong is complained about once, and looked at again when it changes
-        known.stamp = now;
-        match read(&self.path) {
-            Ok(lines) => *known = Known::new(now, lines),
-            Err(error) => {
-                tracing::error!(%error, "the list of logs to witness stays as it was");
-            }
-        }
+        self.0.now(|known| known.lines.clone())
     }
 }
 
 impl Known {
-    fn new(stamp: Option<Stamp>, lines: Vec<LogLine>) -> Known {
+    fn new(lines: Vec<LogLine>) -> Known {
         let mut of: BTreeMap<String, Vec<VerifierKey>> = BTreeMap::new();
         for line in &lines {
             of.entry(line.key.name().to_string()).or_default().push(line.key.clone());
         }
         let keys = of.into_iter().map(|(origin, keys)| (origin, LogKeys::new(keys))).collect();
-        Known { stamp, looked: Instant::now(), lines, keys }
+        Known { lines, keys }
     }
-}
-
-fn stamp(path: &Path) -> Result<Option<Stamp>, LogsError> {
-    match fs::metadata(path) {
-        Ok(data) => Ok(Some(Stamp {
-            changed: (data.mtime(), data.mtime_nsec()),
-            length: data.len(),
-            inode: data.ino(),
-        })),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(LogsError::Read { path: path.to_owned(), source }),
-    }
-}
-
-fn read(path: &Path) -> Result<Vec<LogLine>, LogsError> {
-    use std::io::Read as _;
-    let failed = |source| LogsError::Read { path: path.to_owned(), source };
-    let file = match fs::File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    file.take(MAX_LOGS_FILE + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > MAX_LOGS_FILE {
-        let what = format!("it has more than {MAX_LOGS_FILE} bytes");
-        return Err(failed(std::io::Error::new(std::io::ErrorKind::FileTooLarge, what)));
-    }
-    parse_logs(&text).map_err(|error| LogsError::Syntax { path: path.to_owned(), error })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use ledger_core::note::{KeyName, SignerKey};
 
     use super::*;

@@ -14,6 +14,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::gossip::GossipParts;
+use crate::log::LogReader;
+use crate::store::Store;
+use crate::store::memory::MemoryStore;
 
 const OWN: &str = "own.example";
 const LOG: &str = "log.example";
@@ -66,15 +70,22 @@ impl Place {
         let (sender, charter) = tokio::sync::watch::channel(Arc::new(charter()));
         // the sequencer keeps it while a node runs; a closed channel goes on giving its last value
         drop(sender);
-        WitnessParts {
-            keys,
-            state: self.dir.path().join("witness.sqlite"),
-            dir: self.dir.path().to_owned(),
-            charter,
-            clock: Arc::new(self.clock.clone()),
+        let logs = Arc::new(logs::LogList::open(self.dir.path()).unwrap());
+        let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::new(100));
+        let gossip = Gossip::open(GossipParts {
+            logs: Arc::clone(&logs),
+            charter: charter.clone(),
+            reader: Arc::new(LogReader::new(store)),
             evidence: self.dir.path().join("evidence"),
-            make_evidence: true,
-        }
+            heads: self.dir.path().join("heads.sqlite"),
+            clock: Arc::clone(&clock),
+            compares: true,
+            peers: Vec::new(),
+            own: Vec::new(),
+        });
+        let state = self.dir.path().join("witness.sqlite");
+        WitnessParts { keys, state, logs, charter, clock, gossip: gossip.unwrap() }
     }
 
     fn open(&self) -> Witness {
@@ -264,7 +275,8 @@ fn unfit_keys_lists_and_states_are_refused_before_anything_is_served() {
     says(open(vec![log_key()]), "is not a cosigner's");
     says(open(vec![witness_key(), witness_key()]), "all of them different");
     place.list("log\n");
-    says(open(vec![witness_key()]), "line 1: expected");
+    let list = logs::LogList::open(place.dir.path()).err().map(|error| error.to_string());
+    says(list, "line 1: expected");
     place.list("");
     std::fs::write(place.dir.path().join("witness.sqlite"), "nonsense").unwrap();
     says(open(vec![witness_key()]), "not a database");

@@ -431,10 +431,12 @@ async fn health_and_reflection_say_what_is_served() {
         let answer = health.check(request).await.expect("it is there").into_inner();
         assert_eq!(answer.status().as_str_name(), "SERVING");
     }
-    // it has no key to witness with
-    let request = HealthCheckRequest { service: "ledger.v1.Witness".into() };
-    let answer = health.check(request).await.expect("known").into_inner();
-    assert_eq!(answer.status().as_str_name(), "NOT_SERVING");
+    // it has no key to witness or to mirror with
+    for service in ["ledger.v1.Witness", "ledger.v1.Mirror"] {
+        let request = HealthCheckRequest { service: service.into() };
+        let answer = health.check(request).await.expect("known").into_inner();
+        assert_eq!(answer.status().as_str_name(), "NOT_SERVING");
+    }
     let request = HealthCheckRequest { service: "ledger.v1.Nothing".into() };
     assert_eq!(health.check(request).await.expect_err("none").code(), Code::NotFound);
 
@@ -457,7 +459,9 @@ async fn health_and_reflection_say_what_is_served() {
         [
             "grpc.health.v1.Health",
             "grpc.reflection.v1.ServerReflection",
+            "ledger.v1.Gossip",
             "ledger.v1.Ledger",
+            "ledger.v1.Mirror",
             "ledger.v1.Witness",
         ]
     );

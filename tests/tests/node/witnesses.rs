@@ -281,6 +281,69 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
     assert!(matches!(refused, RetrieveError::Bundle(..)), "{refused}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_of_the_private_folder_is_brought_back_from_the_own_site() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    for n in 0..3 {
+        log.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+    let older = log.folder.path().join("older");
+    copy_folder(&log.dir(), &older);
+    let (node, mut client) = log.serve().await;
+    for n in 3..300 {
+        log.log(&mut client, n).await;
+    }
+    node.shutdown().await.expect("sound");
+    let newest = log.folder.path().join("newest");
+    copy_folder(&log.dir(), &newest);
+    let serve = || async {
+        let any = Some("127.0.0.1:0".parse().expect("an address"));
+        let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
+        RunningNode::start(&log.dir(), overrides).await.map(|_| ()).expect_err("something is lost")
+    };
+    let recover = |from: PathBuf| {
+        let (dir, from) = (log.dir(), Source::open(from.to_str().expect("text")));
+        async move {
+            let from = from.expect("a folder");
+            tokio::task::spawn_blocking(move || retrieve(&dir, &from)).await.expect("ran")
+        }
+    };
+
+    // the private folder is an older one: what readers saw is in the own site
+    let private = log.dir().join("private");
+    std::fs::remove_dir_all(&private).expect("removed");
+    copy_folder(&older.join("private"), &private);
+    let error = serve().await;
+    assert!(error.to_string().contains("remembers signing only 4"), "{error}");
+    assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
+    let done = recover(log.dir()).await.expect("the own site has it all");
+    assert_eq!((done.had.get(), done.has.get()), (4, 301));
+    let (node, mut client) = log.serve().await;
+    assert_eq!(log.log(&mut client, 300).await, 301);
+    node.shutdown().await.expect("sound");
+
+    // the journal lost its end, but the head that was promised is known
+    let latest = log.folder.path().join("latest");
+    copy_folder(&log.dir(), &latest);
+    let journal = private.join("journal");
+    std::fs::remove_dir_all(&journal).expect("removed");
+    copy_folder(&older.join("private/journal"), &journal);
+    let error = serve().await;
+    assert!(error.to_string().contains("only 4 are stored"), "{error}");
+    assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
+    // a copy that has less than was promised does not help, and is said to
+    let refused = recover(newest).await.expect_err("it has 301");
+    assert!(matches!(refused, RetrieveError::TooSmall { .. }), "{refused}");
+    assert!(refused.to_string().contains("promised 302"), "{refused}");
+    let done = recover(latest).await.expect("it has all");
+    assert_eq!((done.had.get(), done.has.get()), (4, 302));
+    let (node, mut client) = log.serve().await;
+    assert_eq!(log.log(&mut client, 301).await, 302);
+    node.shutdown().await.expect("sound");
+}
+
 /// The same log and witnesses once more.
 fn log_of(log: &Witnessed) -> Witnessed {
     Witnessed {
@@ -368,6 +431,10 @@ async fn witnesses_that_leave_the_policy_see_the_head_that_says_so() {
 
     // the members replace all three witnesses by one, while two of the three are away
     let (node, mut client) = log.serve().await;
+    // they agree with what the log remembers before they go
+    let mut signed = node.service().signed.clone();
+    let agreed = tokio::time::timeout(SOON, signed.wait_for(Option::is_some)).await;
+    drop(agreed.expect("in time").expect("the node lives"));
     let newcomer = TestWitness::start(9, log.consortium.log.verifier()).await;
     let own = log.consortium.log.verifier();
     let text = format!("log {own}\n{}quorum w9\n", newcomer.policy_line());

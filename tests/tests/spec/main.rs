@@ -4,6 +4,7 @@ mod ed25519_edges;
 mod evidence;
 mod golden;
 mod large_trees;
+mod lawful;
 mod merkle_vectors;
 mod note_oracles;
 mod parsers;

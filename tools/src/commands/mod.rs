@@ -10,6 +10,7 @@ pub mod import;
 pub mod inbox;
 pub mod keygen;
 pub mod man;
+pub mod mirror;
 pub mod propose;
 pub mod prove;
 pub mod record;

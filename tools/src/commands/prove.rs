@@ -1,5 +1,7 @@
 //! `ledger prove`: the proof that an entry is in the log.
 
+mod copy;
+
 use std::path::PathBuf;
 
 use ledger_core::authority::AuthorityBundle;
@@ -20,7 +22,9 @@ Example: a fresh proof for a record, and both files for entry 41
   ledger prove --record decision.record -o decision.tlog-proof
   ledger prove --index 41 -o entry41.tlog-proof
 Example: the same with all that shows that its signers were allowed, for `ledger verify`
-  ledger prove --record decision.record --authority -o decision.authority";
+  ledger prove --record decision.record --authority -o decision.authority
+Example: out of a copy of the log, when its operator has gone
+  ledger prove --record decision.record --from https://mirror.example/mirror/HASH -o decision.tlog-proof";
 
 /// Fetch and verify the proof that an entry is in the log
 #[derive(Debug, clap::Args)]
@@ -41,10 +45,22 @@ pub struct Args {
     /// Where the proof goes; the record goes beside it unless it is there. Without it: stdout
     #[arg(short, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Ask no node: read a copy of the log, a mirror's URL, any tlog-tiles URL or a directory
+    #[arg(long, value_name = "URL|DIR")]
+    from: Option<String>,
     #[command(flatten)]
     node: NodeArgs,
     #[command(flatten)]
     trust: TrustArgs,
+}
+
+/// An entry, and the file that is to prove it; nothing of it is verified.
+struct Found {
+    index: u64,
+    entry: Vec<u8>,
+    /// A tlog-proof, or an authority bundle.
+    file: Vec<u8>,
+    proof: TlogProof,
 }
 
 /// Runs the command.
@@ -68,37 +84,59 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         })?),
         (None, None) => None,
     };
-    client::runtime()?.block_on(prove(args, statement, record, out))
+    let (found, trust) = match &args.from {
+        Some(from) => copy::find(from, (args.index, statement), args.authority, &args.trust, out)?,
+        None => client::runtime()?.block_on(ask(args, statement, out))?,
+    };
+    finish(args, found, &trust, record.as_ref(), out)
 }
 
-async fn prove(
+/// Asks a node.
+async fn ask(
     args: &Args,
     statement: Option<StatementId>,
-    record: Option<Record>,
     out: &Output,
-) -> Result<Outcome, Failure> {
+) -> Result<(Found, Trust), Failure> {
     let mut node = args.node.connect().await?;
     let trust = args.trust.with_node(&mut node, out).await?;
     let (index, entry) = entry(&mut node, args.index, statement).await?;
-    let (_, in_log) = Entry::split(&entry).map_err(client::wrong_answer)?;
     let (file, proof) = if args.authority {
         let file = node.authority(LeafName::Index(index)).await?;
-        let proof = judge_bundle(&file, in_log, args, &trust)?;
-        (file, proof)
+        let bundle = AuthorityBundle::parse(&file).map_err(|e| {
+            let message = format!("the authority bundle does not hold: {e}");
+            Failure::refused(message, e.hint())
+        })?;
+        (file, bundle.proof().clone())
     } else {
         let file = node.inclusion(LeafName::Index(index), None).await?.proof.to_vec();
         let proof = TlogProof::parse(&file).map_err(client::wrong_answer)?;
         (file, proof)
     };
+    Ok((Found { index, entry, file, proof }, trust))
+}
+
+/// Verifies what was found, and hands it on.
+fn finish(
+    args: &Args,
+    found: Found,
+    trust: &Trust,
+    record: Option<&Record>,
+    out: &Output,
+) -> Result<Outcome, Failure> {
+    let Found { index, entry, file, proof } = found;
+    let (_, in_log) = Entry::split(&entry).map_err(client::wrong_answer)?;
+    if args.authority {
+        judge_bundle(&file, in_log, args, trust)?;
+    }
     if proof.index != LeafIndex::new(index).map_err(client::wrong_answer)? {
         return Err(client::wrong_answer("its proof is of another index"));
     }
     let accepted = proof.verify(&Hash::leaf(&entry), &trust.policy).map_err(|e| {
         let hint = "keep the files and ask the log's operator, or another node";
-        Failure::refused(format!("the node's proof does not hold: {e}"), hint)
+        Failure::refused(format!("the proof does not hold: {e}"), hint)
     })?;
     trust.binds(&accepted, in_log)?;
-    if record.as_ref().is_some_and(|record| record.as_bytes() != in_log) {
+    if record.is_some_and(|record| record.as_bytes() != in_log) {
         out.warn("the log holds this statement with other signatures: the proof is of that record");
     }
     match &args.out {
@@ -125,14 +163,9 @@ async fn prove(
 
 /// Judges a bundle as `ledger verify` will. One that shows that the log took what its rules refuse is
 /// kept all the same: it is what an auditor needs.
-fn judge_bundle(
-    file: &[u8],
-    record: &[u8],
-    args: &Args,
-    trust: &Trust,
-) -> Result<TlogProof, Failure> {
+fn judge_bundle(file: &[u8], record: &[u8], args: &Args, trust: &Trust) -> Result<(), Failure> {
     let refused = |e: &dyn std::fmt::Display, hint: &str| {
-        Failure::refused(format!("the node's authority bundle does not hold: {e}"), hint)
+        Failure::refused(format!("the authority bundle does not hold: {e}"), hint)
     };
     let bundle = AuthorityBundle::parse(file).map_err(|e| refused(&e, e.hint()))?;
     let record = Record::parse(record).map_err(|e| refused(&e, e.hint()))?;
@@ -153,7 +186,7 @@ fn judge_bundle(
         }
         Err(e) => return Err(refused(&e, e.hint())),
     }
-    Ok(bundle.proof().clone())
+    Ok(())
 }
 
 /// The entry that was asked for; its statement is checked, its place is not yet.

@@ -2,7 +2,7 @@
 //!
 //! Nothing here is verified against the tree: the audit itself does that afterwards, entry by entry.
 
-use ledger_core::charter::{Governance, governance_chain};
+use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
 use ledger_core::record::Entry;
@@ -10,32 +10,12 @@ use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
 
 use ledger_node::source::{Source, split_bundle};
 
-/// Governance entries that are read before the audit: changes of a charter are rare.
-const MAX_ENTRIES: usize = 10_000;
-
 /// What the log's own entries say about its rules: the whole chain where it can be followed, else the
 /// charter at index 0 alone.
 pub fn read(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
     let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
     let size = claimed.checkpoint().head().size;
-    let first = entry(source, LeafIndex::ZERO, size)?;
-    let founded = Governance::found(&first).map_err(|e| e.to_string())?;
-    Ok(follow(source, size).unwrap_or(founded))
-}
-
-fn follow(source: &Source, size: TreeSize) -> Option<Governance> {
-    let mut at = size.last()?;
-    let last = entry(source, at, size).ok()?;
-    if !last.record().kind().is_governance() {
-        at = last.logged().governance;
-    }
-    let mut left = MAX_ENTRIES;
-    let read = |at| {
-        left = left.checked_sub(1).ok_or("more governance entries than are followed")?;
-        entry(source, at, size)
-    };
-    let chain = governance_chain(at, read).ok()?;
-    Governance::replay(chain.iter().map(|(at, entry)| (*at, entry))).ok()
+    ledger_node::governance::claimed(size, |at| entry(source, at, size))
 }
 
 /// An entry of the tree of `size` leaves.

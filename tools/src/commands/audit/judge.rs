@@ -3,15 +3,15 @@
 //! Signatures are verified on all cores; what depends on the order of entries is judged afterwards
 //! in order, by one thread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::Scope;
 
-use ledger_core::charter::{Change, Charter, Rejection, SignedRecord};
-use ledger_core::hash::Hash;
+use ledger_core::charter::Charter;
 use ledger_core::index::LeafIndex;
-use ledger_core::record::{Entry, Envelope, Logged, Outline, Record, StatementId, format_time};
+use ledger_core::lawful::{Admitted, Finding, Look, SeenInMemory};
+use ledger_core::record::{Logged, Record};
 
 use super::report::Report;
 use super::tree::Entries;
@@ -41,34 +41,11 @@ struct Job {
     entries: Entries,
 }
 
-/// What a worker says about one entry, whatever came before it.
-enum Seen {
-    /// The tree says that it was altered; there is nothing to judge.
-    Nothing,
-    /// No record of ours.
-    NoRecord(Option<Logged>, Option<Names>, String),
-    /// A record.
-    Record { logged: Logged, names: Names, verdict: Verdict },
-}
-
-/// What is known about a record's signatures.
-enum Verdict {
-    /// They verify.
-    Signed(Box<SignedRecord>),
-    /// The charter that the worker knew, which may not be the one in force, refuses them.
-    Refused(Vec<u8>),
-}
-
-/// What must not come twice.
-struct Names {
-    statement: StatementId,
-    unique: Hash,
-}
-
 struct Done {
     number: u64,
     first: u64,
-    seen: Vec<Seen>,
+    /// `None` where the tree says that the entry was altered: there is nothing to judge.
+    seen: Vec<Option<Look>>,
 }
 
 /// A lawful entry, and the charter around it.
@@ -102,16 +79,11 @@ pub struct Judges<'a> {
 
 /// The fold over entries in order.
 struct Order<'a> {
-    /// The rules in force.
-    charter: Arc<Charter>,
-    /// The same, for the workers; they may be behind.
+    fold: ledger_core::lawful::Lawful<SeenInMemory>,
+    /// The rules in force, for the workers; they may be behind.
     shared: Arc<Mutex<Arc<Charter>>>,
     /// This machine's time, which may be wrong.
     clock: u64,
-    /// The time of the entry before.
-    before: u64,
-    /// Statements and (issuer, id) pairs, with the entry that bore them first.
-    names: HashMap<[u8; 32], u64>,
     tally: Tally,
     lawful: Option<&'a mut Lawful<'a>>,
 }
@@ -141,22 +113,16 @@ impl<'a> Judges<'a> {
                     let Ok(charter) = shared.lock().map(|charter| Arc::clone(&charter)) else {
                         return;
                     };
-                    let seen = job.entries.iter().map(|entry| look(&charter, entry)).collect();
+                    let seen = job.entries.iter();
+                    let seen = seen.map(|entry| Some(Look::at(&charter, entry?))).collect();
                     if done.send(Done { number, first, seen }).is_err() {
                         return;
                     }
                 }
             });
         }
-        let order = Order {
-            charter,
-            shared,
-            clock,
-            before: 0,
-            names: HashMap::new(),
-            tally: Tally::default(),
-            lawful,
-        };
+        let fold = ledger_core::lawful::Lawful::new(charter, 0, SeenInMemory::default());
+        let order = Order { fold, shared, clock, tally: Tally::default(), lawful };
         let most_waiting = 4 * cores as u64;
         let (waiting, sent, next) = (BTreeMap::new(), 0, 0);
         Judges { jobs: Some(jobs), done, waiting, sent, next, most_waiting, order }
@@ -186,7 +152,8 @@ impl<'a> Judges<'a> {
             let Ok(done) = self.done.recv() else { break };
             self.take(done, report);
         }
-        Tally { charter: Some(self.order.charter), ..self.order.tally }
+        let (charter, blind) = (self.order.fold.charter(), self.order.fold.blind());
+        Tally { charter: Some(Arc::clone(charter)), blind, ..self.order.tally }
     }
 
     fn take(&mut self, done: Done, report: &mut Report) {
@@ -194,156 +161,45 @@ impl<'a> Judges<'a> {
         while let Some(done) = self.waiting.remove(&self.next) {
             self.next += 1;
             for (at, seen) in done.seen.into_iter().enumerate() {
-                self.order.judge(done.first + at as u64, seen, report);
+                if let Some(look) = seen {
+                    self.order.judge(done.first + at as u64, look, report);
+                }
             }
         }
-    }
-}
-
-/// What needs no order: form and signatures.
-fn look(charter: &Charter, entry: Option<&[u8]>) -> Seen {
-    let Some(bytes) = entry else { return Seen::Nothing };
-    let (logged, bytes) = match Entry::split(bytes) {
-        Ok(parts) => parts,
-        Err(e) => return Seen::NoRecord(None, None, e.to_string()),
-    };
-    match Record::parse(bytes) {
-        Ok(record) => {
-            let names = Names::of(record.statement(), record.envelope());
-            let verdict = match charter.verify(record) {
-                Ok(signed) => Verdict::Signed(Box::new(signed)),
-                Err(_) => Verdict::Refused(bytes.to_vec()),
-            };
-            Seen::Record { logged, names, verdict }
-        }
-        Err(e) => {
-            let outline = Outline::parse(bytes).ok();
-            let names = outline.map(|o| Names::of(o.statement(), o.envelope()));
-            Seen::NoRecord(Some(logged), names, e.to_string())
-        }
-    }
-}
-
-impl Names {
-    fn of(statement: StatementId, envelope: &Envelope) -> Names {
-        Names { statement, unique: envelope.unique_key() }
     }
 }
 
 impl Order<'_> {
-    fn judge(&mut self, index: u64, seen: Seen, report: &mut Report) {
-        match seen {
-            Seen::Nothing => {}
-            Seen::NoRecord(logged, names, why) => {
-                let time = logged.and_then(|logged| self.pass(index, logged, report));
-                let why = time.or(self.twice(names.as_ref())).unwrap_or(why);
-                self.unlawful(index, names.as_ref(), &why, report);
-            }
-            Seen::Record { logged, names, verdict } => {
-                let time = self.pass(index, logged, report);
-                if let Some(why) = time.or(self.twice(Some(&names))) {
-                    self.unlawful(index, Some(&names), &why, report);
-                    return;
-                }
-                if let Some(from) = self.tally.blind {
-                    let why = format!(
-                        "entry {from} may have changed the charter, which this version does not \
-                         follow"
-                    );
-                    self.not_judged(index, &names, why);
-                    return;
-                }
-                match self.admit(index, logged, verdict) {
-                    Ok(signatures) => {
-                        self.remember(index, &names);
-                        self.tally.lawful += 1;
-                        self.tally.signatures += signatures as u64;
-                    }
-                    Err(e) if e.is_not_supported() => {
-                        self.tally.blind = Some(index);
-                        self.not_judged(index, &names, e.to_string());
-                    }
-                    Err(e) => self.unlawful(index, Some(&names), &e.to_string(), report),
-                }
-            }
-        }
-    }
-
-    /// Judges a record by the rules in force at its place; how many signatures it bears.
-    fn admit(&mut self, index: u64, logged: Logged, verdict: Verdict) -> Result<usize, Rejection> {
-        let signed = match verdict {
-            Verdict::Signed(signed) => *signed,
-            // the worker may not have known of a change yet
-            Verdict::Refused(bytes) => {
-                let record = Record::parse(&bytes).expect("the worker has parsed these bytes");
-                self.charter.verify(record)?
-            }
-        };
-        let signatures = signed.record().note().signatures().len();
-        // the charter itself was founded before the judges began
-        if index == 0 {
-            let charter = Arc::clone(&self.charter);
-            self.tell(LeafIndex::ZERO, logged, signed.record(), &charter);
-            return Ok(signatures);
-        }
-        let place = LeafIndex::new(index).expect("no tree has entries beyond");
-        let before = Arc::clone(&self.charter);
-        if let Change::Governance(next) = self.charter.admit(&signed, &logged, place)? {
-            self.charter = Arc::from(next);
-            if let Ok(mut shared) = self.shared.lock() {
-                *shared = Arc::clone(&self.charter);
-            }
-        }
-        self.tell(place, logged, signed.record(), &before);
-        Ok(signatures)
-    }
-
-    fn tell(&mut self, index: LeafIndex, logged: Logged, record: &Record, judge: &Arc<Charter>) {
-        if let Some(lawful) = &mut self.lawful {
-            lawful(&LawfulEntry { index, logged, record, judge, then: &self.charter });
-        }
-    }
-
-    /// An unlawful entry occupies its statement, but takes no id away from others.
-    fn unlawful(&mut self, index: u64, names: Option<&Names>, why: &str, report: &mut Report) {
-        if let Some(names) = names {
-            self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
-        }
-        report.unlawful(index, why);
-    }
-
-    fn not_judged(&mut self, index: u64, names: &Names, why: String) {
-        self.remember(index, names);
-        self.tally.not_judged += 1;
-        *self.tally.reasons.entry(why).or_default() += 1;
-    }
-
-    /// The log's time never goes back. That it lies after this machine's clock is worth a remark,
-    /// but may be the clock's fault.
-    fn pass(&mut self, index: u64, logged: Logged, report: &mut Report) -> Option<String> {
-        if let Some(ahead) = logged.time.checked_sub(self.clock).filter(|ahead| *ahead > 0) {
+    fn judge(&mut self, index: u64, look: Look, report: &mut Report) {
+        let ahead = look.logged().and_then(|logged| logged.time.checked_sub(self.clock));
+        // that it lies after this machine's clock is worth a remark, but may be the clock's fault
+        if let Some(ahead) = ahead.filter(|ahead| *ahead > 0) {
             report.ahead(index, ahead);
         }
-        let before = std::mem::replace(&mut self.before, logged.time);
-        if logged.time < before {
-            let (now, before) = (format_time(logged.time), format_time(before));
-            return Some(format!("its time {now} lies before the entry before it, {before}"));
+        let place = LeafIndex::new(index).expect("no tree has entries beyond");
+        let Ok(finding) = self.fold.judge(place, look);
+        match finding {
+            Finding::Lawful(admitted) => self.tell(place, &admitted),
+            Finding::NotJudged(why) => {
+                self.tally.not_judged += 1;
+                *self.tally.reasons.entry(why).or_default() += 1;
+            }
+            Finding::Unlawful(why) => report.unlawful(index, &why.to_string()),
+            _ => report.unlawful(index, "it cannot be judged"),
         }
-        None
     }
 
-    /// No statement and no (issuer, id) comes twice.
-    fn twice(&self, names: Option<&Names>) -> Option<String> {
-        let names = names?;
-        if let Some(first) = self.names.get(names.statement.as_hash().as_bytes()) {
-            return Some(format!("its statement is already in entry {first}"));
+    fn tell(&mut self, index: LeafIndex, admitted: &Admitted) {
+        let Admitted { logged, record, judge, then } = admitted;
+        self.tally.lawful += 1;
+        self.tally.signatures += record.note().signatures().len() as u64;
+        if !Arc::ptr_eq(judge, then)
+            && let Ok(mut shared) = self.shared.lock()
+        {
+            *shared = Arc::clone(then);
         }
-        let first = self.names.get(names.unique.as_bytes())?;
-        Some(format!("its issuer used its id already for entry {first}"))
-    }
-
-    fn remember(&mut self, index: u64, names: &Names) {
-        self.names.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
-        self.names.entry(*names.unique.as_bytes()).or_insert(index);
+        if let Some(lawful) = &mut self.lawful {
+            lawful(&LawfulEntry { index, logged: *logged, record, judge, then });
+        }
     }
 }

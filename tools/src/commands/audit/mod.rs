@@ -4,7 +4,7 @@
 //! authority. Both run while the files are read. Memory grows with the number of entries: two
 //! digests of each are kept, to find what comes twice; the entries themselves are not.
 
-pub(super) mod chain;
+pub(crate) mod chain;
 mod folder;
 mod judge;
 mod report;

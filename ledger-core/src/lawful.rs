@@ -1,0 +1,336 @@
+//! Are the entries of a log lawful? The judgement that auditors and mirrors share.
+//!
+//! It has two halves. [`Look::at`] checks form and signatures, which is dear and needs no order: it can
+//! run on all cores. [`Lawful::judge`] then judges the entries one after another: times, what comes
+//! twice, and authority at each place. What was seen before is for the caller to remember ([`Seen`]),
+//! so that a log may be larger than memory.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::charter::{Change, Charter, Rejection, SignedRecord};
+use crate::hash::Hash;
+use crate::index::LeafIndex;
+use crate::record::{Entry, Envelope, Logged, Outline, Record, StatementId, format_time};
+
+/// What one entry shows, whatever came before it.
+#[derive(Debug, Clone)]
+pub struct Look {
+    logged: Option<Logged>,
+    names: Option<Names>,
+    verdict: Verdict,
+}
+
+/// What must not come twice in a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Names {
+    /// The record's statement id.
+    pub statement: StatementId,
+    /// The digest of its issuer and id, see [`Envelope::unique_key`].
+    pub unique: Hash,
+}
+
+/// What is known about an entry's record.
+#[derive(Debug, Clone)]
+enum Verdict {
+    /// Its signatures verify.
+    Signed(Box<SignedRecord>),
+    /// The charter that was at hand, which may not be the one in force, refuses them.
+    Refused(Vec<u8>),
+    /// It is no record of ours.
+    NoRecord(String),
+}
+
+/// Where an entry that bore a name first stands.
+pub trait Seen {
+    /// Why it cannot be looked up.
+    type Error;
+
+    /// The first entry with this statement.
+    ///
+    /// # Errors
+    /// Whatever hinders looking it up.
+    fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Self::Error>;
+
+    /// The first entry with this issuer and id that counts.
+    ///
+    /// # Errors
+    /// Whatever hinders looking it up.
+    fn unique(&mut self, unique: &Hash) -> Result<Option<u64>, Self::Error>;
+
+    /// Remembers the entry at `index`. One that is unlawful occupies its statement, but takes no id
+    /// away from others.
+    fn remember(&mut self, index: u64, names: &Names, standing: Standing);
+}
+
+/// How an entry counts among those that were seen. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is lawful, or cannot be judged.
+    Counts,
+    /// A rule refuses it.
+    Unlawful,
+}
+
+/// Names in memory, two digests an entry.
+#[derive(Debug, Default)]
+pub struct SeenInMemory(HashMap<[u8; 32], u64>);
+
+/// The verdict on one entry at its place.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Finding {
+    /// Every rule allows it.
+    Lawful(Box<Admitted>),
+    /// This version cannot judge it.
+    NotJudged(String),
+    /// A rule refuses it.
+    Unlawful(Unlawful),
+}
+
+/// A lawful entry, and the charter around it.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    /// The log's line.
+    pub logged: Logged,
+    /// The record.
+    pub record: Record,
+    /// The charter that it was judged by; for entry 0 the one that it founds.
+    pub judge: Arc<Charter>,
+    /// The charter behind it.
+    pub then: Arc<Charter>,
+}
+
+/// Why an entry is unlawful.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unlawful {
+    /// It is no record of ours.
+    NoRecord(String),
+    /// The log's time went back.
+    TimeReversal {
+        /// Its time.
+        time: u64,
+        /// The time of the entry before it.
+        before: u64,
+    },
+    /// Its statement is logged already.
+    Statement {
+        /// By this entry.
+        first: u64,
+    },
+    /// Its issuer used its id already.
+    Id {
+        /// For this entry.
+        first: u64,
+    },
+    /// The charter refuses it.
+    Refused(Rejection),
+}
+
+/// The fold over entries in order.
+#[derive(Debug)]
+pub struct Lawful<S> {
+    charter: Arc<Charter>,
+    /// The time of the entry before.
+    before: u64,
+    /// The first change of the charter that this version cannot follow: from there on nobody's
+    /// authority is known.
+    blind: Option<u64>,
+    seen: S,
+}
+
+impl Look {
+    /// Looks at an entry with a charter at hand, which need not be the one in force at its place.
+    pub fn at(charter: &Charter, bytes: &[u8]) -> Look {
+        let (logged, bytes) = match Entry::split(bytes) {
+            Ok((logged, bytes)) => (Some(logged), bytes),
+            Err(e) => {
+                let verdict = Verdict::NoRecord(e.to_string());
+                return Look { logged: None, names: None, verdict };
+            }
+        };
+        match Record::parse(bytes) {
+            Ok(record) => {
+                let names = Some(Names::of(record.statement(), record.envelope()));
+                let verdict = match charter.verify(record) {
+                    Ok(signed) => Verdict::Signed(Box::new(signed)),
+                    Err(_) => Verdict::Refused(bytes.to_vec()),
+                };
+                Look { logged, names, verdict }
+            }
+            Err(e) => {
+                let outline = Outline::parse(bytes).ok();
+                let names = outline.map(|o| Names::of(o.statement(), o.envelope()));
+                Look { logged, names, verdict: Verdict::NoRecord(e.to_string()) }
+            }
+        }
+    }
+
+    /// The log's line, if it can be read.
+    pub fn logged(&self) -> Option<Logged> {
+        self.logged
+    }
+}
+
+impl Names {
+    fn of(statement: StatementId, envelope: &Envelope) -> Names {
+        Names { statement, unique: envelope.unique_key() }
+    }
+}
+
+impl<S: Seen> Lawful<S> {
+    /// Begins before entry 0 with the charter that it founds, or goes on behind entries that were
+    /// judged: with the charter in force there, the last entry's time, and what was seen.
+    pub fn new(charter: Arc<Charter>, before: u64, seen: S) -> Lawful<S> {
+        Lawful { charter, before, blind: None, seen }
+    }
+
+    /// The charter in force.
+    pub fn charter(&self) -> &Arc<Charter> {
+        &self.charter
+    }
+
+    /// The first change of the charter that this version cannot follow.
+    pub fn blind(&self) -> Option<u64> {
+        self.blind
+    }
+
+    /// What was seen.
+    pub fn seen(&mut self) -> &mut S {
+        &mut self.seen
+    }
+
+    /// Judges the entry at `index`, the next in order.
+    ///
+    /// # Errors
+    /// Whatever hinders looking up what was seen; nothing was judged then.
+    pub fn judge(&mut self, index: LeafIndex, look: Look) -> Result<Finding, S::Error> {
+        let Look { logged, names, verdict } = look;
+        let twice = self.twice(names.as_ref())?;
+        let time = logged.and_then(|logged| self.pass(logged));
+        let early = time.or(twice);
+        let at = index.get();
+        let record = match verdict {
+            Verdict::NoRecord(why) => {
+                let why = early.unwrap_or(Unlawful::NoRecord(why));
+                return Ok(self.unlawful(at, names.as_ref(), why));
+            }
+            record => record,
+        };
+        let (Some(logged), Some(names)) = (logged, names) else {
+            // a record stands behind a line and has names
+            return Ok(Finding::NotJudged("its line cannot be read".to_owned()));
+        };
+        if let Some(why) = early {
+            return Ok(self.unlawful(at, Some(&names), why));
+        }
+        if let Some(from) = self.blind {
+            self.seen.remember(at, &names, Standing::Counts);
+            return Ok(Finding::NotJudged(format!(
+                "entry {from} may have changed the charter, which this version does not follow"
+            )));
+        }
+        match self.admit(index, logged, record) {
+            Ok(admitted) => {
+                self.seen.remember(at, &names, Standing::Counts);
+                Ok(Finding::Lawful(Box::new(admitted)))
+            }
+            Err(e) if e.is_not_supported() => {
+                self.blind = Some(at);
+                self.seen.remember(at, &names, Standing::Counts);
+                Ok(Finding::NotJudged(e.to_string()))
+            }
+            Err(e) => Ok(self.unlawful(at, Some(&names), Unlawful::Refused(e))),
+        }
+    }
+
+    /// Judges a record by the rules in force at its place.
+    fn admit(
+        &mut self,
+        index: LeafIndex,
+        logged: Logged,
+        verdict: Verdict,
+    ) -> Result<Admitted, Rejection> {
+        let signed = match verdict {
+            Verdict::Signed(signed) => *signed,
+            // whoever looked may not have known of a change yet
+            Verdict::Refused(bytes) => {
+                let record = Record::parse(&bytes).expect("these bytes were parsed before");
+                self.charter.verify(record)?
+            }
+            Verdict::NoRecord(_) => return Err(Rejection::IndexZero),
+        };
+        let judge = Arc::clone(&self.charter);
+        // the charter itself was founded before the fold began
+        if index > LeafIndex::ZERO
+            && let Change::Governance(next) = self.charter.admit(&signed, &logged, index)?
+        {
+            self.charter = Arc::from(next);
+        }
+        let then = Arc::clone(&self.charter);
+        Ok(Admitted { logged, record: signed.into_record(), judge, then })
+    }
+
+    fn unlawful(&mut self, index: u64, names: Option<&Names>, why: Unlawful) -> Finding {
+        if let Some(names) = names {
+            self.seen.remember(index, names, Standing::Unlawful);
+        }
+        Finding::Unlawful(why)
+    }
+
+    /// The log's time never goes back.
+    fn pass(&mut self, logged: Logged) -> Option<Unlawful> {
+        let before = std::mem::replace(&mut self.before, logged.time);
+        let time = logged.time;
+        (time < before).then_some(Unlawful::TimeReversal { time, before })
+    }
+
+    /// No statement and no (issuer, id) comes twice.
+    fn twice(&mut self, names: Option<&Names>) -> Result<Option<Unlawful>, S::Error> {
+        let Some(names) = names else { return Ok(None) };
+        if let Some(first) = self.seen.statement(names.statement)? {
+            return Ok(Some(Unlawful::Statement { first }));
+        }
+        let first = self.seen.unique(&names.unique)?;
+        Ok(first.map(|first| Unlawful::Id { first }))
+    }
+}
+
+impl Seen for SeenInMemory {
+    type Error = Infallible;
+
+    fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Infallible> {
+        Ok(self.0.get(statement.as_hash().as_bytes()).copied())
+    }
+
+    fn unique(&mut self, unique: &Hash) -> Result<Option<u64>, Infallible> {
+        Ok(self.0.get(unique.as_bytes()).copied())
+    }
+
+    fn remember(&mut self, index: u64, names: &Names, standing: Standing) {
+        self.0.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
+        if standing == Standing::Counts {
+            self.0.entry(*names.unique.as_bytes()).or_insert(index);
+        }
+    }
+}
+
+impl fmt::Display for Unlawful {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unlawful::NoRecord(why) => f.write_str(why),
+            Unlawful::TimeReversal { time, before } => {
+                let (now, before) = (format_time(*time), format_time(*before));
+                write!(f, "its time {now} lies before the entry before it, {before}")
+            }
+            Unlawful::Statement { first } => write!(f, "its statement is already in entry {first}"),
+            Unlawful::Id { first } => {
+                write!(f, "its issuer used its id already for entry {first}")
+            }
+            Unlawful::Refused(rejection) => rejection.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,612 @@
+//! Gossip: what this node knows of all logs, from its own witness, from the logs, and from its peers.
+//!
+//! The judgement is [`ledger_core::gossip`]; here are its surroundings. [`Gossip`] holds the view, and
+//! keeps what it concludes on the disk before anybody is told. [`seek`] looks for what settles its
+//! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
+//! cosigned, and lays heads before it that contradict what it cosigned.
+
+pub mod heads;
+pub mod peers;
+pub mod rounds;
+mod seek;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
+use std::time::Instant;
+
+use ledger_core::TreeSize;
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::evidence::{ClaimedEvidence, Entries, EvidenceId, Trust};
+use ledger_core::gossip::{
+    Beginnings, Event, Heard, KnownKeys, LogStatus, Message, Moment, Question, Reach, Round, Salt,
+    Standing, View,
+};
+use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::note::{PublicKey, VerifierKey};
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::evidence::{EvidenceStore, EvidenceStoreError};
+use crate::log::LogReader;
+use crate::store::StoreError;
+use crate::witness::logs::{LogLine, LogList, LogsError};
+
+use heads::{Heads, HeadsError};
+use peers::{Asker, Peer, Peers};
+
+/// Seconds after which the newest cosignature of a head is called stale: logs of ours have their heads
+/// cosigned again every quarter of an hour, and readers commonly ask for an hour.
+const STALE_AFTER: u64 = 3_600;
+
+/// What gossip is made from.
+pub struct GossipParts {
+    /// The list of logs that the node knows beside its own.
+    pub logs: Arc<LogList>,
+    /// The charter of the node's own log, which is always known.
+    pub charter: watch::Receiver<Arc<Charter>>,
+    /// The own log's stored tree.
+    pub reader: Arc<LogReader>,
+    /// The folder of the evidence that the node holds.
+    pub evidence: PathBuf,
+    /// The file with the heads that the node has heard of.
+    pub heads: PathBuf,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether heads are compared at all; evidence that the node holds counts in any case.
+    pub compares: bool,
+    /// gRPC addresses of peers, beside those of the charter.
+    pub peers: Vec<String>,
+    /// The public keys that this node holds: its own address in the charter is no peer's.
+    pub own: Vec<PublicKey>,
+}
+
+/// Why gossip cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GossipError {
+    /// The list of logs cannot be used.
+    #[error(transparent)]
+    Logs(#[from] LogsError),
+    /// The evidence cannot be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceStoreError),
+    /// The heads cannot be read.
+    #[error(transparent)]
+    Heads(#[from] HeadsError),
+}
+
+impl GossipError {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            GossipError::Logs(_) => "mend the file; see `ledger witness --help`",
+            GossipError::Evidence(error) => error.hint(),
+            GossipError::Heads(error) => error.hint(),
+        }
+    }
+}
+
+/// What this node knows of all logs.
+pub struct Gossip {
+    inner: Mutex<Inner>,
+    peers: Mutex<Peers>,
+    evidence: Arc<EvidenceStore>,
+    logs: Arc<LogList>,
+    charter: watch::Receiver<Arc<Charter>>,
+    configured: Vec<String>,
+    own: Vec<PublicKey>,
+    clock: Arc<dyn Clock>,
+    compares: bool,
+    /// The logs that may not be cosigned.
+    fallen: RwLock<BTreeMap<Origin, Standing>>,
+    began: Instant,
+    /// Wakes the seeker; it ends when this is gone.
+    questions: mpsc::SyncSender<()>,
+    alarm: watch::Sender<Option<OwnTrouble>>,
+    figures: Mutex<Figures>,
+}
+
+struct Inner {
+    view: View,
+    heads: Heads,
+    own: OwnTrees,
+    /// What the view was told that this node knows.
+    known: Vec<LogLine>,
+    /// What the node's mirror knows.
+    also: BTreeMap<Origin, AlsoKnown>,
+    charter: Arc<Charter>,
+    /// The head that the own witness cosigned last, of each log, as far as the view was told.
+    cosigned: BTreeMap<Origin, TreeHead>,
+}
+
+/// What the node knows of a log that stands in no list of the witness's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlsoKnown {
+    /// The keys that may sign its checkpoints.
+    pub keys: Vec<VerifierKey>,
+    /// Whether the rules of our entries bind it.
+    pub entries: Entries,
+    /// Where it can be read: URLs or folders of its tiles.
+    pub urls: Vec<String>,
+}
+
+/// What speaks against the node's own log: it must sign nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnTrouble {
+    /// There is a head of this log that this node did not sign.
+    #[error(
+        "peers hold a head of size {0} with this log's signature that this node does not know: its \
+         key is in other hands, or the log was copied or runs twice"
+    )]
+    Unknown(TreeSize),
+    /// There is evidence against every key of the log.
+    #[error("evidence {0} convicts this log")]
+    Convicted(EvidenceId),
+}
+
+impl OwnTrouble {
+    /// What an operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the members \
+         of the consortium decide about a new key, or a new log that succeeds this one"
+    }
+}
+
+/// Counters since the node started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Rounds that this node began and that went well.
+    pub met: u64,
+    /// Rounds that this node began and that failed.
+    pub failed: u64,
+    /// Messages of other nodes that were answered.
+    pub answered: u64,
+    /// Messages that were turned away.
+    pub refused: u64,
+    /// Faults of others.
+    pub faults: u64,
+}
+
+/// What a peer is told.
+#[derive(Debug)]
+pub enum Told {
+    /// The answer.
+    Answer(Message),
+    /// Nothing now; it may try again after so many milliseconds.
+    Busy(u64),
+}
+
+/// How the node stands with all others.
+#[derive(Debug)]
+pub struct GossipStatus {
+    /// The logs that it knows.
+    pub logs: Vec<LogStatus>,
+    /// The peers that it asks.
+    pub peers: Vec<Peer>,
+    /// The addresses that it does not listen to for now.
+    pub limited: Vec<(String, Asker)>,
+    /// Counters.
+    pub figures: Figures,
+}
+
+impl Gossip {
+    /// Opens what the node knew, and starts the seeker, which ends with the last handle.
+    ///
+    /// # Errors
+    /// [`GossipError`].
+    pub fn open(parts: GossipParts) -> Result<Arc<Gossip>, GossipError> {
+        let GossipParts { logs, charter, reader, evidence, heads, clock, compares, peers, own } =
+            parts;
+        let evidence = Arc::new(EvidenceStore::open(&evidence, Trust::new())?);
+        let heads = Heads::open(&heads)?;
+        let now = Arc::clone(&charter.borrow());
+        let origin = Origin::new(now.origin()).ok();
+        let inner = Inner {
+            view: View::default(),
+            heads,
+            own: OwnTrees { origin, reader },
+            known: Vec::new(),
+            also: BTreeMap::new(),
+            charter: now,
+            cosigned: BTreeMap::new(),
+        };
+        let (questions, waiting) = mpsc::sync_channel(1);
+        let gossip = Arc::new(Gossip {
+            inner: Mutex::new(inner),
+            peers: Mutex::default(),
+            evidence,
+            logs,
+            charter,
+            configured: peers,
+            own,
+            clock,
+            compares,
+            fallen: RwLock::default(),
+            began: Instant::now(),
+            questions,
+            alarm: watch::Sender::new(None),
+            figures: Mutex::default(),
+        });
+        gossip.open_view()?;
+        let weak = Arc::downgrade(&gossip);
+        std::thread::Builder::new()
+            .name("gossip".to_owned())
+            .spawn(move || seek::run(&weak, &waiting))
+            .map_err(StoreError::io("start", "the thread of gossip"))
+            .map_err(EvidenceStoreError::from)?;
+        Ok(gossip)
+    }
+
+    fn open_view(&self) -> Result<(), GossipError> {
+        let mut inner = self.lock();
+        self.know(&mut inner);
+        let Inner { view, heads, .. } = &mut *inner;
+        heads.recall(view)?;
+        self.note_fallen(&inner);
+        Ok(())
+    }
+
+    /// Tells the view what the node knows now, if that changed.
+    fn refresh(&self, inner: &mut Inner) {
+        let same_charter = Arc::ptr_eq(&inner.charter, &self.charter.borrow());
+        if same_charter && inner.known == self.logs.lines() {
+            return;
+        }
+        self.know(inner);
+    }
+
+    fn know(&self, inner: &mut Inner) {
+        inner.charter = Arc::clone(&self.charter.borrow());
+        inner.known = self.logs.lines();
+        let (mut logs, cosigners) = known(&inner.charter, &inner.known);
+        add_also(&mut logs, &inner.charter, &inner.also);
+        inner.view.know(logs, cosigners);
+        self.evidence.trust(inner.view.trust().clone());
+        // evidence is for good: a log that comes back to the list stays convicted
+        for evidence in self.evidence.all() {
+            let _ = inner.view.convict(&evidence);
+        }
+        self.note_fallen(inner);
+        let now = self.now();
+        let charters = peers::of_charter(&inner.charter, &self.own);
+        let configured = self.configured.iter().filter_map(|peer| peers::url(peer));
+        self.peers().set(configured.chain(charters).collect(), now);
+    }
+
+    /// Whether a log may be cosigned.
+    pub fn standing(&self, origin: &Origin) -> Standing {
+        let fallen = self.fallen.read().unwrap_or_else(PoisonError::into_inner);
+        fallen.get(origin).cloned().unwrap_or(Standing::Good)
+    }
+
+    /// The evidence that the node holds.
+    pub fn evidence(&self) -> &Arc<EvidenceStore> {
+        &self.evidence
+    }
+
+    /// What speaks against the own log, now and later.
+    pub fn own_trouble(&self) -> watch::Receiver<Option<OwnTrouble>> {
+        self.alarm.subscribe()
+    }
+
+    /// Learns of a log from the node's mirror, in place of what the mirror said of it before.
+    pub fn know_also(&self, origin: &Origin, also: AlsoKnown) {
+        let mut inner = self.lock();
+        if inner.also.get(origin) != Some(&also) {
+            inner.also.insert(origin.clone(), also);
+            self.know(&mut inner);
+        }
+    }
+
+    /// Hears heads that this node came by itself. False ones say nothing.
+    pub fn hear(&self, found: &[ClaimedCheckpoint]) {
+        if !self.compares {
+            return;
+        }
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let mut events = Vec::new();
+        for head in found {
+            events.extend(inner.view.hear(head).unwrap_or_default());
+        }
+        self.conclude(&mut inner, events);
+    }
+
+    /// Hears what the own witness has cosigned last: each grew out of the one before, as it verified.
+    pub fn hear_cosigned(&self, latest: impl IntoIterator<Item = ClaimedCheckpoint>) {
+        if !self.compares {
+            return;
+        }
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let mut events = Vec::new();
+        for head in latest {
+            let (origin, now) = (head.checkpoint().origin(), *head.checkpoint().head());
+            let before = inner.cosigned.insert(origin.clone(), now);
+            let heard = match before {
+                Some(before) => inner.view.grown(&before, &head),
+                None => inner.view.hear(&head),
+            };
+            events.extend(heard.unwrap_or_default());
+        }
+        self.conclude(&mut inner, events);
+    }
+
+    /// Takes evidence that somebody sent.
+    ///
+    /// # Errors
+    /// [`EvidenceStoreError`] if it convicts nobody known here, or could not be kept.
+    pub fn accuse(&self, evidence: &ClaimedEvidence) -> Result<(), EvidenceStoreError> {
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let events = inner.view.convict(evidence)?;
+        self.conclude(&mut inner, events);
+        Ok(())
+    }
+
+    /// Answers a message of a round that somebody else began.
+    pub fn answer(&self, from: Option<SocketAddr>, message: Message) -> Told {
+        let now = self.now();
+        let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
+        if let Err(again) = spent {
+            self.figures().refused += 1;
+            return Told::Busy(again.0.saturating_sub(now.0));
+        }
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let Inner { view, own, .. } = &mut *inner;
+        let heard = view.answer(message, own);
+        self.conclude(&mut inner, heard.events);
+        drop(inner);
+        self.figures().answered += 1;
+        if let Some(fault) = heard.fault {
+            return self.turn_away(from, &fault);
+        }
+        heard.reply.map_or(Told::Busy(0), Told::Answer)
+    }
+
+    /// Does not listen for a while to somebody who sent what no honest node sends.
+    pub fn turn_away(&self, from: Option<SocketAddr>, why: &dyn std::error::Error) -> Told {
+        let now = self.now();
+        let mut peers = self.peers();
+        let asker = peers.asker(from, now);
+        let first = asker.conduct.spend(now, 0).is_ok();
+        if first {
+            tracing::warn!(from = ?from, %why, "a peer is not listened to for a while");
+            asker.fault(why, now);
+        }
+        drop(peers);
+        self.figures().faults += u64::from(first);
+        Told::Busy(0)
+    }
+
+    /// Whether nobody known has cosigned a log's adopted head for so long that something is wrong.
+    pub fn is_stale(&self, log: &LogStatus) -> bool {
+        let now = self.clock.now();
+        log.cosigned_at.is_some_and(|at| now.saturating_sub(at) > STALE_AFTER)
+    }
+
+    /// Begins a round.
+    pub fn begin(&self, salt: Salt) -> (Round, Message) {
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        Round::begin(&inner.view, salt)
+    }
+
+    /// Takes the answer of a peer in a round that this node began.
+    pub fn hear_answer(&self, round: &mut Round, message: Message) -> Heard {
+        let mut inner = self.lock();
+        let Inner { view, own, .. } = &mut *inner;
+        let mut heard = round.hear(view, message, own);
+        self.conclude(&mut inner, std::mem::take(&mut heard.events));
+        heard
+    }
+
+    /// Ends a round: heads that stayed open have grown older by one.
+    pub fn tick(&self) {
+        let mut inner = self.lock();
+        let events = inner.view.tick();
+        self.conclude(&mut inner, events);
+    }
+
+    /// Settles what the own log's tree settles, and gives what else has to be shown, each with where
+    /// the log can be read.
+    fn questions(&self) -> Vec<(Question, Vec<String>)> {
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let Inner { view, own, .. } = &mut *inner;
+        let events = view.consult(own);
+        self.conclude(&mut inner, events);
+        let of = |question: Question| {
+            let mut urls = urls_of(&inner.known, question.origin.as_str());
+            let also = inner.also.get(&question.origin);
+            urls.extend(also.iter().flat_map(|also| also.urls.clone()));
+            (question, urls)
+        };
+        inner.view.questions().into_iter().map(of).collect()
+    }
+
+    /// Takes what the log itself, or whoever serves a copy, shows about a question.
+    fn learn(&self, question: &Question, beginning: &Beginning) {
+        let mut inner = self.lock();
+        let events = inner.view.learn(question, beginning).unwrap_or_default();
+        self.conclude(&mut inner, events);
+    }
+
+    /// Keeps what follows from events, and says it. Nobody is told of evidence before it is durable.
+    fn conclude(&self, inner: &mut Inner, events: Vec<Event>) {
+        let mut moved = false;
+        for event in &events {
+            match event {
+                Event::Convicted(evidence) => {
+                    moved = true;
+                    if let Err(error) = self.evidence.add(evidence) {
+                        tracing::error!(%error, hint = error.hint(), "evidence cannot be kept");
+                    }
+                }
+                Event::Unreconciled(question) => {
+                    moved = true;
+                    let (smaller, larger) = (question.smaller.size, question.larger.size);
+                    tracing::error!(origin = %question.origin, %smaller, %larger,
+                        "unreconciled: two heads, and nobody shows that they belong together");
+                }
+                Event::Opened(_) => {
+                    moved = true;
+                    // one that is awake already sees it too
+                    let _ = self.questions.try_send(());
+                }
+                Event::Adopted(_) | Event::Settled(_) => moved = true,
+                _ => {}
+            }
+        }
+        if moved {
+            let status = inner.view.status();
+            if let Err(error) = inner.heads.keep(&status) {
+                tracing::error!(%error, hint = error.hint(), "heads cannot be kept");
+            }
+            self.note_fallen(inner);
+        }
+    }
+
+    fn note_fallen(&self, inner: &Inner) {
+        let logs = inner.view.status().into_iter();
+        let fallen = logs.filter(|log| log.standing != Standing::Good);
+        let fallen = fallen.map(|log| (log.origin, log.standing)).collect();
+        *self.fallen.write().unwrap_or_else(PoisonError::into_inner) = fallen;
+        self.look_at_own(inner);
+    }
+
+    /// Raises the alarm of the own log, for good.
+    fn look_at_own(&self, inner: &Inner) {
+        let Some(origin) = &inner.own.origin else { return };
+        let trouble = match inner.view.standing(origin) {
+            Standing::Convicted(id) => OwnTrouble::Convicted(id),
+            Standing::Unreconciled(question) => OwnTrouble::Unknown(question.larger.size),
+            _ => return,
+        };
+        self.alarm.send_if_modified(|alarm| {
+            let first = alarm.is_none();
+            if first {
+                tracing::error!(%trouble, hint = trouble.hint(), "the own log");
+                *alarm = Some(trouble.clone());
+            }
+            first
+        });
+    }
+
+    /// How the node stands with all others.
+    pub fn status(&self) -> GossipStatus {
+        let logs = self.lock().view.status();
+        let now = self.now();
+        let peers = self.peers();
+        let limited = peers.limited(now).map(|(name, asker)| (name.clone(), asker.clone()));
+        let limited = limited.collect();
+        GossipStatus { logs, peers: peers.asked().to_vec(), limited, figures: *self.figures() }
+    }
+
+    /// Where the logs of the list can be read.
+    fn addresses(&self) -> Vec<String> {
+        self.logs.lines().into_iter().filter_map(|line| line.url).collect()
+    }
+
+    fn now(&self) -> Moment {
+        Moment(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // a view follows its events; what a panic left out is heard again
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peers(&self) -> MutexGuard<'_, Peers> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of its
+/// policy.
+fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
+    let mut logs = Vec::new();
+    if let Ok(origin) = Origin::new(charter.origin()) {
+        let keys = charter.log_keys().to_vec();
+        let (entries, reach) = (Entries::Records, Reach::Somewhere);
+        logs.push(KnownKeys { origin, keys, entries, reach });
+    }
+    for line in lines {
+        let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
+        let read = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
+        match logs.iter_mut().find(|log| log.origin == origin) {
+            Some(log) => {
+                if !log.keys.contains(&line.key) && log.origin.as_str() != charter.origin() {
+                    log.keys.push(line.key.clone());
+                }
+                if read == Reach::Somewhere {
+                    log.reach = read;
+                }
+            }
+            None => {
+                let (keys, entries) = (vec![line.key.clone()], Entries::Opaque);
+                logs.push(KnownKeys { origin, keys, entries, reach: read });
+            }
+        }
+    }
+    let policy = charter.read_policy();
+    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
+    (logs, witnesses.map(|witness| witness.key.clone()).collect())
+}
+
+/// Adds what the mirror knows; of its own log the node knows best itself.
+fn add_also(logs: &mut Vec<KnownKeys>, charter: &Charter, also: &BTreeMap<Origin, AlsoKnown>) {
+    for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
+        let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
+        let (keys, entries) = (also.keys.clone(), also.entries);
+        match logs.iter_mut().find(|log| log.origin == *origin) {
+            Some(log) => {
+                log.keys.extend(
+                    keys.into_iter().filter(|key| !log.keys.contains(key)).collect::<Vec<_>>(),
+                );
+                if entries == Entries::Records {
+                    log.entries = entries;
+                }
+                if reach == Reach::Somewhere {
+                    log.reach = reach;
+                }
+            }
+            None => logs.push(KnownKeys { origin: origin.clone(), keys, entries, reach }),
+        }
+    }
+}
+
+fn urls_of(lines: &[LogLine], origin: &str) -> Vec<String> {
+    let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin);
+    of_log.filter_map(|line| line.url.clone()).collect()
+}
+
+/// The own log's tree.
+struct OwnTrees {
+    origin: Option<Origin>,
+    reader: Arc<LogReader>,
+}
+
+impl Beginnings for OwnTrees {
+    fn beginning(
+        &mut self,
+        origin: &Origin,
+        smaller: TreeSize,
+        larger: &TreeHead,
+    ) -> Option<Beginning> {
+        if self.origin.as_ref() != Some(origin) {
+            return None;
+        }
+        let tree = self.reader.tree(larger.size);
+        tree.beginning(smaller, larger)
+    }
+}

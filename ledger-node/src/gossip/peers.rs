@@ -1,0 +1,199 @@
+//! Whom a node gossips with, and how they behave.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use ledger_core::charter::Charter;
+use ledger_core::gossip::{Conduct, Moment};
+use ledger_core::note::PublicKey;
+
+/// Addresses whose conduct is remembered: those that came first go first.
+const MAX_ASKERS: usize = 4_096;
+
+/// Peers that a charter may name beside those of the configuration.
+const MAX_PEERS: usize = 1_024;
+
+/// A peer that this node asks.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// Its gRPC address as a URL.
+    pub url: String,
+    /// How it behaves.
+    pub conduct: Conduct,
+    /// When a round with it went well last, in POSIX seconds, and how many microseconds it took.
+    pub met: Option<(u64, u64)>,
+    /// What is wrong with it.
+    pub trouble: Option<String>,
+}
+
+/// An address that asks this node.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// How it behaves.
+    pub conduct: Conduct,
+    /// The last thing it did that no honest node does.
+    pub trouble: Option<String>,
+    /// In the order of their coming.
+    number: u64,
+}
+
+/// Everybody that a node talks to.
+#[derive(Debug, Default)]
+pub struct Peers {
+    asked: Vec<Peer>,
+    askers: BTreeMap<String, Asker>,
+    came: u64,
+}
+
+impl Peers {
+    /// Asks these from now on; what is known of those that stay is kept.
+    pub fn set(&mut self, urls: Vec<String>, now: Moment) {
+        let mut before = std::mem::take(&mut self.asked);
+        for url in urls.into_iter().take(MAX_PEERS) {
+            if self.asked.iter().any(|peer| peer.url == url) {
+                continue;
+            }
+            let known = before.iter().position(|peer| peer.url == url);
+            self.asked.push(match known {
+                Some(at) => before.swap_remove(at),
+                None => Peer { url, conduct: Conduct::new(now), met: None, trouble: None },
+            });
+        }
+    }
+
+    /// One of the peers that are due, chosen by a random number.
+    pub fn choose(&self, random: u64, now: Moment) -> Option<String> {
+        let due: Vec<&Peer> = self.asked.iter().filter(|peer| peer.conduct.is_due(now)).collect();
+        let count = u64::try_from(due.len()).ok().filter(|count| *count > 0)?;
+        let at = usize::try_from(random % count).ok()?;
+        due.get(at).map(|peer| peer.url.clone())
+    }
+
+    /// The peers that this node asks.
+    pub fn asked(&self) -> &[Peer] {
+        &self.asked
+    }
+
+    /// A peer that this node asks.
+    pub fn peer(&mut self, url: &str) -> Option<&mut Peer> {
+        self.asked.iter_mut().find(|peer| peer.url == url)
+    }
+
+    /// Whoever asks from this address.
+    pub fn asker(&mut self, address: Option<SocketAddr>, now: Moment) -> &mut Asker {
+        let name = name_of(address);
+        if !self.askers.contains_key(&name) && self.askers.len() >= MAX_ASKERS {
+            let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
+            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+                self.askers.remove(&oldest);
+            }
+        }
+        self.came += 1;
+        let number = self.came;
+        let new = || Asker { conduct: Conduct::new(now), trouble: None, number };
+        self.askers.entry(name).or_insert_with(new)
+    }
+
+    /// The addresses that are not listened to for now.
+    pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&String, &Asker)> {
+        self.askers.iter().filter(move |(_, asker)| asker.conduct.is_limited(now))
+    }
+}
+
+impl Asker {
+    /// It did what no honest node does.
+    pub fn fault(&mut self, what: &dyn std::error::Error, now: Moment) {
+        self.conduct.fault(now);
+        self.trouble = Some(what.to_string());
+    }
+}
+
+/// Whoever shares a quota: an IPv4 address, an IPv6 network of 64 bits; on one machine, where all
+/// programs share an address, a connection.
+fn name_of(address: Option<SocketAddr>) -> String {
+    match address {
+        None => "unknown".to_owned(),
+        Some(address) if address.ip().is_loopback() => address.to_string(),
+        Some(address) => match address.ip().to_canonical() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => {
+                let [a, b, c, d, ..] = ip.segments();
+                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+            }
+        },
+    }
+}
+
+/// The node addresses of a charter's members, without the member that has one of these keys.
+pub fn of_charter(charter: &Charter, own: &[PublicKey]) -> Vec<String> {
+    let is_own = |name: &str| {
+        // a key's name is its member's, or that and a label
+        let of_member = |key: &str| key.split('/').next() == Some(name);
+        let mut keys = charter.keys().iter().filter(|key| of_member(key.key().name().as_str()));
+        keys.any(|key| own.contains(&key.key().public()))
+    };
+    let others = charter.members().iter().filter(|member| !is_own(member.name()));
+    others.filter_map(|member| url(member.node()?)).collect()
+}
+
+/// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`.
+pub fn url(address: &str) -> Option<String> {
+    let address = address.trim_end_matches('/');
+    if let Some(rest) = address.strip_prefix("grpc://") {
+        return (!rest.is_empty()).then(|| format!("http://{rest}"));
+    }
+    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
+    (!rest.is_empty()).then(|| address.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::gossip::Fault;
+
+    use super::*;
+
+    #[test]
+    fn conduct_is_remembered_by_network_and_not_for_ever_many() {
+        let mut peers = Peers::default();
+        let at = |text: &str| Some(text.parse().expect("an address"));
+        peers.asker(at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        assert!(peers.asker(at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(peers.asker(at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(!peers.asker(at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        peers.asker(at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        assert!(peers.asker(at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        for n in 0..MAX_ASKERS {
+            peers.asker(at(&format!("127.0.0.1:{}", n + 1)), Moment(0));
+        }
+        assert_eq!(peers.askers.len(), MAX_ASKERS);
+    }
+
+    #[test]
+    fn only_peers_that_are_due_are_chosen_and_lists_may_change() {
+        let mut peers = Peers::default();
+        let urls = |names: &[&str]| names.iter().map(|name| format!("http://{name}")).collect();
+        assert_eq!(peers.choose(7, Moment(0)), None);
+        peers.set(urls(&["a", "b", "a"]), Moment(0));
+        assert_eq!(peers.asked().len(), 2);
+        peers.peer("http://a").expect("known").conduct.failed(Moment(0));
+        for random in 0..5 {
+            assert_eq!(peers.choose(random, Moment(0)).as_deref(), Some("http://b"));
+        }
+        peers.set(urls(&["c", "a"]), Moment(0));
+        assert!(!peers.peer("http://a").expect("kept").conduct.is_due(Moment(0)));
+        assert!(peers.peer("http://b").is_none());
+    }
+
+    #[test]
+    fn addresses_of_charters_are_urls_of_grpc() {
+        for (address, expected) in [
+            ("grpc://node.example:7780", Some("http://node.example:7780")),
+            ("http://node.example:7780/", Some("http://node.example:7780")),
+            ("https://node.example", Some("https://node.example")),
+            ("node.example:7780", None),
+            ("grpc://", None),
+        ] {
+            assert_eq!(url(address).as_deref(), expected, "{address}");
+        }
+    }
+}

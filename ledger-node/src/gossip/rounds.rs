@@ -1,0 +1,174 @@
+//! Rounds: now and then a peer is asked what it knows.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::gossip::Salt;
+use ledger_proto::v1::gossip_client::GossipClient;
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint};
+
+use super::Gossip;
+use crate::clock::Clock;
+use crate::grpc::gossip::{Reply, from_wire, to_wire};
+use crate::log::Published;
+use crate::publisher::Signed;
+use crate::witness::Witness;
+
+/// How long a peer may take for one message.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Where heads come from on this node.
+pub struct Own {
+    /// The own witness, if there is one.
+    pub witness: Option<Arc<Witness>>,
+    /// The head that the own log signed last.
+    pub signed: watch::Receiver<Option<Arc<Signed>>>,
+    /// What readers of the own log see.
+    pub published: watch::Receiver<Option<Arc<Published>>>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Gossips every `interval` until `stopping` turns true.
+pub async fn run(
+    gossip: Arc<Gossip>,
+    own: Own,
+    interval: Duration,
+    mut stopping: watch::Receiver<bool>,
+) {
+    loop {
+        let pause = jittered(interval);
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        let round = async {
+            feed(&gossip, &own).await;
+            let chosen = gossip.peers().choose(random(), gossip.now());
+            if let Some(url) = chosen {
+                meet(&gossip, &own, &url).await;
+            }
+            let ticking = Arc::clone(&gossip);
+            let _ = tokio::task::spawn_blocking(move || ticking.tick()).await;
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            () = round => {}
+        }
+    }
+}
+
+/// Lets the view hear what this node itself has seen.
+async fn feed(gossip: &Arc<Gossip>, own: &Own) {
+    let signed = own.signed.borrow().as_ref().map(|signed| signed.head.clone());
+    let published = own.published.borrow().as_ref().map(|seen| seen.checkpoint().claimed().clone());
+    let found: Vec<ClaimedCheckpoint> = signed.into_iter().chain(published).collect();
+    let (gossip, witness) = (Arc::clone(gossip), own.witness.clone());
+    let heard = tokio::task::spawn_blocking(move || {
+        gossip.hear(&found);
+        if let Some(witness) = witness {
+            gossip.hear_cosigned(witness.all_latest());
+        }
+    });
+    let _ = heard.await;
+}
+
+/// One round with a peer, and what is to be remembered of it.
+async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
+    let began = Instant::now();
+    let ended = round(gossip, url).await;
+    let (now, moment) = (own.clock.now(), gossip.now());
+    let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let (met, fault) = (ended.is_ok(), matches!(ended, Err(Ended::Fault(_))));
+    {
+        let mut figures = gossip.figures();
+        figures.met += u64::from(met);
+        figures.failed += u64::from(!met);
+        figures.faults += u64::from(fault);
+    }
+    let mut peers = gossip.peers();
+    let Some(peer) = peers.peer(url) else { return };
+    match ended {
+        Ok(()) => {
+            peer.conduct.succeeded();
+            peer.met = Some((now, took));
+            peer.trouble = None;
+        }
+        Err(ended) => {
+            let why = ended.to_string();
+            if peer.trouble.as_ref() != Some(&why) {
+                tracing::warn!(url, why, "a round of gossip failed");
+            }
+            match ended {
+                Ended::Fault(_) => peer.conduct.fault(moment),
+                _ => peer.conduct.failed(moment),
+            }
+            peer.trouble = Some(why);
+        }
+    }
+}
+
+/// Why a round ended early.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("it is not reached: {0}")]
+    Unreached(String),
+    #[error("it asks to be left alone for {0} ms")]
+    Busy(u64),
+    #[error("{0}")]
+    Fault(String),
+}
+
+async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<(), Ended> {
+    let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
+    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| unreached(&e))?;
+    let channel: Channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect_lazy();
+    let mut client =
+        GossipClient::new(channel).max_decoding_message_size(crate::grpc::gossip::MAX_MESSAGE);
+    let mut salt = Salt([0; 16]);
+    salt.0[..8].copy_from_slice(&random().to_be_bytes());
+    salt.0[8..].copy_from_slice(&random().to_be_bytes());
+    let beginning = Arc::clone(gossip);
+    let begun = tokio::task::spawn_blocking(move || beginning.begin(salt)).await;
+    let (mut round, mut next) = begun.map_err(|e| unreached(&e))?;
+    loop {
+        let answer = client.tell(to_wire(&next)).await;
+        let answer = answer.map_err(|status| Ended::Unreached(status.message().to_owned()))?;
+        let message = match from_wire(answer.into_inner()) {
+            Ok(Reply::Message(message)) => message,
+            Ok(Reply::Busy(after)) => return Err(Ended::Busy(after)),
+            Err(malformed) => return Err(Ended::Fault(malformed.to_string())),
+        };
+        let hearing = Arc::clone(gossip);
+        let taken = tokio::task::spawn_blocking(move || {
+            let heard = hearing.hear_answer(&mut round, message);
+            (round, heard)
+        });
+        let (same, heard) = taken.await.map_err(|e| unreached(&e))?;
+        round = same;
+        if let Some(fault) = heard.fault {
+            return Err(Ended::Fault(fault.to_string()));
+        }
+        match heard.reply {
+            Some(reply) => next = reply,
+            None => return Ok(()),
+        }
+    }
+}
+
+/// A number that nobody outside can foresee: the standard library's hash keys come from the system's
+/// random numbers.
+fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
+}
+
+/// The interval give or take a quarter, so that nodes that start together do not stay in step.
+fn jittered(interval: Duration) -> Duration {
+    let quarter = interval / 4;
+    let share = u32::try_from(random() % 1_000).unwrap_or(0);
+    interval - quarter + quarter * 2 * share / 1_000
+}

@@ -1,0 +1,181 @@
+//! What a mirror does about a log that misbehaves: it has evidence made of heads that contradict each
+//! other, and makes evidence itself of entries that the log's rules refuse.
+
+use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::{Case, ClaimedEvidence, Entries, LeafPair, LeafRule, Leaves, Trust};
+use ledger_core::lawful::Unlawful;
+use ledger_core::note::VerifierKey;
+use ledger_core::proof::TlogProof;
+use ledger_core::record::Entry;
+use ledger_core::{LeafIndex, TreeSize};
+
+use super::copy::Copy;
+use super::list::Basis;
+use crate::gossip::AlsoKnown;
+use crate::governance;
+
+/// An unlawful entry, and the chunk that brought it.
+pub struct Found<'a> {
+    /// The chunk's first index; everything before it is in the copy.
+    pub first: TreeSize,
+    /// The chunk.
+    pub entries: &'a [Vec<u8>],
+    /// The entry.
+    pub index: LeafIndex,
+    /// The rule that it breaks.
+    pub why: &'a Unlawful,
+}
+
+/// Tells gossip whose log this is, and where it can be read: its heads are compared like those of logs
+/// on the witness's list, and evidence against it counts.
+pub fn introduce(copy: &Copy, governance: Option<&[GovernanceEntry]>) {
+    let (keys, entries) = keys(copy, governance);
+    // the larger tree is ours where the source shows an older one
+    let own = copy.common.site(&copy.log.origin).display().to_string();
+    let urls = copy.feed.tiles().into_iter().chain([own]).collect();
+    copy.common.gossip.know_also(&copy.log.origin, AlsoKnown { keys, entries, urls });
+}
+
+/// Lays two heads of one log before gossip, which looks for what settles it.
+pub fn contradiction(copy: &Copy, ours: &ClaimedCheckpoint, offered: &ClaimedCheckpoint) {
+    if !copy.common.make_evidence {
+        return;
+    }
+    introduce(copy, None);
+    copy.common.gossip.hear(&[ours.clone(), offered.clone()]);
+}
+
+/// Makes evidence of an unlawful entry, where the rule is one that convicts.
+pub fn unlawful(copy: &Copy, pending: &ClaimedCheckpoint, found: Found<'_>) {
+    if !copy.common.make_evidence {
+        return;
+    }
+    let (origin, index) = (&copy.log.origin, found.index);
+    match make(copy, pending, &found) {
+        Ok(Some(evidence)) => {
+            if let Err(error) = copy.common.gossip.accuse(&evidence) {
+                tracing::error!(%origin, %index, %error, "evidence cannot be kept");
+            }
+        }
+        Ok(None) => tracing::error!(%origin, %index, "unlawful, but by no rule that convicts"),
+        Err(error) => tracing::error!(%origin, %index, %error, "no evidence can be made"),
+    }
+}
+
+fn make(
+    copy: &Copy,
+    pending: &ClaimedCheckpoint,
+    found: &Found<'_>,
+) -> Result<Option<ClaimedEvidence>, String> {
+    let own = Own { copy, pending, found };
+    let charter = own.governance()?;
+    introduce(copy, Some(&charter));
+    let (keys, entries) = keys(copy, Some(&charter));
+    let trust = keys.into_iter().fold(Trust::new(), |trust, key| trust.with_log(key, entries));
+    let case = Case { trust: &trust, authority: &[] };
+    let pair = |rule, first: LeafIndex| -> Result<Option<ClaimedEvidence>, String> {
+        let leaves = Leaves {
+            head: pending.clone(),
+            charter: own.proven(LeafIndex::ZERO)?,
+            first: own.proven(first)?,
+            second: own.proven(found.index)?,
+        };
+        let pair = LeafPair::new(rule, leaves).map_err(|e| e.to_string())?;
+        Ok(ClaimedEvidence::leaves(&pair, case))
+    };
+    match found.why {
+        Unlawful::TimeReversal { .. } => {
+            let before = found.index.get().saturating_sub(1);
+            pair(LeafRule::TimeReversal, LeafIndex::new(before).map_err(|e| e.to_string())?)
+        }
+        Unlawful::Statement { first } => {
+            let first = LeafIndex::new(*first).map_err(|e| e.to_string())?;
+            pair(LeafRule::DuplicateLeaf, first)
+        }
+        Unlawful::Refused(_) => {
+            let leaf = own.proven(found.index)?;
+            let proof = TlogProof {
+                extra: Some(leaf.entry.logged().to_string().into_bytes()),
+                index: found.index,
+                inclusion: leaf.inclusion,
+                checkpoint: pending.clone(),
+            };
+            let bundle = AuthorityBundle::new(charter, proof);
+            Ok(ClaimedEvidence::unlawful_leaf(leaf.entry.record(), &bundle, case))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// The entries around an unlawful one.
+struct Own<'a> {
+    copy: &'a Copy,
+    pending: &'a ClaimedCheckpoint,
+    found: &'a Found<'a>,
+}
+
+impl Own<'_> {
+    /// An entry with its proof under the pending checkpoint; whoever judges evidence verifies it.
+    fn proven(&self, index: LeafIndex) -> Result<GovernanceEntry, String> {
+        let entry = self.entry(index)?;
+        self.with_proof(index, entry)
+    }
+
+    fn with_proof(&self, index: LeafIndex, entry: Entry) -> Result<GovernanceEntry, String> {
+        let size = self.pending.checkpoint().head().size;
+        let inclusion = self.copy.feed.inclusion(index, size).map_err(|e| e.to_string())?;
+        Ok(GovernanceEntry { index, entry, inclusion })
+    }
+
+    fn entry(&self, index: LeafIndex) -> Result<Entry, String> {
+        let bytes = if self.found.first.contains(index) {
+            let read = self.copy.served.reader.entry(index, self.found.first);
+            read.map_err(|e| e.to_string())?
+        } else {
+            let at = index.get() - self.found.first.get();
+            let at = usize::try_from(at).unwrap_or(usize::MAX);
+            self.found.entries.get(at).cloned().ok_or("no such entry")?
+        };
+        Entry::parse(&bytes).map_err(|e| e.to_string())
+    }
+
+    /// The governance entries before the unlawful one.
+    fn governance(&self) -> Result<Vec<GovernanceEntry>, String> {
+        let first = self.found.first;
+        let mut all = Vec::new();
+        if !first.is_empty() {
+            let before = governance::entries(&self.copy.served.reader, first);
+            for (index, entry) in before.map_err(|e| e.to_string())? {
+                all.push(self.with_proof(index, entry)?);
+            }
+        }
+        for at in first.get()..self.found.index.get() {
+            let index = LeafIndex::new(at).map_err(|e| e.to_string())?;
+            let entry = self.entry(index)?;
+            if entry.record().kind().is_governance() {
+                all.push(self.with_proof(index, entry)?);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Whom evidence about this log can convict, and by which rules.
+fn keys(copy: &Copy, governance: Option<&[GovernanceEntry]>) -> (Vec<VerifierKey>, Entries) {
+    match &copy.log.basis {
+        Basis::Keys { keys, .. } => (keys.clone(), Entries::Opaque),
+        Basis::Charter { .. } => {
+            let replayed = governance.map(|own| {
+                let entries = own.iter().map(|own| (own.index, &own.entry));
+                ledger_core::charter::Governance::replay(entries)
+            });
+            let charter = match replayed.and_then(Result::ok) {
+                Some(governance) => Some(governance.charter().clone()),
+                None => copy.charter(),
+            };
+            let keys = charter.map(|charter| charter.log_keys().to_vec()).unwrap_or_default();
+            (keys, Entries::Records)
+        }
+    }
+}

@@ -1,0 +1,405 @@
+//! Copying one log: a checkpoint, then the entries up to it, then the cosignature.
+//!
+//! Entries come in chunks. The tree over what is here and a chunk must be a beginning of the pending
+//! checkpoint's, which a consistency proof shows; only then anything of the chunk is written. So no
+//! byte is stored that the log has not signed, and a copy that was interrupted goes on where it was.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ledger_core::TreeSize;
+use ledger_core::batch::Edge;
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::cosignature::MAX_TIME;
+use ledger_core::merkle::{TreeHead, verify_consistency};
+use ledger_core::tile::TILE_WIDTH;
+
+use super::accuse;
+use super::feed::{Ahead, Feed, FeedError};
+use super::heads;
+use super::law::{Law, Stop};
+use super::list::{Basis, Mirrored};
+use super::served::Served;
+use super::store::Row;
+use super::trouble::Trouble;
+use super::{Common, MirrorError};
+use crate::index::Index;
+
+/// Entries of the largest chunk: between two chunks some forty files are made durable.
+const CHUNK_ENTRIES: usize = 32 * TILE_WIDTH as usize;
+
+/// Bytes after which a chunk takes no further bundle, which may bring 16 MiB at most.
+const CHUNK_BYTES: usize = 16 << 20;
+
+/// The copying of one log.
+pub struct Copy {
+    pub(super) log: Mirrored,
+    pub(super) common: Arc<Common>,
+    pub(super) served: Arc<Served>,
+    pub(super) feed: Arc<Feed>,
+    pub(super) row: Row,
+    edge: Edge,
+    index: Option<Arc<Index>>,
+    /// The judgement of a log of ours; taken away when it stopped, to begin again from the disk.
+    law: Option<Law>,
+    /// The head that contradicted ours and was laid before the investigator.
+    suspected: Option<TreeHead>,
+    /// The checkpoint that nobody in force had signed.
+    refused: Option<ClaimedCheckpoint>,
+    stopping: Arc<AtomicBool>,
+}
+
+/// What a round has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Done {
+    /// There is nothing new.
+    Nothing,
+    /// A checkpoint was cosigned: there may be another.
+    Cosigned,
+    /// Another checkpoint takes the place of one that did not count.
+    Renewed,
+}
+
+impl Copy {
+    /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before it is
+    /// whole again.
+    pub fn open(
+        log: Mirrored,
+        common: Arc<Common>,
+        served: Arc<Served>,
+        stopping: Arc<AtomicBool>,
+    ) -> Result<Copy, Trouble> {
+        let feed = Arc::new(Feed::open(&log.source, &common.runtime)?);
+        let mut row = common.store().read(&log.origin)?;
+        let edge = match restore(&served, &row.copied) {
+            Ok(edge) => edge,
+            Err(error) => {
+                tracing::error!(origin = %log.origin, %error, "a copy is damaged and begins anew");
+                served.show(None);
+                row.copied = TreeHead::EMPTY;
+                // what was promised must be copied again before anything else
+                row.pending = row.pending.or(row.held.as_ref().map(|(held, _)| held.clone()));
+                Edge::new()
+            }
+        };
+        let index = match log.basis {
+            Basis::Keys { .. } => None,
+            Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
+        };
+        let (law, suspected, refused) = (None, None, None);
+        let copy =
+            Copy { log, common, served, feed, row, edge, index, law, suspected, refused, stopping };
+        copy.tell();
+        if matches!(copy.log.basis, Basis::Keys { .. }) {
+            accuse::introduce(&copy, None);
+        }
+        Ok(copy)
+    }
+
+    /// The rules behind what is copied, of a log of ours.
+    pub(super) fn charter(&self) -> Option<Arc<Charter>> {
+        self.law.as_ref().map(|law| Arc::clone(law.charter()))
+    }
+
+    /// One round: a new checkpoint, or the rest of the one that is pending.
+    pub fn round(&mut self) -> Result<Done, Trouble> {
+        self.take_up_law()?;
+        let held = self.row.held.as_ref().map(|(held, _)| held.clone());
+        if self.row.pending.is_none() && !self.fetch_checkpoint(held)? {
+            return Ok(Done::Nothing);
+        }
+        let Some(pending) = self.row.pending.clone() else { return Ok(Done::Nothing) };
+        let target = *pending.checkpoint().head();
+        let copied = self.copy_to(&pending, target);
+        if copied.is_err() {
+            self.law = None;
+        }
+        copied?;
+        match self.cosign(&pending) {
+            // a later one, or the same with more lines, may count
+            Err(Trouble::Foreign(why)) if self.row.pending.is_some() => {
+                match self.fetch_checkpoint(Some(pending))? {
+                    true => Ok(Done::Renewed),
+                    false => Err(Trouble::Foreign(why)),
+                }
+            }
+            cosigned => cosigned,
+        }
+    }
+
+    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are all
+    /// here. Whether there is something to do.
+    fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
+        let offered = self.feed.checkpoint()?;
+        if *offered.checkpoint().origin() != self.log.origin {
+            let other = offered.checkpoint().origin();
+            return Err(Trouble::Foreign(format!("it is of the log \"{other}\"")));
+        }
+        if self.refused.as_ref() == Some(&offered) {
+            let why = "no key in force at its end signed it";
+            return Err(Trouble::Foreign(why.to_owned()));
+        }
+        heads::check(self, self.law.as_ref().map(Law::charter), &offered)?;
+        let new = *offered.checkpoint().head();
+        let Some(ours) = ours else {
+            return match new {
+                TreeHead::EMPTY => Ok(false),
+                TreeHead { size, .. } if size.is_empty() => {
+                    Err(self.contradiction(&offered, &offered, "an empty tree with another root"))
+                }
+                _ => self.lock_on(offered),
+            };
+        };
+        let old = *ours.checkpoint().head();
+        if new == old {
+            return Ok(self.has_news(&offered, &ours) && self.lock_on(offered)?);
+        }
+        if new.size <= old.size {
+            let own = self.served.reader.tree(old.size).head(new.size)?;
+            return match own == new {
+                // the source is behind, perhaps a copy itself
+                true => Ok(false),
+                false => {
+                    Err(self.contradiction(&ours, &offered, "an older head with another root"))
+                }
+            };
+        }
+        // SPEC tlog-mirror/updating: all pending checkpoints are consistent with each other
+        let proof = self.feed.consistency(old.size, new.size)?;
+        match verify_consistency(&proof, &old, &new) {
+            Ok(()) => self.lock_on(offered),
+            Err(error) => {
+                let why = format!(
+                    "its tree of {} does not begin with ours of {}: {error}",
+                    new.size, old.size
+                );
+                Err(self.contradiction(&ours, &offered, &why))
+            }
+        }
+    }
+
+    /// From now on this checkpoint is copied, and no other before it is done.
+    fn lock_on(&mut self, offered: ClaimedCheckpoint) -> Result<bool, Trouble> {
+        let row = Row { pending: Some(offered), ..self.row.clone() };
+        self.keep(row)?;
+        Ok(true)
+    }
+
+    /// Whether a checkpoint over the same tree has lines worth keeping that ours lacks.
+    fn has_news(&self, offered: &ClaimedCheckpoint, ours: &ClaimedCheckpoint) -> bool {
+        let charter = self.law.as_ref().map(Law::charter);
+        let lines = heads::worth_keeping(self, charter, offered);
+        lines.iter().any(|line| !ours.note().signatures().contains(line))
+    }
+
+    fn contradiction(
+        &mut self,
+        ours: &ClaimedCheckpoint,
+        offered: &ClaimedCheckpoint,
+        why: &str,
+    ) -> Trouble {
+        let head = Some(*offered.checkpoint().head());
+        if self.suspected != head {
+            self.suspected = head;
+            accuse::contradiction(self, ours, offered);
+        }
+        Trouble::Contradiction(why.to_owned())
+    }
+
+    fn take_up_law(&mut self) -> Result<(), Trouble> {
+        let (Some(index), None) = (&self.index, &self.law) else { return Ok(()) };
+        let size = self.edge.size();
+        if !size.is_empty() {
+            let reader = Arc::clone(&self.served.reader);
+            self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
+            accuse::introduce(self, None);
+        }
+        Ok(())
+    }
+
+    fn copy_to(&mut self, pending: &ClaimedCheckpoint, target: TreeHead) -> Result<(), Trouble> {
+        let (feed, from) = (Arc::clone(&self.feed), self.edge.size());
+        if from >= target.size {
+            let same = self.edge.head() == target;
+            let why = || FeedError::Damaged("its checkpoint is not the copy's".to_owned());
+            return if same { Ok(()) } else { Err(why().into()) };
+        }
+        std::thread::scope(|scope| {
+            let mut ahead = feed.read_ahead(scope, from, target.size);
+            while self.edge.size() < target.size {
+                if self.stopping.load(Ordering::Acquire) {
+                    return Err(Trouble::Stopped);
+                }
+                let entries = gather(&mut ahead, self.edge.size(), target.size)?;
+                self.take(entries, pending, target)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes a chunk of entries: proven, judged, written, noted, in this order.
+    fn take(
+        &mut self,
+        entries: Vec<Vec<u8>>,
+        pending: &ClaimedCheckpoint,
+        target: TreeHead,
+    ) -> Result<(), Trouble> {
+        let first = self.edge.size();
+        let mut trial = self.edge.clone();
+        let full = |e: ledger_core::batch::AppendError| FeedError::Damaged(e.to_string());
+        let batch = trial.append(&entries).map_err(full)?;
+        if !self.begins(&trial.head(), &target)? {
+            return Err(self.locate(&entries, &target)?.into());
+        }
+        self.judge(first, &entries, pending)?;
+        for (coord, bytes) in &batch.tiles {
+            self.served.site.renew(*coord, bytes)?;
+        }
+        let written = self.served.site.start_from(batch.head.size);
+        self.served.site.sync(&written)?;
+        self.keep(Row { copied: batch.head, ..self.row.clone() })?;
+        self.edge = trial;
+        if let Some(law) = &mut self.law {
+            law.written(batch.head.size, &entries)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a tree is the beginning of the target's.
+    fn begins(&self, head: &TreeHead, target: &TreeHead) -> Result<bool, Trouble> {
+        if head.size == target.size {
+            return Ok(head == target);
+        }
+        let proof = self.feed.consistency(head.size, target.size)?;
+        Ok(verify_consistency(&proof, head, target).is_ok())
+    }
+
+    /// Finds the bundle of a chunk whose entries are not those that were signed.
+    fn locate(&self, entries: &[Vec<u8>], target: &TreeHead) -> Result<FeedError, Trouble> {
+        let width = u64::from(TILE_WIDTH);
+        let mut trial = self.edge.clone();
+        let mut rest = entries;
+        while !rest.is_empty() {
+            let from = trial.size().get();
+            let room = usize::try_from(width - from % width).unwrap_or(1);
+            let (bundle, others) = rest.split_at(room.min(rest.len()));
+            if trial.append(bundle).is_err() || !self.begins(&trial.head(), target)? {
+                let last = from + bundle.len() as u64 - 1;
+                return Ok(FeedError::Damaged(format!(
+                    "its entries {from} to {last} are not those that the log signed"
+                )));
+            }
+            rest = others;
+        }
+        Ok(FeedError::Damaged("its entries are not those that the log signed".to_owned()))
+    }
+
+    /// Judges the entries of a log of ours; others pass.
+    fn judge(
+        &mut self,
+        first: TreeSize,
+        entries: &[Vec<u8>],
+        pending: &ClaimedCheckpoint,
+    ) -> Result<(), Trouble> {
+        let (Some(index), Basis::Charter { anchor, .. }) = (&self.index, &self.log.basis) else {
+            return Ok(());
+        };
+        if self.law.is_none() {
+            let reader = Arc::clone(&self.served.reader);
+            let charter = entries.first().map(Vec::as_slice).unwrap_or_default();
+            let law = Law::found(charter, *anchor, Arc::clone(index), reader)?;
+            let own = law.charter().origin();
+            if own != self.log.origin.as_str() {
+                return Err(Trouble::Foreign(format!("its charter founds the log \"{own}\"")));
+            }
+            self.law = Some(law);
+        }
+        let Some(law) = &mut self.law else { return Ok(()) };
+        match law.judge(first, entries, self.common.clock.now()) {
+            Ok(()) => Ok(()),
+            Err(Stop::Future { index, until }) => Err(Trouble::Future { index, until }),
+            Err(Stop::Other(trouble)) => Err(trouble),
+            Err(Stop::Unlawful { index, why }) => {
+                accuse::unlawful(self, pending, accuse::Found { first, entries, index, why: &why });
+                Err(Trouble::Unlawful { index, why: why.to_string() })
+            }
+        }
+    }
+
+    /// Cosigns the pending checkpoint, all of whose entries are on the disk.
+    // SPEC tlog-mirror/add-entries: nothing is signed before all entries are durably committed
+    fn cosign(&mut self, pending: &ClaimedCheckpoint) -> Result<Done, Trouble> {
+        let charter = self.law.as_ref().map(|law| Arc::clone(law.charter()));
+        if let Err(foreign) = heads::check_in_force(self, charter.as_deref(), pending) {
+            self.drop_pending(pending)?;
+            return Err(foreign);
+        }
+        heads::check_quorum(self, charter.as_deref(), pending)?;
+        let lines = heads::worth_keeping(self, charter.as_ref(), pending);
+        let held = heads::with_lines(pending, lines);
+        let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
+        let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
+        // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
+        self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
+        self.common.publish(&self.served, &self.row)?;
+        accuse::introduce(self, None);
+        Ok(Done::Cosigned)
+    }
+
+    /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps no
+    /// honest one away. Nothing was promised; what lies on the disk of it will be written over.
+    fn drop_pending(&mut self, pending: &ClaimedCheckpoint) -> Result<(), Trouble> {
+        self.refused = Some(pending.clone());
+        self.law = None;
+        let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
+        let copied = head.unwrap_or(TreeHead::EMPTY);
+        let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
+        self.edge = restore(&self.served, &copied).map_err(damaged)?;
+        self.keep(Row { pending: None, copied, ..self.row.clone() })?;
+        Ok(())
+    }
+
+    fn keep(&mut self, row: Row) -> Result<(), MirrorError> {
+        self.common.store().keep(&self.log.origin, &row)?;
+        self.row = row;
+        self.tell();
+        Ok(())
+    }
+
+    fn tell(&self) {
+        let pending = self.row.pending.as_ref().map(|own| own.checkpoint().head().size.get());
+        let copied = self.row.copied.size.get();
+        let source = self.log.source.clone();
+        self.served.note(|status| {
+            status.source = source;
+            status.pending = pending;
+            status.copied = copied;
+        });
+    }
+}
+
+/// Whether the copy has what its row says.
+pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
+    restore(served, &row.copied).map(|_| ())
+}
+
+fn restore(served: &Served, head: &TreeHead) -> Result<Edge, String> {
+    if head.size.is_empty() {
+        return Ok(Edge::new());
+    }
+    Edge::restore(served.reader.tiles(), head).map_err(|e| e.to_string())
+}
+
+fn gather(ahead: &mut Ahead, from: TreeSize, end: TreeSize) -> Result<Vec<Vec<u8>>, FeedError> {
+    let left = usize::try_from(end.get() - from.get()).unwrap_or(usize::MAX);
+    let mut entries: Vec<Vec<u8>> = Vec::new();
+    let mut bytes = 0;
+    while entries.len() < CHUNK_ENTRIES.min(left) && bytes < CHUNK_BYTES {
+        let more = ahead.next()?;
+        bytes += more.iter().map(Vec::len).sum::<usize>();
+        entries.extend(more);
+    }
+    entries.truncate(left);
+    Ok(entries)
+}

@@ -1,0 +1,165 @@
+//! Whose signature makes a checkpoint count, and which of its lines are worth keeping.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ledger_core::charter::{Charter, RetiredLogKey};
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::cosignature;
+use ledger_core::note::{Algorithm, Note, Signature, VerifierKey};
+use ledger_core::policy::Policy;
+use ledger_core::record::Entry;
+use ledger_core::witness::LogKeys;
+
+use super::copy::Copy;
+use super::list::{Basis, Quorum};
+use super::trouble::Trouble;
+use crate::governance;
+
+/// Lines of a checkpoint that are kept: the log's, and those of witnesses that are known. A mirror's own
+/// come on top.
+const MAX_KEPT_LINES: usize = 48;
+
+/// A checkpoint as a source shows it must be signed by a key of its log. For a log of ours this may be a
+/// key that entries brought which are not copied yet, but never one that those here have retired: a head
+/// that is pending keeps all others away.
+pub fn check(
+    copy: &Copy,
+    charter: Option<&Arc<Charter>>,
+    offered: &ClaimedCheckpoint,
+) -> Result<(), Trouble> {
+    match &copy.log.basis {
+        Basis::Keys { keys, policy } => {
+            signed(copy, offered, keys)?;
+            let Some(path) = policy else { return Ok(()) };
+            let policy = read_policy(&copy.common.dir.join(path))?;
+            satisfies(&policy.with_logs(keys.iter().cloned()), offered)
+        }
+        Basis::Charter { anchor, .. } => {
+            if let Some(charter) = charter
+                && offered.verify(charter.log_keys()).is_ok()
+            {
+                return signed(copy, offered, charter.log_keys());
+            }
+            let size = offered.checkpoint().head().size;
+            let read = |at| {
+                let bytes = copy.feed.entry(at, size).map_err(|e| e.to_string())?;
+                Entry::parse(&bytes).map_err(|e| e.to_string())
+            };
+            let foreign = |why| Trouble::Foreign(format!("its log shows no charter: {why}"));
+            let claimed = governance::claimed(size, read).map_err(foreign)?;
+            // every change is signed by members of the charter before it, and that by its statement
+            let found = claimed.charter().statement();
+            if found != *anchor {
+                let why = format!("its log's charter is {found}, not the anchor {anchor}");
+                return Err(Trouble::Foreign(why));
+            }
+            // a retired key must not come back by leaving out what is known here
+            let goes_on = charter.is_none_or(|charter| {
+                let then = claimed.at(charter.governance_index());
+                then.is_some_and(|then| then.base() == charter.base())
+            });
+            if !goes_on {
+                let why = "its governance entries do not go on from those that are here";
+                return Err(Trouble::Foreign(why.to_owned()));
+            }
+            signed(copy, offered, claimed.charter().log_keys())
+        }
+    }
+}
+
+/// A checkpoint that is about to be cosigned must be signed by a key in force at its end.
+pub fn check_in_force(
+    copy: &Copy,
+    charter: Option<&Charter>,
+    pending: &ClaimedCheckpoint,
+) -> Result<(), Trouble> {
+    match (&copy.log.basis, charter) {
+        (Basis::Keys { keys, .. }, _) => signed(copy, pending, keys),
+        (Basis::Charter { .. }, Some(charter)) => signed(copy, pending, charter.log_keys()),
+        (Basis::Charter { .. }, None) => Err(Trouble::Foreign("it has no charter".to_owned())),
+    }
+}
+
+/// And it must have the quorum that the operator asks for.
+pub fn check_quorum(
+    copy: &Copy,
+    charter: Option<&Charter>,
+    pending: &ClaimedCheckpoint,
+) -> Result<(), Trouble> {
+    match (&copy.log.basis, charter) {
+        (Basis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
+            let policy = charter.read_policy();
+            satisfies(&policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
+        }
+        (Basis::Charter { .. }, _) => Ok(()),
+        (Basis::Keys { .. }, _) => check(copy, None, pending),
+    }
+}
+
+fn satisfies(policy: &Policy, offered: &ClaimedCheckpoint) -> Result<(), Trouble> {
+    policy.verify(offered).map(|_| ()).map_err(|e| Trouble::Foreign(e.to_string()))
+}
+
+/// Signed by one of these keys that nothing convicts.
+fn signed(copy: &Copy, offered: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Result<(), Trouble> {
+    let evidence = copy.common.gossip.evidence();
+    let (convicted, trusted): (Vec<VerifierKey>, Vec<VerifierKey>) =
+        keys.iter().cloned().partition(|key| evidence.against(key).is_some());
+    let verified = offered.verify(LogKeys::new(trusted).trusted());
+    let Err(error) = verified else { return Ok(()) };
+    let by = convicted.iter().find(|key| offered.verify(std::slice::from_ref(*key)).is_ok());
+    Err(match by.and_then(|key| evidence.against(key)) {
+        Some(id) => Trouble::Convicted(id),
+        None => Trouble::Foreign(error.to_string()),
+    })
+}
+
+fn keys_of(charter: &Charter) -> Vec<VerifierKey> {
+    let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
+    charter.log_keys().iter().chain(retired).cloned().collect()
+}
+
+fn read_policy(path: &std::path::Path) -> Result<Policy, Trouble> {
+    let wrong = |e: String| Trouble::Foreign(format!("the policy {}: {e}", path.display()));
+    let bytes = std::fs::read(path).map_err(|e| wrong(e.to_string()))?;
+    Policy::parse(&bytes).map_err(|e| wrong(e.to_string()))
+}
+
+/// The lines that verify by keys that are known: the log's, and those of the policy's witnesses. One
+/// false line of a known key would spoil the checkpoint for its readers.
+// SPEC tlog-mirror/add-checkpoint: the log's signature is retained
+pub fn worth_keeping(
+    copy: &Copy,
+    charter: Option<&Arc<Charter>>,
+    checkpoint: &ClaimedCheckpoint,
+) -> Vec<Signature> {
+    let (mut keys, policy) = match &copy.log.basis {
+        Basis::Keys { keys, policy } => {
+            let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
+            (keys.clone(), policy.as_ref().and_then(read))
+        }
+        Basis::Charter { .. } => (
+            charter.map(|own| keys_of(own)).unwrap_or_default(),
+            charter.and_then(|charter| charter.read_policy().ok()),
+        ),
+    };
+    keys.extend(policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()));
+    let note = checkpoint.note();
+    let verifies = |line: &&Signature| {
+        let key = keys.iter().find(|key| line.is_by(key));
+        key.is_some_and(|key| match key.algorithm() {
+            Algorithm::Ed25519 => key.verify(note.text().as_bytes(), line.bytes()),
+            _ => cosignature::verify_line(note, key, line).is_some(),
+        })
+    };
+    note.signatures().iter().filter(verifies).take(MAX_KEPT_LINES).cloned().collect()
+}
+
+/// The same checkpoint with these of its lines.
+pub fn with_lines(checkpoint: &ClaimedCheckpoint, lines: Vec<Signature>) -> ClaimedCheckpoint {
+    let note = Note::new(checkpoint.note().text(), lines);
+    let note = note.map(|note| ClaimedCheckpoint::parse(note.to_string().as_bytes()));
+    // fewer lines than it had make a note again
+    note.ok().and_then(Result::ok).unwrap_or_else(|| checkpoint.clone())
+}

@@ -1,0 +1,120 @@
+//! One copy as readers see it: what is cosigned, its files, and how the copying is doing.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use ledger_core::TreeSize;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::hash::Hash;
+use ledger_core::merkle::{ConsistencyProof, verify_consistency};
+use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
+
+use crate::log::{LogReader, ReadError};
+use crate::store::site::Site;
+use crate::store::{Files as _, StoreError};
+
+/// A copy.
+pub struct Served {
+    origin: Origin,
+    pub(super) site: Arc<Site>,
+    pub(super) reader: Arc<LogReader>,
+    held: RwLock<Option<Arc<ClaimedCheckpoint>>>,
+    status: Mutex<Status>,
+}
+
+/// How a copy is doing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Where it is read from; empty where the list names the log no longer.
+    pub source: String,
+    /// The size of the checkpoint that is being copied.
+    pub pending: Option<u64>,
+    /// How many entries are on the disk.
+    pub copied: u64,
+    /// Why nothing more is cosigned, if something is wrong, and since when.
+    pub trouble: Option<(Reason, u64)>,
+}
+
+/// What is wrong with a copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// For programs.
+    pub kind: &'static str,
+    /// For people.
+    pub text: String,
+}
+
+impl Served {
+    pub(super) fn new(origin: Origin, site: Site) -> Served {
+        let site = Arc::new(site);
+        let reader = Arc::new(LogReader::new(site.clone()));
+        Served { origin, site, reader, held: RwLock::default(), status: Mutex::default() }
+    }
+
+    /// The log's name.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The checkpoint with the mirror's cosignatures, if there is one.
+    // SPEC tlog-mirror/introduction: the checkpoint that is served includes the mirror's cosignature
+    pub fn checkpoint(&self) -> Option<Arc<ClaimedCheckpoint>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How the copying is doing.
+    pub fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A tile or bundle of the tree that is cosigned. Where a partial one has given way to a full one
+    /// that is not cosigned yet, it is cut out of that.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn file(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        let held = self.checkpoint();
+        if !held.is_some_and(|held| coord.is_within(held.checkpoint().head().size)) {
+            return Ok(None);
+        }
+        if let Some(bytes) = self.site.get(coord)? {
+            return Ok(Some(bytes));
+        }
+        let full = if coord.is_full() { None } else { self.site.get(coord.to_full())? };
+        Ok(full.and_then(|mut bytes| match coord.kind() {
+            TileKind::Hashes(_) => {
+                bytes.truncate(usize::from(coord.width()) * Hash::LEN);
+                Some(bytes)
+            }
+            TileKind::Entries => {
+                EntryBundle::parse_or_cut(coord, bytes).ok().map(EntryBundle::into_bytes)
+            }
+        }))
+    }
+
+    /// The proof that the tree of `new` leaves begins with that of `old`, both of the cosigned tree; the
+    /// proof has been verified.
+    ///
+    /// # Errors
+    /// [`ReadError::OutOfRange`] where nothing so large is cosigned, [`ReadError::SizesReversed`], and
+    /// what hinders reading the copy.
+    pub fn consistency(&self, old: TreeSize, new: TreeSize) -> Result<ConsistencyProof, ReadError> {
+        let held = self.checkpoint().ok_or(ReadError::OutOfRange(TreeSize::ZERO))?;
+        let size = held.checkpoint().head().size;
+        if new > size {
+            return Err(ReadError::OutOfRange(size));
+        }
+        let tree = self.reader.tree(size);
+        let proof = tree.consistency(old, new)?;
+        verify_consistency(&proof, &tree.head(old)?, &tree.head(new)?)
+            .map_err(|e| ReadError::Inconsistent(old, e))?;
+        Ok(proof)
+    }
+
+    pub(super) fn show(&self, checkpoint: Option<ClaimedCheckpoint>) {
+        *self.held.write().unwrap_or_else(PoisonError::into_inner) = checkpoint.map(Arc::new);
+    }
+
+    pub(super) fn note(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}

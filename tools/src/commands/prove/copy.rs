@@ -1,0 +1,149 @@
+//! Proofs out of a log's files: a mirror's URL, a node's HTTP address, or a directory.
+
+use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
+use ledger_core::charter::governance_chain;
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::index::{LeafIndex, TreeSize};
+use ledger_core::merkle::{InclusionProof, prove_inclusion};
+use ledger_core::proof::TlogProof;
+use ledger_core::record::{Entry, Outline, StatementId};
+use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
+use ledger_node::source::{ReadError, Source};
+
+use super::Found;
+use crate::commands::audit::chain;
+use crate::escape;
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::trust::{Trust, TrustArgs};
+
+/// A log's files at one size.
+struct Copy {
+    source: Source,
+    claimed: ClaimedCheckpoint,
+    size: TreeSize,
+}
+
+/// The entry that was asked for, with whatever proves it, and whom the verdict trusts.
+pub(super) fn find(
+    from: &str,
+    wanted: (Option<u64>, Option<StatementId>),
+    with_authority: bool,
+    trust: &TrustArgs,
+    out: &Output,
+) -> Result<(Found, Trust), Failure> {
+    let source = Source::open(from)?;
+    let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
+    let trust = trust.with_files(|| chain::read(&source, &bytes), out)?;
+    let claimed = ClaimedCheckpoint::parse(&bytes).map_err(wrong)?;
+    // before anything is searched: is it the log's at all?
+    trust.policy.verify(&claimed).map_err(|e| {
+        let hint = "it was altered, it is of another log, or the policy is an older one";
+        Failure::refused(format!("the checkpoint of {source}: {e}"), hint)
+    })?;
+    let size = claimed.checkpoint().head().size;
+    let copy = Copy { source, claimed, size };
+    let (index, entry) = match wanted {
+        (_, Some(statement)) => copy.search(statement, out)?,
+        (index, None) => {
+            let index = LeafIndex::new(index.unwrap_or_default()).map_err(wrong)?;
+            if !size.contains(index) {
+                let message = format!("the copy has {size} entries, and none at {index}");
+                return Err(Failure::refused(message, "give an index below the size"));
+            }
+            (index, copy.entry(index)?)
+        }
+    };
+    let proof = copy.prove(index, &entry)?;
+    let file = match with_authority {
+        true => copy.bundle(index, proof.clone())?.to_string(),
+        false => proof.to_string(),
+    };
+    Ok((Found { index: index.get(), entry, file: file.into_bytes(), proof }, trust))
+}
+
+impl Copy {
+    fn bundle_of(&self, number: u64) -> Result<EntryBundle, Failure> {
+        let coord = TileCoord::in_tree(TileKind::Entries, number, self.size);
+        let coord = coord.ok_or_else(|| wrong("it has no such entry"))?;
+        let bytes = self.source.tile(coord).map_err(|e| unread(&coord.to_string(), &e))?;
+        EntryBundle::parse(coord, bytes).map_err(|e| wrong(format!("{coord}: {e}")))
+    }
+
+    fn entry(&self, index: LeafIndex) -> Result<Vec<u8>, Failure> {
+        let width = u64::from(TILE_WIDTH);
+        let bundle = self.bundle_of(index.get() / width)?;
+        let at = usize::try_from(index.get() % width).unwrap_or(usize::MAX);
+        let entry = bundle.get(at).map(<[u8]>::to_vec);
+        entry.ok_or_else(|| wrong(format!("it has no entry {index}")))
+    }
+
+    /// Files have no index: the entries are read, the latest first.
+    fn search(
+        &self,
+        statement: StatementId,
+        out: &Output,
+    ) -> Result<(LeafIndex, Vec<u8>), Failure> {
+        let width = u64::from(TILE_WIDTH);
+        out.note(format!("looking for the statement among {} entries", self.size));
+        for number in (0..self.size.get().div_ceil(width)).rev() {
+            let bundle = self.bundle_of(number)?;
+            for (at, entry) in (number * width..).zip(bundle.iter()) {
+                let outline = Entry::split(entry).ok();
+                let outline = outline.and_then(|(_, record)| Outline::parse(record).ok());
+                if outline.is_some_and(|outline| outline.statement() == statement) {
+                    return Ok((LeafIndex::new(at).map_err(wrong)?, entry.to_vec()));
+                }
+            }
+        }
+        let message = format!("no entry of the copy has the statement {statement}");
+        Err(Failure::refused(message, "the copy may be older than the entry: ask another one"))
+    }
+
+    fn inclusion(&self, index: LeafIndex) -> Result<InclusionProof, Failure> {
+        let mut nodes = TileReader::new(&self.source, self.size);
+        prove_inclusion(&mut nodes, index, self.size).map_err(wrong)
+    }
+
+    /// The proof file; whoever asked verifies it.
+    fn prove(&self, index: LeafIndex, entry: &[u8]) -> Result<TlogProof, Failure> {
+        let (logged, _) = Entry::split(entry).map_err(wrong)?;
+        let extra = Some(logged.to_string().into_bytes());
+        let (inclusion, checkpoint) = (self.inclusion(index)?, self.claimed.clone());
+        Ok(TlogProof { extra, index, inclusion, checkpoint })
+    }
+
+    /// The bundle with all governance entries of the copy.
+    fn bundle(&self, index: LeafIndex, proof: TlogProof) -> Result<AuthorityBundle, Failure> {
+        let parse = |at| chain::entry(&self.source, at, self.size).map_err(wrong);
+        let last = self.size.last().unwrap_or(index);
+        let latest = parse(last)?;
+        let latest = match latest.record().kind().is_governance() {
+            true => last,
+            false => latest.logged().governance,
+        };
+        let chain = governance_chain(latest, parse);
+        let chain = chain.map_err(|_| wrong("its governance entries do not lead to a charter"))?;
+        let proven = chain.into_iter().map(|(index, entry)| {
+            Ok(GovernanceEntry { index, entry, inclusion: self.inclusion(index)? })
+        });
+        let governance: Vec<GovernanceEntry> = proven.collect::<Result<_, Failure>>()?;
+        Ok(AuthorityBundle::new(governance, proof))
+    }
+}
+
+fn unread(what: &str, error: &ReadError) -> Failure {
+    let hint = "SOURCE is the folder or URL that holds `checkpoint` and `tile/`";
+    match error {
+        ReadError::Failed(_) => Failure::environment(format!("the {what} {error}"), hint),
+        _ => Failure::refused(format!("the {what} {error}"), hint),
+    }
+}
+
+fn wrong(what: impl std::fmt::Display) -> Failure {
+    let what = what.to_string();
+    Failure::refused(
+        format!("the copy is not sound: {}", escape::line(&what)),
+        "run `ledger audit` on it, and take another copy",
+    )
+}
