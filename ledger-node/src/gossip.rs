@@ -1,7 +1,7 @@
 //! Gossip: what this node knows of all logs, from its own witness, from the logs, and from its peers.
 //!
 //! The judgement is [`ledger_core::gossip`]; here are its surroundings. [`Gossip`] holds the view, and
-//! keeps what it concludes on the disk before anybody is told. [`seek`] looks for what settles its
+//! keeps what it concludes on the disk before anybody is told. `seek` looks for what settles its
 //! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
 //! cosigned, and lays heads before it that contradict what it cosigned.
 

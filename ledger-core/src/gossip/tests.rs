@@ -226,6 +226,7 @@ fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
         entries: Entries::Opaque,
+        reach: Reach::Somewhere,
     };
     let mut view = View::new(keys.iter().map(known).collect(), Vec::new());
     for (at, key) in keys.iter().enumerate() {

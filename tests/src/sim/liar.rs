@@ -89,7 +89,7 @@ impl World {
             2 => told.heads.extend(head.as_ref().and_then(altered)),
             _ => told.answers.extend(asked.or_else(|| Some(made_up(&head?))).map(junk)),
         }
-        Message::Exchange(told)
+        Message::Exchange(Box::new(told))
     }
 
     fn flood(&mut self, node: usize) -> Message {
@@ -98,7 +98,7 @@ impl World {
             told.questions = vec![made_up(&head); 64];
             told.heads = vec![head; 200];
         }
-        Message::Exchange(told)
+        Message::Exchange(Box::new(told))
     }
 
     /// Some head that the node was shown.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ledger_core::checkpoint::Origin;
 use ledger_core::evidence::{Entries, Trust};
-use ledger_core::gossip::{KnownKeys, Standing, View};
+use ledger_core::gossip::{KnownKeys, Reach, Standing, View};
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{Algorithm, VerifierKey};
 
@@ -371,6 +371,7 @@ fn known(logs: &[Operator], cosigners: Vec<VerifierKey>) -> (Vec<KnownKeys>, Vec
         origin: log.origin.clone(),
         keys: vec![log.key().clone()],
         entries: Entries::Opaque,
+        reach: Reach::Somewhere,
     };
     (logs.iter().map(of).collect(), cosigners)
 }
