@@ -111,7 +111,7 @@ impl Agenda {
     ///
     /// # Panics
     /// Never: whatever is in the order is planned.
-    pub fn next(&mut self) -> Option<(u64, Happening)> {
+    pub fn take_next(&mut self) -> Option<(u64, Happening)> {
         let Reverse((at, count)) = self.order.pop()?;
         Some((at, self.what.remove(&count).expect("planned with its order")))
     }

@@ -49,12 +49,15 @@ pub struct Detection {
     pub all: u64,
 }
 
+/// Trees by their size and root.
+type Trees = BTreeMap<(u64, [u8; 32]), Rc<Branch>>;
+
 /// Who sees everything.
 #[derive(Debug, Default)]
 pub struct Observer {
     seed: u64,
     /// The trees of all heads that were ever signed.
-    trees: Vec<BTreeMap<(u64, [u8; 32]), Rc<Branch>>>,
+    trees: Vec<Trees>,
     /// What honest witnesses cosigned.
     cosigned: BTreeMap<(usize, usize), Vec<Rc<Branch>>>,
     /// What honest nodes heard of logs that cheat.

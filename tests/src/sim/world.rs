@@ -94,7 +94,7 @@ impl World {
     pub fn run(mut self) -> Result<Report, Box<Violation>> {
         self.begin();
         let end = self.plan.end();
-        while let Some((at, what)) = self.agenda.next().filter(|(at, _)| *at <= end) {
+        while let Some((at, what)) = self.agenda.take_next().filter(|(at, _)| *at <= end) {
             self.now = at;
             self.happen(what);
             if let Some(violation) = self.observer.violation() {
