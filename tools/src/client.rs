@@ -1,6 +1,9 @@
 //! The node's gRPC interface, with failures that say what to do. Nothing here is trusted.
 
+use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
+use ledger_core::hash::Hash;
 use ledger_proto::v1;
+use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::mirror_client::MirrorClient;
 use tonic::transport::{Channel, Endpoint};
@@ -8,10 +11,13 @@ use tonic::{Code, Status};
 
 use crate::failure::Failure;
 
-/// How long connecting may take.
 /// Bytes of the longest answer: an authority bundle, and a little around it.
 const MAX_ANSWER: usize = ledger_core::authority::MAX_BUNDLE_BYTES + 1024;
 
+/// Evidence that a node may list: more than it keeps against any number of keys that it knows.
+const MAX_LISTED: usize = 65_536;
+
+/// How long connecting may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 /// How long one question may take; streams are not limited.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -131,6 +137,51 @@ impl Node {
             MirrorClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
         let answer = client.list_mirrored(within(v1::ListMirroredRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// What the node knows of all logs, and whom it gossips with.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn gossip(&mut self) -> Result<v1::GetGossipResponse, Failure> {
+        let answer = self.gossip_client().get_gossip(within(v1::GetGossipRequest {})).await;
+        answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
+    }
+
+    /// The ids of the evidence that the node says it holds, in their order.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn evidence_ids(&mut self) -> Result<Vec<EvidenceId>, Failure> {
+        let request = within(v1::ListEvidenceRequest {});
+        let answer = self.gossip_client().list_evidence(request).await;
+        let mut listed = answer.map_err(|e| failure(&e))?.into_inner();
+        let mut ids: Vec<EvidenceId> = Vec::new();
+        while let Some(summary) = listed.message().await.map_err(|e| failure(&e))? {
+            let id = <[u8; 32]>::try_from(&*summary.id)
+                .map_err(|_| wrong_answer("an id of evidence has not 32 bytes"))?;
+            let id = EvidenceId::from_hash(Hash::from_bytes(id));
+            if ids.last().is_some_and(|last| *last >= id) || ids.len() >= MAX_LISTED {
+                return Err(wrong_answer("it lists evidence twice, out of order or without end"));
+            }
+            ids.push(id);
+        }
+        Ok(ids)
+    }
+
+    /// What the node sends as the evidence of this id, which it may not be.
+    ///
+    /// # Errors
+    /// [`Failure`] for what the node answers.
+    pub async fn evidence(&mut self, id: EvidenceId) -> Result<Vec<u8>, Failure> {
+        let request = v1::GetEvidenceRequest { id: id.as_hash().as_bytes().to_vec().into() };
+        let answer = self.gossip_client().get_evidence(within(request)).await;
+        answer.map(|answer| answer.into_inner().file.to_vec()).map_err(|e| failure(&e))
+    }
+
+    fn gossip_client(&self) -> GossipClient<Channel> {
+        let most = MAX_ANSWER.max(MAX_EVIDENCE_BYTES + 1024);
+        GossipClient::new(self.channel.clone()).max_decoding_message_size(most)
     }
 
     /// One entry.

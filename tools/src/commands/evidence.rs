@@ -1,9 +1,11 @@
-//! `ledger evidence`: what a folder of evidence holds.
+//! `ledger evidence`: what a node, or a folder of evidence, holds.
 
-use std::path::{Path, PathBuf};
+mod source;
+
+use std::path::PathBuf;
 
 use clap::Subcommand;
-use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES, Trust};
+use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
 use ledger_core::note::VerifierKey;
 use serde_json::{Value, json};
 
@@ -13,28 +15,33 @@ use crate::files;
 use crate::output::{Outcome, Output};
 use crate::trust::TrustArgs;
 
-/// Where a node keeps its evidence, below its directory.
-const FOLDER: &str = "private/evidence";
+use source::From;
 
 const EXAMPLE: &str = "\
 Example: what a node holds, and whom it convicts by the keys of a policy
-  ledger evidence list --dir /var/lib/ledger --policy consortium.policy
+  ledger evidence list --node http://127.0.0.1:7780 --policy consortium.policy
 Example: a file to send to somebody, who judges it with `ledger verify FILE --vkey VKEY`
-  ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
+  ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json
+Example: the same without the node, in its directory or in any folder of evidence files
+  ledger evidence list --dir /var/lib/ledger
+
+What a node sends is believed no more than a file: it must be evidence, and of the id that was asked for.";
 
 const LIST: &str = "\
+Example: what a node holds
+  ledger evidence list --node http://127.0.0.1:7780
 Example: what lies in a node's directory
   ledger evidence list --dir /var/lib/ledger";
 
 const SHOW: &str = "\
 Example: judged by the log's key
-  ledger evidence show ID --dir /var/lib/ledger --vkey ledger.example/2026+1c2d3e4f+AY...";
+  ledger evidence show ID --node http://127.0.0.1:7780 --vkey ledger.example/2026+1c2d3e4f+AY...";
 
 const EXPORT: &str = "\
 Example: the file, for somebody else to judge
-  ledger evidence export ID --dir /var/lib/ledger -o accusation.json";
+  ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json";
 
-/// List, show and export the evidence of a node's directory
+/// List, show and export the evidence that a node holds, or a directory
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -87,13 +94,6 @@ struct ExportArgs {
 }
 
 #[derive(Debug, clap::Args)]
-struct From {
-    /// A node's directory, or a folder of evidence files named by their ids
-    #[arg(long, value_name = "DIR")]
-    dir: PathBuf,
-}
-
-#[derive(Debug, clap::Args)]
 struct Known {
     /// A key that you know to be a log's or a cosigner's; may be given several times
     #[arg(long, value_name = "VKEY")]
@@ -116,7 +116,7 @@ impl Known {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the folder or a file cannot be read, or when a file is not evidence.
+/// [`Failure`] when the node, the folder or a file cannot be read, or when something is not evidence.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::List(args) => list(args, out),
@@ -127,10 +127,10 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 
 fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
     let trust = args.known.trust()?;
-    let folder = folder(&args.from.dir)?;
+    let mut source = args.from.open()?;
     let mut rows = Vec::new();
-    for id in ids(&folder)? {
-        let evidence = read(&folder, id)?;
+    for id in source.ids()? {
+        let evidence = source.read(id)?;
         let verdict = verdict(&evidence, &trust);
         let (kind, origin) = (evidence.kind(), escape::line(evidence.origin()));
         out.line(format!("{id}  {kind}  {origin}  {}", escape::line(&verdict.text)));
@@ -144,7 +144,8 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
 
 fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
     let trust = args.known.trust()?;
-    let evidence = read(&folder(&args.from.dir)?, parse_id(&args.id)?)?;
+    let id = parse_id(&args.id)?;
+    let evidence = args.from.open()?.read(id)?;
     let verdict = verdict(&evidence, &trust);
     out.line(format!("id      {}", evidence.id()));
     out.line(format!("type    {}", evidence.kind()));
@@ -158,7 +159,8 @@ fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn export(args: &ExportArgs, out: &Output) -> Result<Outcome, Failure> {
-    let evidence = read(&folder(&args.from.dir)?, parse_id(&args.id)?)?;
+    let id = parse_id(&args.id)?;
+    let evidence = args.from.open()?.read(id)?;
     match &args.output {
         Some(path) => files::replace(path, evidence.as_str().as_bytes())?,
         None => out.data(evidence.as_str().as_bytes())?,
@@ -221,43 +223,6 @@ pub fn known(vkeys: &[String], trust: &TrustArgs) -> Result<Trust, Failure> {
         Some(anchor) => known.with_anchor(anchor),
         None => known,
     })
-}
-
-fn folder(dir: &Path) -> Result<PathBuf, Failure> {
-    let below = dir.join(FOLDER);
-    if below.is_dir() {
-        return Ok(below);
-    }
-    if dir.is_dir() {
-        return Ok(dir.to_owned());
-    }
-    let message = format!("there is no directory {}", dir.display());
-    Err(Failure::environment(message, "name a node's directory, or a folder of evidence files"))
-}
-
-/// The ids of the folder's files, sorted; other files are none of its business.
-fn ids(folder: &Path) -> Result<Vec<EvidenceId>, Failure> {
-    let entries = std::fs::read_dir(folder).map_err(|e| files::cannot_read(folder, &e))?;
-    let mut ids = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(|e| files::cannot_read(folder, &e))?.file_name();
-        let stem = name.to_str().and_then(|name| name.strip_suffix(".json"));
-        ids.extend(stem.and_then(|stem| EvidenceId::from_hex(stem).ok()));
-    }
-    ids.sort_unstable();
-    Ok(ids)
-}
-
-fn read(folder: &Path, id: EvidenceId) -> Result<ClaimedEvidence, Failure> {
-    let path = folder.join(format!("{id}.json"));
-    let bytes = files::read(&path, MAX_EVIDENCE_BYTES)?;
-    let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
-    let evidence = ClaimedEvidence::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
-    if evidence.id() != id {
-        let hint = "the file was altered, or it was renamed: its name is its SHA-256";
-        return Err(refused(format!("its id is {}", evidence.id()), hint));
-    }
-    Ok(evidence)
 }
 
 fn parse_id(text: &str) -> Result<EvidenceId, Failure> {
