@@ -144,6 +144,18 @@ impl EvidenceStore {
         self.lock().held.values().map(|held| held.evidence.clone()).collect()
     }
 
+    /// Files that are held.
+    pub fn count(&self) -> usize {
+        self.lock().held.len()
+    }
+
+    /// What each file proves that convicts anybody known now, in the order of ids.
+    pub fn convictions(&self) -> Vec<(EvidenceId, Conviction)> {
+        let inner = self.lock();
+        let held = inner.held.iter();
+        held.filter_map(|(id, held)| Some((*id, held.conviction.clone()?))).collect()
+    }
+
     /// One file.
     pub fn get(&self, id: EvidenceId) -> Option<ClaimedEvidence> {
         self.lock().held.get(&id).map(|held| held.evidence.clone())

@@ -9,6 +9,7 @@ pub mod heads;
 pub mod peers;
 pub mod rounds;
 mod seek;
+mod status;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -21,8 +22,8 @@ use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, Entries, EvidenceId, Trust};
 use ledger_core::gossip::{
-    Beginnings, Event, Heard, KnownKeys, LogStatus, Message, Moment, Question, Reach, Round, Salt,
-    Standing, View,
+    Beginnings, Event, Heard, KnownKeys, Message, Moment, Question, Reach, Round, Salt, Standing,
+    View,
 };
 use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{PublicKey, VerifierKey};
@@ -35,11 +36,9 @@ use crate::store::StoreError;
 use crate::witness::logs::{LogLine, LogList, LogsError};
 
 use heads::{Heads, HeadsError};
-use peers::{Asker, Peer, Peers};
+pub use status::{Figures, GossipStatus, PeerState, State};
 
-/// Seconds after which the newest cosignature of a head is called stale: logs of ours have their heads
-/// cosigned again every quarter of an hour, and readers commonly ask for an hour.
-const STALE_AFTER: u64 = 3_600;
+use peers::Peers;
 
 /// What gossip is made from.
 pub struct GossipParts {
@@ -156,21 +155,6 @@ impl OwnTrouble {
     }
 }
 
-/// Counters since the node started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Rounds that this node began and that went well.
-    pub met: u64,
-    /// Rounds that this node began and that failed.
-    pub failed: u64,
-    /// Messages of other nodes that were answered.
-    pub answered: u64,
-    /// Messages that were turned away.
-    pub refused: u64,
-    /// Faults of others.
-    pub faults: u64,
-}
-
 /// What a peer is told.
 #[derive(Debug)]
 pub enum Told {
@@ -178,19 +162,6 @@ pub enum Told {
     Answer(Message),
     /// Nothing now; it may try again after so many milliseconds.
     Busy(u64),
-}
-
-/// How the node stands with all others.
-#[derive(Debug)]
-pub struct GossipStatus {
-    /// The logs that it knows.
-    pub logs: Vec<LogStatus>,
-    /// The peers that it asks.
-    pub peers: Vec<Peer>,
-    /// The addresses that it does not listen to for now.
-    pub limited: Vec<(String, Asker)>,
-    /// Counters.
-    pub figures: Figures,
 }
 
 impl Gossip {
@@ -384,12 +355,6 @@ impl Gossip {
         Told::Busy(0)
     }
 
-    /// Whether nobody known has cosigned a log's adopted head for so long that something is wrong.
-    pub fn is_stale(&self, log: &LogStatus) -> bool {
-        let now = self.clock.now();
-        log.cosigned_at.is_some_and(|at| now.saturating_sub(at) > STALE_AFTER)
-    }
-
     /// Begins a round.
     pub fn begin(&self, salt: Salt) -> (Round, Message) {
         let mut inner = self.lock();
@@ -496,16 +461,6 @@ impl Gossip {
             }
             first
         });
-    }
-
-    /// How the node stands with all others.
-    pub fn status(&self) -> GossipStatus {
-        let logs = self.lock().view.status();
-        let now = self.now();
-        let peers = self.peers();
-        let limited = peers.limited(now).map(|(name, asker)| (name.clone(), asker.clone()));
-        let limited = limited.collect();
-        GossipStatus { logs, peers: peers.asked().to_vec(), limited, figures: *self.figures() }
     }
 
     /// Where the logs of the list can be read.

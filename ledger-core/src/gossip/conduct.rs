@@ -105,7 +105,12 @@ impl Conduct {
 
     /// Whether a round with the peer may be begun.
     pub fn is_due(&self, now: Moment) -> bool {
-        now >= self.limited && now >= self.silent
+        now >= self.due_at()
+    }
+
+    /// From when on a round with the peer may be begun.
+    pub fn due_at(&self) -> Moment {
+        self.limited.max(self.silent)
     }
 
     /// Whether it is not listened to because it lied.
@@ -177,6 +182,7 @@ mod tests {
         for _ in 0..20 {
             conduct.failed(Moment(0));
         }
+        assert_eq!(conduct.due_at(), Moment(LONGEST_SILENCE_MS));
         assert!(!conduct.is_due(Moment(LONGEST_SILENCE_MS - 1)));
         assert!(conduct.is_due(Moment(LONGEST_SILENCE_MS)));
         assert_eq!(conduct.spend(Moment(0), 1), Ok(()));

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::gossip::Salt;
 use ledger_proto::v1::gossip_client::GossipClient;
+use prost::Message as _;
 use tokio::sync::watch;
 use tonic::transport::{Channel, Endpoint};
 
@@ -84,16 +85,18 @@ async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
     let (now, moment) = (own.clock.now(), gossip.now());
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (met, fault) = (ended.is_ok(), matches!(ended, Err(Ended::Fault(_))));
+    let idle = matches!(ended, Ok(Met::Idle));
     {
         let mut figures = gossip.figures();
         figures.met += u64::from(met);
+        figures.idle += u64::from(idle);
         figures.failed += u64::from(!met);
         figures.faults += u64::from(fault);
     }
     let mut peers = gossip.peers();
     let Some(peer) = peers.peer(url) else { return };
     match ended {
-        Ok(()) => {
+        Ok(_) => {
             peer.conduct.succeeded();
             peer.met = Some((now, took));
             peer.trouble = None;
@@ -112,6 +115,14 @@ async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
     }
 }
 
+/// How a round ended that went well.
+enum Met {
+    /// Nothing differed of what both know.
+    Idle,
+    /// Something was told.
+    Talked,
+}
+
 /// Why a round ended early.
 #[derive(Debug, thiserror::Error)]
 enum Ended {
@@ -123,7 +134,7 @@ enum Ended {
     Fault(String),
 }
 
-async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<(), Ended> {
+async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<Met, Ended> {
     let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| unreached(&e))?;
     let channel: Channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect_lazy();
@@ -135,10 +146,15 @@ async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<(), Ended> {
     let beginning = Arc::clone(gossip);
     let begun = tokio::task::spawn_blocking(move || beginning.begin(salt)).await;
     let (mut round, mut next) = begun.map_err(|e| unreached(&e))?;
+    let mut met = Met::Idle;
     loop {
-        let answer = client.tell(to_wire(&next)).await;
+        let told = to_wire(&next);
+        gossip.figures().sent += told.encoded_len() as u64;
+        let answer = client.tell(told).await;
         let answer = answer.map_err(|status| Ended::Unreached(status.message().to_owned()))?;
-        let message = match from_wire(answer.into_inner()) {
+        let answer = answer.into_inner();
+        gossip.figures().received += answer.encoded_len() as u64;
+        let message = match from_wire(answer) {
             Ok(Reply::Message(message)) => message,
             Ok(Reply::Busy(after)) => return Err(Ended::Busy(after)),
             Err(malformed) => return Err(Ended::Fault(malformed.to_string())),
@@ -154,8 +170,8 @@ async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<(), Ended> {
             return Err(Ended::Fault(fault.to_string()));
         }
         match heard.reply {
-            Some(reply) => next = reply,
-            None => return Ok(()),
+            Some(reply) => (next, met) = (reply, Met::Talked),
+            None => return Ok(met),
         }
     }
 }

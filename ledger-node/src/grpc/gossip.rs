@@ -5,11 +5,13 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::gossip::{
-    Answer, EvidenceRef, Exchange, Line, LineId, Message, Question, Salt, Standing, Summary,
+    Answer, Conduct, EvidenceRef, Exchange, Line, LineId, Message, Question, Salt, Standing,
+    Summary,
 };
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_proto::v1::{self as wire, gossip_message::Message as Wire, gossip_server};
+use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
@@ -200,6 +202,7 @@ impl gossip_server::Gossip for Face {
         let from = request.remote_addr();
         let gossip = std::sync::Arc::clone(&self.service.gossip);
         let message = request.into_inner();
+        let received = message.encoded_len();
         // signatures are checked and evidence is kept: nothing for the runtime's threads
         let told = tokio::task::spawn_blocking(move || match from_wire(message) {
             Ok(Reply::Message(message)) => gossip.answer(from, message),
@@ -208,10 +211,12 @@ impl gossip_server::Gossip for Face {
         });
         let told = told.await;
         let told = told.map_err(|e| Failure::new(Code::Internal, e, "tell the operator"))?;
-        Ok(Response::new(match told {
+        let answer = match told {
             Told::Answer(message) => to_wire(&message),
             Told::Busy(after) => busy(after),
-        }))
+        };
+        self.service.gossip.count_bytes(received, answer.encoded_len());
+        Ok(Response::new(answer))
     }
 
     async fn get_gossip(
@@ -219,6 +224,7 @@ impl gossip_server::Gossip for Face {
         _: Request<wire::GetGossipRequest>,
     ) -> Result<Response<wire::GetGossipResponse>, Status> {
         let status = self.service.gossip.status();
+        let after = |conduct: &Conduct| conduct.due_at().0.saturating_sub(status.now.0);
         let peers = status.peers.iter().map(|peer| wire::GossipPeer {
             url: peer.url.clone(),
             met_at: peer.met.map(|(at, _)| at),
@@ -226,18 +232,19 @@ impl gossip_server::Gossip for Face {
             failures: peer.conduct.failures(),
             faults: peer.conduct.faults(),
             trouble: peer.trouble.clone().unwrap_or_default(),
+            retry_after: after(&peer.conduct),
+            limited: peer.conduct.is_limited(status.now),
         });
         let limited = status.limited.iter().map(|(address, asker)| wire::GossipLimited {
             address: address.clone(),
             faults: asker.conduct.faults(),
             trouble: asker.trouble.clone().unwrap_or_default(),
+            retry_after: after(&asker.conduct),
         });
         let logs = status.logs.iter().map(|log| {
-            let (standing, evidence) = match &log.standing {
-                Standing::Convicted(id) => ("convicted", id.to_string()),
-                Standing::Unreconciled(_) => ("unreconciled", String::new()),
-                _ if self.service.gossip.is_stale(log) => ("stale", String::new()),
-                _ => ("good", String::new()),
+            let evidence = match &log.standing {
+                Standing::Convicted(id) => id.to_string(),
+                _ => String::new(),
             };
             let note = |head: &ClaimedCheckpoint| Bytes::from(head.to_string().into_bytes());
             let open = log.open.iter();
@@ -248,8 +255,18 @@ impl gossip_server::Gossip for Face {
                 open: open
                     .map(|(h, alarm)| wire::GossipOpen { head: note(h), alarm: *alarm })
                     .collect(),
-                standing: standing.to_owned(),
+                standing: self.service.gossip.state(log).word().to_owned(),
                 evidence,
+            }
+        });
+        let convictions = status.convictions.iter().map(|(id, conviction)| {
+            let culprit = conviction.culprit();
+            wire::GossipConviction {
+                evidence: id_bytes(id),
+                kind: conviction.kind().to_owned(),
+                origin: culprit.origin().to_owned(),
+                role: culprit.role().to_owned(),
+                vkeys: culprit.keys().iter().map(ToString::to_string).collect(),
             }
         });
         Ok(Response::new(wire::GetGossipResponse {
@@ -257,6 +274,10 @@ impl gossip_server::Gossip for Face {
             logs: logs.collect(),
             limited: limited.collect(),
             rounds: status.figures.met,
+            idle_rounds: status.figures.idle,
+            failed_rounds: status.figures.failed,
+            convictions: convictions.collect(),
+            evidence: status.evidence as u64,
         }))
     }
 
@@ -341,7 +362,6 @@ mod tests {
 
     #[test]
     fn a_round_about_twenty_logs_with_nothing_new_costs_less_than_a_kibibyte() {
-        use prost::Message as _;
         let salt = Salt([7; 16]);
         let lines = vec![Line { log: LineId([1; 8]), state: [2; 8] }; 20];
         let hello = to_wire(&Message::Hello { salt, summary: Summary([8; 16]) });

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
-use super::{FRESH, plain};
+use super::{FRESH, figures, plain};
 use crate::node::Service;
 use crate::publisher::board::WitnessStatus;
 
@@ -46,7 +46,8 @@ pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let signed = service.signed.borrow().as_ref().map(|s| s.head.checkpoint().head().size.get());
     let published = service.current().ok().map(|published| published.size().get());
     let waited = service.waiting.borrow().map_or(0, |since| since.elapsed().as_secs());
-    let text = render(signed, published, waited, &service.board.statuses());
+    let mut text = render(signed, published, waited, &service.board.statuses());
+    figures::gossip(&mut text, &service.gossip);
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
         text,
