@@ -8,8 +8,8 @@ use clap::error::{ContextKind, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    audit, charter, checkpoint, completions, demo, evidence, import, inbox, keygen, man, mirror,
-    propose, prove, record, register, seal, submit, unseal, verify, witness,
+    audit, charter, checkpoint, completions, demo, evidence, gossip, import, inbox, keygen, man,
+    mirror, propose, prove, record, register, seal, submit, unseal, verify, witness,
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
@@ -50,6 +50,7 @@ enum Command {
     Audit(audit::Args),
     Witness(witness::Args),
     Mirror(mirror::Args),
+    Gossip(gossip::Args),
     Register(register::Args),
     Import(import::Args),
     Evidence(evidence::Args),
@@ -111,6 +112,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Audit(args) => audit::run(&args, out),
         Command::Witness(args) => witness::run(&args, out),
         Command::Mirror(args) => mirror::run(&args, out),
+        Command::Gossip(args) => gossip::run(&args, out),
         Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
         Command::Evidence(args) => evidence::run(&args, out),

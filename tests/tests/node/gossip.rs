@@ -2,6 +2,7 @@
 //! everybody gets the file that convicts it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,25 +18,25 @@ use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::gossip_message::Message;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::consortium::Consortium;
-use ledger_tests::process::{NodeProcess, program};
+use ledger_tests::process::{NodeProcess, program, run};
 use ledger_tests::site::{SignedTree, TestSite};
 use ledger_tests::{key, size};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
 /// What takes some rounds of a second takes no longer than this on a loaded machine.
-const SOON: Duration = Duration::from_secs(90);
+pub(super) const SOON: Duration = Duration::from_secs(90);
 
 /// A member's node: its own log, its own witness, its own list of other logs.
-struct Member {
+pub(super) struct Member {
     folder: TempDir,
-    consortium: Consortium,
-    port: u16,
+    pub(super) consortium: Consortium,
+    pub(super) port: u16,
 }
 
 impl Member {
     /// The `n`-th member; nothing is served yet.
-    fn found(n: u8) -> Member {
+    pub(super) fn found(n: u8) -> Member {
         let folder = tempfile::tempdir().expect("a folder");
         let log = key(&format!("member{n}.test/log"), Algorithm::Ed25519, 100 + n);
         let consortium = Consortium { log, ..Consortium::new() };
@@ -62,7 +63,7 @@ impl Member {
     }
 
     /// Whom it asks, a round a second.
-    fn asks<'a>(&self, peers: impl IntoIterator<Item = &'a Member>) {
+    pub(super) fn asks<'a>(&self, peers: impl IntoIterator<Item = &'a Member>) {
         let peers: Vec<String> =
             peers.into_iter().map(|peer| format!("grpc://127.0.0.1:{}", peer.port)).collect();
         let config = self.dir().join("config.toml");
@@ -74,12 +75,12 @@ impl Member {
     }
 
     /// Which logs it knows beside its own.
-    fn knows(&self, log: &SignerKey, url: &str) {
+    pub(super) fn knows(&self, log: &SignerKey, url: &str) {
         let line = format!("log {} {url}\n", log.verifier());
         std::fs::write(self.dir().join("witness-logs"), line).expect("a writable folder");
     }
 
-    fn process(&self) -> NodeProcess {
+    pub(super) fn process(&self) -> NodeProcess {
         NodeProcess::serve_at(&self.dir(), self.port)
     }
 
@@ -101,7 +102,7 @@ impl Member {
         logs.into_iter().find(|log| log.origin == origin).expect("it is known")
     }
 
-    async fn stands(&self, origin: &str, standing: &str) -> wire::GossipLog {
+    pub(super) async fn stands(&self, origin: &str, standing: &str) -> wire::GossipLog {
         let began = Instant::now();
         loop {
             let log = self.log(origin).await;
@@ -113,16 +114,39 @@ impl Member {
         }
     }
 
-    fn evidence(&self, id: &str) -> PathBuf {
+    /// What `ledger gossip status` says, and its exit code.
+    pub(super) async fn status(&self) -> (i32, serde_json::Value) {
+        let url = format!("http://127.0.0.1:{}", self.port);
+        tokio::task::spawn_blocking(move || ledger(&["gossip", "status", "--node", &url]))
+            .await
+            .expect("no panic")
+    }
+
+    pub(super) fn evidence(&self, id: &str) -> PathBuf {
         self.dir().join("private/evidence").join(format!("{id}.json"))
     }
 }
 
-fn evil() -> SignerKey {
+pub(super) fn evil() -> SignerKey {
     key("evil.test/log", Algorithm::Ed25519, 66)
 }
 
-const EVIL: &str = "evil.test/log";
+pub(super) const EVIL: &str = "evil.test/log";
+
+/// Runs `ledger` and gives its exit code and what it printed as JSON.
+pub(super) fn ledger(arguments: &[&str]) -> (i32, serde_json::Value) {
+    let arguments: Vec<&OsStr> =
+        [&["--json"], arguments].concat().into_iter().map(AsRef::as_ref).collect();
+    let output = run("ledger", &arguments);
+    let object = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    (output.status.code().expect("it exits"), object)
+}
+
+/// One log of what `ledger gossip status` says.
+pub(super) fn log_of<'a>(status: &'a serde_json::Value, origin: &str) -> &'a serde_json::Value {
+    let logs = status["logs"].as_array().expect("a list");
+    logs.iter().find(|log| log["origin"] == origin).expect("it is known")
+}
 
 /// Whether a program that knows the log's key alone finds the file to convict it.
 fn convicts(file: &Path, log: &SignerKey) -> bool {
@@ -191,6 +215,12 @@ async fn withheld_tiles_raise_the_alarm_until_they_are_shown() {
     let (node, _other) = (a.serve().await, b.serve().await);
     let log = a.stands(EVIL, "unreconciled").await;
     assert_eq!(log.open.len(), 1);
+    let (exit, status) = a.status().await;
+    let shown = log_of(&status, EVIL);
+    assert_eq!((exit, &shown["standing"]), (1, &"unreconciled".into()), "{status}");
+    assert_eq!(shown["open"][0]["alarm"], true, "{status}");
+    let sizes = [&shown["adopted_size"], &shown["open"][0]["size"]];
+    assert!(sizes.contains(&&300.into()) && sizes.contains(&&700.into()), "{status}");
     // its witness cosigns nothing of this log, and says why
     let url = format!("http://{}/witness/add-checkpoint", node.http_addr());
     let head = SignedTree::forked(&evil(), 300, 700, "").head;
@@ -209,6 +239,9 @@ async fn withheld_tiles_raise_the_alarm_until_they_are_shown() {
     one.show(&tree);
     a.stands(EVIL, "good").await;
     b.stands(EVIL, "good").await;
+    let (exit, status) = a.status().await;
+    let shown = log_of(&status, EVIL);
+    assert_eq!((exit, shown["open"].as_array().map(Vec::len)), (0, Some(0)), "{status}");
     let (status, text) = tokio::task::spawn_blocking(offer).await.expect("asked");
     assert_eq!(status, 200, "{text}");
 }

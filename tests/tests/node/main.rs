@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod faults;
 mod gossip;
+mod gossip_status;
 mod http;
 mod interop;
 mod mirror;

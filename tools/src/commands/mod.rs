@@ -6,6 +6,7 @@ pub mod checkpoint;
 pub mod completions;
 pub mod demo;
 pub mod evidence;
+pub mod gossip;
 pub mod import;
 pub mod inbox;
 pub mod keygen;

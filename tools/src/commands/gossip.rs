@@ -1,0 +1,227 @@
+//! `ledger gossip`: what a node knows of all logs, and how its peers are doing.
+
+use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
+use ledger_proto::v1::{GetGossipResponse, GossipConviction, GossipLog, GossipPeer};
+use serde_json::{Value, json};
+
+use crate::client::{self, NodeArgs};
+use crate::environment;
+use crate::escape;
+use crate::failure::Failure;
+use crate::output::{Outcome, Output};
+
+const EXAMPLE: &str = "\
+Example: whether any log shows two histories, as far as this node has heard
+  ledger gossip status --node http://127.0.0.1:7780";
+
+const STATUS_EXAMPLE: &str = "\
+Example:
+  ledger gossip status --node http://127.0.0.1:7780
+
+Exit code 1 when a log does not stand good, when evidence convicts somebody, or when no peer of the
+node answers, so that a script may watch it. Open heads alone are no trouble: a log that grows leaves
+them open for a moment. What it shows is the node's word; `ledger evidence show ID` judges evidence.";
+
+/// Show what a node knows of all logs, and how its peers are doing
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    Status(StatusArgs),
+}
+
+/// Peers, logs, disagreements, and whom evidence convicts
+#[derive(Debug, clap::Args)]
+#[command(after_help = STATUS_EXAMPLE)]
+struct StatusArgs {
+    #[command(flatten)]
+    node: NodeArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the node cannot be asked, or answers with what is no checkpoint.
+pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    match &args.command {
+        Command::Status(args) => client::runtime()?.block_on(status(args, out)),
+    }
+}
+
+async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+    let answer = args.node.connect().await?.gossip().await?;
+    let now = environment::now();
+    let logs: Vec<Shown<'_>> = answer.logs.iter().map(Shown::read).collect::<Result<_, _>>()?;
+    let convictions: Vec<Value> =
+        answer.convictions.iter().map(conviction).collect::<Result<_, _>>()?;
+    show_peers(&answer, now, out);
+    for log in &logs {
+        log.show(now, out);
+    }
+    for conviction in &answer.convictions {
+        let (keys, role) =
+            (escape::line(&conviction.vkeys.join(" ")), escape::line(&conviction.role));
+        let id = client::statement_of(&conviction.evidence);
+        out.line(format!("{} {role} {keys}: evidence {id}", out.bad("convicted")));
+    }
+    let isolated =
+        !answer.peers.is_empty() && answer.peers.iter().all(|peer| !peer.trouble.is_empty());
+    if isolated {
+        out.note("no peer answers: this node hears of nothing that others are shown");
+    }
+    let well = answer.logs.iter().all(|log| log.standing == "good") && convictions.is_empty();
+    let object = json!({
+        "rounds": answer.rounds,
+        "idle_rounds": answer.idle_rounds,
+        "failed_rounds": answer.failed_rounds,
+        "peers": answer.peers.iter().map(|p| peer(p, now)).collect::<Vec<_>>(),
+        "limited": answer.limited.iter().map(|limited| json!({
+            "address": limited.address,
+            "faults": limited.faults,
+            "trouble": limited.trouble,
+            "retry_after_ms": limited.retry_after,
+        })).collect::<Vec<_>>(),
+        "logs": logs.iter().map(|log| log.object(now)).collect::<Vec<_>>(),
+        "convictions": convictions,
+        "evidence": answer.evidence,
+    });
+    Ok(Outcome::judged(well && !isolated, object))
+}
+
+fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
+    let (rounds, idle, failed) = (answer.rounds, answer.idle_rounds, answer.failed_rounds);
+    out.line(format!("{rounds} rounds, {idle} of them with nothing new; {failed} failed"));
+    for peer in &answer.peers {
+        let met = match (peer.met_at, peer.took_us) {
+            (Some(at), took) => {
+                let millis = took.unwrap_or_default() as f64 / 1000.0;
+                format!("met {} ago, in {millis:.1} ms", age(at, now))
+            }
+            (None, _) => "not met yet".to_owned(),
+        };
+        let mut line = format!("  {}: {met}", escape::line(&peer.url));
+        if !peer.trouble.is_empty() {
+            let word = if peer.limited { "LIMITED" } else { "SILENT" };
+            let (why, failures) = (escape::line(&peer.trouble), peer.failures);
+            line += &format!("; {word}: {why}; {failures} failures, {} faults", peer.faults);
+            line += &format!(", asked again in {} s", peer.retry_after.div_ceil(1000));
+        }
+        out.line(line);
+    }
+    if answer.peers.is_empty() {
+        out.line("  no peers: neither the charter nor config.toml names any");
+    }
+    for limited in &answer.limited {
+        let (address, why) = (escape::line(&limited.address), escape::line(&limited.trouble));
+        let seconds = limited.retry_after.div_ceil(1000);
+        out.line(format!("  not listened to for {seconds} s: {address}: {why}"));
+    }
+}
+
+/// One log, with its heads parsed.
+struct Shown<'a> {
+    log: &'a GossipLog,
+    adopted: Option<Checkpoint>,
+    open: Vec<(Checkpoint, bool)>,
+}
+
+impl<'a> Shown<'a> {
+    fn read(log: &'a GossipLog) -> Result<Shown<'a>, Failure> {
+        let head = |bytes: &[u8]| match ClaimedCheckpoint::parse(bytes) {
+            Ok(claimed) if claimed.checkpoint().origin().as_str() == log.origin => {
+                Ok(claimed.checkpoint().clone())
+            }
+            Ok(_) => Err(client::wrong_answer("a head is another log's")),
+            Err(error) => Err(client::wrong_answer(format!("a head is no checkpoint: {error}"))),
+        };
+        let open = log.open.iter().map(|open| Ok((head(&open.head)?, open.alarm)));
+        let open = open.collect::<Result<_, Failure>>()?;
+        Ok(Shown { log, adopted: log.adopted.as_deref().map(head).transpose()?, open })
+    }
+
+    fn show(&self, now: u64, out: &Output) {
+        let standing = match &*self.log.standing {
+            "good" => out.good("good"),
+            other => out.bad(&escape::line(other)),
+        };
+        let adopted = match &self.adopted {
+            Some(head) => format!("adopted {}", head.head().size),
+            None => "no head".to_owned(),
+        };
+        let cosigned = match self.log.cosigned_at {
+            Some(at) => format!(", cosigned {} ago", age(at, now)),
+            None => String::new(),
+        };
+        let origin = escape::line(&self.log.origin);
+        out.line(format!("{origin}: {standing}, {adopted}{cosigned}"));
+        if !self.log.evidence.is_empty() {
+            out.line(format!("  by evidence {}", escape::line(&self.log.evidence)));
+        }
+        for (head, alarm) in &self.open {
+            let head = head.head();
+            let alarm =
+                if *alarm { ", UNRECONCILED: nobody shows that it belongs to it" } else { "" };
+            out.line(format!("  open {}, root {}{alarm}", head.size, head.root));
+        }
+    }
+
+    fn object(&self, now: u64) -> Value {
+        let log = self.log;
+        json!({
+            "origin": log.origin,
+            "standing": log.standing,
+            "adopted_size": self.adopted.as_ref().map(|head| head.head().size.get()),
+            "adopted": log.adopted.as_deref().map(String::from_utf8_lossy),
+            "cosigned_at": log.cosigned_at,
+            "age_seconds": log.cosigned_at.map(|at| now.saturating_sub(at)),
+            "open": self.open.iter().zip(&log.open).map(|((head, alarm), open)| json!({
+                "size": head.head().size.get(),
+                "checkpoint": String::from_utf8_lossy(&open.head),
+                "alarm": alarm,
+            })).collect::<Vec<_>>(),
+            "evidence": if log.evidence.is_empty() { Value::Null } else { log.evidence.clone().into() },
+        })
+    }
+}
+
+fn peer(peer: &GossipPeer, now: u64) -> Value {
+    json!({
+        "url": peer.url,
+        "met_at": peer.met_at,
+        "met_seconds_ago": peer.met_at.map(|at| now.saturating_sub(at)),
+        "took_us": peer.took_us,
+        "failures": peer.failures,
+        "faults": peer.faults,
+        "limited": peer.limited,
+        "retry_after_ms": peer.retry_after,
+        "trouble": peer.trouble,
+    })
+}
+
+fn conviction(conviction: &GossipConviction) -> Result<Value, Failure> {
+    if conviction.evidence.len() != 32 {
+        return Err(client::wrong_answer("an id of evidence has not 32 bytes"));
+    }
+    Ok(json!({
+        "evidence": client::statement_of(&conviction.evidence),
+        "type": conviction.kind,
+        "origin": conviction.origin,
+        "role": conviction.role,
+        "vkeys": conviction.vkeys,
+    }))
+}
+
+/// How long ago something was, for people; a clock that is behind says `0 s`.
+fn age(at: u64, now: u64) -> String {
+    match now.saturating_sub(at) {
+        seconds @ 0..120 => format!("{seconds} s"),
+        seconds @ 120..7_200 => format!("{} min", seconds / 60),
+        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
+        seconds => format!("{} days", seconds / 86_400),
+    }
+}
