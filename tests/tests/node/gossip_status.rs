@@ -98,7 +98,7 @@ async fn a_fork_shows_in_the_status_and_its_evidence_comes_from_the_node() {
     );
     let output = run("ledger", &["gossip", "status", "--node", &node.grpc].map(AsRef::as_ref));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(text.contains(&format!("{EVIL}: convicted")) && text.contains(&id), "{text}");
+    assert!(text.contains(&format!("{EVIL}: convicted, no head")) && text.contains(&id), "{text}");
     assert_eq!(figure(&node.http, "ledger_gossip_logs{standing=\"convicted\"}"), 1);
     assert_eq!(
         figure(&node.http, "ledger_gossip_evidence"),
