@@ -122,6 +122,10 @@ fn a_folder_of_evidence_is_listed_shown_and_exported() {
     let run = ledger(["evidence", "list", "--dir", &node]).ends(0);
     assert_eq!(run.stdout.lines().count(), 1);
     assert!(run.stdout.starts_with(&format!("{id}  same-size  {ORIGIN}  not judged")));
+    // no node is asked where a directory is named
+    let run = ledger(["evidence", "list", "--dir", &node, "--node", "http://127.0.0.1:1"]).ends(0);
+    assert_eq!(run.stdout.lines().count(), 1);
+    ledger(["evidence", "list"]).fails(2, "neither a node nor a directory");
     let run = ledger(["evidence", "show", &id, "--dir", &node, "--vkey", &forked.vkey]).ends(0);
     assert!(run.stdout.contains("verdict convicts the log"), "{}", run.stdout);
     let json = ["--json", "evidence", "list", "--dir", &node, "--anchor", &forked.anchor];

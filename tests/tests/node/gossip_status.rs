@@ -257,3 +257,66 @@ async fn a_status_with_heads_that_are_none_or_another_logs_is_refused() {
         assert!(format!("{shown}{problem}").contains(expected), "{shown}{problem}");
     }
 }
+
+fn silent(url: &str) -> wire::GossipPeer {
+    let (url, trouble) = (url.to_owned(), "it lied \u{1b}[31m".to_owned());
+    wire::GossipPeer {
+        url,
+        trouble,
+        failures: 2,
+        faults: 1,
+        retry_after: 2_001,
+        limited: true,
+        ..wire::GossipPeer::default()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_status_says_who_is_limited_and_fails_when_nobody_answers_or_somebody_is_convicted() {
+    let up = wire::GossipPeer { met_at: Some(1), ..wire::GossipPeer::default() };
+    let limited = wire::GossipLimited {
+        address: "192.0.2.7".to_owned(),
+        trouble: "its message is malformed".to_owned(),
+        faults: 1,
+        retry_after: 1,
+    };
+    let convicted = |id: usize| wire::GossipConviction {
+        evidence: vec![1; id].into(),
+        role: "cosigner".to_owned(),
+        vkeys: vec!["witness".to_owned()],
+        ..wire::GossipConviction::default()
+    };
+    let status = |peers, convictions| wire::GetGossipResponse {
+        peers,
+        convictions,
+        limited: vec![limited.clone()],
+        ..wire::GetGossipResponse::default()
+    };
+    let (one, other) = ("http://192.0.2.8:1", "http://192.0.2.9:1");
+    for (status, exit, expected) in [
+        (status(vec![], vec![]), 0, "not listened to for 1 s: 192.0.2.7: its message is malformed"),
+        (
+            status(vec![up.clone(), silent(one)], vec![]),
+            0,
+            "http://192.0.2.8:1: not met yet; LIMITED",
+        ),
+        (
+            status(vec![up.clone(), silent(one)], vec![]),
+            0,
+            "2 failures, 1 faults, asked again in 3 s",
+        ),
+        (status(vec![silent(one), silent(other)], vec![]), 1, "no peer answers"),
+        (
+            status(vec![up.clone()], vec![convicted(32)]),
+            1,
+            "convicted cosigner witness: evidence 0101",
+        ),
+        (status(vec![up], vec![convicted(31)]), 1, "has not 32 bytes"),
+    ] {
+        let url = serve(Liar { status, ..Liar::default() }).await;
+        let (ended, shown, problem) = against(&url, &["gossip", "status"]).await;
+        assert!(format!("{shown}{problem}").contains(expected), "{expected}: {shown}{problem}");
+        assert_eq!(ended, exit, "{expected}: {shown}{problem}");
+        assert!(!shown.contains('\u{1b}'), "no text of others drives the terminal: {shown:?}");
+    }
+}

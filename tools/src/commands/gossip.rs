@@ -19,8 +19,9 @@ Example:
   ledger gossip status --node http://127.0.0.1:7780
 
 Exit code 1 when a log does not stand good, when evidence convicts somebody, or when no peer of the
-node answers, so that a script may watch it. Open heads alone are no trouble: a log that grows leaves
-them open for a moment. What it shows is the node's word; `ledger evidence show ID` judges evidence.";
+node answers, so that a script may watch it. Open heads alone are no trouble: a log that grows
+leaves them open for a moment. What it shows is the node's word; `ledger evidence show ID` judges
+evidence.";
 
 /// Show what a node knows of all logs, and how its peers are doing
 #[derive(Debug, clap::Args)]
