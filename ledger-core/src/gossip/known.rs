@@ -10,7 +10,7 @@ use crate::witness::LogKeys;
 
 use super::seen::Seen;
 use super::view::Reach;
-use super::{MAX_KEPT_PROOFS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
+use super::{MAX_KEPT_PROOFS, MAX_NEIGHBOURS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
 
 /// What has to be shown about two heads of a log: whether the tree of the larger one, when it was
 /// smaller, had the root of the other.
@@ -261,13 +261,19 @@ impl Known {
             let others = stays[..at].iter();
             asked.extend(others.map(|(other, _)| ask(in_order(*one.0.head(), *other.head()))));
         }
-        for one in &stays {
-            let others = stays.iter().copied().chain([own]);
-            asked.extend(others.filter_map(|other| nearest(*one, other)).map(ask));
+        for (at, one) in stays.iter().enumerate() {
+            let others = stays[..at].iter().copied().chain([own]);
+            asked.extend(others.flat_map(|other| neighbours(*one, other)).map(ask));
         }
         // two heads may have been shown to belong together without saying whose history it is
         asked.retain(|asked| self.proofs.iter().all(|(known, _)| known != asked));
-        asked
+        let mut once: Vec<Question> = Vec::with_capacity(asked.len());
+        for asked in asked {
+            if !once.contains(&asked) {
+                once.push(asked);
+            }
+        }
+        once
     }
 
     /// What was shown here about a question before.
@@ -336,17 +342,22 @@ fn in_order(one: TreeHead, other: TreeHead) -> (TreeHead, TreeHead) {
     if one.size < other.size { (one, other) } else { (other, one) }
 }
 
-/// Of two histories, the pair of heads next to the end of the shorter one, for which a proof of the
-/// shorter one's tree is enough.
-fn nearest(
+/// Of two histories, the pairs of heads that stand next to each other in size, one of each, the largest
+/// first. Whoever holds a part of either tree can answer about one of them, also where nobody holds
+/// the trees of both ends: heads of one history were ends once.
+fn neighbours(
     one: (&Seen, &VecDeque<Seen>),
     other: (&Seen, &VecDeque<Seen>),
-) -> Option<(TreeHead, TreeHead)> {
-    let size = |seen: &Seen| seen.head().size;
-    let (short, long) = if size(one.0) < size(other.0) { (one, other) } else { (other, one) };
-    let below = long.1.iter().filter(|held| size(held) < size(short.0));
-    let below = below.max_by_key(|held| size(held))?;
-    Some((*below.head(), *short.0.head()))
+) -> Vec<(TreeHead, TreeHead)> {
+    let of = |history: (&Seen, &VecDeque<Seen>), side: bool| -> Vec<(TreeHead, bool)> {
+        let heads = history.1.iter().chain([history.0]);
+        heads.map(|seen| (*seen.head(), side)).collect()
+    };
+    let mut heads = [of(one, false), of(other, true)].concat();
+    heads.sort_by_key(|(head, _)| std::cmp::Reverse(head.size));
+    let pairs = heads.windows(2).filter(|pair| pair[0].1 != pair[1].1);
+    let pairs = pairs.map(|pair| (pair[1].0, pair[0].0));
+    pairs.filter(|(small, large)| small.size < large.size).take(MAX_NEIGHBOURS).collect()
 }
 
 /// Adds heads to a history, in order of size; the largest are kept.

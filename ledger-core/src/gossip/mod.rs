@@ -61,6 +61,9 @@ pub const MAX_PATH: usize = 32;
 /// Proofs kept of one log, for peers that come the same way a little later.
 pub const MAX_KEPT_PROOFS: usize = 8;
 
+/// Questions asked about one pair of histories beside that about their ends.
+const MAX_NEIGHBOURS: usize = 8;
+
 /// Messages that the asker sends in one round.
 pub const MAX_LEGS: usize = 6;
 

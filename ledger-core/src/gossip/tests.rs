@@ -307,6 +307,45 @@ fn evidence_travels_to_peers_that_never_saw_the_heads() {
 }
 
 #[test]
+fn a_copy_of_the_beginning_convicts_though_nobody_holds_either_end() {
+    // one history has heads at 4, 8 and 10, the other one at 6; only the first 8 leaves were copied
+    let mut view = holding(&[head("abcd")]);
+    let mut whole = Trees(vec![tree("abcdefghij")]);
+    for grown in ["abcdefgh", "abcdefghij"] {
+        drop(view.hear(&head(grown)).expect("honest"));
+        settle(&mut view, &mut whole);
+    }
+    drop(view.hear(&head("abcdXX")).expect("signed"));
+    let mut copied = Trees(vec![tree("abcdefgh")]);
+    assert_eq!(settle(&mut view, &mut copied), [], "the end is asked about first");
+    view.tick();
+    assert!(!settle(&mut view, &mut copied).is_empty());
+    assert!(convicted(&view));
+}
+
+#[test]
+fn a_view_of_evidence_only_compares_nothing_and_passes_evidence_on() {
+    let known = KnownKeys {
+        origin: origin(),
+        keys: vec![log().verifier().clone()],
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
+    let mut quiet = View::of_evidence_only();
+    quiet.know(vec![known], vec![cosigner().verifier().clone()]);
+    assert_eq!(quiet.hear(&cosigned("abc", 1)), Ok(vec![]));
+    assert_eq!(quiet.hear(&cosigned("abX", 2)), Ok(vec![]));
+    assert!(!convicted(&quiet) && quiet.questions().is_empty());
+
+    let mut one = holding(&[head("abc"), head("abX")]);
+    round(&mut quiet, &mut nobody(), &mut one, &mut nobody());
+    assert!(convicted(&quiet));
+    let mut other = view();
+    round(&mut other, &mut nobody(), &mut quiet, &mut nobody());
+    assert!(convicted(&other));
+}
+
+#[test]
 fn cosigners_that_a_peer_has_more_are_taken_over() {
     let (mut one, mut other) = (holding(&[head("abc")]), holding(&[cosigned("abc", 5)]));
     round(&mut one, &mut nobody(), &mut other, &mut nobody());

@@ -103,9 +103,17 @@ pub struct View {
     resting: Vec<ClaimedEvidence>,
     cosigners: Vec<VerifierKey>,
     trust: Trust,
+    /// Whether heads say nothing here.
+    evidence_only: bool,
 }
 
 impl View {
+    /// Compares no heads: it makes no evidence of its own, and judges, keeps and passes on what others
+    /// made.
+    pub fn of_evidence_only() -> View {
+        View { evidence_only: true, ..View::default() }
+    }
+
     /// Knows these logs, and the keys of these witnesses and mirrors.
     pub fn new(logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) -> View {
         let mut view = View::default();
@@ -154,7 +162,8 @@ impl View {
     pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
-        if known.keys.trusted().is_empty() || known.has_heard(heard) {
+        let deaf = self.evidence_only || known.keys.trusted().is_empty();
+        if deaf || known.has_heard(heard) {
             return Ok(Vec::new());
         }
         let seen = match Seen::read(heard, known.keys.trusted(), &self.cosigners)? {
