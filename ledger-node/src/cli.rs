@@ -113,6 +113,10 @@ pub struct ServeArgs {
     /// Where HTTP listens; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
+    /// Listen beyond this machine without TLS: a proxy, a tunnel or a private network keeps others from
+    /// reading along.
+    #[arg(long)]
+    pub plain: bool,
     /// Sign although this witness, by its name in the policy, says that it saw more of this log; may
     /// be given several times. Only if you know that the witness is wrong.
     #[arg(long = "without-witness", value_name = "NAME")]

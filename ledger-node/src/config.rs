@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::gossip::peers;
 use crate::publisher::Contact;
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
+use crate::transport::{Limits, LimitsError};
 
 /// Where the node listens unless told otherwise.
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
@@ -70,15 +71,22 @@ pub struct Config {
     #[serde(default = "default_rewitness")]
     pub rewitness_minutes: u32,
     /// Whether the node compares the heads that it hears of, makes evidence of logs that contradict
-    /// themselves, and trusts their keys no longer. Evidence that it holds counts in any case.
+    /// themselves, and trusts their keys no longer. Evidence that others made counts in any case.
     #[serde(default = "default_evidence")]
     pub make_evidence: bool,
+    /// Whether the node may listen beyond this machine without TLS, because something else keeps
+    /// others from reading along.
+    #[serde(default)]
+    pub plain: bool,
     /// Addresses of witnesses, by their names in the policy; they go before those in the policy.
     #[serde(default)]
     pub witness_urls: BTreeMap<String, String>,
     /// Whom the node gossips with, and how often.
     #[serde(default)]
     pub gossip: GossipConfig,
+    /// What callers may use of the node.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// The section `[gossip]`.
@@ -147,6 +155,12 @@ pub enum ConfigError {
     /// Rounds of gossip would come too often, or hardly ever.
     #[error("interval_seconds of gossip is {0}; it may be 1 to {MAX_GOSSIP_SECONDS}")]
     GossipSeconds(u32),
+    /// A limit is out of range.
+    #[error(transparent)]
+    Limits(#[from] LimitsError),
+    /// Others could read and change what goes to and from the node.
+    #[error("{0} is reached from other machines, and the node has no TLS certificate")]
+    Plain(SocketAddr),
     /// A peer's address is none.
     #[error("the gossip peer {0:?} is no address")]
     Peer(String),
@@ -192,8 +206,8 @@ impl ConfigError {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, witness_keys, mirror_keys, grpc, http, \
-                 journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, [witness_urls], and peers and \
-                 interval_seconds below [gossip]"
+                 journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, plain, \
+                 [witness_urls], and those below [gossip], [limits] and [tls] in docs/operations.md"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -203,6 +217,11 @@ impl ConfigError {
                  it is a node of this ledger, at grpc://HOST:PORT"
             }
             ConfigError::GossipSeconds(_) => "leave it out for the default of 10 seconds",
+            ConfigError::Limits(_) => "leave it out for the default; see docs/operations.md",
+            ConfigError::Plain(_) => {
+                "name a certificate and its key below [tls] in config.toml. If a proxy, a tunnel or a \
+                 private network keeps others from reading along, say so: `plain = true` there, or --plain"
+            }
             ConfigError::Peer(_) => {
                 "a peer is a node of this ledger, at grpc://HOST:PORT, its gRPC address"
             }
@@ -240,6 +259,7 @@ impl Config {
                 return Err(ConfigError::WitnessUrl { name, url });
             }
         }
+        config.limits.check()?;
         if !(1..=MAX_GOSSIP_SECONDS).contains(&config.gossip.interval_seconds) {
             return Err(ConfigError::GossipSeconds(config.gossip.interval_seconds));
         }
@@ -262,8 +282,10 @@ impl Config {
             pending_days: PENDING_DAYS,
             rewitness_minutes: REWITNESS_MINUTES,
             make_evidence: true,
+            plain: false,
             witness_urls: BTreeMap::new(),
             gossip: GossipConfig::default(),
+            limits: Limits::default(),
         }
     }
 

@@ -6,10 +6,12 @@
 //! cosigned, and lays heads before it that contradict what it cosigned.
 
 pub mod heads;
+mod known;
 pub mod peers;
 pub mod rounds;
 mod seek;
 mod status;
+mod trees;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,25 +22,25 @@ use std::time::Instant;
 use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::evidence::{ClaimedEvidence, Entries, EvidenceId, Trust};
-use ledger_core::gossip::{
-    Beginnings, Event, Heard, KnownKeys, Message, Moment, Question, Reach, Round, Salt, Standing,
-    View,
-};
+use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
+use ledger_core::gossip::{Event, Heard, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, TreeHead};
-use ledger_core::note::{PublicKey, VerifierKey};
+use ledger_core::note::PublicKey;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::evidence::{EvidenceStore, EvidenceStoreError};
 use crate::log::LogReader;
+use crate::mirror::Served;
 use crate::store::StoreError;
 use crate::witness::logs::{LogLine, LogList, LogsError};
 
 use heads::{Heads, HeadsError};
+pub use known::AlsoKnown;
 pub use status::{Figures, GossipStatus, PeerState, State};
 
 use peers::Peers;
+use trees::Trees;
 
 /// What gossip is made from.
 pub struct GossipParts {
@@ -54,7 +56,7 @@ pub struct GossipParts {
     pub heads: PathBuf,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Whether heads are compared at all; evidence that the node holds counts in any case.
+    /// Whether heads are compared at all; evidence is taken, kept and passed on in any case.
     pub compares: bool,
     /// gRPC addresses of peers, beside those of the charter.
     pub peers: Vec<String>,
@@ -111,7 +113,7 @@ pub struct Gossip {
 struct Inner {
     view: View,
     heads: Heads,
-    own: OwnTrees,
+    trees: Trees,
     /// What the view was told that this node knows.
     known: Vec<LogLine>,
     /// What the node's mirror knows.
@@ -119,17 +121,6 @@ struct Inner {
     charter: Arc<Charter>,
     /// The head that the own witness cosigned last, of each log, as far as the view was told.
     cosigned: BTreeMap<Origin, TreeHead>,
-}
-
-/// What the node knows of a log that stands in no list of the witness's.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlsoKnown {
-    /// The keys that may sign its checkpoints.
-    pub keys: Vec<VerifierKey>,
-    /// Whether the rules of our entries bind it.
-    pub entries: Entries,
-    /// Where it can be read: URLs or folders of its tiles.
-    pub urls: Vec<String>,
 }
 
 /// What speaks against the node's own log: it must sign nothing more.
@@ -177,9 +168,9 @@ impl Gossip {
         let now = Arc::clone(&charter.borrow());
         let origin = Origin::new(now.origin()).ok();
         let inner = Inner {
-            view: View::default(),
+            view: if compares { View::default() } else { View::of_evidence_only() },
             heads,
-            own: OwnTrees { origin, reader },
+            trees: Trees::new(origin, reader),
             known: Vec::new(),
             also: BTreeMap::new(),
             charter: now,
@@ -233,8 +224,8 @@ impl Gossip {
     fn know(&self, inner: &mut Inner) {
         inner.charter = Arc::clone(&self.charter.borrow());
         inner.known = self.logs.lines();
-        let (mut logs, cosigners) = known(&inner.charter, &inner.known);
-        add_also(&mut logs, &inner.charter, &inner.also);
+        let (mut logs, cosigners) = known::known(&inner.charter, &inner.known);
+        known::add_also(&mut logs, &inner.charter, &inner.also);
         inner.view.know(logs, cosigners);
         self.evidence.trust(inner.view.trust().clone());
         // evidence is for good: a log that comes back to the list stays convicted
@@ -264,9 +255,12 @@ impl Gossip {
         self.alarm.subscribe()
     }
 
-    /// Learns of a log from the node's mirror, in place of what the mirror said of it before.
-    pub fn know_also(&self, origin: &Origin, also: AlsoKnown) {
+    /// Learns of a log from the node's mirror, in place of what the mirror said of it before. Questions
+    /// about the log are answered out of the copy.
+    pub fn know_also(&self, copy: &Arc<Served>, also: AlsoKnown) {
+        let origin = copy.origin();
         let mut inner = self.lock();
+        inner.trees.hold(copy);
         if inner.also.get(origin) != Some(&also) {
             inner.also.insert(origin.clone(), also);
             self.know(&mut inner);
@@ -275,9 +269,6 @@ impl Gossip {
 
     /// Hears heads that this node came by itself. False ones say nothing.
     pub fn hear(&self, found: &[ClaimedCheckpoint]) {
-        if !self.compares {
-            return;
-        }
         let mut inner = self.lock();
         self.refresh(&mut inner);
         let mut events = Vec::new();
@@ -289,9 +280,6 @@ impl Gossip {
 
     /// Hears what the own witness has cosigned last: each grew out of the one before, as it verified.
     pub fn hear_cosigned(&self, latest: impl IntoIterator<Item = ClaimedCheckpoint>) {
-        if !self.compares {
-            return;
-        }
         let mut inner = self.lock();
         self.refresh(&mut inner);
         let mut events = Vec::new();
@@ -329,8 +317,8 @@ impl Gossip {
         }
         let mut inner = self.lock();
         self.refresh(&mut inner);
-        let Inner { view, own, .. } = &mut *inner;
-        let heard = view.answer(message, own);
+        let Inner { view, trees, .. } = &mut *inner;
+        let heard = view.answer(message, trees);
         self.conclude(&mut inner, heard.events);
         drop(inner);
         self.figures().answered += 1;
@@ -365,8 +353,8 @@ impl Gossip {
     /// Takes the answer of a peer in a round that this node began.
     pub fn hear_answer(&self, round: &mut Round, message: Message) -> Heard {
         let mut inner = self.lock();
-        let Inner { view, own, .. } = &mut *inner;
-        let mut heard = round.hear(view, message, own);
+        let Inner { view, trees, .. } = &mut *inner;
+        let mut heard = round.hear(view, message, trees);
         self.conclude(&mut inner, std::mem::take(&mut heard.events));
         heard
     }
@@ -378,16 +366,16 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Settles what the own log's tree settles, and gives what else has to be shown, each with where
+    /// Settles what the trees on this node's disk settle, and gives what else has to be shown, each with where
     /// the log can be read.
     fn questions(&self) -> Vec<(Question, Vec<String>)> {
         let mut inner = self.lock();
         self.refresh(&mut inner);
-        let Inner { view, own, .. } = &mut *inner;
-        let events = view.consult(own);
+        let Inner { view, trees, .. } = &mut *inner;
+        let events = view.consult(trees);
         self.conclude(&mut inner, events);
         let of = |question: Question| {
-            let mut urls = urls_of(&inner.known, question.origin.as_str());
+            let mut urls = known::urls_of(&inner.known, question.origin.as_str());
             let also = inner.also.get(&question.origin);
             urls.extend(also.iter().flat_map(|also| also.urls.clone()));
             (question, urls)
@@ -447,7 +435,7 @@ impl Gossip {
 
     /// Raises the alarm of the own log, for good.
     fn look_at_own(&self, inner: &Inner) {
-        let Some(origin) = &inner.own.origin else { return };
+        let Some(origin) = inner.trees.own() else { return };
         let trouble = match inner.view.standing(origin) {
             Standing::Convicted(id) => OwnTrouble::Convicted(id),
             Standing::Unreconciled(question) => OwnTrouble::Unknown(question.larger.size),
@@ -483,85 +471,5 @@ impl Gossip {
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of its
-/// policy.
-fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
-    let mut logs = Vec::new();
-    if let Ok(origin) = Origin::new(charter.origin()) {
-        let keys = charter.log_keys().to_vec();
-        let (entries, reach) = (Entries::Records, Reach::Somewhere);
-        logs.push(KnownKeys { origin, keys, entries, reach });
-    }
-    for line in lines {
-        let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
-        let read = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
-        match logs.iter_mut().find(|log| log.origin == origin) {
-            Some(log) => {
-                if !log.keys.contains(&line.key) && log.origin.as_str() != charter.origin() {
-                    log.keys.push(line.key.clone());
-                }
-                if read == Reach::Somewhere {
-                    log.reach = read;
-                }
-            }
-            None => {
-                let (keys, entries) = (vec![line.key.clone()], Entries::Opaque);
-                logs.push(KnownKeys { origin, keys, entries, reach: read });
-            }
-        }
-    }
-    let policy = charter.read_policy();
-    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
-    (logs, witnesses.map(|witness| witness.key.clone()).collect())
-}
-
-/// Adds what the mirror knows; of its own log the node knows best itself.
-fn add_also(logs: &mut Vec<KnownKeys>, charter: &Charter, also: &BTreeMap<Origin, AlsoKnown>) {
-    for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
-        let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
-        let (keys, entries) = (also.keys.clone(), also.entries);
-        match logs.iter_mut().find(|log| log.origin == *origin) {
-            Some(log) => {
-                log.keys.extend(
-                    keys.into_iter().filter(|key| !log.keys.contains(key)).collect::<Vec<_>>(),
-                );
-                if entries == Entries::Records {
-                    log.entries = entries;
-                }
-                if reach == Reach::Somewhere {
-                    log.reach = reach;
-                }
-            }
-            None => logs.push(KnownKeys { origin: origin.clone(), keys, entries, reach }),
-        }
-    }
-}
-
-fn urls_of(lines: &[LogLine], origin: &str) -> Vec<String> {
-    let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin);
-    of_log.filter_map(|line| line.url.clone()).collect()
-}
-
-/// The own log's tree.
-struct OwnTrees {
-    origin: Option<Origin>,
-    reader: Arc<LogReader>,
-}
-
-impl Beginnings for OwnTrees {
-    fn beginning(
-        &mut self,
-        origin: &Origin,
-        smaller: TreeSize,
-        larger: &TreeHead,
-    ) -> Option<Beginning> {
-        if self.origin.as_ref() != Some(origin) {
-            return None;
-        }
-        let tree = self.reader.tree(larger.size);
-        tree.beginning(smaller, larger)
     }
 }

@@ -2,7 +2,6 @@
 
 mod authority;
 pub mod gossip;
-mod linger;
 mod mirror;
 mod pending;
 mod stream;
@@ -26,17 +25,18 @@ use ledger_proto::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status};
 
-use self::linger::Lingering;
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
 use crate::node::{Service, Unpublished};
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
+use crate::transport::{self, Door, Gate};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
 /// long, beyond it the connection refuses.
@@ -83,6 +83,8 @@ pub fn serve(
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let gate = Arc::clone(&service.gate);
+    let door = Door { listener, gate: Arc::clone(&gate), face: transport::Face::Grpc };
     let entry_streams = Arc::new(Semaphore::new(ENTRY_STREAMS));
     let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
@@ -107,14 +109,12 @@ pub fn serve(
         } else {
             reporter.set_not_serving::<MirrorServer<Face>>().await;
         }
-        let incoming = tokio_stream::StreamExt::map(TcpListenerStream::new(listener), |socket| {
-            // small answers must not wait for more bytes to come
-            socket.and_then(|socket| socket.set_nodelay(true).map(|()| Lingering::new(socket)))
-        });
+        let incoming = door.open(stopping.clone());
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
         let served = Server::builder()
+            .layer(InterceptorLayer::new(move |request| rated(&gate, request)))
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
@@ -130,6 +130,14 @@ pub fn serve(
             tracing::error!(%error, "gRPC ended");
         }
     })
+}
+
+/// Counts a request, and refuses it if its network asks too often.
+fn rated(gate: &Gate, request: Request<()>) -> Result<Request<()>, Status> {
+    let Some(address) = request.remote_addr() else { return Ok(request) };
+    let Err(wait) = gate.request(address.ip()) else { return Ok(request) };
+    let why = "too many requests from your network";
+    Err(Failure::new(Code::ResourceExhausted, why, &format!("try again in {wait:?}")).into())
 }
 
 #[tonic::async_trait]

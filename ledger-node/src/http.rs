@@ -5,6 +5,7 @@ mod figures;
 mod health;
 mod mirror;
 mod schemas;
+mod serve;
 mod witness;
 
 use std::future::Future;
@@ -22,6 +23,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::node::Service;
+use crate::transport::{Door, Face};
 
 // SPEC tlog-tiles/apis
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -42,21 +44,11 @@ const NEVER: HeaderValue = HeaderValue::from_static("no-store");
 pub fn serve(
     service: Arc<Service>,
     listener: TcpListener,
-    mut stopping: watch::Receiver<bool>,
+    stopping: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
-    let stopped = async move {
-        let _ = stopping.wait_for(|stop| *stop).await;
-    };
-    async move {
-        use axum::serve::ListenerExt as _;
-        let listener = listener.tap_io(|socket| {
-            let _ = socket.set_nodelay(true);
-        });
-        let served = axum::serve(listener, router(service)).with_graceful_shutdown(stopped).await;
-        if let Err(error) = served {
-            tracing::error!(%error, "HTTP ended");
-        }
-    }
+    let gate = Arc::clone(&service.gate);
+    let door = Door { listener, gate: Arc::clone(&gate), face: Face::Http };
+    async move { serve::serve(router(service), gate, door.open(stopping)).await }
 }
 
 /// The routes of a log.

@@ -5,7 +5,8 @@
 //! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
 //! wire format. Drafts that lack signatures wait in [`pending`], apart from the log. [`recovery`] brings
 //! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own;
-//! the [`mirror`] copies other logs and cosigns what it holds; [`gossip`] compares what everybody saw.
+//! the [`mirror`] copies other logs and cosigns what it holds; [`gossip`] compares what everybody saw. All
+//! connections come through [`transport`].
 
 pub mod admission;
 pub mod cli;
@@ -32,6 +33,7 @@ pub mod sequencer;
 pub mod source;
 mod state;
 pub mod store;
+pub mod transport;
 pub mod witness;
 
 pub use init::{Founding, InitError, InitReport, init};

@@ -234,8 +234,14 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         without: args.without_witnesses.into_iter().collect(),
         trust_clock: args.trust_clock,
     };
-    let overrides =
-        Overrides { config: args.config, grpc: args.grpc, http: args.http, sockets: None, consent };
+    let overrides = Overrides {
+        config: args.config,
+        grpc: args.grpc,
+        http: args.http,
+        sockets: None,
+        plain: args.plain,
+        consent,
+    };
     // before the log is opened: a signal must never end the process half way
     let environment = |e: std::io::Error| Failure {
         code: ENVIRONMENT,

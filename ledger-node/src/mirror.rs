@@ -35,7 +35,7 @@ use crate::store::disk::Layout;
 use crate::store::site::Site;
 
 pub use law::MAX_AHEAD;
-pub use served::{Reason, Served, Status};
+pub use served::{Progress, Reason, Served, Status};
 pub use trouble::Trouble;
 
 /// Keys with which one node mirrors: a checkpoint has room for no more lines beside those it came with.

@@ -29,6 +29,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
+use crate::transport::{Gate, Limits};
 use crate::witness::logs::{LogList, LogsError};
 use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
@@ -53,6 +54,8 @@ pub struct Overrides {
     pub http: Option<SocketAddr>,
     /// Sockets that listen already, for gRPC and for HTTP; they go before all addresses.
     pub sockets: Option<(std::net::TcpListener, std::net::TcpListener)>,
+    /// Listen beyond this machine without TLS, whatever the configuration says.
+    pub plain: bool,
     /// What the operator said about witnesses at this start.
     pub consent: Consent,
 }
@@ -156,6 +159,8 @@ pub struct Service {
     pub witness: Option<Arc<Witness>>,
     /// The mirror, if the node has keys to cosign with what it mirrors.
     pub mirror: Option<Mirror>,
+    /// What counts connections and requests.
+    pub gate: Arc<Gate>,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -263,6 +268,14 @@ impl RunningNode {
         let config = Config::read(&path)?;
         let (grpc, http) =
             (overrides.grpc.unwrap_or(config.grpc), overrides.http.unwrap_or(config.http));
+        let adopted = overrides.sockets.iter().flat_map(|(grpc, http)| [grpc, http]);
+        let adopted: Vec<_> = adopted.filter_map(|socket| socket.local_addr().ok()).collect();
+        let addresses = if adopted.is_empty() { vec![grpc, http] } else { adopted };
+        let mut addresses = addresses.into_iter();
+        let beyond = addresses.find(|address| !address.ip().to_canonical().is_loopback());
+        if let Some(address) = beyond.filter(|_| !config.plain && !overrides.plain) {
+            return Err(ConfigError::Plain(address).into());
+        }
         let dir = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || open(&dir, &layout, &config, clock)).await;
         let opened = match opened {
@@ -292,6 +305,7 @@ impl RunningNode {
             refresh,
             gossip,
             gossips_every,
+            limits,
         } = opened;
         let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
@@ -321,6 +335,7 @@ impl RunningNode {
             gossip: Arc::clone(&gossip),
             witness: witness.clone(),
             mirror,
+            gate: Gate::new(limits),
             stopping: stopping.clone(),
         });
         let own = rounds::Own {
@@ -439,6 +454,7 @@ struct Opened {
     refresh: Duration,
     gossip: Arc<Gossip>,
     gossips_every: Duration,
+    limits: Limits,
 }
 
 /// Ends the log's signing when gossip shows that somebody else signs for it.
@@ -545,6 +561,7 @@ fn open(
         refresh,
         gossip,
         gossips_every,
+        limits: config.limits.clone(),
     })
 }
 

@@ -4,6 +4,7 @@
 
 pub mod consortium;
 pub mod follower;
+pub mod network;
 pub mod process;
 pub mod random;
 pub mod registers_model;

@@ -1,6 +1,7 @@
 //! A real `ledger-node` process: started, asked, killed by its own process id.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use ledger_proto::v1::ledger_client::LedgerClient;
 use tonic::transport::Channel;
 
+use crate::network::Network;
 use crate::workspace;
 
 /// A built program of the workspace, in the profile of the tests.
@@ -63,6 +65,20 @@ impl NodeProcess {
     /// If the node does not start.
     pub fn serve_at(dir: &Path, grpc: u16) -> NodeProcess {
         match NodeProcess::start(serve_command_at(dir, grpc)) {
+            Ok(node) => node,
+            Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
+    /// As [`NodeProcess::serve`], on a host of a network.
+    ///
+    /// # Panics
+    /// If the node does not start.
+    pub fn serve_on(network: &Network, host: usize, dir: &Path) -> NodeProcess {
+        let program = network.command(host, "ledger-node");
+        let mut command = serve_by(program, dir, network.grpc(host), network.http(host));
+        command.arg("--plain");
+        match NodeProcess::start(command) {
             Ok(node) => node,
             Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
         }
@@ -169,9 +185,13 @@ fn serve_command(dir: &Path) -> Command {
 }
 
 fn serve_command_at(dir: &Path, grpc: u16) -> Command {
-    let mut command = Command::new(program("ledger-node"));
+    let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    serve_by(Command::new(program("ledger-node")), dir, at(grpc), at(0))
+}
+
+fn serve_by(mut command: Command, dir: &Path, grpc: SocketAddr, http: SocketAddr) -> Command {
     command.arg("--json").arg("serve").arg("--dir").arg(dir);
-    command.args(["--grpc", &format!("127.0.0.1:{grpc}"), "--http", "127.0.0.1:0"]);
+    command.args(["--grpc", &grpc.to_string(), "--http", &http.to_string()]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

@@ -1,7 +1,7 @@
 //! Whom a node gossips with, and how they behave.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use ledger_core::charter::Charter;
 use ledger_core::gossip::{Conduct, Moment};
@@ -114,13 +114,7 @@ fn name_of(address: Option<SocketAddr>) -> String {
     match address {
         None => "unknown".to_owned(),
         Some(address) if address.ip().is_loopback() => address.to_string(),
-        Some(address) => match address.ip().to_canonical() {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => {
-                let [a, b, c, d, ..] = ip.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-            }
-        },
+        Some(address) => crate::transport::network(address.ip()).to_string(),
     }
 }
 

@@ -1,8 +1,10 @@
-//! The figures of gossip for Prometheus: no label holds a name that others choose.
+//! The figures of gossip, of the mirror and of connections for Prometheus: no label holds a name that others choose.
 
 use std::fmt::Write as _;
 
 use crate::gossip::{Gossip, PeerState, State};
+use crate::mirror::{Mirror, Progress};
+use crate::transport::{Face, Gate, Reason};
 
 /// Adds the figures to a text in Prometheus' format.
 pub fn gossip(text: &mut String, gossip: &Gossip) {
@@ -64,6 +66,41 @@ pub fn gossip(text: &mut String, gossip: &Gossip) {
     ] {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n{name} {value}");
     }
+}
+
+/// Adds the figures of connections.
+pub fn gate(text: &mut String, gate: &Gate) {
+    family(
+        text,
+        ("ledger_connections", "gauge"),
+        "Connections that are open.",
+        "face",
+        &Face::ALL.map(|face| (face.word(), gate.open(face))),
+    );
+    family(
+        text,
+        ("ledger_refused_total", "counter"),
+        "Connections and requests that were refused since the node started.",
+        "reason",
+        &Reason::ALL.map(|reason| (reason.word(), gate.refused(reason))),
+    );
+}
+
+/// Adds the figures of the mirror.
+pub fn mirror(text: &mut String, mirror: &Mirror) {
+    let copies = mirror.all();
+    let states: Vec<Progress> = copies.iter().map(|copy| copy.progress()).collect();
+    let of = |state| states.iter().filter(|own| **own == state).count() as u64;
+    family(
+        text,
+        ("ledger_mirror_copies", "gauge"),
+        "Logs of which the node has a copy, by how the copying does.",
+        "state",
+        &Progress::ALL.map(|state| (state.word(), of(state))),
+    );
+    let copied: u64 = copies.iter().map(|copy| copy.status().copied).sum();
+    let (name, help) = ("ledger_mirror_entries", "Entries of all copies that are on the disk.");
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {copied}");
 }
 
 fn family(

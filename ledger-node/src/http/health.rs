@@ -47,7 +47,11 @@ pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
     let published = service.current().ok().map(|published| published.size().get());
     let waited = service.waiting.borrow().map_or(0, |since| since.elapsed().as_secs());
     let mut text = render(signed, published, waited, &service.board.statuses());
+    figures::gate(&mut text, &service.gate);
     figures::gossip(&mut text, &service.gossip);
+    if let Some(mirror) = &service.mirror {
+        figures::mirror(&mut text, mirror);
+    }
     (
         [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
         text,

@@ -34,7 +34,7 @@ pub fn introduce(copy: &Copy, governance: Option<&[GovernanceEntry]>) {
     // the larger tree is ours where the source shows an older one
     let own = copy.common.site(&copy.log.origin).display().to_string();
     let urls = copy.feed.tiles().into_iter().chain([own]).collect();
-    copy.common.gossip.know_also(&copy.log.origin, AlsoKnown { keys, entries, urls });
+    copy.common.gossip.know_also(&copy.served, AlsoKnown { keys, entries, urls });
 }
 
 /// Lays two heads of one log before gossip, which looks for what settles it.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
-use ledger_core::merkle::{ConsistencyProof, verify_consistency};
+use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead, verify_consistency};
 use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
 
 use crate::log::{LogReader, ReadError};
@@ -43,6 +43,35 @@ pub struct Reason {
     pub text: String,
 }
 
+/// How a copy is doing, in one word. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// All that the source has shown is cosigned.
+    Current,
+    /// A checkpoint is being copied.
+    Copying,
+    /// Nothing more is cosigned: [`Status::trouble`] says why.
+    Stopped,
+    /// The list names the log no longer; its copy stays.
+    Left,
+}
+
+impl Progress {
+    /// All of them.
+    pub const ALL: [Progress; 4] =
+        [Progress::Current, Progress::Copying, Progress::Stopped, Progress::Left];
+
+    /// For programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Progress::Current => "current",
+            Progress::Copying => "copying",
+            Progress::Stopped => "stopped",
+            Progress::Left => "left",
+        }
+    }
+}
+
 impl Served {
     pub(super) fn new(origin: Origin, site: Site) -> Served {
         let site = Arc::new(site);
@@ -61,9 +90,30 @@ impl Served {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// What the tree of `larger` was at a smaller size, if the tree that is cosigned begins with that of
+    /// `larger`.
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+        let held = self.checkpoint()?.checkpoint().head().size;
+        self.reader.tree(held).beginning(smaller, larger)
+    }
+
     /// How the copying is doing.
     pub fn status(&self) -> Status {
         self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How it is doing, in one word.
+    pub fn progress(&self) -> Progress {
+        let Status { source, pending, trouble, .. } = self.status();
+        let held = self.checkpoint().map(|held| held.checkpoint().head().size.get());
+        match (source.is_empty(), trouble) {
+            (true, _) => Progress::Left,
+            (false, Some(_)) => Progress::Stopped,
+            (false, None) if held.is_some() && pending.is_none_or(|size| Some(size) == held) => {
+                Progress::Current
+            }
+            _ => Progress::Copying,
+        }
     }
 
     /// A tile or bundle of the tree that is cosigned. Where a partial one has given way to a full one

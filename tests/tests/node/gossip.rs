@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -58,14 +58,19 @@ impl Member {
         Member { folder, consortium, port }
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
     /// Whom it asks, a round a second.
     pub(super) fn asks<'a>(&self, peers: impl IntoIterator<Item = &'a Member>) {
-        let peers: Vec<String> =
-            peers.into_iter().map(|peer| format!("grpc://127.0.0.1:{}", peer.port)).collect();
+        let peers = peers.into_iter().map(|peer| (Ipv4Addr::LOCALHOST, peer.port).into());
+        self.asks_at(peers);
+    }
+
+    /// Whom it asks, a round a second: the one place where a test's node gets its settings.
+    pub(super) fn asks_at(&self, peers: impl IntoIterator<Item = SocketAddr>) {
+        let peers: Vec<String> = peers.into_iter().map(|at| format!("grpc://{at}")).collect();
         let config = self.dir().join("config.toml");
         let text = std::fs::read_to_string(&config).expect("written by init");
         let begins = text.find("[gossip]").expect("init writes the section");

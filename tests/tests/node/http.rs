@@ -273,7 +273,8 @@ async fn garbage_on_either_port_harms_nobody_else() {
     let mut client = node.client().await;
     let next = client.submit(submit(&founded.consortium.incident(5000))).await;
     assert_eq!(next.expect("lawful").into_inner().index, RECORDS + 1);
-    assert_eq!(ask(&node.http, "GET", &long_path[4..100_000], "").status, 414);
+    // longer than a head may be, whatever part of the head it is that is so long
+    assert_eq!(ask(&node.http, "GET", &long_path[4..100_000], "").status, 431);
     drop((client, slow));
     assert_eq!(node.terminate(), (Some(0), String::new()));
 }

@@ -9,13 +9,15 @@ use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::{cosign, verify_line};
 use ledger_core::evidence::{ClaimedEvidence, Entries, Trust};
 use ledger_core::hash::Hash;
-use ledger_core::merkle::{ConsistencyProof, verify_consistency};
+use ledger_core::merkle::{ConsistencyProof, TreeHead, verify_consistency};
 use ledger_core::note::{Algorithm, SignerKey};
 use ledger_core::record::{Entry, Logged};
 use ledger_core::tile::TileCoord;
 use ledger_core::witness::origin_hash;
 use ledger_node::clock::ManualClock;
 use ledger_node::{Overrides, RunningNode};
+use ledger_proto::v1::gossip_client::GossipClient;
+use ledger_proto::v1::gossip_message;
 use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire, MirroredLog};
 use ledger_tests::consortium::{Consortium, ORIGIN};
@@ -216,6 +218,49 @@ async fn a_mirror_serves_a_cosigned_copy_of_any_log_and_follows_it() {
     assert_eq!(refused.code(), Code::OutOfRange);
     let (exit, object, _) = ledger(&["mirror", "status", "--node", &node.grpc]);
     assert_eq!((exit, &object["logs"][0]["size"]), (0, &900.into()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_answers_the_questions_of_gossip_after_the_log_has_gone() {
+    let site = tempfile::tempdir().expect("a folder");
+    let head = |count| {
+        write_site(site.path(), &entries(count), &log_key());
+        let note = std::fs::read(site.path().join("checkpoint")).expect("written");
+        *ClaimedCheckpoint::parse(&note).expect("a checkpoint").checkpoint().head()
+    };
+    let (smaller, middle, larger) = (head(300), head(555), head(700));
+    let source = ServedSite::start(site.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 700).await;
+    drop(source);
+    let metrics = String::from_utf8(get(&format!("{}/metrics", node.http)).body).expect("text");
+    for line in ["ledger_mirror_copies{state=\"left\"} 0", "ledger_mirror_entries 700"] {
+        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
+    }
+
+    let asked = |smaller: TreeHead, larger: TreeHead| wire::GossipQuestion {
+        origin: LOG.into(),
+        smaller_size: smaller.size.get(),
+        smaller_root: smaller.root.as_bytes().to_vec().into(),
+        larger_size: larger.size.get(),
+        larger_root: larger.root.as_bytes().to_vec().into(),
+    };
+    let forged = TreeHead { root: Hash::leaf(b"another tree"), ..larger };
+    let questions = vec![asked(smaller, larger), asked(smaller, middle), asked(smaller, forged)];
+    let exchange =
+        wire::GossipExchange { salt: vec![3; 16].into(), questions, ..Default::default() };
+    let message = Some(gossip_message::Message::Exchange(exchange));
+    let mut client = GossipClient::connect(node.grpc.clone()).await.expect("it listens");
+    let told = client.tell(wire::GossipMessage { message }).await.expect("an answer").into_inner();
+    let Some(gossip_message::Message::Exchange(told)) = told.message else { panic!("{told:?}") };
+    assert_eq!(told.answers.len(), 2, "what it holds, and nothing about another tree: {told:?}");
+    for (answer, larger) in told.answers.iter().zip([larger, middle]) {
+        let hashes = answer.proof.iter().map(|own| own.as_ref().try_into().expect("32 bytes"));
+        let proof = ConsistencyProof::new(hashes.map(Hash::from_bytes).collect()).expect("short");
+        assert_eq!(answer.root, smaller.root.as_bytes().as_slice());
+        verify_consistency(&proof, &smaller, &larger).expect("the tree grew");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

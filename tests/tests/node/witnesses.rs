@@ -71,7 +71,14 @@ impl Witnessed {
 
     async fn serve_with(&self, consent: Consent) -> (RunningNode, LedgerClient<Channel>) {
         let any = Some("127.0.0.1:0".parse().expect("an address"));
-        let overrides = Overrides { config: None, grpc: any, http: any, sockets: None, consent };
+        let overrides = Overrides {
+            config: None,
+            grpc: any,
+            http: any,
+            sockets: None,
+            consent,
+            ..Overrides::default()
+        };
         let node = RunningNode::start(&self.dir(), overrides).await.expect("it serves");
         let client = LedgerClient::connect(format!("http://{}", node.grpc_addr())).await;
         (node, client.expect("it listens"))

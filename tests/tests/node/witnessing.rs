@@ -72,8 +72,14 @@ impl Log {
 
 async fn serve(dir: &Path, sockets: (TcpListener, TcpListener)) -> RunningNode {
     let consent = Consent::default();
-    let overrides =
-        Overrides { config: None, grpc: None, http: None, sockets: Some(sockets), consent };
+    let overrides = Overrides {
+        config: None,
+        grpc: None,
+        http: None,
+        sockets: Some(sockets),
+        consent,
+        ..Overrides::default()
+    };
     RunningNode::start(dir, overrides).await.expect("it serves")
 }
 

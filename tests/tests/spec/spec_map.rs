@@ -1,4 +1,5 @@
-//! `docs/spec-map.md` names functions and tests: each of them exists.
+//! `docs/spec-map.md` names functions and tests, and `docs/threat-model.md` and `docs/interoperability.md`
+//! name tests: each of them exists.
 
 use std::path::{Path, PathBuf};
 
@@ -147,4 +148,43 @@ fn what_is_not_there_is_not_found() {
     }
     // some function has that name, no test
     assert!(!has_test(&all, "parse"));
+}
+
+/// The names of tests in the last cells of a page's tables: words with an underscore between backquotes.
+fn tests_in_tables(page: &str) -> Vec<(usize, String)> {
+    let text = std::fs::read_to_string(workspace().join("docs").join(page)).expect("the page");
+    let mut found = Vec::new();
+    for (at, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with("| ")) {
+        let cell = line.trim_end_matches('|').rsplit(" | ").next().unwrap_or_default();
+        let tests = names(cell).filter(|name| name.contains('_') && !name.contains("::"));
+        found.extend(tests.map(|name| (at + 1, name.to_owned())));
+    }
+    found
+}
+
+#[test]
+fn every_test_that_the_threat_model_and_interoperability_name_exists() {
+    let all = all_sources();
+    let mut missing = Vec::new();
+    for (page, at_least) in [("threat-model.md", 100), ("interoperability.md", 9)] {
+        let tests = tests_in_tables(page);
+        assert!(tests.len() >= at_least, "{page} names {} tests", tests.len());
+        let gone = tests.into_iter().filter(|(_, name)| !has_test(&all, name));
+        missing.extend(gone.map(|(line, name)| format!("{page}:{line}: no test {name}")));
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+#[test]
+fn every_promise_of_the_threat_model_has_a_test() {
+    let text = std::fs::read_to_string(workspace().join("docs/threat-model.md")).expect("the page");
+    let promised = text.split("## Not promised").next().expect("the first part");
+    let promised = promised.split("## Promised").nth(1).expect("the second part");
+    let rows = promised.lines().filter(|line| line.starts_with("| "));
+    let rows: Vec<&str> = rows.filter(|line| !line.starts_with("| promise")).collect();
+    assert!(rows.len() > 40, "{} promises", rows.len());
+    let last = |row: &str| row.trim_end_matches('|').rsplit(" | ").next().map(str::to_owned);
+    let is_bare = |row: &&&str| !last(row).is_some_and(|cell| names(&cell).count() > 0);
+    let bare: Vec<&&str> = rows.iter().filter(is_bare).collect();
+    assert!(bare.is_empty(), "{bare:#?}");
 }

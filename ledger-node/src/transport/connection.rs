@@ -1,4 +1,4 @@
-//! Closing a connection without losing the answers on it.
+//! One connection: it is given up when it stays silent, and closed without losing answers.
 //!
 //! A socket that is closed while bytes lie unread in it makes the system send a reset, which throws
 //! away what the client has not read yet: the answers to its last records. A client that streams
@@ -7,14 +7,17 @@
 
 use std::future::Future as _;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::transport::server::{Connected, TcpConnectInfo};
+
+use super::gate::Permit;
 
 /// How long a client may take to close its half.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,22 +25,61 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes that are dropped at once.
 const SCRATCH: usize = 8 << 10;
 
-/// A connection that is closed in both directions in turn.
+/// A connection that was let in.
 #[derive(Debug)]
-pub struct Lingering {
+pub struct Connection {
     socket: TcpStream,
+    address: SocketAddr,
+    permit: Permit,
+    /// How long it may be silent.
+    idle: Duration,
+    /// When a byte came or went last.
+    moved: Instant,
+    alarm: Pin<Box<Sleep>>,
     /// Set when the own half is closed.
     closing: Option<Pin<Box<Sleep>>>,
 }
 
-impl Lingering {
-    /// Lingers on `socket` when it is shut down.
-    pub fn new(socket: TcpStream) -> Lingering {
-        Lingering { socket, closing: None }
+impl Connection {
+    pub(super) fn new(
+        socket: TcpStream,
+        address: SocketAddr,
+        permit: Permit,
+        idle: Duration,
+    ) -> Connection {
+        let (moved, alarm) = (Instant::now(), Box::pin(sleep(idle)));
+        Connection { socket, address, permit, idle, moved, alarm, closing: None }
+    }
+
+    /// Who is at the other end.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What came of reading or writing; an error once the connection has been silent for too long.
+    fn watched<T>(
+        &mut self,
+        context: &mut Context<'_>,
+        outcome: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if outcome.is_ready() {
+            self.moved = Instant::now();
+            return outcome;
+        }
+        while self.alarm.as_mut().poll(context).is_ready() {
+            let until = self.moved + self.idle;
+            if until <= Instant::now() {
+                self.permit.was_slow();
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            // set anew only here, not at every byte
+            self.alarm.as_mut().reset(until);
+        }
+        Poll::Pending
     }
 }
 
-impl Connected for Lingering {
+impl Connected for Connection {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
@@ -45,23 +87,25 @@ impl Connected for Lingering {
     }
 }
 
-impl AsyncRead for Lingering {
+impl AsyncRead for Connection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(context, buffer)
+        let outcome = Pin::new(&mut self.socket).poll_read(context, buffer);
+        self.watched(context, outcome)
     }
 }
 
-impl AsyncWrite for Lingering {
+impl AsyncWrite for Connection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
+        self.watched(context, outcome)
     }
 
     fn poll_write_vectored(
@@ -69,7 +113,8 @@ impl AsyncWrite for Lingering {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.socket).poll_write_vectored(context, slices)
+        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
+        self.watched(context, outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -81,7 +126,7 @@ impl AsyncWrite for Lingering {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Lingering { socket, closing } = &mut *self;
+        let Connection { socket, closing, .. } = &mut *self;
         if closing.is_none() {
             ready!(Pin::new(&mut *socket).poll_shutdown(context))?;
         }

@@ -1,0 +1,86 @@
+//! Which logs and cosigners the node knows: from its charter, from the witness's list, from its mirror.
+
+use std::collections::BTreeMap;
+
+use ledger_core::charter::Charter;
+use ledger_core::checkpoint::Origin;
+use ledger_core::evidence::Entries;
+use ledger_core::gossip::{KnownKeys, Reach};
+use ledger_core::note::VerifierKey;
+
+use crate::witness::logs::LogLine;
+
+/// What the node knows of a log that stands in no list of the witness's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlsoKnown {
+    /// The keys that may sign its checkpoints.
+    pub keys: Vec<VerifierKey>,
+    /// Whether the rules of our entries bind it.
+    pub entries: Entries,
+    /// Where it can be read: URLs or folders of its tiles.
+    pub urls: Vec<String>,
+}
+
+/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of its
+/// policy.
+pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
+    let mut logs = Vec::new();
+    if let Ok(origin) = Origin::new(charter.origin()) {
+        let keys = charter.log_keys().to_vec();
+        let (entries, reach) = (Entries::Records, Reach::Somewhere);
+        logs.push(KnownKeys { origin, keys, entries, reach });
+    }
+    for line in lines {
+        let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
+        let read = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
+        match logs.iter_mut().find(|log| log.origin == origin) {
+            Some(log) => {
+                if !log.keys.contains(&line.key) && log.origin.as_str() != charter.origin() {
+                    log.keys.push(line.key.clone());
+                }
+                if read == Reach::Somewhere {
+                    log.reach = read;
+                }
+            }
+            None => {
+                let (keys, entries) = (vec![line.key.clone()], Entries::Opaque);
+                logs.push(KnownKeys { origin, keys, entries, reach: read });
+            }
+        }
+    }
+    let policy = charter.read_policy();
+    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
+    (logs, witnesses.map(|witness| witness.key.clone()).collect())
+}
+
+/// Adds what the mirror knows; of its own log the node knows best itself.
+pub(super) fn add_also(
+    logs: &mut Vec<KnownKeys>,
+    charter: &Charter,
+    also: &BTreeMap<Origin, AlsoKnown>,
+) {
+    for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
+        let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
+        let (keys, entries) = (also.keys.clone(), also.entries);
+        match logs.iter_mut().find(|log| log.origin == *origin) {
+            Some(log) => {
+                log.keys.extend(
+                    keys.into_iter().filter(|key| !log.keys.contains(key)).collect::<Vec<_>>(),
+                );
+                if entries == Entries::Records {
+                    log.entries = entries;
+                }
+                if reach == Reach::Somewhere {
+                    log.reach = reach;
+                }
+            }
+            None => logs.push(KnownKeys { origin: origin.clone(), keys, entries, reach }),
+        }
+    }
+}
+
+/// Where the witness's list says that a log can be read.
+pub(super) fn urls_of(lines: &[LogLine], origin: &str) -> Vec<String> {
+    let of_log = lines.iter().filter(|line| line.key.name().as_str() == origin);
+    of_log.filter_map(|line| line.url.clone()).collect()
+}

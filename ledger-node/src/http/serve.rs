@@ -1,0 +1,84 @@
+//! Serving HTTP/1.1 on connections: heads, bodies and requests within the limits.
+
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::task::JoinSet;
+use tower_service::Service as _;
+
+use super::plain;
+use crate::transport::{Gate, Incoming, Reason};
+
+/// Bytes of the largest head.
+const MAX_HEAD: usize = 32 << 10;
+
+/// Serves until there are no more connections, then ends those that are open after what they are at.
+pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
+    let patience = gate.limits().request();
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(MAX_HEAD);
+    let graceful = GracefulShutdown::new();
+    let mut open = JoinSet::new();
+    while let Some(connection) = incoming.next().await {
+        while open.try_join_next().is_some() {}
+        let address = connection.address().ip();
+        let (router, counted) = (router.clone(), Arc::clone(&gate));
+        let answer = move |request: Request<hyper::body::Incoming>| {
+            let (router, gate) = (router.clone(), Arc::clone(&counted));
+            async move {
+                Ok::<Response, Infallible>(answer(router, &gate, address, request, patience).await)
+            }
+        };
+        let service = hyper::service::service_fn(answer);
+        let served = builder.serve_connection(TokioIo::new(connection), service);
+        let (watched, counts) = (graceful.watch(served), Arc::clone(&gate));
+        open.spawn(async move {
+            if let Err(error) = watched.await {
+                if error.is_timeout() {
+                    counts.refuse(Reason::Slow);
+                }
+                tracing::debug!(%error, "an HTTP connection ended early");
+            }
+        });
+    }
+    graceful.shutdown().await;
+}
+
+async fn answer(
+    mut router: Router,
+    gate: &Gate,
+    address: IpAddr,
+    request: Request<hyper::body::Incoming>,
+    patience: Duration,
+) -> Response {
+    if let Err(wait) = gate.request(address) {
+        let mut response = plain(
+            StatusCode::TOO_MANY_REQUESTS,
+            "too many requests from your network; come again in a while",
+        );
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        return response;
+    }
+    // a router is always ready, and fails never; its handlers read the whole body first
+    let answered = tokio::time::timeout(patience, router.call(request.map(Body::new))).await;
+    match answered {
+        Ok(Ok(response)) => response,
+        Ok(Err(never)) => match never {},
+        Err(_) => {
+            gate.refuse(Reason::Slow);
+            let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+            (close, plain(StatusCode::REQUEST_TIMEOUT, "the request took too long to come"))
+                .into_response()
+        }
+    }
+}

@@ -1,0 +1,434 @@
+//! Counting connections and requests, and refusing those that are too many.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::network;
+
+/// Connections at once, to both faces together: well below what a process may open by default (1,024
+/// files), of which the store needs some.
+const CONNECTIONS: u32 = 512;
+
+/// Connections at once from one network: a browser opens 6, and an office has one address.
+const CONNECTIONS_PER_ADDRESS: u32 = 64;
+
+/// Requests a second from one network: an audit that reads tiles one after another stays below.
+const REQUESTS_PER_SECOND: u32 = 500;
+
+/// Seconds in which what was not asked for is saved up: whoever comes now and then is never refused.
+const SAVED_SECONDS: u64 = 10;
+
+/// Seconds for the head of an HTTP request, for a TLS handshake, and for the whole body.
+const REQUEST_SECONDS: u32 = 30;
+
+/// Seconds for which no byte comes or goes before a connection is closed. HTTP/2 is asked for a sign
+/// of life more often than that.
+const IDLE_SECONDS: u32 = 120;
+
+/// The largest number in `[limits]`: a million connections or requests are no limit any more.
+const MOST: u32 = 1_000_000;
+
+/// Networks that are remembered for their requests; whoever has saved up all is forgotten first.
+const MAX_NETWORKS: usize = 16_384;
+
+/// The section `[limits]`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Connections at once, to both faces together.
+    pub connections: u32,
+    /// Connections at once from one IPv4 address or IPv6 network of 64 bits.
+    pub connections_per_address: u32,
+    /// Requests a second from one such network; ten times as many at once. A stream is one request.
+    pub requests_per_second: u32,
+    /// Seconds for the head of an HTTP request, for its body, and for a TLS handshake.
+    pub request_seconds: u32,
+    /// Seconds for which no byte comes or goes before a connection is closed.
+    pub idle_seconds: u32,
+    /// Whether programs on this machine may have as many connections and requests as they like, up to
+    /// `connections`. Turn it off behind a proxy that does not count by itself.
+    pub spare_loopback: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits {
+            connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            requests_per_second: REQUESTS_PER_SECOND,
+            request_seconds: REQUEST_SECONDS,
+            idle_seconds: IDLE_SECONDS,
+            spare_loopback: true,
+        }
+    }
+}
+
+/// A limit that nobody could live with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{name} below [limits] is {value}; it may be 1 to {MOST}")]
+pub struct LimitsError {
+    name: &'static str,
+    value: u32,
+}
+
+impl Limits {
+    /// Whether a node can work within them.
+    ///
+    /// # Errors
+    /// [`LimitsError`] names the one that is out of range.
+    pub fn check(&self) -> Result<(), LimitsError> {
+        for (name, value) in [
+            ("connections", self.connections),
+            ("connections_per_address", self.connections_per_address),
+            ("requests_per_second", self.requests_per_second),
+            ("request_seconds", self.request_seconds),
+            ("idle_seconds", self.idle_seconds),
+        ] {
+            if !(1..=MOST).contains(&value) {
+                return Err(LimitsError { name, value });
+            }
+        }
+        Ok(())
+    }
+
+    /// How long the head of a request, its body, or a handshake may take.
+    pub fn request(&self) -> Duration {
+        Duration::from_secs(self.request_seconds.into())
+    }
+
+    /// How long a connection may be silent.
+    pub fn idle(&self) -> Duration {
+        Duration::from_secs(self.idle_seconds.into())
+    }
+}
+
+/// A face of the node. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    /// Programs.
+    Grpc,
+    /// Readers.
+    Http,
+}
+
+/// Why a connection or request was refused. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The node has as many connections as it may.
+    Full,
+    /// The network has as many connections as it may.
+    Address,
+    /// The network asks too often.
+    Rate,
+    /// Nothing came or went for too long, or a request took too long to come.
+    Slow,
+}
+
+impl Face {
+    /// All of them.
+    pub const ALL: [Face; 2] = [Face::Grpc, Face::Http];
+
+    /// For programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Face::Grpc => "grpc",
+            Face::Http => "http",
+        }
+    }
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 4] = [Reason::Full, Reason::Address, Reason::Rate, Reason::Slow];
+
+    /// For programs.
+    pub fn word(self) -> &'static str {
+        match self {
+            Reason::Full => "full",
+            Reason::Address => "address",
+            Reason::Rate => "rate",
+            Reason::Slow => "slow",
+        }
+    }
+}
+
+/// Counts connections and requests.
+#[derive(Debug)]
+pub struct Gate {
+    limits: Limits,
+    began: Instant,
+    state: Mutex<State>,
+    open: [AtomicU64; Face::ALL.len()],
+    refused: [AtomicU64; Reason::ALL.len()],
+}
+
+#[derive(Debug, Default)]
+struct State {
+    connections: u32,
+    networks: HashMap<IpAddr, Usage>,
+}
+
+/// What one network uses.
+#[derive(Debug)]
+struct Usage {
+    connections: u32,
+    /// Thousandths of requests that it may make at once.
+    saved: u64,
+    /// When that was so, in milliseconds.
+    at: u64,
+}
+
+impl Gate {
+    /// Nobody is there yet.
+    pub fn new(limits: Limits) -> Arc<Gate> {
+        Arc::new(Gate {
+            limits,
+            began: Instant::now(),
+            state: Mutex::default(),
+            open: Default::default(),
+            refused: Default::default(),
+        })
+    }
+
+    /// The limits that it keeps.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// Lets a connection in, until the permit is dropped.
+    ///
+    /// # Errors
+    /// [`Reason::Full`] or [`Reason::Address`].
+    pub fn enter(self: &Arc<Self>, address: IpAddr, face: Face) -> Result<Permit, Reason> {
+        let entered = self.try_enter(address);
+        match entered {
+            Ok(network) => {
+                self.open[face as usize].fetch_add(1, Ordering::Relaxed);
+                Ok(Permit { gate: Arc::clone(self), network, face })
+            }
+            Err(reason) => {
+                self.refuse(reason);
+                Err(reason)
+            }
+        }
+    }
+
+    fn try_enter(&self, address: IpAddr) -> Result<Option<IpAddr>, Reason> {
+        let now = self.now();
+        let mut state = self.lock();
+        if state.connections >= self.limits.connections {
+            return Err(Reason::Full);
+        }
+        let network = self.counted(address);
+        if let Some(network) = network {
+            let usage = state.usage(network, now, &self.limits);
+            if usage.connections >= self.limits.connections_per_address {
+                return Err(Reason::Address);
+            }
+            usage.connections += 1;
+        }
+        state.connections += 1;
+        Ok(network)
+    }
+
+    /// Counts a request.
+    ///
+    /// # Errors
+    /// After how long the network may ask again.
+    pub fn request(&self, address: IpAddr) -> Result<(), Duration> {
+        let Some(network) = self.counted(address) else { return Ok(()) };
+        let now = self.now();
+        let spent = self.lock().usage(network, now, &self.limits).spend(now, &self.limits);
+        if spent.is_err() {
+            self.refuse(Reason::Rate);
+        }
+        spent
+    }
+
+    /// Notes that something was refused.
+    pub fn refuse(&self, reason: Reason) {
+        self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Connections of a face now.
+    pub fn open(&self, face: Face) -> u64 {
+        self.open[face as usize].load(Ordering::Relaxed)
+    }
+
+    /// What was refused for this reason since the node started.
+    pub fn refused(&self, reason: Reason) -> u64 {
+        self.refused[reason as usize].load(Ordering::Relaxed)
+    }
+
+    /// The network to count by; nothing for those that are spared.
+    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+        let spared = self.limits.spare_loopback && address.to_canonical().is_loopback();
+        (!spared).then(|| network(address))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // counts are whole after every statement
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn usage(&mut self, network: IpAddr, now: u64, limits: &Limits) -> &mut Usage {
+        if self.networks.len() >= MAX_NETWORKS && !self.networks.contains_key(&network) {
+            self.forget(now, limits);
+        }
+        let fresh = || Usage { connections: 0, saved: limits.most_saved(), at: now };
+        self.networks.entry(network).or_insert_with(fresh)
+    }
+
+    /// Forgets those that nothing would be kept of, else the half that asked least lately.
+    fn forget(&mut self, now: u64, limits: &Limits) {
+        self.networks.retain(|_, usage| {
+            usage.fill(now, limits);
+            usage.connections > 0 || usage.saved < limits.most_saved()
+        });
+        if self.networks.len() < MAX_NETWORKS {
+            return;
+        }
+        let idle = self.networks.values().filter(|usage| usage.connections == 0);
+        let mut saved: Vec<u64> = idle.map(|usage| usage.saved).collect();
+        saved.sort_unstable();
+        let Some(median) = saved.get(saved.len() / 2).copied() else { return };
+        self.networks.retain(|_, usage| usage.connections > 0 || usage.saved < median);
+    }
+}
+
+impl Limits {
+    fn most_saved(&self) -> u64 {
+        u64::from(self.requests_per_second) * SAVED_SECONDS * 1_000
+    }
+}
+
+impl Usage {
+    fn fill(&mut self, now: u64, limits: &Limits) {
+        // a thousandth of a request a millisecond for each request a second
+        let more = now.saturating_sub(self.at).saturating_mul(limits.requests_per_second.into());
+        self.saved = self.saved.saturating_add(more).min(limits.most_saved());
+        self.at = now;
+    }
+
+    fn spend(&mut self, now: u64, limits: &Limits) -> Result<(), Duration> {
+        self.fill(now, limits);
+        match self.saved.checked_sub(1_000) {
+            Some(rest) => {
+                self.saved = rest;
+                Ok(())
+            }
+            None => {
+                let missing = 1_000 - self.saved;
+                let wait = missing.div_ceil(limits.requests_per_second.into());
+                Err(Duration::from_millis(wait))
+            }
+        }
+    }
+}
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Arc<Gate>,
+    network: Option<IpAddr>,
+    face: Face,
+}
+
+impl Permit {
+    /// The connection was given up because nothing came or went.
+    pub(super) fn was_slow(&self) {
+        self.gate.refuse(Reason::Slow);
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.gate.open[self.face as usize].fetch_sub(1, Ordering::Relaxed);
+        let mut state = self.gate.lock();
+        state.connections -= 1;
+        if let Some(usage) = self.network.and_then(|network| state.networks.get_mut(&network)) {
+            usage.connections -= 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn few() -> Limits {
+        Limits {
+            connections: 5,
+            connections_per_address: 2,
+            requests_per_second: 2,
+            ..Limits::default()
+        }
+    }
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn connections_are_counted_by_network_and_in_all_and_given_back() {
+        let gate = Gate::new(few());
+        let enter = |text: &str| gate.enter(ip(text), Face::Http);
+        let first = enter("192.0.2.1").expect("room");
+        let second = enter("::ffff:192.0.2.1").expect("room");
+        assert_eq!(enter("192.0.2.1").err(), Some(Reason::Address));
+        let local: Vec<Permit> = (0..3).map(|_| enter("127.0.0.1").expect("spared")).collect();
+        assert_eq!(enter("192.0.2.2").err(), Some(Reason::Full));
+        assert_eq!((gate.open(Face::Http), gate.open(Face::Grpc)), (5, 0));
+        drop(local);
+        drop((first, second));
+        assert_eq!(gate.open(Face::Http), 0);
+        assert!(enter("192.0.2.1").is_ok());
+        assert_eq!((gate.refused(Reason::Address), gate.refused(Reason::Full)), (1, 1));
+    }
+
+    #[test]
+    fn requests_are_saved_up_and_refused_with_the_time_to_wait() {
+        let limits = few();
+        let mut usage = Usage { connections: 0, saved: limits.most_saved(), at: 0 };
+        for _ in 0..20 {
+            assert_eq!(usage.spend(0, &limits), Ok(()));
+        }
+        assert_eq!(usage.spend(0, &limits), Err(Duration::from_millis(500)));
+        assert_eq!(usage.spend(499, &limits), Err(Duration::from_millis(1)));
+        assert_eq!(usage.spend(500, &limits), Ok(()));
+        usage.fill(u64::MAX, &limits);
+        assert_eq!(usage.saved, limits.most_saved());
+    }
+
+    #[test]
+    fn nobody_is_counted_twice_by_changing_addresses_and_the_table_stays_small() {
+        let gate = Gate::new(few());
+        let _stays = gate.enter(ip("192.0.2.1"), Face::Grpc).expect("room");
+        for n in 0..3 * MAX_NETWORKS {
+            let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
+            assert_eq!(gate.request(address), Ok(()));
+        }
+        let state = gate.lock();
+        assert!(state.networks.len() <= MAX_NETWORKS);
+        assert_eq!(state.networks[&ip("192.0.2.1")].connections, 1);
+    }
+
+    #[test]
+    fn limits_of_nothing_are_refused() {
+        assert_eq!(Limits::default().check(), Ok(()));
+        let none = Limits { idle_seconds: 0, ..Limits::default() };
+        let error = none.check().expect_err("nobody could connect").to_string();
+        assert_eq!(error, "idle_seconds below [limits] is 0; it may be 1 to 1000000");
+    }
+}

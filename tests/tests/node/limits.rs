@@ -1,0 +1,163 @@
+//! What callers may use of a node: connections, requests and time, against real sockets.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use ledger_proto::v1::ledger_client::LedgerClient;
+use ledger_proto::v1::{self as wire};
+use ledger_tests::process::{NodeProcess, run};
+use tonic::Code;
+
+use crate::process::Founded;
+
+/// Longer than any limit that these tests set.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A node that counts programs on its own machine too.
+fn limited(settings: &[(&str, u32)]) -> (Founded, NodeProcess) {
+    let founded = Founded::new();
+    let config = founded.dir().join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("written by init");
+    let (others, _) = text.split_once("[limits]").expect("the section");
+    let mut text = format!("{others}[limits]\nspare_loopback = false\n");
+    for (name, value) in settings {
+        text.push_str(&format!("{name} = {value}\n"));
+    }
+    std::fs::write(&config, text).expect("a writable folder");
+    let node = NodeProcess::serve(&founded.dir());
+    (founded, node)
+}
+
+fn address(url: &str) -> &str {
+    url.strip_prefix("http://").expect("http")
+}
+
+fn connect(url: &str) -> TcpStream {
+    let socket = TcpStream::connect(address(url)).expect("it listens");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
+    socket
+}
+
+/// Whether the node has closed a connection: a limit ended it, if not within the patience it panics.
+fn ended(socket: &mut TcpStream) -> Vec<u8> {
+    let mut told = Vec::new();
+    match socket.read_to_end(&mut told) {
+        Ok(_) => told,
+        Err(error) if error.kind() == ErrorKind::ConnectionReset => told,
+        Err(error) => panic!("it stays open: {error}"),
+    }
+}
+
+/// Whether a connection is served: it asks for the log's health.
+fn is_served(socket: &mut TcpStream) -> bool {
+    let ask = b"GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n";
+    if socket.write_all(ask).is_err() {
+        return false;
+    }
+    let mut first = [0; 12];
+    socket.read_exact(&mut first).is_ok() && &first == b"HTTP/1.1 200"
+}
+
+/// Waits until something is so.
+fn until(is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "it never is");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn figure(url: &str, line: &str) -> u64 {
+    let mut answer = ureq::get(format!("{url}/metrics")).call().expect("an answer");
+    let text = answer.body_mut().read_to_string().expect("text");
+    let value = text.lines().find_map(|found| found.strip_prefix(line));
+    value.unwrap_or_else(|| panic!("{line} in\n{text}")).trim().parse().expect("a number")
+}
+
+#[test]
+fn a_thousand_connections_from_one_address_leave_room_for_others() {
+    let (_founded, node) = limited(&[("connections_per_address", 40)]);
+    let mut sockets: Vec<TcpStream> = (0..1_000).map(|_| connect(&node.http)).collect();
+    let served = sockets.iter_mut().map(is_served).filter(|served| *served).count();
+    assert_eq!(served, 40);
+    drop(sockets);
+    // they are given back, and what was refused is counted
+    until(|| is_served(&mut connect(&node.http)));
+    assert!(figure(&node.http, "ledger_refused_total{reason=\"address\"}") >= 960);
+    assert!(figure(&node.http, "ledger_connections{face=\"http\"}") >= 1);
+}
+
+#[test]
+fn a_full_node_refuses_at_once_and_serves_again_when_there_is_room() {
+    let (_founded, node) = limited(&[("connections", 8), ("connections_per_address", 1_000)]);
+    let mut held: Vec<TcpStream> = (0..8).map(|_| connect(&node.grpc)).collect();
+    until(|| !is_served(&mut connect(&node.http)));
+    held.clear();
+    until(|| is_served(&mut connect(&node.http)));
+    assert!(figure(&node.http, "ledger_refused_total{reason=\"full\"}") >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_too_often_is_told_when_to_come_again() {
+    let (_founded, node) = limited(&[("requests_per_second", 1)]);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let ask = || agent.get(format!("{}/checkpoint", node.http)).call().expect("an answer");
+    let refused = (0..100).map(|_| ask()).find(|answer| answer.status() != 200);
+    let mut refused = refused.expect("ten are saved up, and one comes a second");
+    assert_eq!(refused.status(), 429);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let text = refused.body_mut().read_to_string().expect("text");
+    assert_eq!(text, "too many requests from your network; come again in a while\n");
+
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    let mut refused = None;
+    for _ in 0..100 {
+        refused = client.get_log(wire::GetLogRequest {}).await.err();
+        if refused.is_some() {
+            break;
+        }
+    }
+    let refused = refused.expect("one address has one budget");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().starts_with("too many requests from your network\nhint: try again"));
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    client.get_log(wire::GetLogRequest {}).await.expect("it has waited");
+}
+
+#[test]
+fn slow_heads_slow_bodies_and_silence_hold_nothing() {
+    let (_founded, node) = limited(&[("request_seconds", 1), ("idle_seconds", 2)]);
+    let mut silent = [connect(&node.http), connect(&node.grpc)];
+    let mut head = connect(&node.http);
+    head.write_all(b"GET /checkpoint HTTP/1.1\r\nHost: no").expect("it listens");
+    let mut body = connect(&node.http);
+    let post =
+        b"POST /witness/add-checkpoint HTTP/1.1\r\nHost: node\r\nContent-Length: 100\r\n\r\nold 0";
+    body.write_all(post).expect("it listens");
+    assert!(is_served(&mut connect(&node.http)), "others are served meanwhile");
+    assert_eq!(String::from_utf8_lossy(&ended(&mut head)), "");
+    let told = String::from_utf8(ended(&mut body)).expect("text");
+    // a node that is no witness reads no body, and says so at once
+    assert!(told.starts_with("HTTP/1.1 4"), "{told}");
+    silent.iter_mut().for_each(|socket| drop(ended(socket)));
+    assert!(figure(&node.http, "ledger_refused_total{reason=\"slow\"}") >= 2);
+}
+
+#[test]
+fn a_node_without_tls_listens_on_this_machine_alone_unless_it_is_told_otherwise() {
+    let founded = Founded::new();
+    let dir = founded.dir();
+    let [serve, d, grpc, http] = ["serve", "--dir", "--grpc", "--http"].map(AsRef::as_ref);
+    let [open, own] = ["0.0.0.0:0", "127.0.0.1:0"].map(AsRef::as_ref);
+    for addresses in [[grpc, open, http, own], [grpc, own, http, open]] {
+        let arguments = [&[serve, d, dir.as_os_str()][..], &addresses[..]].concat();
+        let output = run("ledger-node", &arguments);
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success());
+        let error = "0.0.0.0:0 is reached from other machines, and the node has no TLS certificate";
+        assert!(stderr.contains(error), "{stderr}");
+        assert!(stderr.contains("`plain = true`"), "{stderr}");
+    }
+}
