@@ -17,6 +17,9 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
         "refused: the witness",
         "brought back entries",
         "convicted",
+        "have evidence",
+        "log dune-systems.example/log",
+        "dune-0.mirrored.tlog-proof",
     ] {
         assert!(run.stdout.contains(part), "{part}:\n{}", run.stdout);
     }
@@ -24,6 +27,8 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     let again = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d", "--json"]).ends(0);
     let object = again.object();
     assert_eq!(object["tampered_entry"], 2);
+    assert_eq!(object["gossip"]["verdict"]["origin"], "dune-systems.example/log");
+    assert!(object["gossip"]["mirrored"].as_str().unwrap().contains("/mirror/"));
     assert!(!object["overdue"].as_array().unwrap().is_empty());
     std::fs::create_dir(dir.path().join("mine")).unwrap();
     write(&dir.path().join("mine"), "thesis.txt", "years of work");

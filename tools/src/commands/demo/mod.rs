@@ -1,5 +1,7 @@
 //! `ledger demo`: the whole story on this machine, with a real node and real files.
 
+mod gossip;
+mod members;
 mod story;
 mod witnesses;
 
@@ -23,7 +25,7 @@ use story::{CHAPTERS, Chapter, MEMBERS};
 /// The file that marks a folder as a demo's, which may be made anew.
 const MARKER: &str = ".ledger-demo";
 /// What a demo leaves in its folder.
-const PARTS: [&str; 21] = [
+const PARTS: [&str; 26] = [
     "keys",
     "node",
     "records",
@@ -46,6 +48,12 @@ const PARTS: [&str; 21] = [
     "commons.record",
     "backup",
     "newest",
+    // of the third act
+    "dune",
+    "dune-copy",
+    "dune.json",
+    "dune.policy",
+    "dune.record",
 ];
 const ORIGIN: &str = "ledger.example/demo";
 /// What the log holds in the end: the charter, the story, and a change of keys.
@@ -101,7 +109,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let mut node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
     let told = demo.tell(&anchor, grpc, http).and_then(|mut object| {
-        object["witnesses"] = demo.witnesses(&runtime)?;
+        let (witnesses, members) = demo.witnesses(&runtime)?;
+        object["witnesses"] = witnesses;
+        object["gossip"] = demo.gossip(&runtime, members)?;
         Ok(object)
     });
     let mut broken = None;

@@ -147,3 +147,7 @@ pub const OPERATORS: [Operator; 3] = [
         title: "Commons Watch's own decisions",
     },
 ];
+
+/// The operator that shows two audiences two histories.
+pub const CHEAT: Operator =
+    Operator { name: "dune-systems.example", short: "dune", title: "Dune's own decisions" };

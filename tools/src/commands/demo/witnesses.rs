@@ -1,8 +1,6 @@
 //! The second act: operators who witness each other's logs, a restored backup, and a log with two
 //! histories.
 
-use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -11,12 +9,13 @@ use ledger_core::hash::Hash;
 use ledger_core::merkle::{ConsistencyProof, TreeHead};
 use ledger_core::note::SignerKey;
 use ledger_core::witness::{AddCheckpoint, Answer};
+use ledger_node::RunningNode;
 use ledger_node::source::Source;
-use ledger_node::{Founding, Overrides, RunningNode};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::story::{CHAPTERS, MEMBERS, OPERATORS, Operator};
+use super::members::{Member, bind, no_socket};
+use super::story::OPERATORS;
 use super::{Demo, copy_folder};
 use crate::failure::Failure;
 use crate::files;
@@ -24,26 +23,13 @@ use crate::files;
 /// How long the witnesses of this machine may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A member with a node of its own.
-struct Member {
-    operator: &'static Operator,
-    /// Its node's folder, and the addresses of gRPC and HTTP.
-    dir: PathBuf,
-    grpc: String,
-    http: String,
-    vkey: String,
-    anchor: String,
-    log_key: String,
-    node: Option<RunningNode>,
-}
-
 impl Demo {
-    /// Tells the second act. Returns what happened as JSON.
-    pub(super) fn witnesses(&self, runtime: &Runtime) -> Result<Value, Failure> {
+    /// Tells the second act. Returns what happened as JSON, and the members, whose nodes go on.
+    pub(super) fn witnesses(&self, runtime: &Runtime) -> Result<(Value, Vec<Member>), Failure> {
         self.title("9. Each member runs a log of its own, and the nodes witness each other");
         let mut members = self.operators()?;
         for member in &mut members {
-            runtime.block_on(member.serve(None))?;
+            runtime.block_on(member.serve())?;
         }
         for member in &members {
             self.publish(member, 0)?;
@@ -55,10 +41,7 @@ impl Demo {
 
         self.title("11. Another operator signs two histories, and a file convicts it");
         let convicted = self.fork(runtime, &members)?;
-        for member in &mut members {
-            runtime.block_on(member.stop())?;
-        }
-        Ok(json!({ "refused": refused, "evidence": convicted }))
+        Ok((json!({ "refused": refused, "evidence": convicted }), members))
     }
 
     /// Founds a log for each operator; the policies name all three witnesses.
@@ -76,7 +59,7 @@ impl Demo {
         }
         let mut members = Vec::new();
         for ((operator, pair), (witness_key, _)) in OPERATORS.iter().zip(sockets).zip(&witnesses) {
-            members.push(self.operator(operator, pair, witness_key, &witnesses)?);
+            members.push(self.operator(operator, pair, Some(witness_key), &witnesses)?);
         }
         for own in &members {
             let others = members.iter().filter(|other| other.vkey != own.vkey);
@@ -87,130 +70,6 @@ impl Demo {
         Ok(members)
     }
 
-    fn operator(
-        &self,
-        operator: &'static Operator,
-        (grpc, http): (TcpListener, TcpListener),
-        witness_key: &str,
-        witnesses: &[(String, String)],
-    ) -> Result<Member, Failure> {
-        let (short, silent) = (operator.short, self.out.silent());
-        let log_key = self.path(&format!("keys/{short}.log.key"));
-        let vkey = self.keygen(&format!("{}/log", operator.name), "log", &log_key)?;
-        let member_key = self.path(&format!("keys/{short}.member.key"));
-        let member = self.keygen(operator.name, "record", &member_key)?;
-        let mut policy = format!("log {vkey}\n");
-        for (_, line) in witnesses {
-            policy += &format!("witness {line}\n");
-        }
-        let names: Vec<&str> = OPERATORS.iter().map(|own| own.short).collect();
-        policy += &format!("group two 2 {}\nquorum two\n", names.join(" "));
-        let policy_file = self.path(&format!("{short}.policy"));
-        files::create(Path::new(&policy_file), policy.as_bytes())?;
-        let roles = format!("{}={member}:publisher,reviewer,steward", operator.name);
-        let made = crate::cli::run_step(
-            &[
-                "ledger",
-                "charter",
-                "new",
-                "--log",
-                &vkey,
-                "--consortium",
-                operator.title,
-                "--issuer",
-                operator.name,
-                "--member",
-                &roles,
-                "--policy",
-                &policy_file,
-            ],
-            &silent,
-        )?;
-        let (json, record) =
-            (self.path(&format!("{short}.json")), self.path(&format!("{short}.record")));
-        let draft = made.object["draft"].as_str().unwrap_or_default();
-        files::create(Path::new(&json), draft.as_bytes())?;
-        crate::cli::run_step(
-            &["ledger", "record", "sign", &json, "--key", &member_key, "-o", &record],
-            &silent,
-        )?;
-        let dir = self.dir.join(short);
-        let charter = files::read(Path::new(&record), ledger_core::record::MAX_RECORD_BYTES)?;
-        let founding = Founding {
-            dir: &dir,
-            charter: &charter,
-            log_key: Path::new(&log_key),
-            witness_keys: &[PathBuf::from(witness_key)],
-            witness_urls: &BTreeMap::new(),
-        };
-        let report = ledger_node::init(&founding)
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
-        let address = |socket: &TcpListener| socket.local_addr().map_err(|e| no_socket(&e));
-        let (grpc_at, http_at) = (address(&grpc)?, address(&http)?);
-        self.out.line(format!(
-            "  {}: log {}/log, witness at http://{http_at}/witness",
-            operator.name, operator.name
-        ));
-        // the port is known to the others; the node opens it again
-        drop((grpc, http));
-        Ok(Member {
-            operator,
-            dir,
-            grpc: format!("http://{grpc_at}"),
-            http: format!("http://{http_at}"),
-            vkey,
-            anchor: report.anchor.to_string(),
-            log_key,
-            node: None,
-        })
-    }
-
-    fn keygen(&self, name: &str, usage: &str, file: &str) -> Result<String, Failure> {
-        let args = ["ledger", "keygen", name, "--use", usage, "--out", file];
-        let made = crate::cli::run_step(&args, &self.out.silent())?;
-        Ok(made.object["vkey"].as_str().unwrap_or_default().to_owned())
-    }
-
-    /// Publishes one record in a member's log, with a proof that its witnesses' quorum stands behind.
-    fn publish(&self, member: &Member, n: usize) -> Result<(), Failure> {
-        let short = member.operator.short;
-        let json = self.path(&format!("records/{short}-{n}.json"));
-        let record = self.path(&format!("records/{short}-{n}.record"));
-        let key = self.path(&format!("keys/{short}.member.key"));
-        let chapter = &CHAPTERS[0];
-        debug_assert!(MEMBERS.len() == OPERATORS.len());
-        let log = format!("{}/log", member.operator.name);
-        let file = self.path(&format!("records/{short}-{n}.from.json"));
-        files::create(Path::new(&file), chapter.json.as_bytes())?;
-        let silent = self.out.silent();
-        let made = crate::cli::run_step(
-            &[
-                "ledger",
-                "record",
-                "new",
-                "decision",
-                "--issuer",
-                member.operator.name,
-                "--log",
-                &log,
-                "--from",
-                &file,
-            ],
-            &silent,
-        )?;
-        let draft = made.object["draft"].as_str().unwrap_or_default();
-        files::create(Path::new(&json), draft.as_bytes())?;
-        crate::cli::run_step(
-            &["ledger", "record", "sign", &json, "--key", &key, "-o", &record],
-            &silent,
-        )?;
-        self.must(
-            &["submit", &record, "--node", &member.grpc, "--anchor", &member.anchor],
-            &self.told,
-        )?;
-        Ok(())
-    }
-
     /// A backup is taken, the log goes on, the disk is lost, and the backup is restored.
     fn restore(&self, runtime: &Runtime, member: &mut Member) -> Result<String, Failure> {
         let cannot = |e: std::io::Error| files::cannot_write(&self.dir, &e);
@@ -218,7 +77,7 @@ impl Demo {
         runtime.block_on(member.stop())?;
         copy_folder(&member.dir, &backup).map_err(cannot)?;
         self.out.line(format!("$ cp -a {} {}", member.dir.display(), backup.display()));
-        runtime.block_on(member.serve(None))?;
+        runtime.block_on(member.serve())?;
         self.publish(member, 1)?;
         runtime.block_on(member.stop())?;
         std::fs::rename(&member.dir, &newest).map_err(cannot)?;
@@ -226,7 +85,7 @@ impl Demo {
         self.out.line(format!("$ cp -a {} {}", backup.display(), member.dir.display()));
         let dir = member.dir.display().to_string();
         self.out.line(format!("$ ledger-node serve --dir {dir}"));
-        runtime.block_on(member.serve(None))?;
+        runtime.block_on(member.serve())?;
         let error = runtime.block_on(async {
             let failed = member.node.as_mut().map(RunningNode::failed);
             match failed {
@@ -243,12 +102,13 @@ impl Demo {
         let source = Source::open(&newest.display().to_string())?;
         let done = ledger_node::retrieve(&member.dir, &source)
             .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
-        self.out.line(format!(
-            "  brought back entries {} to {}, proven to be the log's own",
-            done.had.get(),
-            done.has.get() - 1
-        ));
-        runtime.block_on(member.serve(None))?;
+        let (first, last) = (done.had.get(), done.has.get() - 1);
+        let what = match first == last {
+            true => format!("entry {first}"),
+            false => format!("entries {first} to {last}"),
+        };
+        self.out.line(format!("  brought back {what}, proven to be the log's own"));
+        runtime.block_on(member.serve())?;
         self.publish(member, 2)?;
         Ok(error.to_string())
     }
@@ -279,33 +139,6 @@ impl Demo {
         self.out.line(format!("  from now on the witness answers this log: {status} {text}"));
         Ok(json!({ "file": file, "verdict": outcome.object, "status": status }))
     }
-}
-
-impl Member {
-    async fn serve(&mut self, sockets: Option<(TcpListener, TcpListener)>) -> Result<(), Failure> {
-        let address = |url: &str| url.trim_start_matches("http://").parse().ok();
-        let (grpc, http) = (address(&self.grpc), address(&self.http));
-        let overrides = Overrides { grpc, http, sockets, ..Overrides::default() };
-        let node = RunningNode::start(&self.dir, overrides)
-            .await
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
-        self.node = Some(node);
-        Ok(())
-    }
-
-    async fn stop(&mut self) -> Result<(), Failure> {
-        let Some(node) = self.node.take() else { return Ok(()) };
-        let stopped = node.shutdown().await;
-        stopped.map_err(|e| Failure::environment(format!("the node: {e}"), e.hint()))
-    }
-}
-
-fn bind() -> Result<TcpListener, Failure> {
-    TcpListener::bind("127.0.0.1:0").map_err(|e| no_socket(&e))
-}
-
-fn no_socket(error: &std::io::Error) -> Failure {
-    Failure::environment(format!("no free port on this machine: {error}"), "try again")
 }
 
 /// The same size with another root, signed by the log's key.
