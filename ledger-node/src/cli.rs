@@ -132,8 +132,9 @@ fn name_and_url(text: &str) -> Result<(String, String), String> {
         Some((name, url)) if !name.is_empty() && Contact::parse(url).is_some() => {
             Ok((name.to_owned(), url.to_owned()))
         }
-        _ => {
-            Err("expected NAME=URL, where the URL begins with http://, https:// or grpc://".into())
-        }
+        _ => Err(
+            "expected NAME=URL, where the URL begins with http://, https://, grpc:// or grpcs://"
+                .into(),
+        ),
     }
 }

@@ -6,13 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ledger_core::note::{ParseKeyError, SignerKey};
+use ledger_core::note::{ParseKeyError, SignerKey, VerifierKey};
 use serde::{Deserialize, Serialize};
 
-use crate::gossip::peers;
 use crate::publisher::Contact;
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
-use crate::transport::{Limits, LimitsError};
+use crate::transport::{Limits, LimitsError, NodeKey, TlsSettings, UnusableNodeKey, grpc_url};
 
 /// Where the node listens unless told otherwise.
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
@@ -87,21 +86,53 @@ pub struct Config {
     /// What callers may use of the node.
     #[serde(default)]
     pub limits: Limits,
+    /// What keeps others from reading along, and tells nodes from others.
+    #[serde(default, skip_serializing_if = "TlsSettings::is_empty")]
+    pub tls: TlsSettings,
 }
 
 /// The section `[gossip]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GossipConfig {
-    /// gRPC addresses of peers, `grpc://HOST:PORT` or URLs, beside the node addresses in the charter.
+    /// gRPC addresses of peers, `grpcs://HOST:PORT`, `grpc://HOST:PORT` or URLs, beside the node addresses
+    /// in the charter; after a space, the key that a node must show which is no member's.
     pub peers: Vec<String>,
     /// Seconds between rounds, 1 to 3600.
     pub interval_seconds: u32,
+    /// Whether the node answers only those who show a node key that it knows.
+    pub known_nodes_only: bool,
+}
+
+/// A peer of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfiguredPeer {
+    /// Its gRPC address as a URL.
+    pub url: String,
+    /// The key that it must show.
+    pub key: Option<VerifierKey>,
+}
+
+impl std::str::FromStr for ConfiguredPeer {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<ConfiguredPeer, ()> {
+        let (address, key) = match text.split_once(' ') {
+            Some((address, key)) => (address, Some(key.trim().parse().map_err(|_| ())?)),
+            None => (text, None),
+        };
+        let url = grpc_url(address).ok_or(())?;
+        let shown = key.as_ref().is_none_or(|key| NodeKey::of(key).is_some());
+        // without TLS nobody shows a key
+        let is_sound = shown && (key.is_none() || url.starts_with("https://"));
+        is_sound.then_some(ConfiguredPeer { url, key }).ok_or(())
+    }
 }
 
 impl Default for GossipConfig {
     fn default() -> GossipConfig {
-        GossipConfig { peers: Vec::new(), interval_seconds: GOSSIP_SECONDS }
+        let (peers, interval_seconds) = (Vec::new(), GOSSIP_SECONDS);
+        GossipConfig { peers, interval_seconds, known_nodes_only: false }
     }
 }
 
@@ -164,6 +195,23 @@ pub enum ConfigError {
     /// A peer's address is none.
     #[error("the gossip peer {0:?} is no address")]
     Peer(String),
+    /// Only half of what TLS takes is named.
+    #[error("[tls] names only a part of what the node needs")]
+    TlsHalf,
+    /// Nobody could be told from others.
+    #[error("known_nodes_only asks for node keys, and without [tls] nobody shows one")]
+    NobodyKnown,
+    /// A certificate or its key cannot be used.
+    #[error("{path} cannot be used for TLS: {why}")]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
+    /// The node key cannot be used.
+    #[error(transparent)]
+    NodeKey(#[from] UnusableNodeKey),
     /// Drafts would never expire, or at once.
     #[error("pending_days is {0}; it may be 1 to {MAX_PENDING_DAYS}")]
     PendingDays(u32),
@@ -214,7 +262,7 @@ impl ConfigError {
             ConfigError::RewitnessMinutes(_) => "leave it out for the default of 15 minutes",
             ConfigError::WitnessUrl { .. } => {
                 "a witness is reached at http://... or https://... (its submission prefix), or, if \
-                 it is a node of this ledger, at grpc://HOST:PORT"
+                 it is a node of this ledger, at grpcs://HOST:PORT or grpc://HOST:PORT"
             }
             ConfigError::GossipSeconds(_) => "leave it out for the default of 10 seconds",
             ConfigError::Limits(_) => "leave it out for the default; see docs/operations.md",
@@ -223,8 +271,20 @@ impl ConfigError {
                  private network keeps others from reading along, say so: `plain = true` there, or --plain"
             }
             ConfigError::Peer(_) => {
-                "a peer is a node of this ledger, at grpc://HOST:PORT, its gRPC address"
+                "a peer is a node of this ledger, at its gRPC address: grpcs://HOST:PORT with TLS, where \
+                 the vkey of its node key may follow, or grpc://HOST:PORT without"
             }
+            ConfigError::TlsHalf => {
+                "certificate and key go together, and node_key needs both; `ledger-node certificate` \
+                 makes a pair for a consortium of its own"
+            }
+            ConfigError::NobodyKnown => {
+                "name a certificate and its key below [tls] in config.toml, or leave it out"
+            }
+            ConfigError::Certificate { .. } => {
+                "a certificate, with those that lead to its authority, and its key are files in PEM"
+            }
+            ConfigError::NodeKey(_) => "make one with `ledger keygen NAME --use node --out FILE`",
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
@@ -263,9 +323,12 @@ impl Config {
         if !(1..=MAX_GOSSIP_SECONDS).contains(&config.gossip.interval_seconds) {
             return Err(ConfigError::GossipSeconds(config.gossip.interval_seconds));
         }
-        let unusable = config.gossip.peers.iter().find(|peer| peers::url(peer).is_none());
-        if let Some(peer) = unusable {
+        let unusable = |peer: &&String| peer.parse::<ConfiguredPeer>().is_err();
+        if let Some(peer) = config.gossip.peers.iter().find(unusable) {
             return Err(ConfigError::Peer(peer.clone()));
+        }
+        if config.tls.pair()?.is_none() && config.gossip.known_nodes_only {
+            return Err(ConfigError::NobodyKnown);
         }
         Ok(config)
     }
@@ -286,6 +349,7 @@ impl Config {
             witness_urls: BTreeMap::new(),
             gossip: GossipConfig::default(),
             limits: Limits::default(),
+            tls: TlsSettings::default(),
         }
     }
 
@@ -301,6 +365,16 @@ impl Config {
 /// [`ConfigError`].
 pub fn read_key(layout: &Layout, dir: &Path, file: &Path) -> Result<SignerKey, ConfigError> {
     let path = dir.join(file);
+    let text = read_secret(layout, &path, MAX_KEY_FILE)?;
+    text.trim_end().parse().map_err(|error| ConfigError::Key { path, error })
+}
+
+/// Reads a secret from a file that nobody else can read, of at most so many bytes.
+///
+/// # Errors
+/// [`ConfigError`].
+pub fn read_secret(layout: &Layout, path: &Path, most: u64) -> Result<String, ConfigError> {
+    let path = path.to_owned();
     let read = |source| ConfigError::Read { path: path.clone(), source };
     let real = fs::canonicalize(&path).map_err(read)?;
     let in_site = fs::canonicalize(layout.site()).is_ok_and(|site| real.starts_with(site));
@@ -312,12 +386,10 @@ pub fn read_key(layout: &Layout, dir: &Path, file: &Path) -> Result<SignerKey, C
     if mode & 0o077 != 0 {
         return Err(ConfigError::KeyReadable { path, mode });
     }
-    let error = |error| ConfigError::Key { path: path.clone(), error };
-    if metadata.len() > MAX_KEY_FILE {
-        return Err(error(ParseKeyError::Shape));
+    if metadata.len() > most {
+        return Err(ConfigError::Key { path, error: ParseKeyError::Shape });
     }
-    let text = fs::read_to_string(&real).map_err(read)?;
-    text.trim_end().parse().map_err(error)
+    fs::read_to_string(&real).map_err(read)
 }
 
 #[cfg(test)]

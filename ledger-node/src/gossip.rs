@@ -14,7 +14,6 @@ mod status;
 mod trees;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::Instant;
@@ -29,17 +28,19 @@ use ledger_core::note::PublicKey;
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::config::ConfiguredPeer;
 use crate::evidence::{EvidenceStore, EvidenceStoreError};
 use crate::log::LogReader;
 use crate::mirror::Served;
 use crate::store::StoreError;
+use crate::transport::{Caller, Dialer, KnownNode, grpc_url};
 use crate::witness::logs::{LogLine, LogList, LogsError};
 
 use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
 pub use status::{Figures, GossipStatus, PeerState, State};
 
-use peers::Peers;
+use peers::{Asking, Peers};
 use trees::Trees;
 
 /// What gossip is made from.
@@ -58,8 +59,10 @@ pub struct GossipParts {
     pub clock: Arc<dyn Clock>,
     /// Whether heads are compared at all; evidence is taken, kept and passed on in any case.
     pub compares: bool,
-    /// gRPC addresses of peers, beside those of the charter.
-    pub peers: Vec<String>,
+    /// Peers beside those of the charter.
+    pub peers: Vec<ConfiguredPeer>,
+    /// How peers and logs are reached; it learns of their node keys.
+    pub dialer: Dialer,
     /// The public keys that this node holds: its own address in the charter is no peer's.
     pub own: Vec<PublicKey>,
 }
@@ -97,7 +100,8 @@ pub struct Gossip {
     evidence: Arc<EvidenceStore>,
     logs: Arc<LogList>,
     charter: watch::Receiver<Arc<Charter>>,
-    configured: Vec<String>,
+    configured: Vec<ConfiguredPeer>,
+    dialer: Dialer,
     own: Vec<PublicKey>,
     clock: Arc<dyn Clock>,
     compares: bool,
@@ -161,8 +165,18 @@ impl Gossip {
     /// # Errors
     /// [`GossipError`].
     pub fn open(parts: GossipParts) -> Result<Arc<Gossip>, GossipError> {
-        let GossipParts { logs, charter, reader, evidence, heads, clock, compares, peers, own } =
-            parts;
+        let GossipParts {
+            logs,
+            charter,
+            reader,
+            evidence,
+            heads,
+            clock,
+            compares,
+            peers,
+            dialer,
+            own,
+        } = parts;
         let evidence = Arc::new(EvidenceStore::open(&evidence, Trust::new())?);
         let heads = Heads::open(&heads)?;
         let now = Arc::clone(&charter.borrow());
@@ -184,6 +198,7 @@ impl Gossip {
             logs,
             charter,
             configured: peers,
+            dialer,
             own,
             clock,
             compares,
@@ -235,8 +250,25 @@ impl Gossip {
         self.note_fallen(inner);
         let now = self.now();
         let charters = peers::of_charter(&inner.charter, &self.own);
-        let configured = self.configured.iter().filter_map(|peer| peers::url(peer));
+        let configured = self.configured.iter().map(|peer| peer.url.clone());
         self.peers().set(configured.chain(charters).collect(), now);
+        let of_charter = KnownNode::of_charter(&inner.charter, grpc_url);
+        let pinned = self.configured.iter();
+        let pinned =
+            pinned.filter_map(|peer| KnownNode::pinned(peer.url.clone(), peer.key.as_ref()?));
+        self.dialer.nodes().set(of_charter.chain(pinned).collect());
+    }
+
+    /// Whoever asks, by name if it shows a node key that is known now.
+    pub fn asking(&self, caller: Option<Caller>) -> Asking {
+        let shown = caller.and_then(|caller| caller.key);
+        let name = shown.and_then(|key| self.dialer.nodes().name(key, self.clock.now()));
+        name.map_or(Asking::Other(caller), Asking::Node)
+    }
+
+    /// How peers and logs are reached.
+    pub fn dialer(&self) -> &Dialer {
+        &self.dialer
     }
 
     /// Whether a log may be cosigned.
@@ -308,7 +340,7 @@ impl Gossip {
     }
 
     /// Answers a message of a round that somebody else began.
-    pub fn answer(&self, from: Option<SocketAddr>, message: Message) -> Told {
+    pub fn answer(&self, from: &Asking, message: Message) -> Told {
         let now = self.now();
         let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
         if let Err(again) = spent {
@@ -329,13 +361,13 @@ impl Gossip {
     }
 
     /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: Option<SocketAddr>, why: &dyn std::error::Error) -> Told {
+    pub fn turn_away(&self, from: &Asking, why: &dyn std::error::Error) -> Told {
         let now = self.now();
         let mut peers = self.peers();
         let asker = peers.asker(from, now);
         let first = asker.conduct.spend(now, 0).is_ok();
         if first {
-            tracing::warn!(from = ?from, %why, "a peer is not listened to for a while");
+            tracing::warn!(%from, %why, "a peer is not listened to for a while");
             asker.fault(why, now);
         }
         drop(peers);

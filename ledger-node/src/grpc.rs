@@ -36,7 +36,7 @@ use crate::log::{Published, ReadError};
 use crate::node::{Service, Unpublished};
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
-use crate::transport::{self, Door, Gate};
+use crate::transport::{self, Caller, Door, Gate};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
 /// long, beyond it the connection refuses.
@@ -84,7 +84,8 @@ pub fn serve(
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let gate = Arc::clone(&service.gate);
-    let door = Door { listener, gate: Arc::clone(&gate), face: transport::Face::Grpc };
+    let tls = service.tls.as_ref().map(|tls| tls.acceptor(transport::Face::Grpc));
+    let door = Door { listener, gate: Arc::clone(&gate), face: transport::Face::Grpc, tls };
     let entry_streams = Arc::new(Semaphore::new(ENTRY_STREAMS));
     let face = Face { service, entry_streams, authority: Arc::default() };
     let is_witness = face.service.witness.is_some();
@@ -134,8 +135,8 @@ pub fn serve(
 
 /// Counts a request, and refuses it if its network asks too often.
 fn rated(gate: &Gate, request: Request<()>) -> Result<Request<()>, Status> {
-    let Some(address) = request.remote_addr() else { return Ok(request) };
-    let Err(wait) = gate.request(address.ip()) else { return Ok(request) };
+    let Some(caller) = request.extensions().get::<Caller>() else { return Ok(request) };
+    let Err(wait) = gate.request(caller.address.ip()) else { return Ok(request) };
     let why = "too many requests from your network";
     Err(Failure::new(Code::ResourceExhausted, why, &format!("try again in {wait:?}")).into())
 }

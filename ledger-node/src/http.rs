@@ -47,7 +47,8 @@ pub fn serve(
     stopping: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let gate = Arc::clone(&service.gate);
-    let door = Door { listener, gate: Arc::clone(&gate), face: Face::Http };
+    let tls = service.tls.as_ref().map(|tls| tls.acceptor(Face::Http));
+    let door = Door { listener, gate: Arc::clone(&gate), face: Face::Http, tls };
     async move { serve::serve(router(service), gate, door.open(stopping)).await }
 }
 

@@ -29,7 +29,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::transport::{Gate, Limits};
+use crate::transport::{Dialer, Gate, Limits, ServerTls, certificate, read_authorities};
 use crate::witness::logs::{LogList, LogsError};
 use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
@@ -161,6 +161,10 @@ pub struct Service {
     pub mirror: Option<Mirror>,
     /// What counts connections and requests.
     pub gate: Arc<Gate>,
+    /// What the ports show, if they speak TLS.
+    pub tls: Option<ServerTls>,
+    /// Whether gossip is for nodes alone that show a key which is known.
+    pub known_nodes_only: bool,
     /// Turns true when the node shuts down.
     pub stopping: watch::Receiver<bool>,
 }
@@ -273,7 +277,9 @@ impl RunningNode {
         let addresses = if adopted.is_empty() { vec![grpc, http] } else { adopted };
         let mut addresses = addresses.into_iter();
         let beyond = addresses.find(|address| !address.ip().to_canonical().is_loopback());
-        if let Some(address) = beyond.filter(|_| !config.plain && !overrides.plain) {
+        let is_plain = config.tls.pair()?.is_none();
+        let is_meant = config.plain || overrides.plain;
+        if let Some(address) = beyond.filter(|_| is_plain && !is_meant) {
             return Err(ConfigError::Plain(address).into());
         }
         let dir = dir.to_owned();
@@ -306,6 +312,8 @@ impl RunningNode {
             gossip,
             gossips_every,
             limits,
+            tls,
+            known_nodes_only,
         } = opened;
         let witness = asking.own.clone();
         let address = |listener: &TcpListener| listener.local_addr().expect("it is bound");
@@ -336,6 +344,8 @@ impl RunningNode {
             witness: witness.clone(),
             mirror,
             gate: Gate::new(limits),
+            tls: tls.clone(),
+            known_nodes_only,
             stopping: stopping.clone(),
         });
         let own = rounds::Own {
@@ -352,7 +362,7 @@ impl RunningNode {
             refresh,
             consent.clone(),
         );
-        let servers = vec![
+        let mut servers = vec![
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
             tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
@@ -362,8 +372,9 @@ impl RunningNode {
                 Arc::clone(&publisher),
                 stopping.clone(),
             )),
-            tokio::spawn(rounds::run(gossip, own, gossips_every, stopping)),
+            tokio::spawn(rounds::run(gossip, own, gossips_every, stopping.clone())),
         ];
+        servers.extend(tls.map(|tls| tokio::spawn(tls.look_after(stopping))));
         let (report, sequenced) = oneshot::channel();
         let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
         tokio::spawn(begun.sequence(closed, report));
@@ -455,6 +466,8 @@ struct Opened {
     gossip: Arc<Gossip>,
     gossips_every: Duration,
     limits: Limits,
+    tls: Option<ServerTls>,
+    known_nodes_only: bool,
 }
 
 /// Ends the log's signing when gossip shows that somebody else signs for it.
@@ -486,6 +499,9 @@ fn open(
     let mirror_keys: Result<Vec<SignerKey>, _> =
         config.mirror_keys.iter().map(|file| read_key(layout, dir, file)).collect();
     let mirror_keys = mirror_keys?;
+    let node_key = config.tls.node_key.as_ref().map(|file| read_key(layout, dir, file));
+    let node_key = node_key.transpose()?;
+    let (tls, dialer) = secured(dir, layout, config, node_key.as_ref(), &clock)?;
     let others = witness_keys.iter().chain([&log_key]).map(|key| key.verifier().clone()).collect();
     let own = witness_keys.iter().map(SignerKey::verifier);
     let contacts = Contacts::new(own, config.witness_urls.clone());
@@ -512,7 +528,7 @@ fn open(
     }
     let logs = Arc::new(LogList::open(dir)?);
     let mut own_keys = vec![log_public];
-    own_keys.extend(witness_keys.iter().map(|key| key.verifier().public()));
+    own_keys.extend(witness_keys.iter().chain(&node_key).map(|key| key.verifier().public()));
     let gossip = Gossip::open(GossipParts {
         logs: Arc::clone(&logs),
         charter: sequencer.charter(),
@@ -521,7 +537,8 @@ fn open(
         heads: layout.heads(),
         clock: Arc::clone(&witness_clock),
         compares: config.make_evidence,
-        peers: config.gossip.peers.clone(),
+        peers: config.gossip.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
+        dialer: dialer.clone(),
         own: own_keys,
     })?;
     let own = if witness_keys.is_empty() {
@@ -548,7 +565,7 @@ fn open(
             runtime: tokio::runtime::Handle::current(),
         })?),
     };
-    let asking = Asking { reader, clock: witness_clock, own };
+    let asking = Asking { reader, clock: witness_clock, own, dialer };
     let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
     let gossips_every = Duration::from_secs(config.gossip.interval_seconds.into());
     Ok(Opened {
@@ -562,7 +579,25 @@ fn open(
         gossip,
         gossips_every,
         limits: config.limits.clone(),
+        tls,
+        known_nodes_only: config.gossip.known_nodes_only,
     })
+}
+
+/// What the ports show, and how others are reached.
+fn secured(
+    dir: &Path,
+    layout: &Layout,
+    config: &Config,
+    node_key: Option<&SignerKey>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Option<ServerTls>, Dialer), ConfigError> {
+    let authorities = config.tls.ca.as_ref().map(|file| read_authorities(&dir.join(file)));
+    let authorities = authorities.transpose()?.unwrap_or_default();
+    let shown = node_key.map(certificate).transpose()?.map(Arc::new);
+    let pair = config.tls.pair()?.map(|(certificate, key)| (dir.join(certificate), dir.join(key)));
+    let tls = pair.map(|pair| ServerTls::open(layout, pair, shown.clone())).transpose()?;
+    Ok((tls, Dialer::new(authorities, shown, Arc::default(), Arc::clone(clock))))
 }
 
 /// A log that is served, and does not sign yet.

@@ -9,6 +9,8 @@ use ledger_core::hash::Hash;
 use ledger_core::note::MAX_NOTE_BYTES;
 use ledger_core::tile::{MAX_BUNDLE_BYTES, TILE_WIDTH, TileCoord, TileKind, TileSource};
 
+use crate::transport::Dialer;
+
 /// How long one file may take over HTTP.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -66,14 +68,22 @@ impl Source {
     /// # Errors
     /// [`NoSource`] when there is no such directory.
     pub fn open(text: &str) -> Result<Source, NoSource> {
-        Source::open_within(text, TIMEOUT)
+        Source::open_by(&Dialer::default(), text)
     }
 
-    /// As [`Source::open`], with another limit to how long one file may take over HTTP.
+    /// As [`Source::open`], by another way to reach a server.
     ///
     /// # Errors
     /// [`NoSource`] when there is no such directory.
-    pub fn open_within(text: &str, timeout: Duration) -> Result<Source, NoSource> {
+    pub fn open_by(dialer: &Dialer, text: &str) -> Result<Source, NoSource> {
+        Source::open_within(dialer, text, TIMEOUT)
+    }
+
+    /// As [`Source::open_by`], with another limit to how long one file may take over HTTP.
+    ///
+    /// # Errors
+    /// [`NoSource`] when there is no such directory.
+    pub fn open_within(dialer: &Dialer, text: &str, timeout: Duration) -> Result<Source, NoSource> {
         if text.starts_with("http://") || text.starts_with("https://") {
             let config = ureq::Agent::config_builder()
                 .timeout_global(Some(timeout))
@@ -81,6 +91,7 @@ impl Source {
                 // who is audited is for the user to say, not for a server on the way
                 .max_redirects(0)
                 .max_redirects_will_error(false)
+                .tls_config(dialer.tls())
                 .user_agent(concat!("ledger/", env!("CARGO_PKG_VERSION")))
                 .build();
             let prefix = text.trim_end_matches('/').to_owned();

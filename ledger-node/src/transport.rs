@@ -1,16 +1,35 @@
-//! Connections: who may have how many, how long they may be silent, and what else every byte passes
-//! before a face of the node sees it.
+//! Connections: who may have how many, how long they may be silent, what keeps others from reading them,
+//! and who is at the other end.
 //!
-//! Both faces take their connections from one kind of [`door`](door): it counts them at the node's
-//! [`Gate`], which also counts requests, and gives up on those that stay silent. What a request may
-//! hold is the faces' own matter.
+//! Both faces take their connections from one kind of [`Door`]: it counts them at the node's [`Gate`],
+//! which also counts requests, gives up on those that stay silent, and has TLS spoken where there is a
+//! certificate ([`ServerTls`]). Whoever has a node key shows it there. What a request may hold is the
+//! faces' own matter. A [`Dialer`] is the other direction: how the node, and `ledger`, reach others.
 
 mod connection;
+mod dial;
 mod door;
 mod gate;
 mod network;
+mod node_key;
+mod nodes;
+mod socket;
+mod tls;
 
-pub use connection::Connection;
+use std::sync::Arc;
+
+use rustls::crypto::CryptoProvider;
+
+pub use connection::{Caller, Connection};
+pub use dial::{DialError, Dialer, grpc_url};
 pub use door::{Door, Incoming};
 pub use gate::{Face, Gate, Limits, LimitsError, Reason};
 pub use network::network;
+pub use node_key::{NodeKey, UnusableNodeKey, certificate};
+pub use nodes::{KnownNode, Nodes};
+pub use tls::{ServerTls, TlsSettings, read_authorities};
+
+/// The cryptography of TLS: one for all connections, whatever else is linked into the program.
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(rustls::crypto::ring::default_provider())
+}

@@ -58,6 +58,12 @@ impl SignerKey {
         format!("{PREFIX}{name}+{id}+{}", STANDARD.encode(data))
     }
 
+    /// The 32 bytes that the key was made from, for programs that keep or use keys in another form.
+    /// Whoever has them has the key.
+    pub fn seed(&self) -> [u8; 32] {
+        self.key.seed()
+    }
+
     /// Signs a note's text with a key of type `0x01`.
     ///
     /// # Panics

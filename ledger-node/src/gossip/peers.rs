@@ -1,11 +1,12 @@
 //! Whom a node gossips with, and how they behave.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use ledger_core::charter::Charter;
 use ledger_core::gossip::{Conduct, Moment};
 use ledger_core::note::PublicKey;
+
+use crate::transport::{Caller, grpc_url};
 
 /// Addresses whose conduct is remembered: those that came first go first.
 const MAX_ASKERS: usize = 4_096;
@@ -79,9 +80,10 @@ impl Peers {
         self.asked.iter_mut().find(|peer| peer.url == url)
     }
 
-    /// Whoever asks from this address.
-    pub fn asker(&mut self, address: Option<SocketAddr>, now: Moment) -> &mut Asker {
-        let name = name_of(address);
+    /// Whoever asks: a node that is known by its key under its name, wherever it asks from, everybody
+    /// else by the network.
+    pub fn asker(&mut self, caller: &Asking, now: Moment) -> &mut Asker {
+        let name = caller.to_string();
         if !self.askers.contains_key(&name) && self.askers.len() >= MAX_ASKERS {
             let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
             if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
@@ -108,13 +110,29 @@ impl Asker {
     }
 }
 
-/// Whoever shares a quota: an IPv4 address, an IPv6 network of 64 bits; on one machine, where all
-/// programs share an address, a connection.
-fn name_of(address: Option<SocketAddr>) -> String {
-    match address {
-        None => "unknown".to_owned(),
-        Some(address) if address.ip().is_loopback() => address.to_string(),
-        Some(address) => crate::transport::network(address.ip()).to_string(),
+/// Whoever shares a quota.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asking {
+    /// A node whose key is known, by its name.
+    Node(String),
+    /// Somebody else.
+    Other(Option<Caller>),
+}
+
+impl std::fmt::Display for Asking {
+    /// The name of a node, an IPv4 address, an IPv6 network of 64 bits; on one machine, where all
+    /// programs share an address, a connection.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Asking::Node(name) => f.write_str(name),
+            Asking::Other(None) => f.write_str("unknown"),
+            Asking::Other(Some(Caller { address, .. })) if address.ip().is_loopback() => {
+                write!(f, "{address}")
+            }
+            Asking::Other(Some(Caller { address, .. })) => {
+                write!(f, "{}", crate::transport::network(address.ip()))
+            }
+        }
     }
 }
 
@@ -127,17 +145,7 @@ pub fn of_charter(charter: &Charter, own: &[PublicKey]) -> Vec<String> {
         keys.any(|key| own.contains(&key.key().public()))
     };
     let others = charter.members().iter().filter(|member| !is_own(member.name()));
-    others.filter_map(|member| url(member.node()?)).collect()
-}
-
-/// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`.
-pub fn url(address: &str) -> Option<String> {
-    let address = address.trim_end_matches('/');
-    if let Some(rest) = address.strip_prefix("grpc://") {
-        return (!rest.is_empty()).then(|| format!("http://{rest}"));
-    }
-    let rest = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://"))?;
-    (!rest.is_empty()).then(|| address.to_owned())
+    others.filter_map(|member| grpc_url(member.node()?)).collect()
 }
 
 #[cfg(test)]
@@ -149,15 +157,20 @@ mod tests {
     #[test]
     fn conduct_is_remembered_by_network_and_not_for_ever_many() {
         let mut peers = Peers::default();
-        let at = |text: &str| Some(text.parse().expect("an address"));
-        peers.asker(at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
-        assert!(peers.asker(at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
-        assert!(peers.asker(at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
-        assert!(!peers.asker(at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
-        peers.asker(at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
-        assert!(peers.asker(at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        let at = |text: &str| {
+            let address = text.parse().expect("an address");
+            Asking::Other(Some(Caller { address, key: None }))
+        };
+        peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        assert!(peers.asker(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(peers.asker(&at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(!peers.asker(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        assert!(peers.asker(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        let lab = Asking::Node("lab.example".to_owned());
+        assert!(!peers.asker(&lab, Moment(0)).conduct.is_limited(Moment(1)));
         for n in 0..MAX_ASKERS {
-            peers.asker(at(&format!("127.0.0.1:{}", n + 1)), Moment(0));
+            peers.asker(&at(&format!("127.0.0.1:{}", n + 1)), Moment(0));
         }
         assert_eq!(peers.askers.len(), MAX_ASKERS);
     }
@@ -176,18 +189,5 @@ mod tests {
         peers.set(urls(&["c", "a"]), Moment(0));
         assert!(!peers.peer("http://a").expect("kept").conduct.is_due(Moment(0)));
         assert!(peers.peer("http://b").is_none());
-    }
-
-    #[test]
-    fn addresses_of_charters_are_urls_of_grpc() {
-        for (address, expected) in [
-            ("grpc://node.example:7780", Some("http://node.example:7780")),
-            ("http://node.example:7780/", Some("http://node.example:7780")),
-            ("https://node.example", Some("https://node.example")),
-            ("node.example:7780", None),
-            ("grpc://", None),
-        ] {
-            assert_eq!(url(address).as_deref(), expected, "{address}");
-        }
     }
 }

@@ -10,7 +10,7 @@ use ledger_core::gossip::Salt;
 use ledger_proto::v1::gossip_client::GossipClient;
 use prost::Message as _;
 use tokio::sync::watch;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use super::Gossip;
 use crate::clock::Clock;
@@ -137,7 +137,7 @@ enum Ended {
 async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<Met, Ended> {
     let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| unreached(&e))?;
-    let channel: Channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect_lazy();
+    let channel = gossip.dialer().lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
     let mut client =
         GossipClient::new(channel).max_decoding_message_size(crate::grpc::gossip::MAX_MESSAGE);
     let mut salt = Salt([0; 16]);

@@ -12,6 +12,7 @@ use ledger_core::tile::{TileCoord, TileReader, TileSource};
 
 use super::Gossip;
 use crate::source::{ReadError, Source};
+use crate::transport::Dialer;
 
 /// How long one file may take: a log that is slower is asked again later.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -34,8 +35,8 @@ struct Place {
 }
 
 impl Place {
-    fn open(url: &str) -> Option<Place> {
-        let source = Source::open_within(url, TIMEOUT).ok()?;
+    fn open(dialer: &Dialer, url: &str) -> Option<Place> {
+        let source = Source::open_within(dialer, url, TIMEOUT).ok()?;
         Some(Place { source, due: Instant::now(), back_off: BACK_OFF })
     }
 
@@ -73,7 +74,7 @@ pub(super) fn run(gossip: &Weak<Gossip>, waiting: &Receiver<()>) {
             let addresses = gossip.addresses();
             places.retain(|url, _| addresses.contains(url));
             for url in addresses {
-                let place = place(&mut places, &url);
+                let place = place(&mut places, gossip.dialer(), &url);
                 let read = place.and_then(|place| place.ask(|source| source.checkpoint()));
                 let head = read.and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
                 gossip.hear(head.as_slice());
@@ -81,7 +82,7 @@ pub(super) fn run(gossip: &Weak<Gossip>, waiting: &Receiver<()>) {
         }
         for (question, urls) in gossip.questions() {
             for url in urls {
-                let place = place(&mut places, &url);
+                let place = place(&mut places, gossip.dialer(), &url);
                 if let Some(shown) = place.and_then(|place| place.ask(|s| show(s, &question))) {
                     gossip.learn(&question, &shown);
                     break;
@@ -91,9 +92,13 @@ pub(super) fn run(gossip: &Weak<Gossip>, waiting: &Receiver<()>) {
     }
 }
 
-fn place<'a>(places: &'a mut BTreeMap<String, Place>, url: &str) -> Option<&'a mut Place> {
+fn place<'a>(
+    places: &'a mut BTreeMap<String, Place>,
+    dialer: &Dialer,
+    url: &str,
+) -> Option<&'a mut Place> {
     if !places.contains_key(url) {
-        places.insert(url.to_owned(), Place::open(url)?);
+        places.insert(url.to_owned(), Place::open(dialer, url)?);
     }
     places.get_mut(url)
 }

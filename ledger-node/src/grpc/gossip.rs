@@ -17,6 +17,8 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{Face, Failure, hash_bytes};
 use crate::gossip::Told;
+use crate::gossip::peers::Asking;
+use crate::transport::Caller;
 
 /// Bytes of the largest message: one evidence file, and what else a message holds.
 pub const MAX_MESSAGE: usize = MAX_EVIDENCE_BYTES + (4 << 20);
@@ -199,15 +201,20 @@ impl gossip_server::Gossip for Face {
         &self,
         request: Request<wire::GossipMessage>,
     ) -> Result<Response<wire::GossipMessage>, Status> {
-        let from = request.remote_addr();
+        let from = self.service.gossip.asking(request.extensions().get::<Caller>().copied());
+        if self.service.known_nodes_only && !matches!(from, Asking::Node(_)) {
+            let why = "this node answers only nodes that show a key which its charter names";
+            let hint = "name your node_key below [tls], and have a membership record add it";
+            return Err(Failure::new(Code::PermissionDenied, why, hint).into());
+        }
         let gossip = std::sync::Arc::clone(&self.service.gossip);
         let message = request.into_inner();
         let received = message.encoded_len();
         // signatures are checked and evidence is kept: nothing for the runtime's threads
         let told = tokio::task::spawn_blocking(move || match from_wire(message) {
-            Ok(Reply::Message(message)) => gossip.answer(from, message),
-            Ok(Reply::Busy(_)) => gossip.turn_away(from, &Malformed("askers are never busy")),
-            Err(malformed) => gossip.turn_away(from, &malformed),
+            Ok(Reply::Message(message)) => gossip.answer(&from, message),
+            Ok(Reply::Busy(_)) => gossip.turn_away(&from, &Malformed("askers are never busy")),
+            Err(malformed) => gossip.turn_away(&from, &malformed),
         });
         let told = told.await;
         let told = told.map_err(|e| Failure::new(Code::Internal, e, "tell the operator"))?;

@@ -30,7 +30,7 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
     let mut open = JoinSet::new();
     while let Some(connection) = incoming.next().await {
         while open.try_join_next().is_some() {}
-        let address = connection.address().ip();
+        let address = connection.caller().address.ip();
         let (router, counted) = (router.clone(), Arc::clone(&gate));
         let answer = move |request: Request<hyper::body::Incoming>| {
             let (router, gate) = (router.clone(), Arc::clone(&counted));

@@ -70,7 +70,7 @@ impl Copy {
         served: Arc<Served>,
         stopping: Arc<AtomicBool>,
     ) -> Result<Copy, Trouble> {
-        let feed = Arc::new(Feed::open(&log.source, &common.runtime)?);
+        let feed = Arc::new(Feed::open(&log.source, common.gossip.dialer(), &common.runtime)?);
         let mut row = common.store().read(&log.origin)?;
         let edge = match restore(&served, &row.copied) {
             Ok(edge) => edge,

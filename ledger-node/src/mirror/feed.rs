@@ -18,6 +18,7 @@ use tonic::Code;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::source::{ReadError, Source};
+use crate::transport::{Dialer, grpc_url};
 
 /// Bundles that are fetched at the same time.
 const FETCHERS: u64 = 4;
@@ -59,15 +60,20 @@ impl Feed {
     ///
     /// # Errors
     /// [`FeedError::Unreachable`] where the address cannot be used.
-    pub fn open(source: &str, runtime: &tokio::runtime::Handle) -> Result<Feed, FeedError> {
+    pub fn open(
+        source: &str,
+        dialer: &Dialer,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Feed, FeedError> {
         let unusable = |e: String| FeedError::Unreachable(format!("{source}: {e}"));
-        let Some(address) = source.strip_prefix("grpc://") else {
-            return Source::open(source).map(Feed::Tiles).map_err(|e| unusable(e.to_string()));
+        let Some(url) = grpc_url(source).filter(|_| source.starts_with("grpc")) else {
+            let opened = Source::open_by(dialer, source);
+            return opened.map(Feed::Tiles).map_err(|e| unusable(e.to_string()));
         };
-        let endpoint = Endpoint::from_shared(format!("http://{address}"));
+        let endpoint = Endpoint::from_shared(url);
         let endpoint = endpoint.map_err(|e| unusable(e.to_string()))?;
         let _inside = runtime.enter();
-        let client = LedgerClient::new(endpoint.connect_timeout(TIMEOUT).connect_lazy());
+        let client = LedgerClient::new(dialer.lazy(&endpoint.connect_timeout(TIMEOUT)));
         Ok(Feed::Node { client, runtime: runtime.clone() })
     }
 

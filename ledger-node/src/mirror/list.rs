@@ -19,7 +19,7 @@ pub const MAX_MIRRORED: usize = 64;
 const MAX_LOG_KEYS: usize = 16;
 
 /// How addresses of logs begin: a tlog-tiles prefix, or the gRPC address of a node of ours.
-const SCHEMES: [&str; 3] = ["http://", "https://", "grpc://"];
+const SCHEMES: [&str; 4] = ["http://", "https://", "grpc://", "grpcs://"];
 
 /// A log to be copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ pub enum ParseMirrorsError {
     Anchor(usize, ParseHashError),
     /// The source is no address.
     #[error(
-        "line {0}: a source begins with http://, https:// or grpc:// and has no control characters"
+        "line {0}: a source begins with http://, https://, grpc:// or grpcs:// and has no control characters"
     )]
     Source(usize),
     /// The log is listed before, in another way.

@@ -25,6 +25,7 @@ use super::worker::{Cosigned, Silence, Worker};
 use super::{PublishError, Publisher, Signed};
 use crate::clock::{Clock, ClockError, MAX_WITNESS_OFFSET};
 use crate::log::LogReader;
+use crate::transport::Dialer;
 use crate::witness::Witness;
 
 /// How long a head may wait for its quorum while a newer one is there.
@@ -50,6 +51,8 @@ pub struct Asking {
     pub clock: Arc<dyn Clock>,
     /// This node's own witness, if it is one.
     pub own: Option<Arc<Witness>>,
+    /// How witnesses are reached.
+    pub dialer: Dialer,
 }
 
 /// What witnesses are asked about now.
@@ -106,7 +109,7 @@ impl Asking {
         known: TreeSize,
     ) -> impl Iterator<Item = (usize, Worker)> + 'a {
         plan.witnesses().enumerate().filter_map(move |(at, (witness, contact))| {
-            let link = Link::open(contact?, self.own.as_ref())?;
+            let link = Link::open(contact?, self.own.as_ref(), &self.dialer)?;
             let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
             Some((at, Worker { key: witness.key.clone(), link, reader, clock, known }))
         })

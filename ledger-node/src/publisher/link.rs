@@ -8,6 +8,7 @@ use ledger_proto::v1::{self as wire, witness_client::WitnessClient};
 use tonic::transport::{Channel, Endpoint};
 
 use super::plan::Contact;
+use crate::transport::Dialer;
 use crate::witness::{Witness, WitnessError};
 
 /// How long a witness may take for an answer.
@@ -34,7 +35,7 @@ pub enum Link {
 
 impl Link {
     /// Prepares the way; nothing is connected yet. `None` where the contact cannot be used.
-    pub fn open(contact: &Contact, own: Option<&Arc<Witness>>) -> Option<Link> {
+    pub fn open(contact: &Contact, own: Option<&Arc<Witness>>, dialer: &Dialer) -> Option<Link> {
         match contact {
             Contact::Own => own.map(|own| Link::Own(Arc::clone(own))),
             Contact::Http(prefix) => {
@@ -44,6 +45,7 @@ impl Link {
                     // a witness is where its operator says it is
                     .max_redirects(0)
                     .max_redirects_will_error(false)
+                    .tls_config(dialer.tls())
                     .user_agent(concat!("ledger-node/", env!("CARGO_PKG_VERSION")))
                     .build();
                 // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
@@ -52,7 +54,7 @@ impl Link {
             }
             Contact::Grpc(url) => {
                 let endpoint = Endpoint::from_shared(url.clone()).ok()?;
-                let channel = endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT).connect_lazy();
+                let channel = dialer.lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
                 Some(Link::Grpc(WitnessClient::new(channel)))
             }
         }

@@ -6,6 +6,8 @@ use ledger_core::charter::Charter;
 use ledger_core::note::{MAX_SIGNATURES, PublicKey, VerifierKey};
 use ledger_core::policy::{ParsePolicyError, Policy, PolicyWitness};
 
+use crate::transport::grpc_url;
+
 /// What this node knows of witnesses beside the policy: its own keys, and addresses.
 #[derive(Debug, Clone, Default)]
 pub struct Contacts {
@@ -123,11 +125,11 @@ impl Contacts {
 
 impl Contact {
     /// Reads an address: `http://` or `https://` and the submission prefix of any C2SP witness, or
-    /// `grpc://HOST:PORT` of a node of ours.
+    /// `grpc://HOST:PORT` of a node of ours, or `grpcs://HOST:PORT` with TLS.
     pub fn parse(url: &str) -> Option<Contact> {
         let url = url.trim_end_matches('/');
-        if let Some(address) = url.strip_prefix("grpc://") {
-            return (!address.is_empty()).then(|| Contact::Grpc(format!("http://{address}")));
+        if url.starts_with("grpc") {
+            return grpc_url(url).map(Contact::Grpc);
         }
         let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
         (!address.is_empty()).then(|| Contact::Http(url.to_owned()))
@@ -139,7 +141,7 @@ impl std::fmt::Display for Contact {
         match self {
             Contact::Own => f.write_str("this node"),
             Contact::Http(url) => f.write_str(url),
-            Contact::Grpc(url) => f.write_str(&url.replacen("http://", "grpc://", 1)),
+            Contact::Grpc(url) => f.write_str(&url.replacen("http", "grpc", 1)),
         }
     }
 }

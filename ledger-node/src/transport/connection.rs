@@ -1,89 +1,63 @@
-//! One connection: it is given up when it stays silent, and closed without losing answers.
-//!
-//! A socket that is closed while bytes lie unread in it makes the system send a reset, which throws
-//! away what the client has not read yet: the answers to its last records. A client that streams
-//! records while the node shuts down is such a case. So the node closes its own half, and reads and
-//! drops what comes until the client has closed the other.
+//! One connection: a socket with or without TLS, and who is at its other end.
 
-use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep, sleep};
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_rustls::server::TlsStream;
+use tonic::transport::server::Connected;
 
-use super::gate::Permit;
+use super::node_key::NodeKey;
+use super::socket::Socket;
 
-/// How long a client may take to close its half.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// Bytes that are dropped at once.
-const SCRATCH: usize = 8 << 10;
+/// Who is at the other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Caller {
+    /// From where.
+    pub address: SocketAddr,
+    /// The node key that it showed; whose it is, and whether it counts, is not said.
+    pub key: Option<NodeKey>,
+}
 
 /// A connection that was let in.
 #[derive(Debug)]
 pub struct Connection {
-    socket: TcpStream,
-    address: SocketAddr,
-    permit: Permit,
-    /// How long it may be silent.
-    idle: Duration,
-    /// When a byte came or went last.
-    moved: Instant,
-    alarm: Pin<Box<Sleep>>,
-    /// Set when the own half is closed.
-    closing: Option<Pin<Box<Sleep>>>,
+    wire: Wire,
+    caller: Caller,
+}
+
+#[derive(Debug)]
+enum Wire {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl Connection {
-    pub(super) fn new(
-        socket: TcpStream,
-        address: SocketAddr,
-        permit: Permit,
-        idle: Duration,
-    ) -> Connection {
-        let (moved, alarm) = (Instant::now(), Box::pin(sleep(idle)));
-        Connection { socket, address, permit, idle, moved, alarm, closing: None }
+    pub(super) fn plain(socket: Socket) -> Connection {
+        let caller = Caller { address: socket.address(), key: None };
+        Connection { wire: Wire::Plain(socket), caller }
+    }
+
+    pub(super) fn tls(stream: TlsStream<Socket>) -> Connection {
+        let (socket, session) = stream.get_ref();
+        let shown = session.peer_certificates().and_then(|chain| chain.first());
+        let caller = Caller { address: socket.address(), key: shown.and_then(NodeKey::shown) };
+        Connection { wire: Wire::Tls(Box::new(stream)), caller }
     }
 
     /// Who is at the other end.
-    pub fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    /// What came of reading or writing; an error once the connection has been silent for too long.
-    fn watched<T>(
-        &mut self,
-        context: &mut Context<'_>,
-        outcome: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if outcome.is_ready() {
-            self.moved = Instant::now();
-            return outcome;
-        }
-        while self.alarm.as_mut().poll(context).is_ready() {
-            let until = self.moved + self.idle;
-            if until <= Instant::now() {
-                self.permit.was_slow();
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            // set anew only here, not at every byte
-            self.alarm.as_mut().reset(until);
-        }
-        Poll::Pending
+    pub fn caller(&self) -> Caller {
+        self.caller
     }
 }
 
 impl Connected for Connection {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Caller;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.socket.connect_info()
+    fn connect_info(&self) -> Caller {
+        self.caller
     }
 }
 
@@ -93,8 +67,10 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.socket).poll_read(context, buffer);
-        self.watched(context, outcome)
+        match &mut self.wire {
+            Wire::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
+            Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
     }
 }
 
@@ -104,8 +80,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write(context, bytes);
-        self.watched(context, outcome)
+        match &mut self.wire {
+            Wire::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
+            Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
     }
 
     fn poll_write_vectored(
@@ -113,34 +91,30 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.socket).poll_write_vectored(context, slices);
-        self.watched(context, outcome)
+        match &mut self.wire {
+            Wire::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
+            Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.socket.is_write_vectored()
+        match &self.wire {
+            Wire::Plain(socket) => socket.is_write_vectored(),
+            Wire::Tls(stream) => stream.is_write_vectored(),
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_flush(context)
+        match &mut self.wire {
+            Wire::Plain(socket) => Pin::new(socket).poll_flush(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Connection { socket, closing, .. } = &mut *self;
-        if closing.is_none() {
-            ready!(Pin::new(&mut *socket).poll_shutdown(context))?;
-        }
-        let patience = closing.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
-        let mut scratch = [0; SCRATCH];
-        loop {
-            if patience.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            let mut dropped = ReadBuf::new(&mut scratch);
-            let read = ready!(Pin::new(&mut *socket).poll_read(context, &mut dropped));
-            if read.is_err() || dropped.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
+        match &mut self.wire {
+            Wire::Plain(socket) => Pin::new(socket).poll_shutdown(context),
+            Wire::Tls(stream) => Pin::new(stream).poll_shutdown(context),
         }
     }
 }

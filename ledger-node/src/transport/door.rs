@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 
-use super::{Connection, Face, Gate};
+use super::socket::Socket;
+use super::{Connection, Face, Gate, Reason};
 
 /// Connections that wait for the face to take them.
 const WAITING: usize = 64;
@@ -26,6 +28,8 @@ pub struct Door {
     pub gate: Arc<Gate>,
     /// Whose they are.
     pub face: Face,
+    /// What answers handshakes; without it connections are plain.
+    pub tls: Option<TlsAcceptor>,
 }
 
 /// The connections of a face, one after another; ends when the node stops.
@@ -59,10 +63,44 @@ impl Door {
             let Ok(permit) = self.gate.enter(address.ip(), self.face) else { continue };
             // small answers must not wait for more bytes to come
             let _ = socket.set_nodelay(true);
-            let connection = Connection::new(socket, address, permit, self.gate.limits().idle());
-            if sender.send(connection).await.is_err() {
-                return;
+            let socket = Socket::new(socket, address, permit, self.gate.limits().idle());
+            match &self.tls {
+                None => {
+                    if sender.send(Connection::plain(socket)).await.is_err() {
+                        return;
+                    }
+                }
+                // whoever is slow at it keeps nobody else waiting; permits bound how many there are
+                Some(tls) => {
+                    let shaking = shake(tls.clone(), socket, Arc::clone(&self.gate));
+                    let (sender, mut stopping) = (sender.clone(), stopping.clone());
+                    tokio::spawn(async move {
+                        let connection = tokio::select! {
+                            _ = stopping.wait_for(|stop| *stop) => return,
+                            connection = shaking => connection,
+                        };
+                        if let Some(connection) = connection {
+                            let _ = sender.send(connection).await;
+                        }
+                    });
+                }
             }
+        }
+    }
+}
+
+/// A handshake, in the time that a request may take.
+async fn shake(tls: TlsAcceptor, socket: Socket, gate: Arc<Gate>) -> Option<Connection> {
+    match tokio::time::timeout(gate.limits().request(), tls.accept(socket)).await {
+        Ok(Ok(stream)) => Some(Connection::tls(stream)),
+        Ok(Err(error)) => {
+            gate.refuse(Reason::Tls);
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            gate.refuse(Reason::Slow);
+            None
         }
     }
 }

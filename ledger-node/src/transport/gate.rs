@@ -127,6 +127,8 @@ pub enum Reason {
     Rate,
     /// Nothing came or went for too long, or a request took too long to come.
     Slow,
+    /// A TLS handshake failed.
+    Tls,
 }
 
 impl Face {
@@ -144,7 +146,8 @@ impl Face {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 4] = [Reason::Full, Reason::Address, Reason::Rate, Reason::Slow];
+    pub const ALL: [Reason; 5] =
+        [Reason::Full, Reason::Address, Reason::Rate, Reason::Slow, Reason::Tls];
 
     /// For programs.
     pub fn word(self) -> &'static str {
@@ -153,6 +156,7 @@ impl Reason {
             Reason::Address => "address",
             Reason::Rate => "rate",
             Reason::Slow => "slow",
+            Reason::Tls => "tls",
         }
     }
 }

@@ -1,0 +1,272 @@
+//! Reaching others: plain, or by TLS with whoever must be there.
+//!
+//! Where a charter or the configuration names a key for a node's address, whoever answers there must show
+//! that key. Everywhere else a certificate for the address counts, from the authorities that browsers
+//! believe or one that the operator names.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use axum::http::Uri;
+use hyper_util::rt::TokioIo;
+use rustls::client::Resumption;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{AlertDescription, ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
+use tower_service::Service;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::node_key::HoldsOneOf;
+use super::{Nodes, provider};
+use crate::clock::{Clock, SystemClock};
+
+/// Ports of URLs that name none.
+const PLAIN_PORT: u16 = 80;
+const TLS_PORT: u16 = 443;
+
+/// What HTTP/2 is called in TLS (RFC 7301).
+pub(super) const HTTP_2: &[u8] = b"h2";
+
+/// How this program reaches others. Copies share what they know.
+#[derive(Debug, Clone)]
+pub struct Dialer(Arc<Parts>);
+
+struct Parts {
+    authorities: Vec<CertificateDer<'static>>,
+    own: Option<Arc<CertifiedKey>>,
+    nodes: Arc<Nodes>,
+    clock: Arc<dyn Clock>,
+    /// Made when the first address wants them.
+    config: OnceLock<Arc<ClientConfig>>,
+    roots: OnceLock<RootCerts>,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("nodes", &self.nodes).finish_non_exhaustive()
+    }
+}
+
+/// Why nobody is reached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DialError {
+    /// The address is none.
+    #[error("{0:?} is no address")]
+    Address(String),
+    /// The network.
+    #[error("{0}")]
+    Network(io::Error),
+    /// Whoever is there has not the key that it must have.
+    #[error("it does not show the node key that is known for this address")]
+    OtherKey,
+    /// The keys that are known for the address are all revoked, or not valid now.
+    #[error("no node key that is known for this address is valid now")]
+    NoKey,
+    /// TLS fails.
+    #[error("TLS: {0}")]
+    Tls(io::Error),
+}
+
+/// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`, and `grpcs://` is
+/// `https://`.
+pub fn grpc_url(address: &str) -> Option<String> {
+    let address = address.trim_end_matches('/');
+    let (scheme, rest) = address.split_once("://")?;
+    let scheme = match scheme {
+        "grpc" | "http" => "http",
+        "grpcs" | "https" => "https",
+        _ => return None,
+    };
+    (!rest.is_empty()).then(|| format!("{scheme}://{rest}"))
+}
+
+impl Default for Dialer {
+    /// Believes the web's authorities, and knows no node.
+    fn default() -> Dialer {
+        Dialer::new(Vec::new(), None, Arc::default(), Arc::new(SystemClock))
+    }
+}
+
+impl Dialer {
+    /// Believes these authorities beside the web's, shows its own node key to those who ask for one, and
+    /// expects those of `nodes`.
+    pub fn new(
+        authorities: Vec<CertificateDer<'static>>,
+        own: Option<Arc<CertifiedKey>>,
+        nodes: Arc<Nodes>,
+        clock: Arc<dyn Clock>,
+    ) -> Dialer {
+        let (config, roots) = (OnceLock::new(), OnceLock::new());
+        Dialer(Arc::new(Parts { authorities, own, nodes, clock, config, roots }))
+    }
+
+    /// The nodes that it knows.
+    pub fn nodes(&self) -> &Arc<Nodes> {
+        &self.0.nodes
+    }
+
+    /// A channel to a node, at a URL as [`grpc_url`] makes it; it connects when it is used.
+    pub fn lazy(&self, endpoint: &Endpoint) -> Channel {
+        endpoint.connect_with_connector_lazy(Connector(self.clone()))
+    }
+
+    /// A channel to a node, connected.
+    ///
+    /// # Errors
+    /// What [`DialError`] says, as its source.
+    pub async fn connect(&self, endpoint: &Endpoint) -> Result<Channel, tonic::transport::Error> {
+        endpoint.connect_with_connector(Connector(self.clone())).await
+    }
+
+    /// What an HTTP client believes.
+    pub fn tls(&self) -> TlsConfig {
+        if self.0.authorities.is_empty() {
+            return TlsConfig::default();
+        }
+        let roots = self.0.roots.get_or_init(|| {
+            let all = self.authorities().map(|der| Certificate::from_der(der).to_owned());
+            all.collect::<Vec<_>>().into_iter().into()
+        });
+        TlsConfig::builder().root_certs(roots.clone()).build()
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
+        webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().chain(&self.0.authorities)
+    }
+
+    /// For addresses where a certificate counts.
+    fn config(&self) -> Arc<ClientConfig> {
+        let make = || {
+            let mut roots = RootCertStore::empty();
+            // those of the operator were parsed when they were read
+            roots.add_parsable_certificates(self.authorities().cloned());
+            let builder = ClientConfig::builder_with_provider(provider())
+                .with_protocol_versions(&[&rustls::version::TLS13])
+                .expect("the provider speaks TLS 1.3")
+                .with_root_certificates(roots);
+            Arc::new(self.finish(builder))
+        };
+        Arc::clone(self.0.config.get_or_init(make))
+    }
+
+    /// For an address where keys are known.
+    fn config_of(&self, keys: HoldsOneOf) -> ClientConfig {
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("the provider speaks TLS 1.3")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(keys));
+        self.finish(builder)
+    }
+
+    fn finish(
+        &self,
+        builder: rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert>,
+    ) -> ClientConfig {
+        let mut config = match &self.0.own {
+            Some(own) => {
+                let shows = SingleCertAndKey::from(CertifiedKey::clone(own));
+                builder.with_client_cert_resolver(Arc::new(shows))
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![HTTP_2.to_vec()];
+        // who is there is asked anew each time: keys are revoked
+        config.resumption = Resumption::disabled();
+        config
+    }
+
+    async fn reach(self, uri: Uri) -> Result<Wire, DialError> {
+        let address = || DialError::Address(uri.to_string());
+        let host = uri.host().ok_or_else(address)?.trim_matches(['[', ']']).to_owned();
+        let is_tls = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if is_tls { TLS_PORT } else { PLAIN_PORT });
+        let connected = TcpStream::connect((host.as_str(), port)).await;
+        let socket = connected.map_err(DialError::Network)?;
+        // questions are small and must not wait for more bytes to come
+        let _ = socket.set_nodelay(true);
+        if !is_tls {
+            return Ok(Box::new(socket));
+        }
+        let authority = uri.authority().ok_or_else(address)?;
+        let expected = self.0.nodes.expected(&format!("https://{authority}"), self.0.clock.now());
+        let is_pinned = expected.is_some();
+        let config = match expected {
+            Some(keys) if keys.is_empty() => return Err(DialError::NoKey),
+            Some(keys) => Arc::new(self.config_of(HoldsOneOf { keys, provider: provider() })),
+            None => self.config(),
+        };
+        let name = ServerName::try_from(host).map_err(|_| address())?;
+        let secured = TlsConnector::from(config).connect(name, socket).await;
+        let secured = secured.map_err(|error| match is_pinned && shows_another_key(&error) {
+            true => DialError::OtherKey,
+            false => DialError::Tls(error),
+        })?;
+        Ok(Box::new(secured))
+    }
+}
+
+/// Whether a handshake ended because of the server's key: it has none of this type, or another one.
+fn shows_another_key(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(
+        error,
+        Some(
+            rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)
+                | rustls::Error::InvalidCertificate(_)
+        )
+    )
+}
+
+/// Bytes that go both ways.
+trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+type Wire = Box<dyn Duplex>;
+
+/// What a channel connects by.
+struct Connector(Dialer);
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Wire>;
+    type Error = DialError;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, DialError>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let dialer = self.0.clone();
+        Box::pin(async move { dialer.reach(uri).await.map(TokioIo::new) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_grpc_are_urls() {
+        for (address, expected) in [
+            ("grpc://node.example:7780", Some("http://node.example:7780")),
+            ("grpcs://node.example:7780/", Some("https://node.example:7780")),
+            ("http://node.example:7780/", Some("http://node.example:7780")),
+            ("https://node.example", Some("https://node.example")),
+            ("ftp://node.example", None),
+            ("node.example:7780", None),
+            ("grpc://", None),
+        ] {
+            assert_eq!(grpc_url(address).as_deref(), expected, "{address}");
+        }
+    }
+}

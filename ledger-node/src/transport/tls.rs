@@ -1,0 +1,218 @@
+//! TLS on the node's own ports: the certificate for everybody, and the node key for those who ask for it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureScheme};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+use super::dial::HTTP_2;
+use super::node_key::MayHoldOne;
+use super::{Face, provider};
+use crate::config::{ConfigError, read_secret};
+use crate::store::disk::Layout;
+
+/// What HTTP/1.1 is called in TLS (RFC 7301).
+const HTTP_1: &[u8] = b"http/1.1";
+
+/// How often the files are looked at: certificates are renewed while the node runs.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
+/// Bytes of the largest file of certificates: a bundle of all that browsers believe has 250 KiB.
+const MAX_PEM: u64 = 1 << 20;
+
+/// The section `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSettings {
+    /// The certificate and those that lead to its authority, as PEM.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key, as PEM; mode 0600, not below `site`.
+    pub key: Option<PathBuf>,
+    /// The key that the charter names as this node's; mode 0600, not below `site`.
+    pub node_key: Option<PathBuf>,
+    /// Certificates of authorities that this node believes beside the web's, as PEM.
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == TlsSettings::default()
+    }
+
+    /// The files of the certificate and of its key, if the node speaks TLS.
+    ///
+    /// # Errors
+    /// [`ConfigError::TlsHalf`] where one is named without the other.
+    pub fn pair(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) if self.node_key.is_none() => Ok(None),
+            _ => Err(ConfigError::TlsHalf),
+        }
+    }
+}
+
+/// What a node's ports show.
+#[derive(Debug, Clone)]
+pub struct ServerTls {
+    shown: Arc<Shown>,
+    node: Option<Arc<CertifiedKey>>,
+}
+
+/// A certificate that is read again when its files change.
+#[derive(Debug)]
+struct Shown {
+    layout: Layout,
+    files: (PathBuf, PathBuf),
+    now: RwLock<(Stamp, Arc<CertifiedKey>)>,
+}
+
+/// When the two files were written last, and how long they are.
+type Stamp = [Option<(SystemTime, u64)>; 2];
+
+/// Reads certificates of authorities.
+///
+/// # Errors
+/// [`ConfigError`] for a file that cannot be read, or holds none, or one that is none.
+pub fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let found = read_certificates(path)?;
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in &found {
+        let added = roots.add(certificate.clone());
+        added
+            .map_err(|e| ConfigError::Certificate { path: path.to_owned(), why: e.to_string() })?;
+    }
+    Ok(found)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
+    let unusable = |why: String| ConfigError::Certificate { path: path.to_owned(), why };
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    if fs::metadata(path).map_err(read)?.len() > MAX_PEM {
+        return Err(unusable(format!("it is longer than {MAX_PEM} bytes")));
+    }
+    let text = fs::read(path).map_err(read)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    let found = found.map_err(|e| unusable(e.to_string()))?;
+    if found.is_empty() {
+        return Err(unusable("there is no certificate in it".to_owned()));
+    }
+    Ok(found)
+}
+
+impl ServerTls {
+    /// Reads certificate and key. `node` is shown to those who ask for a node key, over gRPC.
+    ///
+    /// # Errors
+    /// [`ConfigError`].
+    pub fn open(
+        layout: &Layout,
+        (certificate, key): (PathBuf, PathBuf),
+        node: Option<Arc<CertifiedKey>>,
+    ) -> Result<ServerTls, ConfigError> {
+        let files = (certificate, key);
+        let now = RwLock::new((stamp(&files), Arc::new(load(layout, &files)?)));
+        Ok(ServerTls { shown: Arc::new(Shown { layout: layout.clone(), files, now }), node })
+    }
+
+    /// What answers handshakes at a face.
+    pub fn acceptor(&self, face: Face) -> TlsAcceptor {
+        let provider = provider();
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .expect("the provider speaks TLS 1.3");
+        let shown = Arc::clone(&self.shown);
+        let mut config = match face {
+            Face::Grpc => builder
+                .with_client_cert_verifier(Arc::new(MayHoldOne { provider }))
+                .with_cert_resolver(Arc::new(Chosen { shown, node: self.node.clone() })),
+            Face::Http => builder
+                .with_no_client_auth()
+                .with_cert_resolver(Arc::new(Chosen { shown, node: None })),
+        };
+        config.alpn_protocols = match face {
+            Face::Grpc => vec![HTTP_2.to_vec()],
+            Face::Http => vec![HTTP_1.to_vec()],
+        };
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// Reads the files again whenever they change, until `stopping` turns true.
+    pub async fn look_after(self, mut stopping: watch::Receiver<bool>) {
+        loop {
+            tokio::select! {
+                _ = stopping.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(LOOK_AGAIN) => {}
+            }
+            let shown = Arc::clone(&self.shown);
+            let _ = tokio::task::spawn_blocking(move || shown.look_again()).await;
+        }
+    }
+}
+
+impl Shown {
+    /// Takes what lies there now, if it is whole; else what was shown before stays.
+    fn look_again(&self) {
+        let found = stamp(&self.files);
+        if self.now.read().unwrap_or_else(PoisonError::into_inner).0 == found {
+            return;
+        }
+        let loaded = load(&self.layout, &self.files);
+        let mut now = self.now.write().unwrap_or_else(PoisonError::into_inner);
+        now.0 = found;
+        match loaded {
+            Ok(loaded) => {
+                now.1 = Arc::new(loaded);
+                tracing::info!("the certificate was read again");
+            }
+            Err(error) => tracing::error!(%error, "the new certificate is not used"),
+        }
+    }
+}
+
+fn stamp(files: &(PathBuf, PathBuf)) -> Stamp {
+    let of = |path: &PathBuf| {
+        let metadata = fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    [of(&files.0), of(&files.1)]
+}
+
+fn load(layout: &Layout, files: &(PathBuf, PathBuf)) -> Result<CertifiedKey, ConfigError> {
+    let chain = read_certificates(&files.0)?;
+    let unusable =
+        |path: &Path, why: String| ConfigError::Certificate { path: path.to_owned(), why };
+    let text = read_secret(layout, &files.1, MAX_PEM)?;
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
+        .map_err(|e| unusable(&files.1, e.to_string()))?;
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| unusable(&files.0, e.to_string()))
+}
+
+/// Which certificate is shown to whom.
+#[derive(Debug)]
+struct Chosen {
+    shown: Arc<Shown>,
+    node: Option<Arc<CertifiedKey>>,
+}
+
+impl ResolvesServerCert for Chosen {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        // whoever takes Ed25519 alone expects a node key; no browser and no common client does
+        let wants_node = hello.signature_schemes().iter().all(|s| *s == SignatureScheme::ED25519);
+        if let Some(node) = self.node.as_ref().filter(|_| wants_node) {
+            return Some(Arc::clone(node));
+        }
+        let now = self.shown.now.read().unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&now.1))
+    }
+}
