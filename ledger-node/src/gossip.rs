@@ -40,7 +40,7 @@ use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
 pub use status::{Figures, GossipStatus, PeerState, State};
 
-use peers::{Asking, Peers};
+use peers::{Peers, Sender};
 use trees::Trees;
 
 /// What gossip is made from.
@@ -260,10 +260,10 @@ impl Gossip {
     }
 
     /// Whoever asks, by name if it shows a node key that is known now.
-    pub fn asking(&self, caller: Option<Caller>) -> Asking {
+    pub fn sender(&self, caller: Option<Caller>) -> Sender {
         let shown = caller.and_then(|caller| caller.key);
         let name = shown.and_then(|key| self.dialer.nodes().name(key, self.clock.now()));
-        name.map_or(Asking::Other(caller), Asking::Node)
+        name.map_or(Sender::Other(caller), Sender::Node)
     }
 
     /// How peers and logs are reached.
@@ -340,7 +340,7 @@ impl Gossip {
     }
 
     /// Answers a message of a round that somebody else began.
-    pub fn answer(&self, from: &Asking, message: Message) -> Told {
+    pub fn answer(&self, from: &Sender, message: Message) -> Told {
         let now = self.now();
         let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
         if let Err(again) = spent {
@@ -361,7 +361,7 @@ impl Gossip {
     }
 
     /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: &Asking, why: &dyn std::error::Error) -> Told {
+    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Told {
         let now = self.now();
         let mut peers = self.peers();
         let asker = peers.asker(from, now);

@@ -82,7 +82,7 @@ impl Peers {
 
     /// Whoever asks: a node that is known by its key under its name, wherever it asks from, everybody
     /// else by the network.
-    pub fn asker(&mut self, caller: &Asking, now: Moment) -> &mut Asker {
+    pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut Asker {
         let name = caller.to_string();
         if !self.askers.contains_key(&name) && self.askers.len() >= MAX_ASKERS {
             let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
@@ -112,24 +112,24 @@ impl Asker {
 
 /// Whoever shares a quota.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asking {
+pub enum Sender {
     /// A node whose key is known, by its name.
     Node(String),
     /// Somebody else.
     Other(Option<Caller>),
 }
 
-impl std::fmt::Display for Asking {
+impl std::fmt::Display for Sender {
     /// The name of a node, an IPv4 address, an IPv6 network of 64 bits; on one machine, where all
     /// programs share an address, a connection.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Asking::Node(name) => f.write_str(name),
-            Asking::Other(None) => f.write_str("unknown"),
-            Asking::Other(Some(Caller { address, .. })) if address.ip().is_loopback() => {
+            Sender::Node(name) => f.write_str(name),
+            Sender::Other(None) => f.write_str("unknown"),
+            Sender::Other(Some(Caller { address, .. })) if address.ip().is_loopback() => {
                 write!(f, "{address}")
             }
-            Asking::Other(Some(Caller { address, .. })) => {
+            Sender::Other(Some(Caller { address, .. })) => {
                 write!(f, "{}", crate::transport::network(address.ip()))
             }
         }
@@ -159,7 +159,7 @@ mod tests {
         let mut peers = Peers::default();
         let at = |text: &str| {
             let address = text.parse().expect("an address");
-            Asking::Other(Some(Caller { address, key: None }))
+            Sender::Other(Some(Caller { address, key: None }))
         };
         peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
         assert!(peers.asker(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
@@ -167,7 +167,7 @@ mod tests {
         assert!(!peers.asker(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
         peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
         assert!(peers.asker(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
-        let lab = Asking::Node("lab.example".to_owned());
+        let lab = Sender::Node("lab.example".to_owned());
         assert!(!peers.asker(&lab, Moment(0)).conduct.is_limited(Moment(1)));
         for n in 0..MAX_ASKERS {
             peers.asker(&at(&format!("127.0.0.1:{}", n + 1)), Moment(0));

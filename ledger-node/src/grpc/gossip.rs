@@ -17,7 +17,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::{Face, Failure, hash_bytes};
 use crate::gossip::Told;
-use crate::gossip::peers::Asking;
+use crate::gossip::peers::Sender;
 use crate::transport::Caller;
 
 /// Bytes of the largest message: one evidence file, and what else a message holds.
@@ -201,8 +201,8 @@ impl gossip_server::Gossip for Face {
         &self,
         request: Request<wire::GossipMessage>,
     ) -> Result<Response<wire::GossipMessage>, Status> {
-        let from = self.service.gossip.asking(request.extensions().get::<Caller>().copied());
-        if self.service.known_nodes_only && !matches!(from, Asking::Node(_)) {
+        let from = self.service.gossip.sender(request.extensions().get::<Caller>().copied());
+        if self.service.known_nodes_only && !matches!(from, Sender::Node(_)) {
             let why = "this node answers only nodes that show a key which its charter names";
             let hint = "name your node_key below [tls], and have a membership record add it";
             return Err(Failure::new(Code::PermissionDenied, why, hint).into());

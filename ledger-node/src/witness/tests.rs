@@ -81,6 +81,7 @@ impl Place {
             heads: self.dir.path().join("heads.sqlite"),
             clock: Arc::clone(&clock),
             compares: true,
+            dialer: crate::transport::Dialer::default(),
             peers: Vec::new(),
             own: Vec::new(),
         });
