@@ -50,6 +50,29 @@ pub enum Command {
                             anew would fork it: a node that has witnesses asks them at its start; \
                             without any, be sure.")]
     Recover(RecoverArgs),
+    /// Make a certificate and its key for TLS, signed by nobody else: others believe it once they are
+    /// given the file.
+    #[command(
+        after_help = "Example:\n  ledger-node certificate --name node.example --name 10.0.0.7 \
+                            --certificate tls.pem --key tls.key\n\nThen, in config.toml:\n  [tls]\n  \
+                            certificate = \"tls.pem\"\n  key = \"tls.key\"\n\nOthers name the \
+                            certificate: `ledger --ca tls.pem ...`, or `ca` below their own [tls]."
+    )]
+    Certificate(CertificateArgs),
+}
+
+/// What a certificate is for.
+#[derive(Debug, Args)]
+pub struct CertificateArgs {
+    /// A host name or IP address by which others reach the node; may be given several times.
+    #[arg(long = "name", value_name = "HOST", required = true)]
+    pub names: Vec<String>,
+    /// Where the certificate is written.
+    #[arg(long, value_name = "FILE")]
+    pub certificate: PathBuf,
+    /// Where its key is written.
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
 }
 
 /// The log's directory.
@@ -69,6 +92,9 @@ pub struct RecoverArgs {
     /// A copy of the log's site: a URL of its tiles (a mirror's, for instance), or a directory.
     #[arg(long, value_name = "URL|DIR")]
     pub from: String,
+    /// Certificates of authorities to believe beside the web's, as PEM.
+    #[arg(long, value_name = "FILE", env = "LEDGER_CA")]
+    pub ca: Option<PathBuf>,
     /// Make the log again in a new directory, to be signed with this key.
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub log_key: Option<PathBuf>,

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use ledger_core::policy::Tolerance;
 use ledger_core::record::StatementId;
-use ledger_node::cli::{Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
+use ledger_node::cli::{CertificateArgs, Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
 use ledger_node::publisher::confirm::Consent;
 use ledger_node::source::Source;
+use ledger_node::transport::{Dialer, SelfSignError, read_authorities, self_sign};
 use ledger_node::{
     Founding, InitError, Lost, Overrides, RetrieveError, RunningNode, StartError, init, refound,
     reindex, retrieve,
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         Command::Serve(args) => run_serve(args, output),
         Command::Reindex(args) => run_reindex(&args, output),
         Command::Recover(args) => run_recover(&args, output),
+        Command::Certificate(args) => run_certificate(&args, output),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -178,7 +180,14 @@ fn run_reindex(args: &DirArgs, output: Output) -> Result<(), Failure> {
 }
 
 fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
-    let source = Source::open(&args.from).map_err(|e| Failure {
+    let believed = args.ca.as_deref().map(read_authorities).transpose();
+    let believed = believed.map_err(|e| Failure {
+        code: ENVIRONMENT,
+        message: e.to_string(),
+        hint: e.hint().into(),
+    })?;
+    let dialer = Dialer::believing(believed.unwrap_or_default());
+    let source = Source::open_by(&dialer, &args.from).map_err(|e| Failure {
         code: ENVIRONMENT,
         message: e.to_string(),
         hint: e.hint().into(),
@@ -219,6 +228,22 @@ fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
+fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), Failure> {
+    let CertificateArgs { names, certificate, key } = args;
+    self_sign(names, certificate, key).map_err(|e| {
+        let code = if matches!(e, SelfSignError::Name(_)) { USAGE } else { ENVIRONMENT };
+        Failure { code, message: e.to_string(), hint: e.hint().into() }
+    })?;
+    let text = format!(
+        "made {} for {}\nits key is {}: keep it to yourself",
+        certificate.display(),
+        names.join(", "),
+        key.display()
+    );
+    output.print(&serde_json::json!({ "certificate": certificate, "key": key }), &text);
+    Ok(())
+}
+
 fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure {
@@ -253,6 +278,7 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
     let started = RunningNode::start(&args.dir, overrides).await;
     let mut node = started.map_err(|e| start_failure(&e))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
+    let scheme = if node.service().tls.is_some() { "https" } else { "http" };
     let origin = node.service().origin.to_string();
     let published = node.service().published.borrow().as_ref().map(|p| p.size().get());
     let state = match published {
@@ -263,10 +289,10 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         &serde_json::json!({
             "origin": origin,
             "size": published,
-            "grpc": format!("http://{grpc}"),
-            "http": format!("http://{http}"),
+            "grpc": format!("{scheme}://{grpc}"),
+            "http": format!("{scheme}://{http}"),
         }),
-        &format!("{state}\ngRPC http://{grpc}\nHTTP http://{http}"),
+        &format!("{state}\ngRPC {scheme}://{grpc}\nHTTP {scheme}://{http}"),
     );
     let stopped = tokio::select! {
         error = node.failed() => Err(error),

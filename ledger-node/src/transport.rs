@@ -13,6 +13,7 @@ mod gate;
 mod network;
 mod node_key;
 mod nodes;
+mod self_signed;
 mod socket;
 mod tls;
 
@@ -27,6 +28,7 @@ pub use gate::{Face, Gate, Limits, LimitsError, Reason};
 pub use network::network;
 pub use node_key::{NodeKey, UnusableNodeKey, certificate};
 pub use nodes::{KnownNode, Nodes};
+pub use self_signed::{SelfSignError, self_sign};
 pub use tls::{ServerTls, TlsSettings, read_authorities};
 
 /// The cryptography of TLS: one for all connections, whatever else is linked into the program.

@@ -1,6 +1,7 @@
 //! The command line itself: global flags, commands, and how the program ends.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::Resettable;
@@ -13,6 +14,7 @@ use crate::commands::{
 };
 use crate::failure::{Exit, Failure};
 use crate::output::{Outcome, Output};
+use crate::reach;
 
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 1 refused or not proven, 2 usage, 3 environment (files, network, disk)
@@ -30,6 +32,9 @@ pub struct Cli {
     /// Print data and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
+    /// Certificates of authorities to believe beside the web's, as PEM
+    #[arg(long, global = true, value_name = "FILE", env = "LEDGER_CA")]
+    ca: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -70,7 +75,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     let exit = match Cli::try_parse_from(args) {
         Ok(cli) => {
             let out = Output::new(cli.json, cli.quiet);
-            out.finish(&dispatch(cli.command, &out))
+            let believed = cli.ca.as_deref().map_or(Ok(()), reach::believe);
+            out.finish(&believed.and_then(|()| dispatch(cli.command, &out)))
         }
         Err(error) if !error.use_stderr() => {
             let _ = error.print();

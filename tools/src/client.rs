@@ -2,6 +2,7 @@
 
 use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::hash::Hash;
+use ledger_node::transport::{DialError, grpc_url};
 use ledger_proto::v1;
 use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::ledger_client::LedgerClient;
@@ -10,6 +11,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use crate::failure::Failure;
+use crate::reach;
 
 /// Bytes of the longest answer: an authority bundle, and a little around it.
 const MAX_ANSWER: usize = ledger_core::authority::MAX_BUNDLE_BYTES + 1024;
@@ -25,7 +27,7 @@ const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 /// Where the node is.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NodeArgs {
-    /// The node's gRPC address, such as http://127.0.0.1:7780
+    /// The node's gRPC address: grpc://HOST:PORT, or grpcs://HOST:PORT with TLS
     #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
     pub node: Option<String>,
 }
@@ -69,23 +71,20 @@ impl Node {
     /// # Errors
     /// [`Failure`] when it is no address, or nobody answers.
     pub async fn connect(url: &str) -> Result<Node, Failure> {
-        if url.starts_with("https:") {
-            return Err(Failure::usage(
-                "https is not supported by this version for a node's gRPC address",
-                "use http:// on a trusted network or through a tunnel",
-            ));
-        }
-        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-        let endpoint = Endpoint::from_shared(full.clone()).map_err(|e| {
-            Failure::usage(format!("--node {url}: {e}"), "an address looks like http://HOST:PORT")
-        })?;
-        let endpoint = endpoint.connect_timeout(CONNECT_TIMEOUT).tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|e| {
-            let cause = std::error::Error::source(&e).map(|e| format!(": {e}")).unwrap_or_default();
-            Failure::environment(
-                format!("cannot connect to {full}: {e}{cause}"),
-                "is the node running, and is this the gRPC address that `serve` printed?",
-            )
+        let full = if url.contains("://") { grpc_url(url) } else { Some(format!("http://{url}")) };
+        let no_address = |why: &dyn std::fmt::Display| {
+            let hint = "an address looks like grpc://HOST:PORT, or grpcs://HOST:PORT with TLS";
+            Failure::usage(format!("--node {url}: {why}"), hint)
+        };
+        let full = full.ok_or_else(|| no_address(&"it is no gRPC address"))?;
+        let endpoint = Endpoint::from_shared(full.clone()).map_err(|e| no_address(&e))?;
+        let connected = reach::dialer().connect(&endpoint.connect_timeout(CONNECT_TIMEOUT)).await;
+        let channel = connected.map_err(|e| {
+            let hint = match why_tls(&e) {
+                true => "whose certificate is it? --ca FILE names an authority of your own",
+                false => "is the node running, and is this the gRPC address that `serve` printed?",
+            };
+            Failure::environment(format!("cannot connect to {full}: {}", causes(&e)), hint)
         })?;
         let client = LedgerClient::new(channel.clone()).max_decoding_message_size(MAX_ANSWER);
         Ok(Node { client, channel, url: full })
@@ -254,6 +253,18 @@ impl Node {
         let answer = self.client.get_consistency_proof(within(request)).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
+}
+
+/// An error and what is behind it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Whether somebody was there and TLS failed.
+fn why_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut chain = std::iter::successors(Some(error), |error| error.source());
+    chain.any(|error| matches!(error.downcast_ref(), Some(DialError::Tls(_))))
 }
 
 /// The runtime in which a command speaks with a node.

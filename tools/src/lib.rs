@@ -15,6 +15,7 @@ pub mod keys;
 pub mod member;
 pub mod output;
 pub mod progress;
+pub mod reach;
 pub mod sort;
 pub mod submitter;
 pub mod trust;

@@ -18,6 +18,7 @@ pub struct CharterDraft {
     members: Vec<DraftMember>,
     policy: Option<String>,
     threshold: Option<u64>,
+    strangers: Vec<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -25,6 +26,7 @@ struct DraftMember {
     name: String,
     roles: Vec<String>,
     keys: Vec<VerifierKey>,
+    node: Option<(String, Option<VerifierKey>)>,
 }
 
 /// Why no charter can be made.
@@ -34,6 +36,9 @@ pub enum CharterDraftError {
     /// Nobody could ever change the charter.
     #[error("no member has the role steward, so nobody could ever change the charter")]
     NoSteward,
+    /// A node was named of somebody who is no member.
+    #[error("{0} is given a node, and is no member")]
+    NobodysNode(String),
     /// The record's own rules refuse it.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -47,6 +52,7 @@ impl CharterDraftError {
     pub fn hint(&self) -> &'static str {
         match self {
             CharterDraftError::NoSteward => "give at least one --member the role steward",
+            CharterDraftError::NobodysNode(_) => "give a --member of this name too",
             CharterDraftError::Record(error) => error.hint(),
             CharterDraftError::Charter(error) => error.hint(),
         }
@@ -63,6 +69,7 @@ impl CharterDraft {
             members: Vec::new(),
             policy: None,
             threshold: None,
+            strangers: Vec::new(),
         }
     }
 
@@ -85,7 +92,7 @@ impl CharterDraft {
     ) -> CharterDraft {
         let at = self.members.iter().position(|own| own.name == name).unwrap_or_else(|| {
             let (roles, keys) = (Vec::new(), Vec::new());
-            self.members.push(DraftMember { name: name.to_owned(), roles, keys });
+            self.members.push(DraftMember { name: name.to_owned(), roles, keys, node: None });
             self.members.len() - 1
         });
         let member = &mut self.members[at];
@@ -94,6 +101,16 @@ impl CharterDraft {
             if !member.roles.iter().any(|own| own == role) {
                 member.roles.push(role.to_owned());
             }
+        }
+        self
+    }
+
+    /// Where a member's node listens for gRPC, and the key that it shows there; the member comes first.
+    #[must_use]
+    pub fn node(mut self, name: &str, address: &str, key: Option<VerifierKey>) -> CharterDraft {
+        match self.members.iter_mut().find(|own| own.name == name) {
+            Some(member) => member.node = Some((address.to_owned(), key)),
+            None => self.strangers.push(name.to_owned()),
         }
         self
     }
@@ -127,6 +144,9 @@ impl CharterDraft {
         let stewards = holders("steward");
         if stewards == 0 {
             return Err(CharterDraftError::NoSteward);
+        }
+        if let Some(stranger) = self.strangers.first() {
+            return Err(CharterDraftError::NobodysNode(stranger.clone()));
         }
         let threshold = self.threshold.unwrap_or(stewards / 2 + 1).min(MAX_SIGNATURES as u64 + 1);
         let writer = if holders("publisher") > 0 { "publisher" } else { "steward" };
@@ -163,17 +183,23 @@ fn has(member: &DraftMember, role: &str) -> bool {
 
 fn member_object(member: &DraftMember) -> Object {
     let role = |role: &String| Object::new().with("role", role.as_str());
-    let key = |key: &VerifierKey| {
-        let usage = match key.algorithm() {
-            Algorithm::Ed25519 => KeyUse::Record,
-            Algorithm::CosignatureV1 | Algorithm::MlDsa44 => KeyUse::Witness,
-        };
+    let used = |key: &VerifierKey, usage: KeyUse| {
         Object::new().with("vkey", key.to_string()).with("use", usage.as_str())
     };
-    Object::new()
+    let keys = member.keys.iter().map(|key| match key.algorithm() {
+        Algorithm::Ed25519 => used(key, KeyUse::Record),
+        Algorithm::CosignatureV1 | Algorithm::MlDsa44 => used(key, KeyUse::Witness),
+    });
+    let shown = member.node.as_ref().and_then(|(_, key)| key.as_ref());
+    let keys = keys.chain(shown.map(|key| used(key, KeyUse::Node)));
+    let object = Object::new()
         .with("name", member.name.as_str())
         .with("roles", member.roles.iter().map(role).collect::<Vec<_>>())
-        .with("keys", member.keys.iter().map(key).collect::<Vec<_>>())
+        .with("keys", keys.collect::<Vec<_>>());
+    match &member.node {
+        Some((address, _)) => object.with("node", address.as_str()),
+        None => object,
+    }
 }
 
 fn requirement(role: &str, members: u64) -> Object {

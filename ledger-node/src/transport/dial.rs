@@ -91,11 +91,16 @@ pub fn grpc_url(address: &str) -> Option<String> {
 impl Default for Dialer {
     /// Believes the web's authorities, and knows no node.
     fn default() -> Dialer {
-        Dialer::new(Vec::new(), None, Arc::default(), Arc::new(SystemClock))
+        Dialer::believing(Vec::new())
     }
 }
 
 impl Dialer {
+    /// Believes these authorities beside the web's, and knows no node.
+    pub fn believing(authorities: Vec<CertificateDer<'static>>) -> Dialer {
+        Dialer::new(authorities, None, Arc::default(), Arc::new(SystemClock))
+    }
+
     /// Believes these authorities beside the web's, shows its own node key to those who ask for one, and
     /// expects those of `nodes`.
     pub fn new(

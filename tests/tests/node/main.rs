@@ -14,6 +14,7 @@ mod mirror;
 mod partition;
 mod process;
 mod shutdown;
+mod tls;
 mod witness;
 mod witnesses;
 mod witnessing;

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use ledger_core::charter::{Charter, CharterDraft};
 use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;
+use ledger_node::transport::{NodeKey, grpc_url};
 use serde_json::json;
 
 use crate::environment;
@@ -58,6 +59,9 @@ struct NewArgs {
     /// A founding member: its name, a key and its roles (operator, publisher, reviewer, steward)
     #[arg(long = "member", value_name = "NAME=VKEY:ROLE,ROLE", required = true)]
     members: Vec<String>,
+    /// Where a member's node listens for gRPC, and the vkey of the key that it shows in TLS
+    #[arg(long = "node", value_name = "NAME=URL[,VKEY]")]
+    nodes: Vec<String>,
     /// A C2SP tlog-policy with the witnesses; without it the log key alone is enough
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
@@ -88,6 +92,10 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
     for member in &args.members {
         let (name, vkey, roles) = read_member(member)?;
         charter = charter.member(name, vkey, roles);
+    }
+    for node in &args.nodes {
+        let (name, address, key) = read_node(node)?;
+        charter = charter.node(name, address, key);
     }
     if let Some(path) = &args.policy {
         charter = charter.policy(&read_policy(path)?);
@@ -160,6 +168,25 @@ fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
         return Err(Failure::usage(format!("--member {name}: there is no role {role:?}"), hint));
     }
     Ok((name, vkey, roles))
+}
+
+/// Splits at the first `=` and the last `,`.
+fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
+    let hint =
+        "write --node NAME=grpcs://HOST:PORT,VKEY with the vkey of its node key, or without it";
+    let wrong = |why: &str| Failure::usage(format!("--node {text:?}: {why}"), hint);
+    let (name, rest) = text.split_once('=').ok_or_else(|| wrong("it names no address"))?;
+    let (address, key) = match rest.rsplit_once(',') {
+        Some((address, key)) => (address, Some(read_vkey(key, &format!("--node {name}"))?)),
+        None => (rest, None),
+    };
+    if grpc_url(address).is_none() {
+        return Err(wrong("it is no gRPC address"));
+    }
+    if key.as_ref().is_some_and(|key| NodeKey::of(key).is_none()) {
+        return Err(wrong("the key is a cosigner's; make one with `ledger keygen --use node`"));
+    }
+    Ok((name, address, key))
 }
 
 fn read_policy(path: &std::path::Path) -> Result<String, Failure> {

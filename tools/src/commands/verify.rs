@@ -28,9 +28,9 @@ use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output, failure_object};
+use crate::reach;
 use crate::sort::Sort;
 use crate::trust::{Trust, TrustArgs};
-use ledger_node::source::Source;
 
 /// Bytes of the longest proof or checkpoint that is judged here.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
@@ -528,7 +528,7 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
 }
 
 fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
-    let source = Source::open(source)?;
+    let source = reach::source(source)?;
     // the source may have grown past both: then it holds the partial tiles of its own size only
     let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
     let latest = latest.map_or(new.size, |latest| latest.checkpoint().head().size);

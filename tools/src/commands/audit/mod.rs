@@ -25,6 +25,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::progress::Progress;
+use crate::reach;
 use crate::trust::{Basis, TrustArgs, charter_policy};
 use ledger_node::source::{ReadError, Source};
 
@@ -124,7 +125,7 @@ fn examine<'a>(
     mut report: Report,
     lawful: Option<&'a mut Lawful<'a>>,
 ) -> Result<(Report, Summary), Failure> {
-    let source = Source::open(&args.source)?;
+    let source = reach::source(&args.source)?;
     let anchor = args.trust.anchor()?;
     let checkpoint = read_checkpoint(&source)?;
     let claims = if args.opaque { None } else { Some(chain::read(&source, &checkpoint)) };

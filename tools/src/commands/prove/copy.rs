@@ -15,6 +15,7 @@ use crate::commands::audit::chain;
 use crate::escape;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::reach;
 use crate::trust::{Trust, TrustArgs};
 
 /// A log's files at one size.
@@ -32,7 +33,7 @@ pub(super) fn find(
     trust: &TrustArgs,
     out: &Output,
 ) -> Result<(Found, Trust), Failure> {
-    let source = Source::open(from)?;
+    let source = reach::source(from)?;
     let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
     let trust = trust.with_files(|| chain::read(&source, &bytes), out)?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(wrong)?;

@@ -4,6 +4,7 @@ use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_inclusion, verify_inclusion};
 use ledger_core::succession::{ClaimedSuccession, VerifiedSuccession};
 use ledger_core::tile::TileReader;
+use ledger_node::source::Source;
 use serde_json::json;
 
 use super::{Args, Verdict, accept, grown_in_source};
@@ -12,8 +13,8 @@ use crate::commands::charter::succeed;
 use crate::environment;
 use crate::escape;
 use crate::failure::Failure;
+use crate::reach;
 use crate::trust::Trust;
-use ledger_node::source::Source;
 
 /// How far a succession may lie ahead of this machine's clock: clocks differ.
 const AHEAD_SECONDS: u64 = ledger_core::charter::EARLY_SECONDS;
@@ -69,7 +70,7 @@ pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<
 /// The tree is one that the log signed or grew on, and the rules that judged are the last in it.
 fn in_source(verified: &VerifiedSuccession, trust: &Trust, source: &str) -> Result<(), Failure> {
     let head = verified.succession().head();
-    let opened = Source::open(source)?;
+    let opened = reach::source(source)?;
     let bytes = opened.checkpoint().map_err(|e| {
         let hint = "the source must hold the old log's checkpoint, tiles and entries";
         Failure::environment(format!("the checkpoint of {source} {e}"), hint)
