@@ -209,6 +209,9 @@ pub enum ConfigError {
         /// Why not.
         why: String,
     },
+    /// One key serves one use.
+    #[error("the node key is another key of this node's too")]
+    SharedNodeKey,
     /// The node key cannot be used.
     #[error(transparent)]
     NodeKey(#[from] UnusableNodeKey),
@@ -284,7 +287,9 @@ impl ConfigError {
             ConfigError::Certificate { .. } => {
                 "a certificate, with those that lead to its authority, and its key are files in PEM"
             }
-            ConfigError::NodeKey(_) => "make one with `ledger keygen NAME --use node --out FILE`",
+            ConfigError::SharedNodeKey | ConfigError::NodeKey(_) => {
+                "make one with `ledger keygen NAME --use node --out FILE`"
+            }
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
@@ -429,6 +434,36 @@ mod tests {
         assert!(matches!(never, Err(ConfigError::RewitnessMinutes(0))));
         let nowhere = read("log_key = \"k\"\n[witness_urls]\nw1 = \"w1.example\"\n");
         assert!(matches!(nowhere, Err(ConfigError::WitnessUrl { .. })));
+    }
+
+    #[test]
+    fn tls_and_peers_are_checked_before_anything_is_opened() {
+        let tls = "[tls]\ncertificate = \"c\"\nkey = \"k\"\n";
+        let gossip = |rest: &str| format!("log_key = \"k\"\n[gossip]\n{rest}\n");
+        assert!(read(&format!("log_key = \"k\"\n{tls}")).is_ok());
+        let half = read("log_key = \"k\"\n[tls]\ncertificate = \"c\"\n");
+        assert!(matches!(half, Err(ConfigError::TlsHalf)));
+        let bare = read("log_key = \"k\"\n[tls]\nnode_key = \"n\"\n");
+        assert!(matches!(bare, Err(ConfigError::TlsHalf)));
+        let nobody = read(&gossip("known_nodes_only = true"));
+        assert!(matches!(nobody, Err(ConfigError::NobodyKnown)));
+        assert!(read(&(gossip("known_nodes_only = true") + tls)).is_ok());
+        let name = ledger_core::note::KeyName::new("lab.example/node").expect("name");
+        let algorithm = ledger_core::note::Algorithm::Ed25519;
+        let key = SignerKey::from_seed(name, algorithm, [1; 32]).expect("sound");
+        let vkey = key.verifier();
+        for (peer, is_one) in [
+            (format!("grpcs://lab.example:7780 {vkey}"), true),
+            ("grpcs://lab.example:7780".to_owned(), true),
+            ("grpc://lab.example:7780".to_owned(), true),
+            // nobody shows a key without TLS
+            (format!("grpc://lab.example:7780 {vkey}"), false),
+            ("grpcs://lab.example:7780 lab".to_owned(), false),
+            ("lab.example:7780".to_owned(), false),
+        ] {
+            let config = read(&gossip(&format!("peers = [{peer:?}]")));
+            assert_eq!(config.is_ok(), is_one, "{peer}: {config:?}");
+        }
     }
 
     #[test]

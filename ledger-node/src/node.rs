@@ -501,6 +501,13 @@ fn open(
     let mirror_keys = mirror_keys?;
     let node_key = config.tls.node_key.as_ref().map(|file| read_key(layout, dir, file));
     let node_key = node_key.transpose()?;
+    let is_shared = |node: &SignerKey| {
+        let mut others = witness_keys.iter().chain(&mirror_keys).chain([&log_key]);
+        others.any(|key| key.verifier().public() == node.verifier().public())
+    };
+    if node_key.as_ref().is_some_and(is_shared) {
+        return Err(ConfigError::SharedNodeKey.into());
+    }
     let (tls, dialer) = secured(dir, layout, config, node_key.as_ref(), &clock)?;
     let others = witness_keys.iter().chain([&log_key]).map(|key| key.verifier().clone()).collect();
     let own = witness_keys.iter().map(SignerKey::verifier);

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -30,7 +31,7 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
     let mut open = JoinSet::new();
     while let Some(connection) = incoming.next().await {
         while open.try_join_next().is_some() {}
-        let address = connection.caller().address.ip();
+        let (address, asked) = (connection.caller().address.ip(), connection.asked());
         let (router, counted) = (router.clone(), Arc::clone(&gate));
         let answer = move |request: Request<hyper::body::Incoming>| {
             let (router, gate) = (router.clone(), Arc::clone(&counted));
@@ -43,7 +44,8 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
         let (watched, counts) = (graceful.watch(served), Arc::clone(&gate));
         open.spawn(async move {
             if let Err(error) = watched.await {
-                if error.is_timeout() {
+                // whoever keeps a connection for its next request and has none does no harm
+                if error.is_timeout() && asked.load(Ordering::Relaxed) {
                     counts.refuse(Reason::Slow);
                 }
                 tracing::debug!(%error, "an HTTP connection ended early");

@@ -3,6 +3,8 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,6 +28,7 @@ pub struct Caller {
 pub struct Connection {
     wire: Wire,
     caller: Caller,
+    asked: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -37,19 +40,24 @@ enum Wire {
 impl Connection {
     pub(super) fn plain(socket: Socket) -> Connection {
         let caller = Caller { address: socket.address(), key: None };
-        Connection { wire: Wire::Plain(socket), caller }
+        Connection { wire: Wire::Plain(socket), caller, asked: Arc::default() }
     }
 
     pub(super) fn tls(stream: TlsStream<Socket>) -> Connection {
         let (socket, session) = stream.get_ref();
         let shown = session.peer_certificates().and_then(|chain| chain.first());
         let caller = Caller { address: socket.address(), key: shown.and_then(NodeKey::shown) };
-        Connection { wire: Wire::Tls(Box::new(stream)), caller }
+        Connection { wire: Wire::Tls(Box::new(stream)), caller, asked: Arc::default() }
     }
 
     /// Who is at the other end.
     pub fn caller(&self) -> Caller {
         self.caller
+    }
+
+    /// Whether something came since the last answer: a request that is under way, or has begun.
+    pub fn asked(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.asked)
     }
 }
 
@@ -67,10 +75,15 @@ impl AsyncRead for Connection {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.wire {
+        let before = buffer.filled().len();
+        let outcome = match &mut self.wire {
             Wire::Plain(socket) => Pin::new(socket).poll_read(context, buffer),
             Wire::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        };
+        if buffer.filled().len() > before {
+            self.asked.store(true, Ordering::Relaxed);
         }
+        outcome
     }
 }
 
@@ -80,6 +93,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.asked.store(false, Ordering::Relaxed);
         match &mut self.wire {
             Wire::Plain(socket) => Pin::new(socket).poll_write(context, bytes),
             Wire::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
@@ -91,6 +105,7 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.asked.store(false, Ordering::Relaxed);
         match &mut self.wire {
             Wire::Plain(socket) => Pin::new(socket).poll_write_vectored(context, slices),
             Wire::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),

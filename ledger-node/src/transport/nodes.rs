@@ -88,3 +88,34 @@ fn is_of(member: &Member, key: &MemberKey) -> bool {
     let named = key.key().name().as_str().split('/').next() == Some(member.name());
     key.usage() == KeyUse::Node && named
 }
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::note::{Algorithm, KeyName, SignerKey};
+
+    use super::*;
+
+    const URL: &str = "https://lab.example:7780";
+
+    fn vkey(seed: u8) -> VerifierKey {
+        let name = KeyName::new("lab.example/node").expect("a name");
+        let key = SignerKey::from_seed(name, Algorithm::Ed25519, [seed; 32]).expect("sound");
+        key.verifier().clone()
+    }
+
+    #[test]
+    fn whoever_must_show_a_key_is_not_believed_without_one() {
+        let nodes = Nodes::default();
+        let (known, other) = (NodeKey::of(&vkey(1)), NodeKey::of(&vkey(2)));
+        let (known, other) = (known.expect("Ed25519"), other.expect("Ed25519"));
+        assert_eq!(nodes.expected(URL, 0), None);
+        nodes.set(KnownNode::pinned(URL.to_owned(), &vkey(1)).into_iter().collect());
+        assert_eq!(nodes.expected(URL, 0), Some(vec![known]));
+        assert_eq!(nodes.name(known, 0).as_deref(), Some("lab.example/node"));
+        assert_eq!((nodes.name(other, 0), nodes.expected("https://else", 0)), (None, None));
+        // all of its keys were revoked: nobody is that node, and no certificate takes their place
+        let revoked = KnownNode { name: "lab".into(), url: Some(URL.into()), keys: vec![] };
+        nodes.set(vec![revoked]);
+        assert_eq!((nodes.expected(URL, 0), nodes.name(known, 0)), (Some(vec![]), None));
+    }
+}

@@ -216,3 +216,55 @@ impl ResolvesServerCert for Chosen {
         Some(Arc::clone(&now.1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::transport::{SelfSignError, self_sign};
+
+    use super::*;
+
+    #[test]
+    fn a_renewed_certificate_is_shown_and_a_broken_one_is_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let layout = Layout::new(folder.path());
+        let files = (folder.path().join("tls.pem"), folder.path().join("tls.key"));
+        let names = ["node.example".to_owned(), "10.0.0.7".to_owned()];
+        self_sign(&names, &files.0, &files.1).expect("names");
+        let again = self_sign(&names, &files.0, &files.1).expect_err("they are there");
+        assert!(again.hint().contains("overwritten"), "{again}");
+        let tls = ServerTls::open(&layout, files.clone(), None).expect("a pair");
+        let shown = || tls.shown.now.read().expect("whole").1.cert.clone();
+        let first = shown();
+
+        fs::write(&files.0, "-----BEGIN CERTIFICATE-----\nnone\n").expect("writable");
+        tls.shown.look_again();
+        assert_eq!(shown(), first);
+        fs::remove_file(&files.0).expect("there");
+        fs::remove_file(&files.1).expect("there");
+        tls.shown.look_again();
+        assert_eq!(shown(), first);
+        self_sign(&names, &files.0, &files.1).expect("names");
+        tls.shown.look_again();
+        assert_ne!(shown(), first);
+    }
+
+    #[test]
+    fn keys_of_other_certificates_and_files_of_no_certificates_are_refused() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let layout = Layout::new(folder.path());
+        let at = |name: &str| folder.path().join(name);
+        let names = ["node.example".to_owned()];
+        self_sign(&names, &at("a.pem"), &at("a.key")).expect("names");
+        self_sign(&names, &at("b.pem"), &at("b.key")).expect("names");
+        let open = |certificate, key| ServerTls::open(&layout, (at(certificate), at(key)), None);
+        assert!(open("a.pem", "a.key").is_ok());
+        assert!(matches!(open("a.pem", "b.key"), Err(ConfigError::Certificate { .. })));
+        assert!(matches!(open("a.key", "a.key"), Err(ConfigError::Certificate { .. })));
+        assert!(matches!(open("a.pem", "a.pem"), Err(ConfigError::KeyReadable { .. })));
+        assert!(read_authorities(&at("a.pem")).is_ok());
+        assert!(matches!(read_authorities(&at("a.key")), Err(ConfigError::Certificate { .. })));
+        assert!(matches!(read_authorities(&at("none")), Err(ConfigError::Read { .. })));
+        let error = self_sign(&["nöde".to_owned()], &at("c.pem"), &at("c.key"));
+        assert!(matches!(error, Err(SelfSignError::Name(_))));
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use ledger_proto::v1::ledger_client::LedgerClient;
@@ -9,6 +10,7 @@ use ledger_proto::v1::{self as wire};
 use ledger_tests::process::{NodeProcess, run};
 use tonic::Code;
 
+use super::gossip::Member;
 use crate::process::Founded;
 
 /// Longer than any limit that these tests set.
@@ -17,7 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A node that counts programs on its own machine too.
 fn limited(settings: &[(&str, u32)]) -> (Founded, NodeProcess) {
     let founded = Founded::new();
-    let config = founded.dir().join("config.toml");
+    limit(&founded.dir(), settings);
+    let node = NodeProcess::serve(&founded.dir());
+    (founded, node)
+}
+
+fn limit(dir: &Path, settings: &[(&str, u32)]) {
+    let config = dir.join("config.toml");
     let text = std::fs::read_to_string(&config).expect("written by init");
     let (others, _) = text.split_once("[limits]").expect("the section");
     let mut text = format!("{others}[limits]\nspare_loopback = false\n");
@@ -25,8 +33,6 @@ fn limited(settings: &[(&str, u32)]) -> (Founded, NodeProcess) {
         text.push_str(&format!("{name} = {value}\n"));
     }
     std::fs::write(&config, text).expect("a writable folder");
-    let node = NodeProcess::serve(&founded.dir());
-    (founded, node)
 }
 
 fn address(url: &str) -> &str {
@@ -128,7 +134,9 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
 
 #[test]
 fn slow_heads_slow_bodies_and_silence_hold_nothing() {
-    let (_founded, node) = limited(&[("request_seconds", 1), ("idle_seconds", 2)]);
+    let member = Member::found(70);
+    limit(&member.dir(), &[("request_seconds", 1), ("idle_seconds", 2)]);
+    let node = NodeProcess::serve(&member.dir());
     let mut silent = [connect(&node.http), connect(&node.grpc)];
     let mut head = connect(&node.http);
     head.write_all(b"GET /checkpoint HTTP/1.1\r\nHost: no").expect("it listens");
@@ -139,10 +147,15 @@ fn slow_heads_slow_bodies_and_silence_hold_nothing() {
     assert!(is_served(&mut connect(&node.http)), "others are served meanwhile");
     assert_eq!(String::from_utf8_lossy(&ended(&mut head)), "");
     let told = String::from_utf8(ended(&mut body)).expect("text");
-    // a node that is no witness reads no body, and says so at once
-    assert!(told.starts_with("HTTP/1.1 4"), "{told}");
+    assert!(told.starts_with("HTTP/1.1 408"), "{told}");
+    assert!(told.ends_with("the request took too long to come\n"), "{told}");
     silent.iter_mut().for_each(|socket| drop(ended(socket)));
-    assert!(figure(&node.http, "ledger_refused_total{reason=\"slow\"}") >= 2);
+    assert_eq!(figure(&node.http, "ledger_refused_total{reason=\"slow\"}"), 4);
+    // who keeps a connection open for another request is closed too, and is no trouble
+    let mut kept = connect(&node.http);
+    assert!(is_served(&mut kept));
+    ended(&mut kept);
+    assert_eq!(figure(&node.http, "ledger_refused_total{reason=\"slow\"}"), 4);
 }
 
 #[test]
