@@ -1,9 +1,9 @@
-//! A real mirror that copies a large log over HTTP on loopback, in a process of its own.
+//! A real mirror that copies a large log over HTTP and gRPC on loopback, in a process of its own.
 //!
 //! `cargo bench -p ledger-benches --bench mirror` prints how long a million entries of 1 KiB take from the
 //! mirror's start to its cosignature: of any C2SP log, and of a log of ours, each of whose entries is
-//! judged; and in the same run how long a client takes that only fetches the same bundles and looks at
-//! nothing. `LEDGER_BENCH_ENTRIES` sets another number of entries; see RESULTS.md.
+//! judged, from its files and from a node; and in the same run how long a client takes that only fetches
+//! the same bundles and looks at nothing. `LEDGER_BENCH_ENTRIES` sets another number of entries; see RESULTS.md.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -51,6 +51,26 @@ fn main() {
     let source = runtime.block_on(ServedSite::start(&ours));
     let list = format!("ledger {ORIGIN} {anchor} {}\n", source.url);
     report("mirrored, a log of ours", entries, mirror(&runtime, folder.path(), &list, entries));
+    drop(source);
+
+    let node = from_copy(folder.path(), &ours, &anchor);
+    std::fs::remove_dir_all(&ours).expect("it was there");
+    let list = format!("ledger {ORIGIN} {anchor} {}\n", node.grpc.replacen("http", "grpc", 1));
+    report("mirrored, a node of ours", entries, mirror(&runtime, folder.path(), &list, entries));
+}
+
+/// A node of ours that serves the log of a folder.
+fn from_copy(folder: &Path, site: &Path, anchor: &str) -> NodeProcess {
+    let (dir, key) = (folder.join("node"), folder.join("node.key"));
+    let consortium = Consortium::new();
+    consortium.write_key(&consortium.log, &key);
+    let [recover, d, from, k, a]: [&OsStr; 5] =
+        ["recover", "--dir", "--from", "--log-key", "--anchor"].map(AsRef::as_ref);
+    let arguments =
+        [recover, d, dir.as_ref(), from, site.as_ref(), k, key.as_ref(), a, anchor.as_ref()];
+    let output = run("ledger-node", &arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    NodeProcess::serve(&dir)
 }
 
 fn report(what: &str, entries: u64, took: Duration) {
