@@ -5,6 +5,7 @@
 //! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
 //! cosigned, and lays heads before it that contradict what it cosigned.
 
+mod cosigned;
 pub mod heads;
 mod known;
 pub mod peers;
@@ -15,6 +16,7 @@ mod trees;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::Instant;
 
@@ -107,6 +109,10 @@ pub struct Gossip {
     compares: bool,
     /// The logs that may not be cosigned.
     fallen: RwLock<BTreeMap<Origin, Standing>>,
+    /// The edition of the list of logs that the view was told.
+    told: AtomicU64,
+    /// Evidence could not be kept: what it says must be shown to nobody.
+    broken: AtomicBool,
     began: Instant,
     /// Wakes the seeker; it ends when this is gone.
     questions: mpsc::SyncSender<()>,
@@ -125,9 +131,11 @@ struct Inner {
     charter: Arc<Charter>,
     /// The head that the own witness cosigned last, of each log, as far as the view was told.
     cosigned: BTreeMap<Origin, TreeHead>,
+    /// Whether that is another head than the stored one.
+    moved: bool,
 }
 
-/// What speaks against the node's own log: it must sign nothing more.
+/// Why the node's own log must sign nothing more.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OwnTrouble {
@@ -140,13 +148,24 @@ pub enum OwnTrouble {
     /// There is evidence against every key of the log.
     #[error("evidence {0} convicts this log")]
     Convicted(EvidenceId),
+    /// The disk failed: a node that cannot keep evidence must not go on as if there were none.
+    #[error("evidence cannot be kept: {0}")]
+    Unkept(String),
 }
+
+/// How long peers are sent away by a node whose disk failed, in milliseconds: until it was restarted.
+const BUSY_WHEN_BROKEN: u64 = 60_000;
 
 impl OwnTrouble {
     /// What an operator can do about it.
     pub fn hint(&self) -> &'static str {
-        "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the members \
-         of the consortium decide about a new key, or a new log that succeeds this one"
+        match self {
+            OwnTrouble::Unkept(_) => "check the disk, then start the node again",
+            _ => {
+                "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the \
+                 members of the consortium decide about a new key, or a new log that succeeds this one"
+            }
+        }
     }
 }
 
@@ -189,6 +208,7 @@ impl Gossip {
             also: BTreeMap::new(),
             charter: now,
             cosigned: BTreeMap::new(),
+            moved: false,
         };
         let (questions, waiting) = mpsc::sync_channel(1);
         let gossip = Arc::new(Gossip {
@@ -203,6 +223,8 @@ impl Gossip {
             clock,
             compares,
             fallen: RwLock::default(),
+            told: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
             began: Instant::now(),
             questions,
             alarm: watch::Sender::new(None),
@@ -221,19 +243,35 @@ impl Gossip {
     fn open_view(&self) -> Result<(), GossipError> {
         let mut inner = self.lock();
         self.know(&mut inner);
-        let Inner { view, heads, .. } = &mut *inner;
-        heads.recall(view)?;
+        let Inner { view, heads, cosigned, .. } = &mut *inner;
+        *cosigned = heads.recall(view)?;
         self.note_fallen(&inner);
         Ok(())
     }
 
     /// Tells the view what the node knows now, if that changed.
     fn refresh(&self, inner: &mut Inner) {
+        // of a list that changes meanwhile this is an older edition, and it is read again
+        let edition = self.logs.edition();
         let same_charter = Arc::ptr_eq(&inner.charter, &self.charter.borrow());
-        if same_charter && inner.known == self.logs.lines() {
-            return;
+        if !same_charter || inner.known != self.logs.lines() {
+            self.know(inner);
         }
-        self.know(inner);
+        self.told.store(edition, Ordering::Release);
+    }
+
+    /// Tells the view of the logs that were added to the list or removed from it, if it does not know
+    /// yet. Whoever takes a key from the list asks for this before it takes what speaks against the key.
+    pub fn keep_up(&self) {
+        if self.told.load(Ordering::Acquire) != self.logs.edition() {
+            self.refresh(&mut self.lock());
+        }
+    }
+
+    /// Whether evidence could not be kept. Nothing is cosigned and no peer is told anything any more,
+    /// until the node is started again.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     fn know(&self, inner: &mut Inner) {
@@ -310,23 +348,6 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Hears what the own witness has cosigned last: each grew out of the one before, as it verified.
-    pub fn hear_cosigned(&self, latest: impl IntoIterator<Item = ClaimedCheckpoint>) {
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let mut events = Vec::new();
-        for head in latest {
-            let (origin, now) = (head.checkpoint().origin(), *head.checkpoint().head());
-            let before = inner.cosigned.insert(origin.clone(), now);
-            let heard = match before {
-                Some(before) => inner.view.grown(&before, &head),
-                None => inner.view.hear(&head),
-            };
-            events.extend(heard.unwrap_or_default());
-        }
-        self.conclude(&mut inner, events);
-    }
-
     /// Takes evidence that somebody sent.
     ///
     /// # Errors
@@ -336,7 +357,7 @@ impl Gossip {
         self.refresh(&mut inner);
         let events = inner.view.convict(evidence)?;
         self.conclude(&mut inner, events);
-        Ok(())
+        if self.is_broken() { Err(StoreError::Failed.into()) } else { Ok(()) }
     }
 
     /// Answers a message of a round that somebody else began.
@@ -353,6 +374,9 @@ impl Gossip {
         let heard = view.answer(message, trees);
         self.conclude(&mut inner, heard.events);
         drop(inner);
+        if self.is_broken() {
+            return Told::Busy(BUSY_WHEN_BROKEN);
+        }
         self.figures().answered += 1;
         if let Some(fault) = heard.fault {
             return self.turn_away(from, &fault);
@@ -388,6 +412,7 @@ impl Gossip {
         let Inner { view, trees, .. } = &mut *inner;
         let mut heard = round.hear(view, message, trees);
         self.conclude(&mut inner, std::mem::take(&mut heard.events));
+        heard.reply = heard.reply.filter(|_| !self.is_broken());
         heard
     }
 
@@ -424,13 +449,13 @@ impl Gossip {
 
     /// Keeps what follows from events, and says it. Nobody is told of evidence before it is durable.
     fn conclude(&self, inner: &mut Inner, events: Vec<Event>) {
-        let mut moved = false;
+        let mut moved = std::mem::take(&mut inner.moved);
         for event in &events {
             match event {
                 Event::Convicted(evidence) => {
                     moved = true;
                     if let Err(error) = self.evidence.add(evidence) {
-                        tracing::error!(%error, hint = error.hint(), "evidence cannot be kept");
+                        self.fail(&error);
                     }
                 }
                 Event::Unreconciled(question) => {
@@ -449,12 +474,26 @@ impl Gossip {
             }
         }
         if moved {
-            let status = inner.view.status();
-            if let Err(error) = inner.heads.keep(&status) {
-                tracing::error!(%error, hint = error.hint(), "heads cannot be kept");
-            }
+            self.keep_heads(inner);
             self.note_fallen(inner);
         }
+    }
+
+    fn keep_heads(&self, inner: &mut Inner) {
+        // heads that convict by evidence which was not kept are stored, and no more in the view
+        if self.is_broken() {
+            return;
+        }
+        let status = inner.view.status();
+        if let Err(error) = inner.heads.keep(&status, &inner.cosigned) {
+            tracing::error!(%error, hint = error.hint(), "heads cannot be kept");
+        }
+    }
+
+    /// Evidence cannot be kept: the node ends, and does nothing until then by which anybody is told.
+    fn fail(&self, error: &EvidenceStoreError) {
+        self.broken.store(true, Ordering::Release);
+        self.raise(OwnTrouble::Unkept(error.to_string()));
     }
 
     fn note_fallen(&self, inner: &Inner) {
@@ -473,11 +512,15 @@ impl Gossip {
             Standing::Unreconciled(question) => OwnTrouble::Unknown(question.larger.size),
             _ => return,
         };
+        self.raise(trouble);
+    }
+
+    fn raise(&self, trouble: OwnTrouble) {
         self.alarm.send_if_modified(|alarm| {
             let first = alarm.is_none();
             if first {
-                tracing::error!(%trouble, hint = trouble.hint(), "the own log");
-                *alarm = Some(trouble.clone());
+                tracing::error!(%trouble, hint = trouble.hint(), "the own log signs nothing more");
+                *alarm = Some(trouble);
             }
             first
         });
