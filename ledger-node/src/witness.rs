@@ -31,6 +31,9 @@ pub use store::Kept;
 /// Requests that wait for the writer. More make their senders wait.
 const QUEUE: usize = 1024;
 
+/// Requests that gossip is told of at one time, each by a thread of its own. More wait.
+const MAX_TELLING: usize = 8;
+
 /// Keys with which one node witnesses: an answer has room for no more lines beside a log's own.
 pub const MAX_WITNESS_KEYS: usize = 8;
 
@@ -108,8 +111,8 @@ pub struct Witness {
     logs: Arc<logs::LogList>,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     gossip: Arc<Gossip>,
-    /// Taken by whoever lays a head before gossip.
-    looking: Arc<Semaphore>,
+    /// Taken while gossip is told of a request.
+    telling: Arc<Semaphore>,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     /// Taken away when the witness is dropped, which ends the writer.
@@ -150,9 +153,9 @@ impl Witness {
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
         let (queue, writer) = (Some(queue), Some(writer));
-        let looking = Arc::new(Semaphore::new(1));
+        let telling = Arc::new(Semaphore::new(MAX_TELLING));
         let witness =
-            Witness { keys, logs, charter, gossip, looking, latest, broken, queue, writer };
+            Witness { keys, logs, charter, gossip, telling, latest, broken, queue, writer };
         // what was cosigned after the last round of gossip
         witness.gossip.hear_cosigned(witness.all_latest());
         Ok(witness)

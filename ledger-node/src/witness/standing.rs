@@ -55,16 +55,17 @@ impl Witness {
         }
     }
 
-    /// Tells gossip of one request after another: who makes many waits for them itself.
+    /// Tells gossip of a request, and waits until what follows is on the disk. Who makes many such
+    /// requests waits for them itself.
     async fn tell_gossip(
         &self,
         request: &AddCheckpoint,
         tell: fn(&Gossip, Option<&ClaimedCheckpoint>, &AddCheckpoint),
     ) {
-        let Ok(turn) = Arc::clone(&self.looking).acquire_owned().await else { return };
+        let Ok(turn) = Arc::clone(&self.telling).acquire_owned().await else { return };
         let (gossip, request) = (Arc::clone(&self.gossip), request.clone());
         let kept = self.latest(request.checkpoint().checkpoint().origin());
-        // what follows is kept on the disk
+        // goes on when the caller has hung up
         let told = tokio::task::spawn_blocking(move || {
             tell(&gossip, kept.as_ref().map(|kept| &kept.checkpoint), &request);
             drop(turn);
