@@ -5,6 +5,8 @@
 //! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
 //! cosigned, and lays heads before it that contradict what it cosigned.
 
+mod conclude;
+mod cosigned;
 pub mod heads;
 mod known;
 pub mod peers;
@@ -15,14 +17,14 @@ mod trees;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::Instant;
 
-use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
-use ledger_core::gossip::{Event, Heard, Message, Moment, Question, Round, Salt, Standing, View};
+use ledger_core::evidence::{ClaimedEvidence, Trust};
+use ledger_core::gossip::{Heard, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::PublicKey;
 use tokio::sync::watch;
@@ -36,6 +38,7 @@ use crate::store::StoreError;
 use crate::transport::{Caller, Dialer, KnownNode, grpc_url};
 use crate::witness::logs::{LogLine, LogList, LogsError};
 
+pub use conclude::OwnTrouble;
 use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
 pub use status::{Figures, GossipStatus, PeerState, State};
@@ -107,6 +110,10 @@ pub struct Gossip {
     compares: bool,
     /// The logs that may not be cosigned.
     fallen: RwLock<BTreeMap<Origin, Standing>>,
+    /// The edition of the list of logs that the view was told.
+    told: AtomicU64,
+    /// Evidence could not be kept: what it says must be shown to nobody.
+    broken: AtomicBool,
     began: Instant,
     /// Wakes the seeker; it ends when this is gone.
     questions: mpsc::SyncSender<()>,
@@ -125,28 +132,23 @@ struct Inner {
     charter: Arc<Charter>,
     /// The head that the own witness cosigned last, of each log, as far as the view was told.
     cosigned: BTreeMap<Origin, TreeHead>,
+    /// Whether that is another head than the stored one.
+    moved: bool,
 }
 
-/// What speaks against the node's own log: it must sign nothing more.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum OwnTrouble {
-    /// There is a head of this log that this node did not sign.
-    #[error(
-        "peers hold a head of size {0} with this log's signature that this node does not know: its \
-         key is in other hands, or the log was copied or runs twice"
-    )]
-    Unknown(TreeSize),
-    /// There is evidence against every key of the log.
-    #[error("evidence {0} convicts this log")]
-    Convicted(EvidenceId),
-}
+/// How long peers are sent away by a node whose disk failed, in milliseconds: until it was restarted.
+const BUSY_WHEN_BROKEN: u64 = 60_000;
 
 impl OwnTrouble {
     /// What an operator can do about it.
     pub fn hint(&self) -> &'static str {
-        "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the members \
-         of the consortium decide about a new key, or a new log that succeeds this one"
+        match self {
+            OwnTrouble::Unkept(_) => "check the disk, then start the node again",
+            _ => {
+                "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the \
+                 members of the consortium decide about a new key, or a new log that succeeds this one"
+            }
+        }
     }
 }
 
@@ -189,6 +191,7 @@ impl Gossip {
             also: BTreeMap::new(),
             charter: now,
             cosigned: BTreeMap::new(),
+            moved: false,
         };
         let (questions, waiting) = mpsc::sync_channel(1);
         let gossip = Arc::new(Gossip {
@@ -203,6 +206,8 @@ impl Gossip {
             clock,
             compares,
             fallen: RwLock::default(),
+            told: AtomicU64::new(0),
+            broken: AtomicBool::new(false),
             began: Instant::now(),
             questions,
             alarm: watch::Sender::new(None),
@@ -221,19 +226,35 @@ impl Gossip {
     fn open_view(&self) -> Result<(), GossipError> {
         let mut inner = self.lock();
         self.know(&mut inner);
-        let Inner { view, heads, .. } = &mut *inner;
-        heads.recall(view)?;
+        let Inner { view, heads, cosigned, .. } = &mut *inner;
+        *cosigned = heads.recall(view)?;
         self.note_fallen(&inner);
         Ok(())
     }
 
     /// Tells the view what the node knows now, if that changed.
     fn refresh(&self, inner: &mut Inner) {
+        // of a list that changes meanwhile this is an older edition, and it is read again
+        let edition = self.logs.edition();
         let same_charter = Arc::ptr_eq(&inner.charter, &self.charter.borrow());
-        if same_charter && inner.known == self.logs.lines() {
-            return;
+        if !same_charter || inner.known != self.logs.lines() {
+            self.know(inner);
         }
-        self.know(inner);
+        self.told.store(edition, Ordering::Release);
+    }
+
+    /// Tells the view of the logs that were added to the list or removed from it, if it does not know
+    /// yet. Whoever takes a key from the list asks for this before it takes what speaks against the key.
+    pub fn keep_up(&self) {
+        if self.told.load(Ordering::Acquire) != self.logs.edition() {
+            self.refresh(&mut self.lock());
+        }
+    }
+
+    /// Whether evidence could not be kept. Nothing is cosigned and no peer is told anything any more,
+    /// until the node is started again.
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     fn know(&self, inner: &mut Inner) {
@@ -310,23 +331,6 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Hears what the own witness has cosigned last: each grew out of the one before, as it verified.
-    pub fn hear_cosigned(&self, latest: impl IntoIterator<Item = ClaimedCheckpoint>) {
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let mut events = Vec::new();
-        for head in latest {
-            let (origin, now) = (head.checkpoint().origin(), *head.checkpoint().head());
-            let before = inner.cosigned.insert(origin.clone(), now);
-            let heard = match before {
-                Some(before) => inner.view.grown(&before, &head),
-                None => inner.view.hear(&head),
-            };
-            events.extend(heard.unwrap_or_default());
-        }
-        self.conclude(&mut inner, events);
-    }
-
     /// Takes evidence that somebody sent.
     ///
     /// # Errors
@@ -336,7 +340,7 @@ impl Gossip {
         self.refresh(&mut inner);
         let events = inner.view.convict(evidence)?;
         self.conclude(&mut inner, events);
-        Ok(())
+        if self.is_broken() { Err(StoreError::Failed.into()) } else { Ok(()) }
     }
 
     /// Answers a message of a round that somebody else began.
@@ -353,6 +357,9 @@ impl Gossip {
         let heard = view.answer(message, trees);
         self.conclude(&mut inner, heard.events);
         drop(inner);
+        if self.is_broken() {
+            return Told::Busy(BUSY_WHEN_BROKEN);
+        }
         self.figures().answered += 1;
         if let Some(fault) = heard.fault {
             return self.turn_away(from, &fault);
@@ -388,6 +395,7 @@ impl Gossip {
         let Inner { view, trees, .. } = &mut *inner;
         let mut heard = round.hear(view, message, trees);
         self.conclude(&mut inner, std::mem::take(&mut heard.events));
+        heard.reply = heard.reply.filter(|_| !self.is_broken());
         heard
     }
 
@@ -420,67 +428,6 @@ impl Gossip {
         let mut inner = self.lock();
         let events = inner.view.learn(question, beginning).unwrap_or_default();
         self.conclude(&mut inner, events);
-    }
-
-    /// Keeps what follows from events, and says it. Nobody is told of evidence before it is durable.
-    fn conclude(&self, inner: &mut Inner, events: Vec<Event>) {
-        let mut moved = false;
-        for event in &events {
-            match event {
-                Event::Convicted(evidence) => {
-                    moved = true;
-                    if let Err(error) = self.evidence.add(evidence) {
-                        tracing::error!(%error, hint = error.hint(), "evidence cannot be kept");
-                    }
-                }
-                Event::Unreconciled(question) => {
-                    moved = true;
-                    let (smaller, larger) = (question.smaller.size, question.larger.size);
-                    tracing::error!(origin = %question.origin, %smaller, %larger,
-                        "unreconciled: two heads, and nobody shows that they belong together");
-                }
-                Event::Opened(_) => {
-                    moved = true;
-                    // one that is awake already sees it too
-                    let _ = self.questions.try_send(());
-                }
-                Event::Adopted(_) | Event::Settled(_) => moved = true,
-                _ => {}
-            }
-        }
-        if moved {
-            let status = inner.view.status();
-            if let Err(error) = inner.heads.keep(&status) {
-                tracing::error!(%error, hint = error.hint(), "heads cannot be kept");
-            }
-            self.note_fallen(inner);
-        }
-    }
-
-    fn note_fallen(&self, inner: &Inner) {
-        let logs = inner.view.status().into_iter();
-        let fallen = logs.filter(|log| log.standing != Standing::Good);
-        let fallen = fallen.map(|log| (log.origin, log.standing)).collect();
-        *self.fallen.write().unwrap_or_else(PoisonError::into_inner) = fallen;
-        self.look_at_own(inner);
-    }
-
-    /// Raises the alarm of the own log, for good.
-    fn look_at_own(&self, inner: &Inner) {
-        let Some(origin) = inner.trees.own() else { return };
-        let trouble = match inner.view.standing(origin) {
-            Standing::Convicted(id) => OwnTrouble::Convicted(id),
-            Standing::Unreconciled(question) => OwnTrouble::Unknown(question.larger.size),
-            _ => return,
-        };
-        self.alarm.send_if_modified(|alarm| {
-            let first = alarm.is_none();
-            if first {
-                tracing::error!(%trouble, hint = trouble.hint(), "the own log");
-                *alarm = Some(trouble.clone());
-            }
-            first
-        });
     }
 
     /// Where the logs of the list can be read.

@@ -56,6 +56,8 @@ struct Known<T> {
     /// `None` where there is no file.
     stamp: Option<Stamp>,
     looked: Instant,
+    /// How many times the list was read anew.
+    edition: u64,
     value: T,
 }
 
@@ -67,7 +69,7 @@ impl<T> Listed<T> {
     pub fn open(path: PathBuf, parse: fn(&str) -> Result<T, String>) -> Result<Self, ListError> {
         let stamp = stamp(&path)?;
         let value = read(&path, parse)?;
-        let known = Mutex::new(Known { stamp, looked: Instant::now(), value });
+        let known = Mutex::new(Known { stamp, looked: Instant::now(), edition: 0, value });
         Ok(Listed { path, parse, known })
     }
 
@@ -90,6 +92,11 @@ impl<T> Listed<T> {
         take(&known.value)
     }
 
+    /// A number that changes with the list; the file is not looked at.
+    pub fn edition(&self) -> u64 {
+        self.lock().edition
+    }
+
     fn look(&self, known: &mut Known<T>) {
         known.looked = Instant::now();
         let failed = |error: ListError| tracing::error!(%error, "the list stays as it was");
@@ -101,7 +108,10 @@ impl<T> Listed<T> {
         // a file that is wrong is complained about once, and looked at again when it changes
         known.stamp = now;
         match read(&self.path, self.parse) {
-            Ok(value) => known.value = value,
+            Ok(value) => {
+                known.value = value;
+                known.edition += 1;
+            }
             Err(error) => failed(error),
         }
     }

@@ -232,7 +232,13 @@ impl PublishError {
             PublishError::Store(error) => error.hint(),
             PublishError::Policy(_) => "compare the charter's policy with the node's keys",
             PublishError::Clock(error) => error.hint(),
-            PublishError::Contradicted(error) => error.hint(),
+            PublishError::Contradicted(_) => {
+                "what this node signed since its start may be of a second history, and others may hold \
+                 it: keep a copy of the directory. Stop every other node of this log. Where the log only \
+                 grew elsewhere, `ledger-node recover --dir DIR --from URL` fetches what is missing, and \
+                 says so where it did not. If you know that the witness is wrong: \
+                 `serve --without-witness NAME`"
+            }
             PublishError::Own(trouble) => trouble.hint(),
         }
     }

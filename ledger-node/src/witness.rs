@@ -6,6 +6,7 @@
 //! before that is on the disk, a refusal neither, for it may name a head that is being kept.
 
 pub mod logs;
+mod standing;
 mod store;
 mod writer;
 
@@ -16,10 +17,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;
-use ledger_core::gossip::{Question, Standing};
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::evidence::EvidenceStore;
@@ -30,6 +30,9 @@ pub use store::Kept;
 
 /// Requests that wait for the writer. More make their senders wait.
 const QUEUE: usize = 1024;
+
+/// Requests that gossip is told of at one time, each by a thread of its own. More wait.
+const MAX_TELLING: usize = 8;
 
 /// Keys with which one node witnesses: an answer has room for no more lines beside a log's own.
 pub const MAX_WITNESS_KEYS: usize = 8;
@@ -58,7 +61,7 @@ pub enum WitnessError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The disk failed. What it holds is not known, so nothing is cosigned before a restart.
-    #[error("the witness could not keep a checkpoint and cosigns nothing until it is restarted")]
+    #[error("the witness could not keep what it must, and cosigns nothing until it is restarted")]
     Broken,
     /// The state cannot be opened.
     #[error("cannot open {path}: {message}")]
@@ -108,6 +111,8 @@ pub struct Witness {
     logs: Arc<logs::LogList>,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     gossip: Arc<Gossip>,
+    /// Taken while gossip is told of a request.
+    telling: Arc<Semaphore>,
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     /// Taken away when the witness is dropped, which ends the writer.
@@ -148,11 +153,17 @@ impl Witness {
             .spawn(move || writer.run(jobs))
             .map_err(|error| WitnessError::Open { path: state, message: error.to_string() })?;
         let (queue, writer) = (Some(queue), Some(writer));
-        Ok(Witness { keys, logs, charter, gossip, latest, broken, queue, writer })
+        let telling = Arc::new(Semaphore::new(MAX_TELLING));
+        let witness =
+            Witness { keys, logs, charter, gossip, telling, latest, broken, queue, writer };
+        // what was cosigned after the last round of gossip
+        witness.gossip.hear_cosigned(witness.all_latest());
+        Ok(witness)
     }
 
     /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
-    /// one cosignature of each key. Durable when it returns.
+    /// one cosignature of each key. Durable when it returns, as is the evidence that follows from a
+    /// checkpoint that is refused.
     ///
     /// # Errors
     /// [`WitnessError::Refused`] with the specification's statuses; [`WitnessError::Broken`].
@@ -160,55 +171,30 @@ impl Witness {
         &self,
         request: &AddCheckpoint,
     ) -> Result<Vec<Signature>, WitnessError> {
-        if self.broken.load(Ordering::Acquire) {
+        if self.is_broken() {
             return Err(WitnessError::Broken);
         }
+        let judged = self.judge(request).await;
+        if let Err(WitnessError::Refused(refusal)) = &judged {
+            self.look_into(request, refusal).await;
+        }
+        Ok(self.cosign(&judged?))
+    }
+
+    async fn judge(&self, request: &AddCheckpoint) -> Result<Kept, WitnessError> {
         let keys = self.keys_of(request.checkpoint().checkpoint().origin());
         let authenticated = request.authenticate(keys.as_ref())?;
-        self.check_standing(request.checkpoint())?;
+        self.check_standing(&authenticated).await?;
         let (answer, answered) = oneshot::channel();
         let job = writer::Job { authenticated, answer };
         let queue = self.queue.as_ref().ok_or(WitnessError::Broken)?;
         queue.send(job).await.map_err(|_| WitnessError::Broken)?;
-        match answered.await.map_err(|_| WitnessError::Broken)? {
-            Ok(kept) => Ok(self.cosign(&kept)),
-            Err(error) => {
-                self.look_into(request.checkpoint(), &error);
-                Err(error)
-            }
-        }
+        answered.await.map_err(|_| WitnessError::Broken)?
     }
 
-    /// Nothing is cosigned for a log whose heads are not shown to belong together.
-    fn check_standing(&self, offered: &ClaimedCheckpoint) -> Result<(), Refusal> {
-        let origin = offered.checkpoint().origin();
-        match self.gossip.standing(origin) {
-            Standing::Unreconciled(Question { origin, smaller, larger }) => {
-                let (smaller, larger) = (smaller.size, larger.size);
-                Err(Refusal::Unreconciled { origin, smaller, larger })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Lays what the log signed beside what was cosigned, if it seems to contradict it. A proof that
-    /// somebody merely spoiled shows nothing: the heads themselves are compared.
-    // SPEC tlog-witness/add-checkpoint: the request MAY be logged, as proof of log misbehaviour
-    fn look_into(&self, offered: &ClaimedCheckpoint, error: &WitnessError) {
-        let contradicts = matches!(
-            error,
-            WitnessError::Refused(
-                Refusal::RootMismatch | Refusal::BadProof(_) | Refusal::EmptyRoot
-            )
-        );
-        if !contradicts {
-            return;
-        }
-        let kept = self.latest(offered.checkpoint().origin()).map(|kept| kept.checkpoint);
-        let heads: Vec<ClaimedCheckpoint> = kept.into_iter().chain([offered.clone()]).collect();
-        let gossip = Arc::clone(&self.gossip);
-        // it keeps what it finds on the disk
-        tokio::task::spawn_blocking(move || gossip.hear(&heads));
+    /// Whether something could not be kept: a checkpoint, or evidence.
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire) || self.gossip.is_broken()
     }
 
     /// The evidence that the node holds.
@@ -276,6 +262,8 @@ impl Witness {
             is_own.then(|| LogKeys::new(charter.log_keys().iter().cloned()))
         };
         let keys = own.or_else(|| self.logs.keys_of(origin.as_str()))?;
+        // a key that comes back to the list comes back with what speaks against it
+        self.gossip.keep_up();
         let suspects = keys.trusted().to_vec();
         Some(suspects.iter().fold(keys, |keys, key| match self.gossip.evidence().against(key) {
             Some(id) => keys.convict(key, &format!("evidence {id} convicts it")),

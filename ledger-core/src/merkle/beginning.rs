@@ -1,5 +1,6 @@
 //! What a tree was when it was smaller: the root it had, and the proof of that.
 
+use super::consistency::root_within;
 use super::{
     ConsistencyProof, NodeReader, ProveError, TreeHead, VerifyError, prove_consistency, root,
     verify_consistency,
@@ -51,6 +52,18 @@ impl Beginning {
         Ok(beginning)
     }
 
+    /// What a consistency proof shows by itself of the tree of `larger`, whatever tree it was made to
+    /// vouch for: the root at another size. `None` when it does not lead to the larger root, and where
+    /// the smaller size is a power of two: such a proof begins with a root that it does not hold.
+    pub fn of_proof(
+        proof: &ConsistencyProof,
+        smaller: TreeSize,
+        larger: &TreeHead,
+    ) -> Option<Beginning> {
+        let root = root_within(proof, smaller, larger)?;
+        Some(Beginning { root, proof: proof.clone() })
+    }
+
     /// The head that the tree of `larger` had at `size`.
     ///
     /// # Errors
@@ -85,6 +98,31 @@ mod tests {
                 assert_eq!(beginning.of(smaller.size, larger), Ok(*smaller));
                 let lie = Beginning { root: Hash::leaf(b"another"), ..beginning };
                 assert!(lie.of(smaller.size, larger).is_err(), "{smaller:?} of {larger:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proof_alone_names_the_root_that_the_tree_had_and_no_other() {
+        let mut tree = MemoryTree::new();
+        let mut heads = vec![TreeHead::EMPTY];
+        for i in 0..40_u64 {
+            tree.push(Hash::leaf(&i.to_be_bytes())).expect("room");
+            heads.push(tree.frontier().head());
+        }
+        for larger in &heads {
+            for smaller in heads.iter().take_while(|head| head.size <= larger.size) {
+                let proof =
+                    prove_consistency(&mut tree, smaller.size, larger.size).expect("inside");
+                let shown = Beginning::of_proof(&proof, smaller.size, larger);
+                let is_shown = smaller.size < larger.size
+                    && !smaller.size.is_empty()
+                    && !smaller.size.get().is_power_of_two();
+                let root = is_shown.then_some(smaller.root);
+                assert_eq!(shown.map(|shown| shown.root), root, "{smaller:?} of {larger:?}");
+                let other = TreeHead { root: Hash::leaf(b"another"), ..*larger };
+                assert_eq!(Beginning::of_proof(&proof, smaller.size, &other), None);
+                assert_eq!(Beginning::of_proof(&proof, larger.size, smaller), None);
             }
         }
     }

@@ -64,8 +64,37 @@ pub fn verify_consistency(
         let sound = !old.size.is_empty() || *old == TreeHead::EMPTY;
         return if equal && sound { Ok(()) } else { Err(VerifyError::RootMismatch) };
     }
+    let (old_root, new_root) = roots(proof, old, new.size)?;
+    let both = old_root == old.root && new_root == new.root;
+    if both { Ok(()) } else { Err(VerifyError::RootMismatch) }
+}
+
+/// The root that the tree of `new` had at a smaller size, out of a proof alone. `None` when the proof
+/// does not lead to that tree, and for a size that is a power of two: such a tree is one complete
+/// subtree, whose root no proof holds.
+pub(super) fn root_within(
+    proof: &ConsistencyProof,
+    size: TreeSize,
+    new: &TreeHead,
+) -> Option<Hash> {
+    if size >= new.size || size.is_empty() || size.get().is_power_of_two() {
+        return None;
+    }
+    // the root of a tree of such a size is not looked at
+    let old = TreeHead { size, root: Hash::EMPTY_ROOT };
+    let (old_root, new_root) = roots(proof, &old, new.size).ok()?;
+    (new_root == new.root).then_some(old_root)
+}
+
+/// The roots of two trees of different sizes, neither empty, that a proof leads to. The root of `old`
+/// is where it begins if that tree is one complete subtree, and else is not looked at.
+fn roots(
+    proof: &ConsistencyProof,
+    old: &TreeHead,
+    new: TreeSize,
+) -> Result<(Hash, Hash), VerifyError> {
     let mut place = old.size.get() - 1;
-    let mut last = new.size.get() - 1;
+    let mut last = new.get() - 1;
     // skip the subtrees of the old tree's right edge that the new tree has as they are
     let skip = place.trailing_ones();
     place >>= skip;
@@ -95,8 +124,7 @@ pub fn verify_consistency(
     if last != 0 {
         return Err(VerifyError::WrongLength);
     }
-    let both = old_root == old.root && new_root == new.root;
-    if both { Ok(()) } else { Err(VerifyError::RootMismatch) }
+    Ok((old_root, new_root))
 }
 
 #[cfg(test)]

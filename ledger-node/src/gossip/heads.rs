@@ -2,10 +2,12 @@
 //!
 //! Losing them loses no promise: they are what makes a fork visible that began before a restart.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::gossip::{LogStatus, View};
+use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, params};
 
 /// The layout of the table; another number is another program's.
@@ -15,6 +17,8 @@ const VERSION: i64 = 1;
 const ADOPTED: i64 = 0;
 const OPEN: i64 = 1;
 const ALARMING: i64 = 2;
+/// Adopted, and cosigned by the own witness: what that cosigned since grew out of it.
+const COSIGNED: i64 = 3;
 
 /// Why the heads cannot be read or kept.
 #[derive(Debug, thiserror::Error)]
@@ -63,33 +67,46 @@ impl Heads {
         Ok(Heads { connection, path: path.to_owned() })
     }
 
-    /// Lets a view hear all that is stored. Heads that no known key signed are passed over.
+    /// Lets a view hear all that is stored, and gives the adopted heads that the own witness cosigned.
+    /// Heads that no known key signed are passed over.
     ///
     /// # Errors
     /// [`HeadsError`].
-    pub fn recall(&self, view: &mut View) -> Result<(), HeadsError> {
+    pub fn recall(&self, view: &mut View) -> Result<BTreeMap<Origin, TreeHead>, HeadsError> {
         let sql = |error: rusqlite::Error| self.failed(&error);
-        let query = "SELECT note, state FROM heard ORDER BY origin, state";
+        let mut cosigned = BTreeMap::new();
+        // the adopted head of a log first, so that it is adopted again
+        let query = "SELECT note, state FROM heard ORDER BY origin, state IN (1, 2), rowid";
         let mut select = self.connection.prepare(query).map_err(sql)?;
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(sql)?;
         for row in rows {
             let (note, state): (String, i64) = row.map_err(sql)?;
             let Ok(head) = ClaimedCheckpoint::parse(note.as_bytes()) else { continue };
             let _ = view.hear(&head);
-            if state == ALARMING {
-                view.recall_alarm(head.checkpoint().origin(), head.checkpoint().head());
+            let (origin, of) = (head.checkpoint().origin(), head.checkpoint().head());
+            match state {
+                ALARMING => view.recall_alarm(origin, of),
+                COSIGNED => {
+                    cosigned.insert(origin.clone(), *of);
+                }
+                _ => {}
             }
         }
-        Ok(())
+        Ok(cosigned)
     }
 
-    /// Replaces what is stored. Durable when it returns.
+    /// Replaces what is stored; `cosigned` is what the own witness cosigned last of each log. Durable
+    /// when it returns.
     ///
     /// # Errors
     /// [`HeadsError`].
-    pub fn keep(&mut self, logs: &[LogStatus]) -> Result<(), HeadsError> {
+    pub fn keep(
+        &mut self,
+        logs: &[LogStatus],
+        cosigned: &BTreeMap<Origin, TreeHead>,
+    ) -> Result<(), HeadsError> {
         let path = self.path.clone();
-        replace(&mut self.connection, logs)
+        replace(&mut self.connection, logs, cosigned)
             .map_err(|error| HeadsError { path, message: error.to_string() })
     }
 
@@ -107,14 +124,22 @@ fn make(connection: &Connection) -> Result<(), rusqlite::Error> {
     ))
 }
 
-fn replace(connection: &mut Connection, logs: &[LogStatus]) -> Result<(), rusqlite::Error> {
+fn replace(
+    connection: &mut Connection,
+    logs: &[LogStatus],
+    cosigned: &BTreeMap<Origin, TreeHead>,
+) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;
     transaction.execute("DELETE FROM heard", [])?;
     {
         let mut insert =
             transaction.prepare("INSERT INTO heard (origin, note, state) VALUES (?1, ?2, ?3)")?;
         for log in logs {
-            let adopted = log.adopted.iter().map(|head| (head, ADOPTED));
+            let is_own = |head: &ClaimedCheckpoint| {
+                cosigned.get(&log.origin) == Some(head.checkpoint().head())
+            };
+            let adopted = log.adopted.iter();
+            let adopted = adopted.map(|head| (head, if is_own(head) { COSIGNED } else { ADOPTED }));
             let open = log.open.iter().map(|(head, alarm)| match alarm {
                 true => (head, ALARMING),
                 false => (head, OPEN),

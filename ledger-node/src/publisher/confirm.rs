@@ -66,7 +66,7 @@ pub enum ConfirmError {
 }
 
 impl ConfirmError {
-    /// What an operator can do about it.
+    /// What an operator can do about it before anything was signed.
     pub fn hint(&self) -> &'static str {
         match self {
             ConfirmError::Clock(error) => error.hint(),

@@ -125,6 +125,11 @@ impl LogList {
     pub fn lines(&self) -> Vec<LogLine> {
         self.0.now(|known| known.lines.clone())
     }
+
+    /// A number that changes with the list.
+    pub fn edition(&self) -> u64 {
+        self.0.edition()
+    }
 }
 
 impl Known {

@@ -89,7 +89,7 @@ impl Member {
         NodeProcess::serve_at(&self.dir(), self.port)
     }
 
-    async fn serve(&self) -> RunningNode {
+    pub(super) async fn serve(&self) -> RunningNode {
         let at = |port| Some(format!("127.0.0.1:{port}").parse().expect("an address"));
         let overrides = Overrides { grpc: at(self.port), http: at(0), ..Overrides::default() };
         RunningNode::start(&self.dir(), overrides).await.expect("it serves")

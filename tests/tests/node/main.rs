@@ -13,6 +13,7 @@ mod limits;
 mod mirror;
 mod partition;
 mod process;
+mod refused_heads;
 mod shutdown;
 mod tls;
 mod witness;

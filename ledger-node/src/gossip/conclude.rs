@@ -1,0 +1,111 @@
+//! What follows from what was heard: it is kept, said in the node's output, and raises the alarm of the
+//! own log.
+
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+
+use ledger_core::TreeSize;
+use ledger_core::evidence::EvidenceId;
+use ledger_core::gossip::{Event, Standing};
+
+use super::{Gossip, Inner};
+use crate::evidence::EvidenceStoreError;
+
+/// Why the node's own log must sign nothing more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum OwnTrouble {
+    /// There is a head of this log that this node did not sign.
+    #[error(
+        "peers hold a head of size {0} with this log's signature that this node does not know: its \
+         key is in other hands, or the log was copied or runs twice"
+    )]
+    Unknown(TreeSize),
+    /// There is evidence against every key of the log.
+    #[error("evidence {0} convicts this log")]
+    Convicted(EvidenceId),
+    /// The disk failed: a node that cannot keep evidence must not go on as if there were none.
+    #[error("evidence cannot be kept: {0}")]
+    Unkept(String),
+}
+
+impl Gossip {
+    /// Keeps what follows from events, and says it. Nobody is told of evidence before it is durable.
+    pub(super) fn conclude(&self, inner: &mut Inner, events: Vec<Event>) {
+        let mut moved = std::mem::take(&mut inner.moved);
+        for event in &events {
+            match event {
+                Event::Convicted(evidence) => {
+                    moved = true;
+                    if let Err(error) = self.evidence.add(evidence) {
+                        self.fail(&error);
+                    }
+                }
+                Event::Unreconciled(question) => {
+                    moved = true;
+                    let (smaller, larger) = (question.smaller.size, question.larger.size);
+                    tracing::error!(origin = %question.origin, %smaller, %larger,
+                        "unreconciled: two heads, and nobody shows that they belong together");
+                }
+                Event::Opened(_) => {
+                    moved = true;
+                    // one that is awake already sees it too
+                    let _ = self.questions.try_send(());
+                }
+                Event::Adopted(_) | Event::Settled(_) => moved = true,
+                _ => {}
+            }
+        }
+        if moved {
+            self.keep_heads(inner);
+            self.note_fallen(inner);
+        }
+    }
+
+    fn keep_heads(&self, inner: &mut Inner) {
+        // heads that convict by evidence which was not kept are stored, and no more in the view
+        if self.is_broken() {
+            return;
+        }
+        let status = inner.view.status();
+        if let Err(error) = inner.heads.keep(&status, &inner.cosigned) {
+            tracing::error!(%error, hint = error.hint(), "heads cannot be kept");
+        }
+    }
+
+    /// Evidence cannot be kept: the node ends, and does nothing until then by which anybody is told.
+    fn fail(&self, error: &EvidenceStoreError) {
+        self.broken.store(true, Ordering::Release);
+        self.raise(OwnTrouble::Unkept(error.to_string()));
+    }
+
+    pub(super) fn note_fallen(&self, inner: &Inner) {
+        let logs = inner.view.status().into_iter();
+        let fallen = logs.filter(|log| log.standing != Standing::Good);
+        let fallen = fallen.map(|log| (log.origin, log.standing)).collect();
+        *self.fallen.write().unwrap_or_else(PoisonError::into_inner) = fallen;
+        self.look_at_own(inner);
+    }
+
+    /// Raises the alarm of the own log, for good.
+    fn look_at_own(&self, inner: &Inner) {
+        let Some(origin) = inner.trees.own() else { return };
+        let trouble = match inner.view.standing(origin) {
+            Standing::Convicted(id) => OwnTrouble::Convicted(id),
+            Standing::Unreconciled(question) => OwnTrouble::Unknown(question.larger.size),
+            _ => return,
+        };
+        self.raise(trouble);
+    }
+
+    fn raise(&self, trouble: OwnTrouble) {
+        self.alarm.send_if_modified(|alarm| {
+            let first = alarm.is_none();
+            if first {
+                tracing::error!(%trouble, hint = trouble.hint(), "the own log signs nothing more");
+                *alarm = Some(trouble);
+            }
+            first
+        });
+    }
+}
