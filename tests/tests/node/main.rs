@@ -13,6 +13,7 @@ mod limits;
 mod mirror;
 mod partition;
 mod process;
+mod publishing;
 mod shutdown;
 mod witness;
 mod witnesses;
