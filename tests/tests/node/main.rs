@@ -11,6 +11,7 @@ mod http;
 mod interop;
 mod limits;
 mod mirror;
+mod operator;
 mod partition;
 mod process;
 mod publishing;
