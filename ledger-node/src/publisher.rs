@@ -232,7 +232,8 @@ impl Publisher {
 
 /// The head with these lines; a note has room for so many beside the log's own.
 fn complete(signed: &Signed, lines: &[Signature]) -> ClaimedCheckpoint {
-    let lines = lines.iter().take(MAX_SIGNATURES - 1).cloned();
+    let room = MAX_SIGNATURES.saturating_sub(signed.head.note().signatures().len());
+    let lines = lines.iter().take(room).cloned();
     signed.head.with_signatures(lines).expect("the number of lines was bounded")
 }
 
