@@ -266,6 +266,7 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         sockets: None,
         plain: args.plain,
         consent,
+        rewitness: None,
     };
     // before the log is opened: a signal must never end the process half way
     let environment = |e: std::io::Error| Failure {

@@ -58,6 +58,8 @@ pub struct Overrides {
     pub plain: bool,
     /// What the operator said about witnesses at this start.
     pub consent: Consent,
+    /// How old the newest cosignatures of a quiet log may become.
+    pub rewitness: Option<Duration>,
 }
 
 /// Why a node does not start. No socket was opened before everything else was sound.
@@ -151,6 +153,8 @@ pub struct Service {
     pub waiting: watch::Receiver<Option<Instant>>,
     /// How the log's witnesses are doing.
     pub board: Arc<Board>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
     /// The rules in force at the end of the log.
     pub charter: watch::Receiver<Arc<Charter>>,
     /// What the node knows of all logs.
@@ -284,10 +288,11 @@ impl RunningNode {
         }
         let dir = dir.to_owned();
         let opened = tokio::task::spawn_blocking(move || open(&dir, &layout, &config, clock)).await;
-        let opened = match opened {
+        let mut opened = match opened {
             Ok(opened) => opened?,
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         };
+        opened.refresh = overrides.rewitness.unwrap_or(opened.refresh);
         let (grpc, http) = match overrides.sockets {
             Some((grpc, http)) => (adopt(grpc)?, adopt(http)?),
             None => (listen(grpc).await?, listen(http).await?),
@@ -339,6 +344,7 @@ impl RunningNode {
             signed: publisher.signed(),
             waiting: publisher.waiting(),
             board: Arc::clone(&board),
+            clock: Arc::clone(&asking.clock),
             charter,
             gossip: Arc::clone(&gossip),
             witness: witness.clone(),

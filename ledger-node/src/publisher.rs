@@ -19,6 +19,7 @@ use std::time::Instant;
 use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::cosignature::verify_line;
 use ledger_core::note::{MAX_SIGNATURES, Signature, VerifierKey};
 use ledger_core::policy::{Policy, PolicyError};
 use tokio::sync::watch;
@@ -182,7 +183,7 @@ impl Publisher {
     }
 
     /// Publishes a head with these cosignatures, judged as readers judge it. A head that is older
-    /// than what readers see is left alone.
+    /// than what readers see is left alone; of the one that they see no cosignature is lost.
     ///
     /// # Errors
     /// [`PublishError`]; nothing was shown.
@@ -191,15 +192,19 @@ impl Publisher {
         signed: &Signed,
         lines: impl IntoIterator<Item = Signature>,
     ) -> Result<(), PublishError> {
-        // a note has room for so many lines beside the log's own
-        let complete = signed.head.with_signatures(lines.into_iter().take(MAX_SIGNATURES - 1));
-        let complete = complete.expect("the number of lines was bounded");
-        let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
+        let mut lines: Vec<Signature> = lines.into_iter().collect();
+        signed.plan.policy().verify(&complete(signed, &lines))?;
         let _turn = self.turn.lock().expect("no panics under this lock");
-        let seen = self.published.borrow().as_ref().map(|published| published.size());
-        if seen.is_some_and(|seen| seen > checkpoint.head().size) {
+        let seen = self.published.borrow().clone();
+        let size = signed.head.checkpoint().head().size;
+        if seen.as_ref().is_some_and(|seen| seen.size() > size) {
             return Ok(());
         }
+        if let Some(seen) = seen {
+            keep(signed, seen.checkpoint().claimed(), &mut lines);
+        }
+        let complete = complete(signed, &lines);
+        let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
         self.store.publish(&complete.to_string())?;
         let published = Published::new(checkpoint, &self.reader);
         self.published.send_replace(Some(Arc::new(published)));
@@ -222,6 +227,29 @@ impl Publisher {
     /// Why publishing came to an end, now and later.
     pub fn trouble(&self) -> watch::Receiver<Option<Arc<PublishError>>> {
         self.trouble.subscribe()
+    }
+}
+
+/// The head with these lines; a note has room for so many beside the log's own.
+fn complete(signed: &Signed, lines: &[Signature]) -> ClaimedCheckpoint {
+    let room = MAX_SIGNATURES.saturating_sub(signed.head.note().signatures().len());
+    let lines = lines.iter().take(room).cloned();
+    signed.head.with_signatures(lines).expect("the number of lines was bounded")
+}
+
+/// Adds the cosignatures that readers see already on the same head, of witnesses without a newer one.
+fn keep(signed: &Signed, seen: &ClaimedCheckpoint, lines: &mut Vec<Signature>) {
+    if seen.note().text() != signed.head.note().text() {
+        return;
+    }
+    for (witness, _) in signed.plan.witnesses() {
+        let is_by = |line: &&Signature| line.is_by(&witness.key);
+        if !lines.iter().any(|line| is_by(&line)) {
+            let old = seen.note().signatures().iter().filter(is_by);
+            let time = |line: &&Signature| verify_line(seen.note(), &witness.key, line);
+            let newest = old.filter(|line| time(line).is_some()).max_by_key(time);
+            lines.extend(newest.cloned());
+        }
     }
 }
 

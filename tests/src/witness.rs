@@ -33,6 +33,12 @@ pub enum Mood {
     Denies,
     /// It takes so many milliseconds for an answer.
     Slow(u64),
+    /// It answers with lines of a stranger, and of a stranger who uses its name, beside its own.
+    Chatty,
+    /// It answers with lines of strangers alone.
+    Strange,
+    /// It answers 409 with nothing in it, as for another tree before July 2026.
+    Speechless,
 }
 
 struct Inner {
@@ -80,6 +86,14 @@ impl TestWitness {
         format!("witness {name} {} {}\n", inner.key.verifier(), self.url)
     }
 
+    /// The key that it cosigns with.
+    ///
+    /// # Panics
+    /// Never: no test panics while it holds the lock.
+    pub fn key(&self) -> VerifierKey {
+        self.lock().key.verifier().clone()
+    }
+
     /// Changes what is wrong with it.
     pub fn feel(&self, mood: Mood) {
         self.lock().mood = mood;
@@ -120,7 +134,8 @@ async fn add_checkpoint(
             Err(Refusal::Conflict { size: ledger_core::TreeSize::new(size).expect("small") })
         }
         Mood::Denies => Err(Refusal::RootMismatch),
-        Mood::Honest | Mood::Slow(_) | Mood::WrongClock(_) => judge(&mut inner, &body),
+        Mood::Speechless => return StatusCode::CONFLICT.into_response(),
+        _ => judge(&mut inner, &body),
     };
     match judged {
         Ok(lines) => lines.into_response(),
@@ -141,6 +156,14 @@ fn judge(inner: &mut Inner, body: &[u8]) -> Result<String, Refusal> {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
     let off = if let Mood::WrongClock(off) = inner.mood { off } else { 0 };
     let time = since.as_secs().saturating_add_signed(off);
-    let line = cosign(&inner.key, verified.claimed().checkpoint(), time);
-    Ok(line.to_string())
+    let line = |key: &SignerKey| cosign(key, verified.claimed().checkpoint(), time).to_string();
+    let own = line(&inner.key);
+    let stranger = line(&key("stranger.test", Algorithm::CosignatureV1, 251));
+    let name = inner.key.verifier().name().as_str();
+    let impostor = line(&key(name, Algorithm::CosignatureV1, 252));
+    Ok(match inner.mood {
+        Mood::Chatty => format!("{stranger}{impostor}{own}"),
+        Mood::Strange => format!("{stranger}{impostor}"),
+        _ => own,
+    })
 }

@@ -1,9 +1,11 @@
 //! How the log's own witnesses are doing, over the wire.
 
+use std::time::Duration;
+
 use ledger_proto::v1 as wire;
 
 use crate::node::Service;
-use crate::publisher::board::WitnessStatus;
+use crate::publisher::board::{Standing, WitnessStatus};
 
 /// All witnesses of the policy in force.
 pub fn show(service: &Service) -> wire::GetWitnessesResponse {
@@ -18,6 +20,8 @@ pub fn show(service: &Service) -> wire::GetWitnessesResponse {
 }
 
 fn status(status: WitnessStatus) -> wire::WitnessStatus {
+    let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+    let (waiting, standing) = (status.waiting(), status.standing());
     let (trouble, since) = status.trouble.unzip();
     wire::WitnessStatus {
         name: status.name,
@@ -25,10 +29,12 @@ fn status(status: WitnessStatus) -> wire::WitnessStatus {
         contact: status.contact.unwrap_or_default(),
         cosigned_size: status.cosigned.map(|(size, _)| size.get()),
         cosigned_at: status.cosigned.map(|(_, time)| time),
-        took_us: status.took.map(|took| u64::try_from(took.as_micros()).unwrap_or(u64::MAX)),
+        took_us: status.took.map(micros),
         cosignatures: status.cosignatures,
         failures: status.failures,
         trouble: trouble.unwrap_or_default(),
         trouble_since: since,
+        waiting_us: waiting.map(micros),
+        slow: matches!(standing, Standing::Slow(_)),
     }
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::{FRESH, figures, plain};
 use crate::node::Service;
-use crate::publisher::board::WitnessStatus;
+use crate::publisher::board::{Standing, WitnessStatus};
 
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -19,26 +19,51 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// round gives slow witnesses, and than one of them takes to restart.
 const QUORUM_PATIENCE: Duration = Duration::from_secs(60);
 
-/// 200 while the log signs and publishes; 503 with a reason while it waits for witnesses.
+/// 200 while the log signs and publishes; 503 with a reason while it waits for witnesses. Both are
+/// followed by the witnesses that are not well, one a line.
 pub async fn health(State(service): State<Arc<Service>>) -> Response {
+    let (status, why) = verdict(&service);
+    let witnesses = troubled(&service.board.statuses(), service.clock.now());
+    plain(status, format!("{why}{witnesses}"))
+}
+
+fn verdict(service: &Service) -> (StatusCode, String) {
     if service.signed.borrow().is_none() {
         let why =
             "nothing is signed yet: the witnesses have not confirmed what this log signed last";
-        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+        return (StatusCode::SERVICE_UNAVAILABLE, why.into());
     }
     let waited = service.waiting.borrow().map(|since| since.elapsed());
     if let Some(waited) = waited.filter(|waited| *waited >= QUORUM_PATIENCE) {
         let why = format!(
             "a signed head has waited {} s for the quorum of witnesses; `ledger witness status` \
-             says who is silent",
+             says why",
             waited.as_secs()
         );
-        return plain(StatusCode::SERVICE_UNAVAILABLE, why);
+        return (StatusCode::SERVICE_UNAVAILABLE, why);
     }
     match service.current() {
-        Ok(_) => plain(StatusCode::OK, "ok"),
-        Err(nothing) => plain(StatusCode::SERVICE_UNAVAILABLE, nothing),
+        Ok(_) => (StatusCode::OK, "ok".into()),
+        Err(nothing) => (StatusCode::SERVICE_UNAVAILABLE, nothing.to_string()),
     }
+}
+
+/// A line for each witness that is not well. Whoever wrote the policy chose the names.
+fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
+    let mut text = String::new();
+    for witness in witnesses {
+        let name = witness.name.escape_debug();
+        let _ = match witness.standing() {
+            Standing::Well => Ok(()),
+            Standing::Slow(took) => write!(text, "\nwitness {name}: slow, {} s", took.as_secs()),
+            Standing::Pending => write!(text, "\nwitness {name}: pending, nothing said yet"),
+            Standing::Silent(since) => {
+                write!(text, "\nwitness {name}: silent for {} s", now.saturating_sub(since))
+            }
+            Standing::Unreachable => write!(text, "\nwitness {name}: no address known"),
+        };
+    }
+    text
 }
 
 /// Sizes, and how the witnesses are doing.
@@ -86,6 +111,18 @@ fn render(
         |witness| u64::from(witness.trouble.is_none() && witness.cosigned.is_some()),
     );
     each(
+        "ledger_witness_slow",
+        "gauge",
+        "Whether the witness answers, but takes longer than two seconds.",
+        |witness| u64::from(matches!(witness.standing(), Standing::Slow(_))),
+    );
+    each(
+        "ledger_witness_wait_seconds",
+        "gauge",
+        "How long the request under way has waited for its answer.",
+        |witness| witness.waiting().map_or(0, |waiting| waiting.as_secs()),
+    );
+    each(
         "ledger_witness_cosigned_size",
         "gauge",
         "The size that the witness cosigned last.",
@@ -110,4 +147,26 @@ fn render(
         |witness| witness.failures,
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_name_can_neither_add_lines_nor_hide() {
+        let status = WitnessStatus {
+            name: "w1\nok\u{202e}\u{85}".into(),
+            vkey: String::new(),
+            contact: Some("http://w1.test".into()),
+            cosigned: None,
+            took: None,
+            cosignatures: 0,
+            failures: 1,
+            trouble: Some(("it said\nok".into(), 7)),
+            asked_since: None,
+        };
+        let expected = "\nwitness w1\\nok\\u{202e}\\u{85}: silent for 5 s";
+        assert_eq!(troubled(&[status], 12), expected);
+    }
 }

@@ -4,6 +4,7 @@
 //! log's own key. The witnesses know: the last promised head is sent to all of them as if it were new.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledger_core::TreeSize;
@@ -44,7 +45,8 @@ pub enum ConfirmError {
     /// A witness cosigned another tree.
     #[error(
         "the witness {witness} has cosigned another tree of this log than this node remembers at \
-         size {promised} ({text}): it was restored from a backup, copied, or runs twice"
+         size {promised}{}: it was restored from a backup, copied, or runs twice",
+        if .text.is_empty() { String::new() } else { format!(" ({text})") }
     )]
     OtherTree {
         /// The witness's name in the policy.
@@ -105,7 +107,7 @@ pub async fn confirm(
     head: &ClaimedCheckpoint,
     plan: &Plan,
     asking: &Asking,
-    board: &Board,
+    board: &Arc<Board>,
     consent: &Consent,
 ) -> Result<(), ConfirmError> {
     let size = head.checkpoint().head().size;
@@ -121,7 +123,7 @@ pub async fn confirm(
             tracing::warn!(witness = plan.name_at(at), "left out on request");
             continue;
         }
-        asked.spawn(ask(at, worker, head.clone(), answers.clone()));
+        asked.spawn(ask(at, worker, Arc::clone(board), head.clone(), answers.clone()));
     }
     drop(answers);
     let others = asking.others(plan).filter(|at| !left_out.contains(at)).count();
@@ -211,11 +213,14 @@ impl Poll<'_> {
 async fn ask(
     at: usize,
     mut worker: Worker,
+    board: Arc<Board>,
     head: ClaimedCheckpoint,
     answers: mpsc::Sender<(usize, Result<Cosigned, Silence>)>,
 ) {
     loop {
+        board.asked(at);
         let answer = worker.ask(&head).await;
+        board.heard(at);
         let again = matches!(&answer, Err(Silence::Failed(_) | Silence::Refused { .. }));
         if answers.send((at, answer)).await.is_err() || !again {
             return;

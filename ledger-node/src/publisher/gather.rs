@@ -5,7 +5,8 @@
 //! for it, so that slow witnesses do not starve a busy log. Witnesses that answer after the quorum was
 //! there are added to the published checkpoint while it is the latest, and now and then a round waits
 //! for them a moment, so that monitors see what all witnesses say also when the log is busy. On a quiet
-//! log rounds repeat over the same head, so that the times of cosignatures stay fresh.
+//! log rounds repeat over the same head, so that the times of cosignatures stay fresh; each of them needs
+//! the quorum anew, and leaves the lines of witnesses that are silent now.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -257,7 +258,7 @@ impl Gatherer {
         let size = signed.head.checkpoint().head().size;
         for (at, worker) in self.asking.workers(&signed.plan, size) {
             let (questions, replies) = (self.questions.subscribe(), self.replies.0.clone());
-            self.workers.spawn(work(at, worker, questions, replies));
+            self.workers.spawn(work(at, worker, Arc::clone(&self.board), questions, replies));
         }
     }
 
@@ -328,6 +329,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 async fn work(
     at: usize,
     mut worker: Worker,
+    board: Arc<Board>,
     mut questions: watch::Receiver<Option<Question>>,
     replies: mpsc::Sender<Reply>,
 ) {
@@ -339,7 +341,9 @@ async fn work(
         }
         loop {
             let Some(question) = questions.borrow_and_update().clone() else { break };
+            board.asked(at);
             let answer = worker.ask(&question.signed.head).await;
+            board.heard(at);
             let failed = answer.is_err();
             let reply = Reply { round: question.round, witness: at, answer };
             if replies.send(reply).await.is_err() {

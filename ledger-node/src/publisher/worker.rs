@@ -45,7 +45,7 @@ pub enum Silence {
     #[error("{0}")]
     Failed(String),
     /// It refused.
-    #[error("it refused with status {status}: {text}")]
+    #[error("it refused with status {status}{}", refusal(*status, text))]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -56,8 +56,20 @@ pub enum Silence {
     #[error("it says it has cosigned size {0} of this log, which is larger than this node's")]
     Ahead(TreeSize),
     /// It says that this head does not agree with what it cosigned.
-    #[error("it says that this tree is not the one it cosigned: {0}")]
+    #[error("it says that this tree is not the one it cosigned{}", said(.0))]
     Disagrees(String),
+}
+
+/// What a witness said, behind a colon if it said anything.
+fn said(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+/// What a refusal says; of a 409 without the size that belongs into it, what that may mean too.
+fn refusal(status: u16, text: &str) -> String {
+    let older = " (it names no size: by tlog-witness before July 2026 such a 409 says that it cosigned \
+                 another tree of this size)";
+    format!("{}{}", if status == 409 { older } else { "" }, said(text))
 }
 
 impl Silence {

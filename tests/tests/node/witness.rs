@@ -1,8 +1,11 @@
 //! The node as a witness, over real sockets: the table of requests that the pure judgement is held
 //! to (`tests/tests/spec/witness.rs`), and what a killed process remembers.
 
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
@@ -304,9 +307,57 @@ fn a_node_without_witness_keys_is_no_witness_and_other_methods_are_refused() {
     let node = NodeProcess::serve(&founded.dir());
     let url = format!("{}/witness/add-checkpoint", node.http);
     assert_eq!(read(agent.get(url).call().expect("it answers")).status, 405);
+    let hash = origin_hash(&Origin::new(LOG).expect("an origin"));
+    let retrieval = format!("{}/witness/{hash}/checkpoint", node.http);
+    assert_eq!(read(agent.post(retrieval).send(&[]).expect("it answers")).status, 405);
     // its own log is always known
     let own = agent.get(format!("{}/checkpoint", node.http)).call().expect("it answers");
     let own = ClaimedCheckpoint::parse(read(own).body.as_bytes()).expect("a checkpoint");
     let request = AddCheckpoint::new(size(0), Default::default(), own);
     assert!(matches!(answer(&agent, &node.http, &request), Answer::Cosigned(_)));
+}
+
+#[test]
+fn a_witness_answers_many_requests_on_one_connection() {
+    let founded = founded(&[witness_key()], &format!("log {}\n", log_key().verifier()));
+    let node = NodeProcess::serve(&founded.dir());
+    let address = node.http.strip_prefix("http://").expect("a URL");
+    let mut stream = TcpStream::connect(address).expect("it listens");
+    stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    // answers good and bad leave the connection as it is
+    for (old, new, expected) in [(0, 4, "200"), (0, 5, "409"), (4, 5, "200"), (7, 5, "400")] {
+        let body = growth(old.min(new), new).to_string();
+        let body = body.replacen(&format!("old {}", old.min(new)), &format!("old {old}"), 1);
+        let head = format!(
+            "POST /witness/add-checkpoint HTTP/1.1\r\nHost: {address}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).expect("it is open");
+        stream.write_all(body.as_bytes()).expect("it is open");
+        let (status, _) = answer_on(&mut BufReader::new(&stream));
+        assert_eq!(status, expected, "old {old}, size {new}");
+    }
+}
+
+/// Reads one answer, and not a byte behind it. Status and body.
+fn answer_on(stream: &mut impl BufRead) -> (String, Vec<u8>) {
+    let mut line = || {
+        let mut line = String::new();
+        stream.read_line(&mut line).expect("an answer");
+        line.trim_end().to_owned()
+    };
+    let status = line().split(' ').nth(1).expect("a status").to_owned();
+    let mut length = 0;
+    loop {
+        let header = line().to_ascii_lowercase();
+        match header.split_once(": ") {
+            Some(("content-length", value)) => length = value.parse().expect("a length"),
+            Some(("connection", value)) => assert_ne!(value, "close"),
+            Some(_) => {}
+            None => break,
+        }
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).expect("a body");
+    (status, body)
 }

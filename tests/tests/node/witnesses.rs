@@ -25,18 +25,18 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 /// What may take a moment takes no longer than this.
-const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A log whose policy wants two of three witnesses.
-struct Witnessed {
+pub(crate) struct Witnessed {
     folder: TempDir,
-    consortium: Consortium,
-    witnesses: Vec<TestWitness>,
+    pub(crate) consortium: Consortium,
+    pub(crate) witnesses: Vec<TestWitness>,
     policy: Policy,
 }
 
 impl Witnessed {
-    async fn found() -> Witnessed {
+    pub(crate) async fn found() -> Witnessed {
         let folder = tempfile::tempdir().expect("a folder");
         let consortium = Consortium::new();
         let log = consortium.log.verifier();
@@ -61,31 +61,31 @@ impl Witnessed {
         Witnessed { folder, consortium, witnesses, policy }
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(crate) fn dir(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
-    async fn serve(&self) -> (RunningNode, LedgerClient<Channel>) {
+    pub(crate) async fn serve(&self) -> (RunningNode, LedgerClient<Channel>) {
         self.serve_with(Consent::default()).await
     }
 
     async fn serve_with(&self, consent: Consent) -> (RunningNode, LedgerClient<Channel>) {
+        self.serve_as(Overrides { consent, ..Overrides::default() }).await
+    }
+
+    pub(crate) async fn serve_as(
+        &self,
+        overrides: Overrides,
+    ) -> (RunningNode, LedgerClient<Channel>) {
         let any = Some("127.0.0.1:0".parse().expect("an address"));
-        let overrides = Overrides {
-            config: None,
-            grpc: any,
-            http: any,
-            sockets: None,
-            consent,
-            ..Overrides::default()
-        };
+        let overrides = Overrides { grpc: any, http: any, ..overrides };
         let node = RunningNode::start(&self.dir(), overrides).await.expect("it serves");
         let client = LedgerClient::connect(format!("http://{}", node.grpc_addr())).await;
         (node, client.expect("it listens"))
     }
 
     /// Submits a record and verifies the proof that comes back by the policy.
-    async fn log(&self, client: &mut LedgerClient<Channel>, n: u64) -> u64 {
+    pub(crate) async fn log(&self, client: &mut LedgerClient<Channel>, n: u64) -> u64 {
         let record = self.consortium.incident(n);
         let answer = submit(client, &record, Wait::Published).await.expect("it is lawful");
         let proof = TlogProof::parse(&answer.proof).expect("a proof file");
@@ -95,12 +95,16 @@ impl Witnessed {
         answer.index
     }
 
-    fn all_feel(&self, mood: Mood) {
+    pub(crate) fn all_feel(&self, mood: Mood) {
         self.witnesses.iter().for_each(|witness| witness.feel(mood));
     }
 
     /// Waits until the published checkpoint is as it should be.
-    async fn published(&self, node: &RunningNode, is: impl Fn(&ClaimedCheckpoint) -> bool) {
+    pub(crate) async fn published(
+        &self,
+        node: &RunningNode,
+        is: impl Fn(&ClaimedCheckpoint) -> bool,
+    ) {
         let mut published = node.service().published.clone();
         let waited = published.wait_for(|published| {
             published.as_ref().is_some_and(|published| is(published.checkpoint().claimed()))
@@ -116,7 +120,7 @@ fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
 }
 
 /// Waits until something is so.
-async fn until(is: impl Fn() -> bool) {
+pub(crate) async fn until(is: impl Fn() -> bool) {
     let wait = async {
         while !is() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -125,7 +129,7 @@ async fn until(is: impl Fn() -> bool) {
     tokio::time::timeout(SOON, wait).await.expect("in time");
 }
 
-async fn submit(
+pub(crate) async fn submit(
     client: &mut LedgerClient<Channel>,
     record: &Record,
     wait: Wait,
@@ -525,42 +529,5 @@ async fn a_clock_that_most_witnesses_contradict_stops_the_log() {
     let consent = Consent { without: Default::default(), trust_clock: true };
     let (node, mut client) = log.serve_with(consent).await;
     log.log(&mut client, 4).await;
-    node.shutdown().await.expect("sound");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn health_and_metrics_say_who_is_silent() {
-    let log = Witnessed::found().await;
-    log.witnesses[2].feel(Mood::Silent);
-    let (node, mut client) = log.serve().await;
-    log.log(&mut client, 0).await;
-    let base = format!("http://{}", node.http_addr());
-    let read = move |path: &str| {
-        let url = format!("{base}{path}");
-        async move {
-            let read = move || {
-                let mut answer = ureq::get(&url).call().expect("an answer");
-                answer.body_mut().read_to_string().expect("text")
-            };
-            tokio::task::spawn_blocking(read).await.expect("read")
-        }
-    };
-    assert_eq!(read("/healthz").await, "ok\n");
-    let metrics = read("/metrics").await;
-    for line in [
-        "ledger_published_size 2",
-        "ledger_signed_size 2",
-        "ledger_witness_up{witness=\"w1\"} 1",
-        "ledger_witness_up{witness=\"w3\"} 0",
-        "ledger_witness_cosigned_size{witness=\"w2\"} 2",
-    ] {
-        assert!(metrics.lines().any(|found| found == line), "{line} in\n{metrics}");
-    }
-    let status = client.get_witnesses(wire::GetWitnessesRequest {}).await.expect("an answer");
-    let status = status.into_inner();
-    assert_eq!((status.signed_size, status.published_size), (Some(2), Some(2)));
-    let silent = &status.witnesses[2];
-    assert_eq!((silent.name.as_str(), silent.cosigned_size), ("w3", None));
-    assert!(silent.trouble.contains("503") && silent.trouble_since.is_some(), "{silent:?}");
     node.shutdown().await.expect("sound");
 }

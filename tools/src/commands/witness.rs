@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::record::format_time;
 use ledger_node::witness::logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
+use ledger_proto::v1;
 use serde_json::json;
 
 use crate::client::{self, NodeArgs};
@@ -122,21 +123,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
         size(answer.published_size)
     ));
     for witness in &answer.witnesses {
-        let name = escape::line(&witness.name);
-        let state = match (&*witness.trouble, witness.cosigned_size) {
-            ("", Some(size)) => {
-                let millis = witness.took_us.unwrap_or_default() as f64 / 1000.0;
-                let when = witness.cosigned_at.map(format_time).unwrap_or_default();
-                format!("cosigned {size} at {when}, in {millis:.1} ms")
-            }
-            ("", None) if witness.contact.is_empty() => "nobody knows its address".to_owned(),
-            ("", None) => "has not answered yet".to_owned(),
-            (trouble, _) => {
-                let since = witness.trouble_since.map(format_time).unwrap_or_default();
-                format!("SILENT since {since}: {}", escape::line(trouble))
-            }
-        };
-        out.line(format!("  {name}: {state}"));
+        out.line(format!("  {}: {}", escape::line(&witness.name), described_status(witness)));
     }
     if answer.witnesses.is_empty() {
         out.line("  the policy names no witnesses");
@@ -157,9 +144,34 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
             "failures": witness.failures,
             "trouble": witness.trouble,
             "trouble_since": witness.trouble_since,
+            "waiting_us": witness.waiting_us,
+            "slow": witness.slow,
         })).collect::<Vec<_>>(),
     });
     Ok(Outcome { exit, object })
+}
+
+/// How a witness does, on one line.
+fn described_status(witness: &v1::WitnessStatus) -> String {
+    let millis = |micros: u64| micros as f64 / 1000.0;
+    let slow = if witness.slow { "SLOW: " } else { "" };
+    let waits = match witness.waiting_us.filter(|_| witness.slow) {
+        Some(waiting) => format!("; asked {:.1} ms ago, no answer yet", millis(waiting)),
+        None => String::new(),
+    };
+    match (&*witness.trouble, witness.cosigned_size) {
+        _ if witness.contact.is_empty() => "nobody knows its address".to_owned(),
+        ("", Some(size)) => {
+            let took = millis(witness.took_us.unwrap_or_default());
+            let when = witness.cosigned_at.map(format_time).unwrap_or_default();
+            format!("{slow}cosigned {size} at {when}, in {took:.1} ms{waits}")
+        }
+        ("", None) => format!("{slow}has not answered yet{waits}"),
+        (trouble, _) => {
+            let since = witness.trouble_since.map(format_time).unwrap_or_default();
+            format!("SILENT since {since}: {}", escape::line(trouble))
+        }
+    }
 }
 
 fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
