@@ -23,7 +23,7 @@ use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
 use ledger_core::gossip::{Event, Heard, Message, Moment, Question, Round, Salt, Standing, View};
-use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::PublicKey;
 use tokio::sync::watch;
 
@@ -307,6 +307,26 @@ impl Gossip {
         for head in found {
             events.extend(inner.view.hear(head).unwrap_or_default());
         }
+        self.conclude(&mut inner, events);
+    }
+
+    /// Hears a head that the node's mirror holds, and one that it has verified to have grown out of it.
+    pub fn hear_grown(
+        &self,
+        before: &ClaimedCheckpoint,
+        head: &ClaimedCheckpoint,
+        proof: ConsistencyProof,
+    ) {
+        let (smaller, larger) = (*before.checkpoint().head(), *head.checkpoint().head());
+        let question = Question { origin: head.checkpoint().origin().clone(), smaller, larger };
+        let beginning = Beginning { root: smaller.root, proof };
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let mut events = Vec::new();
+        for held in [before, head] {
+            events.extend(inner.view.hear(held).unwrap_or_default());
+        }
+        events.extend(inner.view.learn(&question, &beginning).unwrap_or_default());
         self.conclude(&mut inner, events);
     }
 
