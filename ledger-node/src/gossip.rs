@@ -5,6 +5,7 @@
 //! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
 //! cosigned, and lays heads before it that contradict what it cosigned.
 
+mod answers;
 pub mod heads;
 mod known;
 pub mod peers;
@@ -13,7 +14,7 @@ mod seek;
 mod status;
 mod trees;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::Instant;
@@ -359,42 +360,6 @@ impl Gossip {
         Ok(())
     }
 
-    /// Answers a message of a round that somebody else began.
-    pub fn answer(&self, from: &Sender, message: Message) -> Told {
-        let now = self.now();
-        let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
-        if let Err(again) = spent {
-            self.figures().refused += 1;
-            return Told::Busy(again.0.saturating_sub(now.0));
-        }
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let Inner { view, trees, .. } = &mut *inner;
-        let heard = view.answer(message, trees);
-        self.conclude(&mut inner, heard.events);
-        drop(inner);
-        self.figures().answered += 1;
-        if let Some(fault) = heard.fault {
-            return self.turn_away(from, &fault);
-        }
-        heard.reply.map_or(Told::Busy(0), Told::Answer)
-    }
-
-    /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Told {
-        let now = self.now();
-        let mut peers = self.peers();
-        let asker = peers.asker(from, now);
-        let first = asker.conduct.spend(now, 0).is_ok();
-        if first {
-            tracing::warn!(%from, %why, "a peer is not listened to for a while");
-            asker.fault(why, now);
-        }
-        drop(peers);
-        self.figures().faults += u64::from(first);
-        Told::Busy(0)
-    }
-
     /// Begins a round.
     pub fn begin(&self, salt: Salt) -> (Round, Message) {
         let mut inner = self.lock();
@@ -503,9 +468,15 @@ impl Gossip {
         });
     }
 
-    /// Where the logs of the list can be read.
-    fn addresses(&self) -> Vec<String> {
-        self.logs.lines().into_iter().filter_map(|line| line.url).collect()
+    fn knows(&self, origin: &Origin) -> bool {
+        self.lock().view.log(origin).is_some()
+    }
+
+    /// Where the logs of the list can be read, each address once for a log.
+    fn addresses(&self) -> BTreeSet<(Origin, String)> {
+        let of_line =
+            |line: LogLine| Some((Origin::new(line.key.name().as_str()).ok()?, line.url?));
+        self.logs.lines().into_iter().filter_map(of_line).collect()
     }
 
     fn now(&self) -> Moment {
