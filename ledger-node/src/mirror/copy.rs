@@ -149,13 +149,13 @@ impl Copy {
     fn tell_gossip(&mut self) -> Result<(), Trouble> {
         let Some(known) = self.row.held.as_ref().filter(|_| !self.told) else { return Ok(()) };
         let held = &known.0;
+        self.common.gossip.hear(std::slice::from_ref(held));
         let old = held.checkpoint().head().size;
-        match &self.row.pending {
-            Some(pending) if pending.checkpoint().head().size > old => {
-                let proof = self.feed.consistency(old, pending.checkpoint().head().size)?;
-                self.common.gossip.hear_grown(held, pending, proof);
-            }
-            _ => self.common.gossip.hear(std::slice::from_ref(held)),
+        if let Some(pending) = &self.row.pending
+            && pending.checkpoint().head().size > old
+        {
+            let proof = self.feed.consistency(old, pending.checkpoint().head().size)?;
+            self.common.gossip.hear_grown(held, pending, proof);
         }
         self.told = true;
         Ok(())
