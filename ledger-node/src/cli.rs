@@ -150,6 +150,10 @@ pub struct ServeArgs {
     /// Sign although witnesses say another time. Only if you know that the clock is right.
     #[arg(long)]
     pub trust_clock: bool,
+    /// For tests alone: be a peer that no honest node is.
+    #[cfg(feature = "misbehave")]
+    #[arg(long, value_name = "KIND", hide = true)]
+    pub misbehave: Option<crate::misbehave::Kind>,
 }
 
 /// Splits `NAME=URL`.

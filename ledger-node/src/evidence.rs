@@ -144,6 +144,11 @@ impl EvidenceStore {
         self.lock().held.values().map(|held| held.evidence.clone()).collect()
     }
 
+    /// The ids of all evidence, in order.
+    pub fn ids(&self) -> Vec<EvidenceId> {
+        self.lock().held.keys().copied().collect()
+    }
+
     /// Files that are held.
     pub fn count(&self) -> usize {
         self.lock().held.len()

@@ -5,6 +5,7 @@
 //! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
 //! cosigned, and lays heads before it that contradict what it cosigned.
 
+mod answers;
 mod conclude;
 mod cosigned;
 pub mod heads;
@@ -15,7 +16,7 @@ mod seek;
 mod status;
 mod trees;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
@@ -25,7 +26,7 @@ use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, Trust};
 use ledger_core::gossip::{Heard, Message, Moment, Question, Round, Salt, Standing, View};
-use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::PublicKey;
 use tokio::sync::watch;
 
@@ -331,6 +332,26 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
+    /// Hears a head that the node's mirror holds, and one that it has verified to have grown out of it.
+    pub fn hear_grown(
+        &self,
+        before: &ClaimedCheckpoint,
+        head: &ClaimedCheckpoint,
+        proof: ConsistencyProof,
+    ) {
+        let (smaller, larger) = (*before.checkpoint().head(), *head.checkpoint().head());
+        let question = Question { origin: head.checkpoint().origin().clone(), smaller, larger };
+        let beginning = Beginning { root: smaller.root, proof };
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let mut events = Vec::new();
+        for held in [before, head] {
+            events.extend(inner.view.hear(held).unwrap_or_default());
+        }
+        events.extend(inner.view.learn(&question, &beginning).unwrap_or_default());
+        self.conclude(&mut inner, events);
+    }
+
     /// Takes evidence that somebody sent.
     ///
     /// # Errors
@@ -341,45 +362,6 @@ impl Gossip {
         let events = inner.view.convict(evidence)?;
         self.conclude(&mut inner, events);
         if self.is_broken() { Err(StoreError::Failed.into()) } else { Ok(()) }
-    }
-
-    /// Answers a message of a round that somebody else began.
-    pub fn answer(&self, from: &Sender, message: Message) -> Told {
-        let now = self.now();
-        let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
-        if let Err(again) = spent {
-            self.figures().refused += 1;
-            return Told::Busy(again.0.saturating_sub(now.0));
-        }
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let Inner { view, trees, .. } = &mut *inner;
-        let heard = view.answer(message, trees);
-        self.conclude(&mut inner, heard.events);
-        drop(inner);
-        if self.is_broken() {
-            return Told::Busy(BUSY_WHEN_BROKEN);
-        }
-        self.figures().answered += 1;
-        if let Some(fault) = heard.fault {
-            return self.turn_away(from, &fault);
-        }
-        heard.reply.map_or(Told::Busy(0), Told::Answer)
-    }
-
-    /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Told {
-        let now = self.now();
-        let mut peers = self.peers();
-        let asker = peers.asker(from, now);
-        let first = asker.conduct.spend(now, 0).is_ok();
-        if first {
-            tracing::warn!(%from, %why, "a peer is not listened to for a while");
-            asker.fault(why, now);
-        }
-        drop(peers);
-        self.figures().faults += u64::from(first);
-        Told::Busy(0)
     }
 
     /// Begins a round.
@@ -430,9 +412,15 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Where the logs of the list can be read.
-    fn addresses(&self) -> Vec<String> {
-        self.logs.lines().into_iter().filter_map(|line| line.url).collect()
+    fn knows(&self, origin: &Origin) -> bool {
+        self.lock().view.log(origin).is_some()
+    }
+
+    /// Where the logs of the list can be read, each address once for a log.
+    fn addresses(&self) -> BTreeSet<(Origin, String)> {
+        let of_line =
+            |line: LogLine| Some((Origin::new(line.key.name().as_str()).ok()?, line.url?));
+        self.logs.lines().into_iter().filter_map(of_line).collect()
     }
 
     fn now(&self) -> Moment {

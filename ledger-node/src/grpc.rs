@@ -5,6 +5,7 @@ pub mod gossip;
 mod mirror;
 mod pending;
 mod stream;
+mod weighed;
 mod witness;
 mod witnesses;
 
@@ -70,6 +71,10 @@ struct Face {
 /// back for the proof.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a call may take until its answer begins, what the caller has to send of it included: longer
+/// than anything that is waited for, and no caller holds a message for ever.
+const DEADLINE: Duration = Duration::from_secs(120);
+
 /// Serves gRPC, health and reflection until `stopping` turns true.
 ///
 /// # Errors
@@ -95,6 +100,7 @@ pub fn serve(
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
         .max_encoding_message_size(gossip::MAX_MESSAGE);
+    let gossip = weighed::Weighed::new(gossip);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
@@ -116,6 +122,7 @@ pub fn serve(
         };
         let served = Server::builder()
             .layer(InterceptorLayer::new(move |request| rated(&gate, request)))
+            .timeout(DEADLINE)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))

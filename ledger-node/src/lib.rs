@@ -22,6 +22,8 @@ mod init;
 pub mod listed;
 pub mod log;
 pub mod mirror;
+#[cfg(feature = "misbehave")]
+pub mod misbehave;
 mod node;
 pub mod pending;
 pub mod publisher;

@@ -276,8 +276,12 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
     };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(environment)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(environment)?;
+    #[cfg(feature = "misbehave")]
+    args.misbehave.into_iter().for_each(ledger_node::misbehave::begin);
     let started = RunningNode::start(&args.dir, overrides).await;
     let mut node = started.map_err(|e| start_failure(&e))?;
+    #[cfg(feature = "misbehave")]
+    ledger_node::misbehave::pester(node.service());
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
     let scheme = if node.service().tls.is_some() { "https" } else { "http" };
     let origin = node.service().origin.to_string();

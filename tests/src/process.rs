@@ -82,9 +82,22 @@ impl NodeProcess {
     /// # Panics
     /// If the node does not start.
     pub fn serve_on(network: &Network, host: usize, dir: &Path) -> NodeProcess {
+        NodeProcess::serve_on_with(network, host, dir, &[])
+    }
+
+    /// As [`NodeProcess::serve_on`], with more arguments.
+    ///
+    /// # Panics
+    /// If the node does not start.
+    pub fn serve_on_with(
+        network: &Network,
+        host: usize,
+        dir: &Path,
+        arguments: &[&str],
+    ) -> NodeProcess {
         let program = network.command(host, "ledger-node");
         let mut command = serve_by(program, dir, network.grpc(host), network.http(host));
-        command.arg("--plain");
+        command.arg("--plain").args(arguments);
         match NodeProcess::start(command) {
             Ok(node) => node,
             Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),

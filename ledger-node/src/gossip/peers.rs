@@ -11,6 +11,9 @@ use crate::transport::{Caller, grpc_url};
 /// Addresses whose conduct is remembered: those that came first go first.
 const MAX_ASKERS: usize = 4_096;
 
+/// Milliseconds for which it is shown that somebody asked for more than its share.
+const FLOOD_SHOWN_MS: u64 = 60_000;
+
 /// Peers that a charter may name beside those of the configuration.
 const MAX_PEERS: usize = 1_024;
 
@@ -34,6 +37,9 @@ pub struct Asker {
     pub conduct: Conduct,
     /// The last thing it did that no honest node does.
     pub trouble: Option<String>,
+    /// When it last asked for more than its share, and how many of its messages were turned away for
+    /// that since it began to.
+    flood: Option<(Moment, u64)>,
     /// In the order of their coming.
     number: u64,
 }
@@ -92,13 +98,15 @@ impl Peers {
         }
         self.came += 1;
         let number = self.came;
-        let new = || Asker { conduct: Conduct::new(now), trouble: None, number };
+        let new = || Asker { conduct: Conduct::new(now), trouble: None, flood: None, number };
         self.askers.entry(name).or_insert_with(new)
     }
 
-    /// The addresses that are not listened to for now.
+    /// Whoever is not listened to for now, or asked for more than its share a short while ago.
     pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&String, &Asker)> {
-        self.askers.iter().filter(move |(_, asker)| asker.conduct.is_limited(now))
+        self.askers
+            .iter()
+            .filter(move |(_, asker)| asker.conduct.is_limited(now) || asker.floods(now).is_some())
     }
 }
 
@@ -107,6 +115,30 @@ impl Asker {
     pub fn fault(&mut self, what: &dyn std::error::Error, now: Moment) {
         self.conduct.fault(now);
         self.trouble = Some(what.to_string());
+    }
+
+    /// A message of it was turned away because it asks for more than its share. Whether that begins
+    /// now.
+    pub fn turned_away(&mut self, now: Moment) -> bool {
+        let before = self.floods(now);
+        self.flood = Some((now, before.unwrap_or(0) + 1));
+        before.is_none()
+    }
+
+    /// What is wrong with it now.
+    pub fn why(&self, now: Moment) -> String {
+        let fault = self.trouble.as_ref().filter(|_| self.conduct.is_limited(now));
+        let flood = self.floods(now).map(|turned_away| {
+            format!("it asks for more than its share: {turned_away} messages were turned away")
+        });
+        let all: Vec<String> = fault.cloned().into_iter().chain(flood).collect();
+        all.join("; ")
+    }
+
+    /// How many messages were turned away of the flood that is shown now.
+    fn floods(&self, now: Moment) -> Option<u64> {
+        let (last, turned_away) = self.flood?;
+        (now.0.saturating_sub(last.0) < FLOOD_SHOWN_MS).then_some(turned_away)
     }
 }
 
@@ -173,6 +205,24 @@ mod tests {
             peers.asker(&at(&format!("127.0.0.1:{}", n + 1)), Moment(0));
         }
         assert_eq!(peers.askers.len(), MAX_ASKERS);
+    }
+
+    #[test]
+    fn a_flood_is_shown_for_a_while_and_counted_anew_later() {
+        let mut peers = Peers::default();
+        let name = Sender::Node("lab.example".to_owned());
+        assert!(peers.asker(&name, Moment(0)).turned_away(Moment(0)), "it begins");
+        assert!(!peers.asker(&name, Moment(9)).turned_away(Moment(9)), "it goes on");
+        let why = |peers: &Peers, now| -> Vec<String> {
+            peers.limited(Moment(now)).map(|(_, asker)| asker.why(Moment(now))).collect()
+        };
+        assert!(why(&peers, 10)[0].contains("2 messages"), "{:?}", why(&peers, 10));
+        assert!(why(&peers, 9 + FLOOD_SHOWN_MS).is_empty());
+        let later = Moment(10 + FLOOD_SHOWN_MS);
+        assert!(peers.asker(&name, later).turned_away(later), "another one");
+        peers.asker(&name, later).fault(&Fault::TooMuch, later);
+        let why = why(&peers, later.0);
+        assert!(why[0].starts_with("its message is larger") && why[0].contains("; it asks"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Rounds: now and then a peer is asked what it knows.
 
+use std::collections::BTreeMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
@@ -10,13 +11,15 @@ use ledger_core::gossip::Salt;
 use ledger_proto::v1::gossip_client::GossipClient;
 use prost::Message as _;
 use tokio::sync::watch;
-use tonic::transport::Endpoint;
+use tonic::Code;
+use tonic::transport::{Channel, Endpoint};
 
 use super::Gossip;
 use crate::clock::Clock;
 use crate::grpc::gossip::{Reply, from_wire, to_wire};
 use crate::log::Published;
 use crate::publisher::Signed;
+use crate::transport::NodeKey;
 use crate::witness::Witness;
 
 /// How long a peer may take for one message.
@@ -41,17 +44,23 @@ pub async fn run(
     interval: Duration,
     mut stopping: watch::Receiver<bool>,
 ) {
+    let mut lines = Lines::default();
     loop {
         let pause = jittered(interval);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(pause) => {}
         }
+        #[cfg(feature = "misbehave")]
+        if crate::misbehave::is_on() {
+            continue;
+        }
         let round = async {
             feed(&gossip, &own).await;
             let chosen = gossip.peers().choose(random(), gossip.now());
             if let Some(url) = chosen {
-                meet(&gossip, &own, &url).await;
+                lines.retain(&gossip);
+                meet(&gossip, &own, &mut lines, &url).await;
             }
             let ticking = Arc::clone(&gossip);
             let _ = tokio::task::spawn_blocking(move || ticking.tick()).await;
@@ -79,13 +88,20 @@ async fn feed(gossip: &Arc<Gossip>, own: &Own) {
 }
 
 /// One round with a peer, and what is to be remembered of it.
-async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
+async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
     let began = Instant::now();
-    let ended = round(gossip, url).await;
+    let ended = match lines.to(gossip, own, url) {
+        Ok(channel) => round(gossip, url, channel).await,
+        Err(error) => Err(Ended::Unreached(error.to_string())),
+    };
     let (now, moment) = (own.clock.now(), gossip.now());
     let took = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     let (met, fault) = (ended.is_ok(), matches!(ended, Err(Ended::Fault(_))));
     let idle = matches!(ended, Ok(Met::Idle));
+    if matches!(ended, Err(Ended::Unreached(_))) {
+        // a connection that died in silence does not come to life again
+        lines.cut(url);
+    }
     {
         let mut figures = gossip.figures();
         figures.met += u64::from(met);
@@ -130,14 +146,56 @@ enum Ended {
     Unreached(String),
     #[error("it asks to be left alone for {0} ms")]
     Busy(u64),
+    #[error("it is busy: {0}")]
+    Full(String),
+    #[error("its answers cost more than its share for another {0} ms")]
+    Costly(u64),
     #[error("{0}")]
     Fault(String),
 }
 
-async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<Met, Ended> {
+/// Connections to peers, kept between rounds: a handshake is larger than a round with nothing new.
+#[derive(Default)]
+struct Lines(BTreeMap<String, Line>);
+
+struct Line {
+    channel: Channel,
+    /// The keys of which whoever is there had to show one when the connection was made.
+    keys: Option<Vec<NodeKey>>,
+}
+
+impl Lines {
+    /// The connection to a peer. It is made when it is used first, and anew where another key is known
+    /// for the address now.
+    fn to(
+        &mut self,
+        gossip: &Gossip,
+        own: &Own,
+        url: &str,
+    ) -> Result<Channel, tonic::transport::Error> {
+        let keys = gossip.dialer().nodes().expected(url, own.clock.now());
+        if let Some(line) = self.0.get(url).filter(|line| line.keys == keys) {
+            return Ok(line.channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(url.to_owned())?;
+        let channel = gossip.dialer().lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
+        self.0.insert(url.to_owned(), Line { channel: channel.clone(), keys });
+        Ok(channel)
+    }
+
+    /// Keeps those to peers that are still asked.
+    fn retain(&mut self, gossip: &Gossip) {
+        let mut peers = gossip.peers();
+        self.0.retain(|url, _| peers.peer(url).is_some());
+    }
+
+    fn cut(&mut self, url: &str) {
+        self.0.remove(url);
+    }
+}
+
+async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met, Ended> {
     let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
-    let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|e| unreached(&e))?;
-    let channel = gossip.dialer().lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
     let mut client =
         GossipClient::new(channel).max_decoding_message_size(crate::grpc::gossip::MAX_MESSAGE);
     let mut salt = Salt([0; 16]);
@@ -151,7 +209,10 @@ async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<Met, Ended> {
         let told = to_wire(&next);
         gossip.figures().sent += told.encoded_len() as u64;
         let answer = client.tell(told).await;
-        let answer = answer.map_err(|status| Ended::Unreached(status.message().to_owned()))?;
+        let answer = answer.map_err(|status| match status.code() {
+            Code::ResourceExhausted => Ended::Full(status.message().to_owned()),
+            _ => Ended::Unreached(status.message().to_owned()),
+        })?;
         let answer = answer.into_inner();
         gossip.figures().received += answer.encoded_len() as u64;
         let message = match from_wire(answer) {
@@ -159,6 +220,8 @@ async fn round(gossip: &Arc<Gossip>, url: &str) -> Result<Met, Ended> {
             Ok(Reply::Busy(after)) => return Err(Ended::Busy(after)),
             Err(malformed) => return Err(Ended::Fault(malformed.to_string())),
         };
+        // an answer costs as much as a question
+        gossip.charge(url, &message).map_err(Ended::Costly)?;
         let hearing = Arc::clone(gossip);
         let taken = tokio::task::spawn_blocking(move || {
             let heard = hearing.hear_answer(&mut round, message);

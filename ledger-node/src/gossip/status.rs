@@ -38,7 +38,7 @@ pub struct GossipStatus {
     pub logs: Vec<LogStatus>,
     /// The peers that it asks.
     pub peers: Vec<Peer>,
-    /// The addresses that it does not listen to for now.
+    /// Whoever it does not listen to for now, or that asks for more than its share.
     pub limited: Vec<(String, Asker)>,
     /// Counters.
     pub figures: Figures,

@@ -209,7 +209,17 @@ impl gossip_server::Gossip for Face {
         }
         let gossip = std::sync::Arc::clone(&self.service.gossip);
         let message = request.into_inner();
+        #[cfg(feature = "misbehave")]
+        if let Some(answer) = crate::misbehave::answer(&message) {
+            return Ok(Response::new(answer));
+        }
         let received = message.encoded_len();
+        // nothing in it is looked at before
+        if let Err(after) = gossip.listens(&from, received) {
+            let answer = busy(after);
+            gossip.count_bytes(received, answer.encoded_len());
+            return Ok(Response::new(answer));
+        }
         // signatures are checked and evidence is kept: nothing for the runtime's threads
         let told = tokio::task::spawn_blocking(move || match from_wire(message) {
             Ok(Reply::Message(message)) => gossip.answer(&from, message),
@@ -245,7 +255,7 @@ impl gossip_server::Gossip for Face {
         let limited = status.limited.iter().map(|(address, asker)| wire::GossipLimited {
             address: address.clone(),
             faults: asker.conduct.faults(),
-            trouble: asker.trouble.clone().unwrap_or_default(),
+            trouble: asker.why(status.now),
             retry_after: after(&asker.conduct),
         });
         let logs = status.logs.iter().map(|log| {
@@ -294,10 +304,12 @@ impl gossip_server::Gossip for Face {
         &self,
         _: Request<wire::ListEvidenceRequest>,
     ) -> Result<Response<Self::ListEvidenceStream>, Status> {
-        let all = self.service.gossip.evidence().all();
+        let store = std::sync::Arc::clone(self.service.gossip.evidence());
         let (sender, receiver) = tokio::sync::mpsc::channel(LISTED_AHEAD);
         tokio::spawn(async move {
-            for evidence in all {
+            // one at a time: together they may be large
+            for id in store.ids() {
+                let Some(evidence) = store.get(id) else { continue };
                 let summary = wire::EvidenceSummary {
                     id: id_bytes(&evidence.id()),
                     kind: evidence.kind().to_owned(),

@@ -47,6 +47,8 @@ pub struct Copy {
     suspected: Option<TreeHead>,
     /// The checkpoint that nobody in force had signed.
     refused: Option<ClaimedCheckpoint>,
+    /// Whether gossip has heard what was held and pending when the copy was opened.
+    told: bool,
     stopping: Arc<AtomicBool>,
 }
 
@@ -87,9 +89,20 @@ impl Copy {
             Basis::Keys { .. } => None,
             Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
         };
-        let (law, suspected, refused) = (None, None, None);
-        let copy =
-            Copy { log, common, served, feed, row, edge, index, law, suspected, refused, stopping };
+        let copy = Copy {
+            log,
+            common,
+            served,
+            feed,
+            row,
+            edge,
+            index,
+            law: None,
+            suspected: None,
+            refused: None,
+            told: false,
+            stopping,
+        };
         copy.tell();
         if matches!(copy.log.basis, Basis::Keys { .. }) {
             accuse::introduce(&copy, None);
@@ -105,6 +118,7 @@ impl Copy {
     /// One round: a new checkpoint, or the rest of the one that is pending.
     pub fn round(&mut self) -> Result<Done, Trouble> {
         self.take_up_law()?;
+        self.tell_gossip()?;
         let held = self.row.held.as_ref().map(|(held, _)| held.clone());
         if self.row.pending.is_none() && !self.fetch_checkpoint(held)? {
             return Ok(Done::Nothing);
@@ -117,15 +131,34 @@ impl Copy {
         }
         copied?;
         match self.cosign(&pending) {
-            // a later one, or the same with more lines, may count
-            Err(Trouble::Foreign(why)) if self.row.pending.is_some() => {
+            // a later one, or the same with more lines, may count, or show what nobody has shown yet
+            Err(trouble @ (Trouble::Foreign(_) | Trouble::Unreconciled { .. }))
+                if self.row.pending.is_some() =>
+            {
                 match self.fetch_checkpoint(Some(pending))? {
                     true => Ok(Done::Renewed),
-                    false => Err(Trouble::Foreign(why)),
+                    false => Err(trouble),
                 }
             }
             cosigned => cosigned,
         }
+    }
+
+    /// Tells gossip once what was held and pending before: gossip may have heard of another history
+    /// meanwhile.
+    fn tell_gossip(&mut self) -> Result<(), Trouble> {
+        let Some(known) = self.row.held.as_ref().filter(|_| !self.told) else { return Ok(()) };
+        let held = &known.0;
+        self.common.gossip.hear(std::slice::from_ref(held));
+        let old = held.checkpoint().head().size;
+        if let Some(pending) = &self.row.pending
+            && pending.checkpoint().head().size > old
+        {
+            let proof = self.feed.consistency(old, pending.checkpoint().head().size)?;
+            self.common.gossip.hear_grown(held, pending, proof);
+        }
+        self.told = true;
+        Ok(())
     }
 
     /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are all
@@ -168,7 +201,10 @@ impl Copy {
         // SPEC tlog-mirror/updating: all pending checkpoints are consistent with each other
         let proof = self.feed.consistency(old.size, new.size)?;
         match verify_consistency(&proof, &old, &new) {
-            Ok(()) => self.lock_on(offered),
+            Ok(()) => {
+                self.common.gossip.hear_grown(&ours, &offered, proof);
+                self.lock_on(offered)
+            }
             Err(error) => {
                 let why = format!(
                     "its tree of {} does not begin with ours of {}: {error}",
@@ -181,6 +217,7 @@ impl Copy {
 
     /// From now on this checkpoint is copied, and no other before it is done.
     fn lock_on(&mut self, offered: ClaimedCheckpoint) -> Result<bool, Trouble> {
+        self.common.gossip.hear(std::slice::from_ref(&offered));
         let row = Row { pending: Some(offered), ..self.row.clone() };
         self.keep(row)?;
         Ok(true)
@@ -336,6 +373,10 @@ impl Copy {
             return Err(foreign);
         }
         heads::check_quorum(self, charter.as_deref(), pending)?;
+        // its entries may have brought the key that gossip needs to judge it
+        accuse::introduce(self, None);
+        self.common.gossip.hear(std::slice::from_ref(pending));
+        heads::check_standing(self)?;
         let lines = heads::worth_keeping(self, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
@@ -343,7 +384,6 @@ impl Copy {
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
-        accuse::introduce(self, None);
         Ok(Done::Cosigned)
     }
 

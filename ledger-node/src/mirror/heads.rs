@@ -6,6 +6,7 @@ use std::sync::Arc;
 use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature;
+use ledger_core::gossip::Standing;
 use ledger_core::note::{Algorithm, Note, Signature, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::record::Entry;
@@ -94,6 +95,20 @@ pub fn check_quorum(
         }
         (Basis::Charter { .. }, _) => Ok(()),
         (Basis::Keys { .. }, _) => check(copy, None, pending),
+    }
+}
+
+/// And gossip must know nothing that speaks against the log.
+pub fn check_standing(copy: &Copy) -> Result<(), Trouble> {
+    match copy.common.gossip.standing(&copy.log.origin) {
+        Standing::Good => Ok(()),
+        Standing::Convicted(id) => Err(Trouble::Convicted(id)),
+        Standing::Unreconciled(question) => {
+            let (smaller, larger) = (question.smaller.size, question.larger.size);
+            Err(Trouble::Unreconciled { smaller, larger })
+        }
+        // what a later version says is nothing good
+        _ => Err(Trouble::Foreign("gossip knows something against its log".to_owned())),
     }
 }
 

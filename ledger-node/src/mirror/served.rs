@@ -90,11 +90,11 @@ impl Served {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What the tree of `larger` was at a smaller size, if the tree that is cosigned begins with that of
-    /// `larger`.
+    /// What the tree of `larger` was at a smaller size, if what is copied begins with the tree of
+    /// `larger`: what gossip has to be shown before more is cosigned may lie between the two.
     pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
-        let held = self.checkpoint()?.checkpoint().head().size;
-        self.reader.tree(held).beginning(smaller, larger)
+        let copied = TreeSize::new(self.status().copied).ok()?;
+        self.reader.tree(copied).beginning(smaller, larger)
     }
 
     /// How the copying is doing.

@@ -1,8 +1,8 @@
 //! Why a copy does not go on.
 
-use ledger_core::LeafIndex;
 use ledger_core::evidence::EvidenceId;
 use ledger_core::record::format_time;
+use ledger_core::{LeafIndex, TreeSize};
 
 use super::MirrorError;
 use super::feed::FeedError;
@@ -51,6 +51,17 @@ pub enum Trouble {
     /// There is evidence against every key that signed.
     #[error("evidence {0} convicts the log's key")]
     Convicted(EvidenceId),
+    /// The log signed heads that nobody shows to belong together.
+    #[error(
+        "unreconciled: nobody shows that the log's heads of sizes {smaller} and {larger} belong to \
+         one history"
+    )]
+    Unreconciled {
+        /// Of one head.
+        smaller: TreeSize,
+        /// Of the other.
+        larger: TreeSize,
+    },
     /// The own disk.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -83,6 +94,7 @@ impl Trouble {
             Trouble::Unlawful { .. } => "unlawful",
             Trouble::NotJudged { .. } => "not-judged",
             Trouble::Convicted(_) => "convicted",
+            Trouble::Unreconciled { .. } => "unreconciled",
             Trouble::Store(_) | Trouble::Own(_) | Trouble::Governance(_) => "storage",
             Trouble::Index(_) | Trouble::Mirror(_) => "storage",
             Trouble::Stopped => "stopped",

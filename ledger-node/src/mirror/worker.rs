@@ -158,6 +158,8 @@ impl Job {
                             }
                             Duration::ZERO
                         }
+                        // it ends as soon as somebody shows what is missing
+                        Trouble::Unreconciled { .. } => POLL,
                         Trouble::Store(_) | Trouble::Own(_) | Trouble::Index(_) => {
                             // what is on the disk is looked at anew
                             copy = None;

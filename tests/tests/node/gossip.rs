@@ -11,6 +11,7 @@ use ledger_core::checkpoint::Checkpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{Algorithm, SignerKey};
+use ledger_core::record::Record;
 use ledger_node::publisher::PublishError;
 use ledger_node::sequencer::SequencerError;
 use ledger_node::{Founding, Overrides, RunningNode, init};
@@ -37,14 +38,24 @@ pub(super) struct Member {
 impl Member {
     /// The `n`-th member; nothing is served yet.
     pub(super) fn found(n: u8) -> Member {
+        let witness = key(&format!("member{n}.test/witness"), Algorithm::CosignatureV1, 120 + n);
+        Member::found_by(n, &witness, free_port(), Consortium::charter)
+    }
+
+    /// The `n`-th member with this witness and this charter, to be served on this port.
+    pub(super) fn found_by(
+        n: u8,
+        witness: &SignerKey,
+        port: u16,
+        charter: impl Fn(&Consortium) -> Record,
+    ) -> Member {
         let folder = tempfile::tempdir().expect("a folder");
         let log = key(&format!("member{n}.test/log"), Algorithm::Ed25519, 100 + n);
         let consortium = Consortium { log, ..Consortium::new() };
-        let witness = key(&format!("member{n}.test/witness"), Algorithm::CosignatureV1, 120 + n);
         let (log_key, witness_key) = (folder.path().join("log.key"), folder.path().join("w.key"));
         consortium.write_key(&consortium.log, &log_key);
-        consortium.write_key(&witness, &witness_key);
-        let charter = consortium.charter();
+        consortium.write_key(witness, &witness_key);
+        let charter = charter(&consortium);
         let founding = Founding {
             dir: &folder.path().join("log"),
             charter: charter.as_bytes(),
@@ -53,8 +64,6 @@ impl Member {
             witness_urls: &BTreeMap::new(),
         };
         init(&founding).expect("a new log");
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
         Member { folder, consortium, port }
     }
 
@@ -70,19 +79,27 @@ impl Member {
 
     /// Whom it asks, a round a second: the one place where a test's node gets its settings.
     pub(super) fn asks_at(&self, peers: impl IntoIterator<Item = SocketAddr>) {
-        let peers: Vec<String> = peers.into_iter().map(|at| format!("grpc://{at}")).collect();
-        let config = self.dir().join("config.toml");
-        let text = std::fs::read_to_string(&config).expect("written by init");
-        let begins = text.find("[gossip]").expect("init writes the section");
-        let text =
-            format!("{}[gossip]\npeers = {peers:?}\ninterval_seconds = 1\n", &text[..begins]);
-        std::fs::write(config, text).expect("a writable folder");
+        asks_at(&self.dir(), peers);
     }
 
     /// Which logs it knows beside its own.
     pub(super) fn knows(&self, log: &SignerKey, url: &str) {
         let line = format!("log {} {url}\n", log.verifier());
         std::fs::write(self.dir().join("witness-logs"), line).expect("a writable folder");
+    }
+
+    /// Which log it mirrors.
+    pub(super) fn mirrors(&self, log: &SignerKey, url: &str) {
+        let mirror = key(&format!("mirror{}.test/m", self.port), Algorithm::CosignatureV1, 119);
+        let file = self.folder.path().join("mirror.key");
+        self.consortium.write_key(&mirror, &file);
+        let config = self.dir().join("config.toml");
+        let text = std::fs::read_to_string(&config).expect("written by init");
+        assert!(text.contains("mirror_keys = []"), "{text}");
+        let text = text.replace("mirror_keys = []", &format!("mirror_keys = [{file:?}]"));
+        std::fs::write(config, text).expect("a writable folder");
+        let line = format!("log {} {url}\n", log.verifier());
+        std::fs::write(self.dir().join("mirror-logs"), line).expect("a writable folder");
     }
 
     pub(super) fn process(&self) -> NodeProcess {
@@ -95,7 +112,7 @@ impl Member {
         RunningNode::start(&self.dir(), overrides).await.expect("it serves")
     }
 
-    async fn gossip(&self) -> GossipClient<Channel> {
+    pub(super) async fn gossip(&self) -> GossipClient<Channel> {
         let url = format!("http://127.0.0.1:{}", self.port);
         GossipClient::connect(url).await.expect("it listens")
     }
@@ -130,6 +147,21 @@ impl Member {
     pub(super) fn evidence(&self, id: &str) -> PathBuf {
         self.dir().join("private/evidence").join(format!("{id}.json"))
     }
+}
+
+/// Whom the node of a directory asks, a round a second.
+pub(super) fn asks_at(dir: &Path, peers: impl IntoIterator<Item = SocketAddr>) {
+    let peers: Vec<String> = peers.into_iter().map(|at| format!("grpc://{at}")).collect();
+    let config = dir.join("config.toml");
+    let text = std::fs::read_to_string(&config).expect("written by init");
+    let begins = text.find("[gossip]").expect("init writes the section");
+    let text = format!("{}[gossip]\npeers = {peers:?}\ninterval_seconds = 1\n", &text[..begins]);
+    std::fs::write(config, text).expect("a writable folder");
+}
+
+pub(super) fn free_port() -> u16 {
+    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    free.local_addr().expect("it is bound").port()
 }
 
 pub(super) fn evil() -> SignerKey {
@@ -320,4 +352,21 @@ async fn who_sends_garbage_is_not_listened_to_and_others_are() {
         assert!(answered < 1_000, "a flood without end");
     };
     assert!(answered > 10 && after > 0, "{answered} {after}");
+    let status = honest.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
+    let limited = status.into_inner().limited;
+    let flooding = limited.iter().find(|one| one.trouble.contains("more than its share"));
+    assert_eq!(flooding.expect("it is reported").faults, 0, "{limited:?}");
+
+    // who lies when it has no share left is not listened to either
+    let lie = Message::Lists(wire::GossipLists::default());
+    let began = Instant::now();
+    loop {
+        flood.tell(tell(Some(lie.clone()))).await.expect("an answer");
+        let status = honest.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
+        let limited = status.into_inner().limited;
+        if limited.iter().any(|one| one.faults == 1 && one.trouble.contains("; it asks")) {
+            break;
+        }
+        assert!(began.elapsed() < SOON, "{limited:?}");
+    }
 }

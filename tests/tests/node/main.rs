@@ -6,6 +6,8 @@ mod crash;
 mod damage;
 mod faults;
 mod gossip;
+mod gossip_mirror;
+mod gossip_peers;
 mod gossip_status;
 mod http;
 mod interop;

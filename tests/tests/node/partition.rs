@@ -1,4 +1,5 @@
-//! Five nodes on machines of their own, one of them with two faces: the network is cut, each side is
+//! Five nodes on machines of their own, one of them with two faces, which flood their side and send it
+//! garbage: the network is cut, each side is
 //! shown another history, one node loses its power, and when the network heals everybody learns of it.
 
 use std::collections::BTreeMap;
@@ -11,10 +12,11 @@ use ledger_tests::network::Network;
 use ledger_tests::process::{NodeProcess, program};
 use serde_json::Value;
 
-use super::gossip::{Member, log_of};
+use super::gossip::{Member, asks_at, log_of};
 
-/// What takes some rounds after a partition, with peers that were given up for a while, takes no
-/// longer than this on a loaded machine.
+/// What takes some rounds of a second after a partition takes no longer than this: peers that were not
+/// reached are left alone for a while each, those that misbehave take their share of the rounds, and the
+/// machine may be loaded.
 const SOON: Duration = Duration::from_secs(150);
 
 /// The sides of the network: two honest nodes each, and a face of the fifth.
@@ -45,18 +47,22 @@ impl World {
         let mut world =
             World { nodes: BTreeMap::new(), network, honest, forger: Member::found(64) };
         world.forger.asks_at([]);
-        world.serve_face(LEFT_FACE, &world.forger.dir());
+        world.serve_face(LEFT_FACE, &world.forger.dir(), &[]);
         world.log_entries(LEFT_FACE, 1..SHARED);
         world.power_off(LEFT_FACE);
         // the same key and the same past, twice
         copy_folder(&world.forger.dir(), &world.twin());
-        world.serve_face(LEFT_FACE, &world.forger.dir());
-        world.serve_face(RIGHT_FACE, &world.twin());
-        let faces = [(LEFT, LEFT_FACE), (RIGHT, RIGHT_FACE)];
-        for (side, face) in faces {
+        let faces = [
+            (LEFT, LEFT_FACE, world.forger.dir(), "flood"),
+            (RIGHT, RIGHT_FACE, world.twin(), "garbage"),
+        ];
+        for (side, face, dir, kind) in faces {
+            asks_at(&dir, side.map(|n| world.network.grpc(n)));
+            world.serve_face(face, &dir, &["--misbehave", kind]);
             let url = format!("http://{}", world.network.http(face));
             for n in side {
-                let others = (0..world.honest.len()).filter(|other| *other != n);
+                // the face of its side is a peer as good as any
+                let others = (0..world.honest.len()).filter(|other| *other != n).chain([face]);
                 world.honest[n].asks_at(others.map(|other| world.network.grpc(other)));
                 world.honest[n].knows(&world.forger.consortium.log, &url);
                 world.serve(n);
@@ -74,8 +80,9 @@ impl World {
         self.nodes.insert(n, node);
     }
 
-    fn serve_face(&mut self, host: usize, dir: &Path) {
-        self.nodes.insert(host, NodeProcess::serve_on(&self.network, host, dir));
+    fn serve_face(&mut self, host: usize, dir: &Path, arguments: &[&str]) {
+        let face = NodeProcess::serve_on_with(&self.network, host, dir, arguments);
+        self.nodes.insert(host, face);
     }
 
     fn power_off(&mut self, n: usize) {
@@ -129,13 +136,18 @@ impl World {
     /// Waits until the forger's log stands so at a node, and gives what the node says of it.
     fn until(&self, n: usize, well: impl Fn(&Value) -> bool) -> Value {
         let origin = self.forger.consortium.log.verifier().name().to_string();
+        let status = self.until_status(n, |status| well(log_of(status, &origin)));
+        log_of(&status, &origin).clone()
+    }
+
+    /// Waits until what a node says of gossip is so.
+    fn until_status(&self, n: usize, well: impl Fn(&Value) -> bool) -> Value {
         let (began, url) = (Instant::now(), self.url(n));
         loop {
             let (exit, status) = self.ledger(n, &["gossip", "status", "--node", &url]);
             assert!(exit < 2, "node {n} answers: {status}");
-            let log = log_of(&status, &origin);
-            if well(log) {
-                return log.clone();
+            if well(&status) {
+                return status;
             }
             assert!(began.elapsed() < SOON, "node {n}: {status}");
             std::thread::sleep(Duration::from_millis(200));
@@ -146,6 +158,16 @@ impl World {
     fn all_believe(&self, side: [usize; 2], size: u64) {
         for n in side {
             self.until(n, |log| log["adopted_size"] == size && log["standing"] == "good");
+        }
+    }
+
+    /// Waits until the nodes of a side say of somebody that asks them that it does so.
+    fn all_limit(&self, side: [usize; 2], does: &str) {
+        for n in side {
+            self.until_status(n, |status| {
+                let limited = status["limited"].as_array().expect("a list");
+                limited.iter().any(|one| one["trouble"].as_str().is_some_and(|w| w.contains(does)))
+            });
         }
     }
 
@@ -222,6 +244,16 @@ fn tell(network: Network) {
         let (_, status) = world.ledger(n, &["gossip", "status", "--node", &world.url(n)]);
         let own = world.honest[n].consortium.log.verifier().name().to_string();
         assert_eq!(log_of(&status, &own)["standing"], "good", "nobody honest is accused");
+    }
+    // and none of them listens to the faces, which went on
+    world.all_limit(LEFT, "more than its share");
+    world.all_limit(RIGHT, "malformed");
+    for n in RIGHT {
+        let face = format!("http://{}", world.network.grpc(RIGHT_FACE));
+        world.until_status(n, |status| {
+            let peers = status["peers"].as_array().expect("a list");
+            peers.iter().any(|peer| peer["url"] == *face && peer["faults"].as_u64() >= Some(1))
+        });
     }
     let shown = [size_shown(&world.forger.dir()), size_shown(&world.twin())];
     assert_eq!(shown, [LEFT_SIZE, RIGHT_SIZE], "each face went on with its own history");

@@ -119,8 +119,10 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
     }
     for limited in &answer.limited {
         let (address, why) = (escape::line(&limited.address), escape::line(&limited.trouble));
-        let seconds = limited.retry_after.div_ceil(1000);
-        out.line(format!("  not listened to for {seconds} s: {address}: {why}"));
+        out.line(match limited.retry_after.div_ceil(1000) {
+            0 => format!("  limited: {address}: {why}"),
+            seconds => format!("  not listened to for {seconds} s: {address}: {why}"),
+        });
     }
 }
 

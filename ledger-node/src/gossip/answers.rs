@@ -1,0 +1,86 @@
+//! Listening to others: what a message may cost, and who is not listened to.
+
+use ledger_core::gossip::{Message, Moment};
+
+use super::peers::Sender;
+use super::{BUSY_WHEN_BROKEN, Gossip, Inner, Told};
+
+/// Bytes of a message that nobody has read yet that count as one unit of work: as evidence does.
+const BYTES_A_UNIT: usize = 4_096;
+
+impl Gossip {
+    /// Whether a message of so many bytes may be looked at, before anything in it was: for how many
+    /// milliseconds not, otherwise.
+    ///
+    /// # Errors
+    /// What [`Told::Busy`] says.
+    pub fn listens(&self, from: &Sender, bytes: usize) -> Result<(), u64> {
+        let now = self.now();
+        // nothing is taken for it: what the message really costs is not known yet
+        let mut conduct = self.peers().asker(from, now).conduct.clone();
+        let units = u32::try_from(bytes / BYTES_A_UNIT).unwrap_or(u32::MAX);
+        conduct.spend(now, units).map_err(|again| self.refuse(from, now, again))
+    }
+
+    /// Counts a message that is not looked at; gives the milliseconds after which its sender may try
+    /// again.
+    fn refuse(&self, from: &Sender, now: Moment, again: Moment) -> u64 {
+        let mut peers = self.peers();
+        let asker = peers.asker(from, now);
+        if !asker.conduct.is_limited(now) && asker.turned_away(now) {
+            tracing::warn!(%from, "a peer asks for more than its share");
+        }
+        drop(peers);
+        self.figures().refused += 1;
+        again.0.saturating_sub(now.0)
+    }
+
+    /// Answers a message of a round that somebody else began.
+    pub fn answer(&self, from: &Sender, message: Message) -> Told {
+        let now = self.now();
+        let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
+        if let Err(again) = spent {
+            return Told::Busy(self.refuse(from, now, again));
+        }
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let Inner { view, trees, .. } = &mut *inner;
+        let heard = view.answer(message, trees);
+        self.conclude(&mut inner, heard.events);
+        drop(inner);
+        if self.is_broken() {
+            return Told::Busy(BUSY_WHEN_BROKEN);
+        }
+        self.figures().answered += 1;
+        if let Some(fault) = heard.fault {
+            return self.turn_away(from, &fault);
+        }
+        heard.reply.map_or(Told::Busy(0), Told::Answer)
+    }
+
+    /// Does not listen for a while to somebody who sent what no honest node sends.
+    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Told {
+        let now = self.now();
+        let mut peers = self.peers();
+        let asker = peers.asker(from, now);
+        let first = !asker.conduct.is_limited(now);
+        if first {
+            tracing::warn!(%from, %why, "a peer is not listened to for a while");
+            asker.fault(why, now);
+        }
+        drop(peers);
+        self.figures().faults += u64::from(first);
+        Told::Busy(0)
+    }
+
+    /// Charges the answer of a peer to its share.
+    ///
+    /// # Errors
+    /// The milliseconds after which it may answer with as much.
+    pub(super) fn charge(&self, url: &str, message: &Message) -> Result<(), u64> {
+        let now = self.now();
+        let mut peers = self.peers();
+        let Some(peer) = peers.peer(url) else { return Ok(()) };
+        message.spend(&mut peer.conduct, now).map_err(|again| again.0.saturating_sub(now.0))
+    }
+}
