@@ -119,7 +119,9 @@ fn replace(connection: &mut Connection, logs: &[LogStatus]) -> Result<(), rusqli
                 true => (head, ALARMING),
                 false => (head, OPEN),
             });
-            for (head, state) in adopted.chain(open) {
+            // heads of a convicted log open nothing: they are heard for their cosignatures
+            let convicting = log.convicting.iter().map(|head| (head, OPEN));
+            for (head, state) in adopted.chain(open).chain(convicting) {
                 insert.execute(params![log.origin.as_str(), head.to_string(), state])?;
             }
         }

@@ -51,7 +51,7 @@ pub async fn run(
             feed(&gossip, &own).await;
             let chosen = gossip.peers().choose(random(), gossip.now());
             if let Some(url) = chosen {
-                meet(&gossip, &own, &url).await;
+                meet(&gossip, &own, &url, interval).await;
             }
             let ticking = Arc::clone(&gossip);
             let _ = tokio::task::spawn_blocking(move || ticking.tick()).await;
@@ -79,7 +79,7 @@ async fn feed(gossip: &Arc<Gossip>, own: &Own) {
 }
 
 /// One round with a peer, and what is to be remembered of it.
-async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
+async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str, interval: Duration) {
     let began = Instant::now();
     let ended = round(gossip, url).await;
     let (now, moment) = (own.clock.now(), gossip.now());
@@ -108,7 +108,7 @@ async fn meet(gossip: &Arc<Gossip>, own: &Own, url: &str) {
             }
             match ended {
                 Ended::Fault(_) => peer.conduct.fault(moment),
-                _ => peer.conduct.failed(moment),
+                _ => peer.conduct.failed(moment, interval),
             }
             peer.trouble = Some(why);
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
@@ -15,11 +16,15 @@ use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{SignerKey, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, Authenticated, LogKeys, Refusal};
 
+use super::ROUND_MS;
 use super::branch::Branch;
 use super::net::{Happening, Leg, Parcel, Place, Verdict};
 use super::plan::{Cheat, Role};
 use super::wire;
 use super::world::World;
+
+/// From one round of a node to its next.
+const INTERVAL: Duration = Duration::from_millis(ROUND_MS);
 
 /// How long an answer is waited for.
 const PATIENCE_MS: u64 = 3_000;
@@ -239,7 +244,7 @@ impl World {
         let now = Moment(self.now);
         let own = &mut self.nodes[node];
         if let Some(asking) = own.asking.take_if(|asking| asking.leg == leg) {
-            own.conduct(asking.peer, now).failed(now);
+            own.conduct(asking.peer, now).failed(now, INTERVAL);
             self.observer.report.bytes += asking.bytes;
             self.observer.count("timed-out");
         }
@@ -336,7 +341,7 @@ impl World {
         let Some(mut asking) = awaited else { return self.observer.count("came-too-late") };
         let message = message.filter(|message| message.spend(own.conduct(peer, now), now).is_ok());
         let Some(message) = message else {
-            own.conduct(peer, now).failed(now);
+            own.conduct(peer, now).failed(now, INTERVAL);
             self.observer.report.bytes += asking.bytes;
             return self.observer.count("refused");
         };
