@@ -12,16 +12,21 @@ const SEEDS: u64 = 2_000;
 const LARGE: Scale = Scale::Exactly { nodes: 50, logs: 20 };
 
 /// What happens in some of any hundred small runs, or the runs say less than they seem to.
-const SEEN: [&str; 28] = [
+const SEEN: [&str; 34] = [
     "alarm",
     "alarm-due",
     "arrived-nowhere",
+    "bad-empty",
     "came-too-late",
     "contradicted",
     "cosigned",
+    "cosigner",
+    "cosigner-due",
     "cut",
     "doubled",
+    "due-in-the-calm",
     "evidence-due",
+    "false-evidence",
     "fault",
     "fell-and-lost",
     "flooded",
@@ -37,6 +42,7 @@ const SEEN: [&str; 28] = [
     "roll-back",
     "said-again",
     "same-size",
+    "slandered",
     "split-history",
     "talked-nonsense",
     "timed-out",
@@ -130,6 +136,8 @@ fn the_observer_sees_every_rule_that_is_broken() {
         (Cheat::Trustful, "no-further-cosigning"),
         (Cheat::Patient, "alarm-in-time"),
         (Cheat::Incurious, "evidence-in-time"),
+        (Cheat::Incurious, "honest-logs-are-good"),
+        (Cheat::Secret, "signed"),
         (Cheat::Slander, "evidence-is-true"),
         (Cheat::Lonely, "honest-logs-publish"),
         (Cheat::Touchy, "honest-nodes-are-not-accused"),
