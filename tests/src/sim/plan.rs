@@ -92,6 +92,8 @@ pub enum Cheat {
     Touchy,
     /// Logs sign what nobody but those who poll them is told of.
     Secret,
+    /// Every other node cares for no cosigner.
+    Lenient,
 }
 
 /// One log.

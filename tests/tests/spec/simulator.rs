@@ -138,6 +138,7 @@ fn the_observer_sees_every_rule_that_is_broken() {
         (Cheat::Incurious, "evidence-in-time"),
         (Cheat::Incurious, "honest-logs-are-good"),
         (Cheat::Secret, "signed"),
+        (Cheat::Lenient, "cosigners-in-time"),
         (Cheat::Slander, "evidence-is-true"),
         (Cheat::Lonely, "honest-logs-publish"),
         (Cheat::Touchy, "honest-nodes-are-not-accused"),
