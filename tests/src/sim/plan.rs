@@ -185,7 +185,8 @@ impl Plan {
             Scale::Small => (2 + below(&mut random, 6), 1 + below(&mut random, 3)),
             Scale::Exactly { nodes, logs } => (nodes, logs),
         };
-        let rounds = if random.one_in(16) { LONG_STORM } else { 6 };
+        let is_long = random.one_in(16);
+        let rounds = if is_long { LONG_STORM } else { 6 };
         let calm = (rounds + random.below(8)) * ROUND_MS;
         let roles = roles(&mut random, nodes);
         let logs = (0..logs).map(|_| log(&mut random, &roles, calm)).collect();
@@ -207,6 +208,11 @@ impl Plan {
             plan.cuts = (0..random.below(3)).map(|_| cut(&mut random, nodes, calm)).collect();
             let falls = random.below(1 + nodes as u64);
             plan.falls = (0..falls).map(|_| fall(&mut random, nodes, calm)).collect();
+        }
+        if is_long {
+            // whoever is on the other side has not answered for as long as any back-off grows
+            let apart = (0..nodes).map(|_| random.one_in(2)).collect();
+            plan.cuts.push(Cut { from: calm / 16, until: calm, apart });
         }
         plan
     }

@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledger_tests::sim::{self, Cheat, Plan, Report, Scale, Violation};
+use ledger_tests::sim::plan::{Cut, Fraud, Role, Tiles};
+use ledger_tests::sim::{self, Cheat, Plan, ROUND_MS, Report, Scale, Violation};
 
 /// Seeds of small runs; more with `LEDGER_SIM_SEEDS`.
 const SEEDS: u64 = 2_000;
@@ -114,6 +115,29 @@ fn small_consortia_keep_every_rule_in_any_weather() {
 fn large_consortia_keep_every_rule_in_any_weather() {
     let report = run_all(number("LEDGER_SIM_SEEDS", SEEDS).div_ceil(100), LARGE);
     assert!(report.idle_bytes < 1_024, "{} bytes to say nothing new", report.idle_bytes);
+}
+
+/// A back-off that grew over the partition would keep the two sides apart after it.
+#[test]
+fn a_fork_across_a_long_partition_is_evidence_within_the_bound_after_it_heals() {
+    let mut found = 0;
+    for seed in 0..24 {
+        let nodes = 2 + usize::from(seed % 2 == 1);
+        let mut plan = Plan::draw(seed, Scale::Exactly { nodes, logs: 1 });
+        plan.nodes.fill(Role::Honest);
+        plan.falls.clear();
+        plan.calm = 80 * ROUND_MS;
+        let second: Vec<bool> = (0..nodes).map(|node| node % 2 == 1).collect();
+        plan.cuts = vec![Cut { from: 0, until: plan.calm, apart: second.clone() }];
+        let log = &mut plan.logs[0];
+        (log.host, log.fraud, log.tiles) = (None, Fraud::SameSize, Tiles::None);
+        (log.turn, log.second) = (0, second);
+        log.reads.fill(true);
+        let report = sim::run(plan).unwrap_or_else(|violation| panic!("{violation}"));
+        found += report.count("evidence-due");
+    }
+    // the sides may have kept heads of no common size, of which there is no evidence without tiles
+    assert!(found > 16, "{found}");
 }
 
 #[test]
