@@ -359,6 +359,7 @@ impl RunningNode {
             signed: publisher.signed(),
             published: publisher.published(),
             clock: Arc::clone(&asking.clock),
+            interval: gossips_every,
         };
         let asking = Arc::new(asking);
         let gatherer = Gatherer::new(
@@ -378,7 +379,7 @@ impl RunningNode {
                 Arc::clone(&publisher),
                 stopping.clone(),
             )),
-            tokio::spawn(rounds::run(gossip, own, gossips_every, stopping.clone())),
+            tokio::spawn(rounds::run(gossip, own, stopping.clone())),
         ];
         servers.extend(tls.map(|tls| tokio::spawn(tls.look_after(stopping))));
         let (report, sequenced) = oneshot::channel();

@@ -158,7 +158,7 @@ impl Conflict {
 
     /// The same contradiction with one signature line a head; `None` where a head has no such line
     /// or cannot hold it.
-    pub(super) fn with_lines(
+    pub(crate) fn with_lines(
         &self,
         mut line: impl FnMut(&ClaimedCheckpoint) -> Option<ClaimedCheckpoint>,
     ) -> Option<Conflict> {

@@ -141,6 +141,16 @@ impl ParseEvidenceError {
 }
 
 impl EvidenceError {
+    /// Whether a judge who knows other keys may judge otherwise; the file itself need not be wrong.
+    pub fn depends_on_judge(&self) -> bool {
+        matches!(
+            self,
+            EvidenceError::UnknownKey { .. }
+                | EvidenceError::TwoKeys { .. }
+                | EvidenceError::OtherAnchor { .. }
+        )
+    }
+
     /// What to do about it, for a `hint:` line.
     pub fn hint(&self) -> &'static str {
         match self {

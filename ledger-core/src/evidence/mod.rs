@@ -50,6 +50,7 @@ use std::fmt;
 
 use crate::authority::AuthorityBundle;
 use crate::hash::{Hash, ParseHashError};
+use crate::note::VerifierKey;
 use crate::record::Record;
 
 pub use conflict::{Conflict, Heads, NoConflict};
@@ -126,6 +127,28 @@ impl ClaimedEvidence {
                 bundle.proof().checkpoint.checkpoint().origin().as_str()
             }
             Claim::Leaves(pair) => pair.head().checkpoint().origin().as_str(),
+        }
+    }
+
+    /// The heads by which it convicts a log, if it does by heads.
+    pub(crate) fn conflict_of_log(&self) -> Option<&Conflict> {
+        match &self.claim {
+            Claim::Log(conflict) => Some(conflict),
+            _ => None,
+        }
+    }
+
+    /// Whether this key signed any of its heads, as what the file accuses.
+    pub(crate) fn is_signed_by(&self, key: &VerifierKey) -> bool {
+        let log = |head| judge::line_of_log(head, key).is_some();
+        match &self.claim {
+            Claim::Log(conflict) => conflict.heads().into_iter().any(log),
+            Claim::Cosigner(conflict) => {
+                let mut heads = conflict.heads().into_iter();
+                heads.any(|head| judge::line_of_cosigner(head, key).is_some())
+            }
+            Claim::UnlawfulLeaf { bundle, .. } => log(&bundle.proof().checkpoint),
+            Claim::Leaves(pair) => log(pair.head()),
         }
     }
 

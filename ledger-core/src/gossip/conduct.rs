@@ -1,5 +1,7 @@
 //! How a peer behaves: what it may cost, and how long it is left alone.
 
+use std::time::Duration;
+
 /// Milliseconds by a clock that never goes back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub u64);
@@ -16,8 +18,9 @@ const MESSAGE_UNITS: u32 = 4;
 /// The first pause after a failure or a fault; each further one is twice as long.
 const FIRST_PAUSE_MS: u64 = 1_000;
 
-/// The longest pause after failures: a node that comes back is heard again within minutes.
-const LONGEST_SILENCE_MS: u64 = 5 * 60_000;
+/// The longest pause after failures, in rounds: a node that comes back is heard again at once, for
+/// what one side of a healed net knows is to reach the other within a few rounds.
+const LONGEST_SILENCE_ROUNDS: u32 = 3;
 
 /// The longest pause after faults.
 const LONGEST_PENALTY_MS: u64 = 60 * 60_000;
@@ -91,9 +94,11 @@ impl Conduct {
         self.last_fault = now;
     }
 
-    /// The peer could not be reached, or ended a round early.
-    pub fn failed(&mut self, now: Moment) {
-        self.silent = Moment(now.0 + pause(self.failures, LONGEST_SILENCE_MS));
+    /// The peer could not be reached, or ended a round early. A round is begun every `interval`.
+    pub fn failed(&mut self, now: Moment, interval: Duration) {
+        let longest = (interval * LONGEST_SILENCE_ROUNDS).as_millis();
+        let longest = u64::try_from(longest).unwrap_or(u64::MAX);
+        self.silent = Moment(now.0.saturating_add(pause(self.failures, longest)));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -180,11 +185,10 @@ mod tests {
     fn a_silent_peer_is_asked_again_but_still_listened_to() {
         let mut conduct = Conduct::new(Moment(0));
         for _ in 0..20 {
-            conduct.failed(Moment(0));
+            conduct.failed(Moment(0), Duration::from_secs(10));
         }
-        assert_eq!(conduct.due_at(), Moment(LONGEST_SILENCE_MS));
-        assert!(!conduct.is_due(Moment(LONGEST_SILENCE_MS - 1)));
-        assert!(conduct.is_due(Moment(LONGEST_SILENCE_MS)));
+        assert_eq!(conduct.due_at(), Moment(30_000), "three rounds");
+        assert!(!conduct.is_due(Moment(29_999)) && conduct.is_due(Moment(30_000)));
         assert_eq!(conduct.spend(Moment(0), 1), Ok(()));
         conduct.succeeded();
         assert!(conduct.is_due(Moment(0)));

@@ -1,21 +1,29 @@
 //! The messages of a round: what a view says, and what it makes of what it is told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::EvidenceId;
+use crate::evidence::{ClaimedEvidence, EvidenceId};
 use crate::hash::Hash;
 use crate::index::TreeSize;
 use crate::merkle::{Beginning, TreeHead};
+use crate::note::VerifierKey;
 
 use super::Conduct;
-use super::known::{Known, Question};
+use super::known::{Known, Question, push_bounded};
 use super::message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
     MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary,
 };
-use super::view::{Event, Fault, View, by_rank};
+use super::view::{Event, Fault, View, by_rank, culprit_hash};
 use super::{MAX_LEGS, Moment};
+
+/// Evidence that convicted nobody who is known, remembered so that it is not asked for again.
+const MAX_REFUSED: usize = 256;
+
+/// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures travel
+/// when they are newer by a step, long before anybody calls the log stale, and not in every round.
+const FRESH_S: u64 = 900;
 
 /// The trees that a node holds itself: those of its own log and of its mirrors.
 pub trait Beginnings {
@@ -33,6 +41,8 @@ pub trait Beginnings {
 pub struct Round {
     salt: Salt,
     legs: usize,
+    /// The evidence that the peer was asked for last, as it named it.
+    asked: Vec<EvidenceRef>,
 }
 
 /// What a message led to.
@@ -50,7 +60,7 @@ impl Round {
     /// Begins a round with this salt, which must be fresh and random.
     pub fn begin(view: &View, salt: Salt) -> (Round, Message) {
         let hello = Message::Hello { salt, summary: view.summary(salt) };
-        (Round { salt, legs: 1 }, hello)
+        (Round { salt, legs: 1, asked: Vec::new() }, hello)
     }
 
     /// Takes the peer's reply. Nothing to send means that the round is over.
@@ -62,12 +72,27 @@ impl Round {
                 view.compare(salt, &lines)
             }
             Message::Exchange(told) if told.salt == self.salt && self.legs > 2 => {
-                view.exchange(*told, trees)
+                self.exchange(view, *told, trees)
             }
             _ => Heard::fault(Fault::OutOfTurn),
         };
         if self.legs > MAX_LEGS {
             heard.reply = None;
+        }
+        heard
+    }
+
+    fn exchange(&mut self, view: &mut View, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
+        let asked = std::mem::take(&mut self.asked);
+        let is_asked = |sent: &ClaimedEvidence| asked.iter().any(|own| own.id == sent.id());
+        if !told.evidence.as_ref().is_none_or(is_asked) {
+            return Heard::fault(Fault::Unasked);
+        }
+        let mut held = told.held.clone();
+        let heard = view.exchange(told, &asked, trees);
+        if let Some(Message::Exchange(reply)) = &heard.reply {
+            held.retain(|own| reply.wants.contains(&own.id));
+            self.asked = held;
         }
         heard
     }
@@ -110,7 +135,8 @@ impl View {
             }
             Message::Exchange(told) => {
                 let salt = told.salt;
-                let mut heard = self.exchange(*told, trees);
+                // what was asked for in the message before, nobody remembers
+                let mut heard = self.exchange(*told, &[], trees);
                 // the asker waits for an answer, even where there is nothing to say
                 heard.reply.get_or_insert_with(|| Message::Exchange(Box::new(Exchange::new(salt))));
                 heard
@@ -145,7 +171,7 @@ impl View {
     }
 
     fn line(&self, salt: Salt, origin: &Origin, known: &Known) -> Line {
-        let mut heads: Vec<Vec<u8>> = known.heads().map(head_bytes).collect();
+        let mut heads: Vec<Vec<u8>> = known.told().map(head_bytes).collect();
         heads.sort_unstable();
         let mut fallen: Vec<Hash> =
             self.convictions().filter(|of| of.1 == origin.as_str()).map(|of| of.2).collect();
@@ -193,7 +219,7 @@ impl View {
         let logs: BTreeMap<LineId, (&Origin, &Known)> =
             self.logs.iter().map(salted).filter(|(id, _)| about.contains(id)).collect();
         let new = |known: &Known| {
-            let own = known.heads().map(|seen| seen.checkpoint());
+            let own = known.told().map(|seen| seen.checkpoint());
             own.filter(|own| !heads.contains(own)).cloned().collect()
         };
         let mut bytes = 0;
@@ -213,12 +239,18 @@ impl View {
         told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
     }
 
-    /// Takes what the other side told, and says what it may want to know.
-    fn exchange(&mut self, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
+    /// Takes what the other side told, and says what it may want to know. `asked` is the evidence that it
+    /// was asked for, where that is remembered.
+    fn exchange(
+        &mut self,
+        told: Exchange,
+        asked: &[EvidenceRef],
+        trees: &mut dyn Beginnings,
+    ) -> Heard {
         if !told.fits() {
             return Heard::fault(Fault::TooMuch);
         }
-        let (events, fault) = self.take(&told);
+        let (events, fault) = self.take(&told, asked);
         if fault.is_some() {
             return Heard { reply: None, events, fault };
         }
@@ -233,11 +265,14 @@ impl View {
     }
 
     /// Takes evidence, heads and answers, up to the first that no honest node sends.
-    fn take(&mut self, told: &Exchange) -> (Vec<Event>, Option<Fault>) {
+    fn take(&mut self, told: &Exchange, asked: &[EvidenceRef]) -> (Vec<Event>, Option<Fault>) {
         let mut events = Vec::new();
         if let Some(evidence) = &told.evidence {
-            // whom it convicts depends on the keys that a node knows: to be refused is no fault
-            events.extend(self.convict(evidence).unwrap_or_default());
+            let (more, fault) = self.judge(evidence, asked);
+            events.extend(more);
+            if fault.is_some() {
+                return (events, fault);
+            }
         }
         for head in &told.heads {
             match self.hear(head) {
@@ -254,17 +289,64 @@ impl View {
         (events, None)
     }
 
-    /// Which of the evidence that the other side holds convicts somebody new.
-    fn wanted(&self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
-        let known = |culprit: &Hash| self.convictions().any(|(_, _, own)| own == *culprit);
-        let new = held.iter().filter(|other| !known(&other.culprit));
+    /// Judges evidence, if it was asked for: judging it is what costs a node most.
+    ///
+    /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a fault
+    /// where no judge could take it for evidence, or where whom the peer named has signed nothing of it.
+    fn judge(
+        &mut self,
+        evidence: &ClaimedEvidence,
+        asked: &[EvidenceRef],
+    ) -> (Vec<Event>, Option<Fault>) {
+        let id = evidence.id();
+        let Some(at) = self.asked.iter().position(|asked| *asked == id) else {
+            return (Vec::new(), None);
+        };
+        self.asked.remove(at);
+        let named: Vec<Hash> =
+            asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
+        let named_one = |culprit: Hash| named.is_empty() || named.contains(&culprit);
+        match evidence.verify(self.trust()) {
+            Ok(conviction) => {
+                let mut keys = conviction.culprit().keys().iter();
+                let is_true = keys.any(|key| named_one(culprit_hash(key)));
+                let events = self.convicted(evidence, conviction);
+                (events, (!is_true).then_some(Fault::FalseEvidence(id)))
+            }
+            Err(error) => {
+                let framed = |(culprit, key): (Hash, &VerifierKey)| {
+                    named.contains(&culprit).then(|| !evidence.is_signed_by(key))
+                };
+                let mut framed = self.known_keys().filter_map(framed).peekable();
+                let is_false = !error.depends_on_judge()
+                    || framed.peek().is_some() && framed.all(|framed| framed);
+                drop(framed);
+                push_bounded(&mut self.refused, id, MAX_REFUSED);
+                (Vec::new(), is_false.then_some(Fault::FalseEvidence(id)))
+            }
+        }
+    }
+
+    /// Which of the evidence that the other side holds convicts somebody new, of those who are known
+    /// here.
+    fn wanted(&mut self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
+        let fallen: BTreeSet<Hash> = self.convictions().map(|(_, _, culprit)| culprit).collect();
+        let known: BTreeSet<Hash> = self.known_keys().map(|(culprit, _)| culprit).collect();
+        let stands = |culprit: &Hash| known.contains(culprit) && !fallen.contains(culprit);
+        let new = held.iter().filter(|other| stands(&other.culprit));
+        let new = new.filter(|other| !self.refused.contains(&other.id));
         let mut wanted: Vec<EvidenceId> = new.map(|other| other.id).collect();
         wanted.sort_unstable();
         wanted.dedup();
+        for id in &wanted {
+            if !self.asked.contains(id) {
+                push_bounded(&mut self.asked, *id, MAX_REFS);
+            }
+        }
         wanted
     }
 
-    fn evidence_of(&self, id: EvidenceId) -> Option<crate::evidence::ClaimedEvidence> {
+    fn evidence_of(&self, id: EvidenceId) -> Option<ClaimedEvidence> {
         self.evidence.get(&id).map(|held| held.evidence.clone())
     }
 
@@ -284,5 +366,6 @@ fn head_bytes(seen: &super::seen::Seen) -> Vec<u8> {
     let ids = seen.cosigner_ids();
     bytes.extend((ids.len() as u64).to_be_bytes());
     ids.iter().for_each(|id| bytes.extend(id.as_bytes()));
+    bytes.extend((seen.newest().unwrap_or(0) / FRESH_S).to_be_bytes());
     bytes
 }

@@ -8,6 +8,7 @@ use crate::merkle::{Beginning, TreeHead, VerifyError};
 use crate::note::VerifierKey;
 use crate::witness::LogKeys;
 
+use super::remains::Remains;
 use super::seen::Seen;
 use super::view::Reach;
 use super::{MAX_KEPT_PROOFS, MAX_NEIGHBOURS, MAX_OPEN, MAX_PATH, PATIENCE_ROUNDS};
@@ -56,8 +57,10 @@ pub(super) struct Known {
     open: Vec<Open>,
     path: VecDeque<Seen>,
     proofs: VecDeque<(Question, Beginning)>,
-    /// More heads were open than are kept: only settling all of them ends the alarm.
-    overflowed: bool,
+    /// Rounds since more heads were open than are kept: only settling all of them ends this.
+    overflowed: Option<u32>,
+    /// What stays when a key falls.
+    pub(super) remains: Remains,
 }
 
 /// What a head or a proof changed. Closed.
@@ -86,7 +89,8 @@ impl Known {
             open: Vec::new(),
             path: VecDeque::new(),
             proofs: VecDeque::new(),
-            overflowed: false,
+            overflowed: None,
+            remains: Remains::default(),
         }
     }
 
@@ -94,13 +98,19 @@ impl Known {
         self.adopted.as_ref()
     }
 
-    /// The adopted head and the open ones: what is passed on.
-    pub(super) fn heads(&self) -> impl Iterator<Item = &Seen> {
+    /// What is passed on.
+    pub(super) fn told(&self) -> impl Iterator<Item = &Seen> {
+        self.heads().chain(self.remains.heads())
+    }
+
+    /// The adopted head and the open ones.
+    fn heads(&self) -> impl Iterator<Item = &Seen> {
         self.adopted.iter().chain(self.open.iter().map(|open| &open.seen))
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&ClaimedCheckpoint, bool)> {
-        self.open.iter().map(|open| (open.seen.checkpoint(), open.is_alarming()))
+        let overflowed = self.has_overflowed();
+        self.open.iter().map(move |open| (open.seen.checkpoint(), overflowed || open.is_alarming()))
     }
 
     /// Whether exactly this was heard before: a head goes round many times.
@@ -133,7 +143,8 @@ impl Known {
         }
         debug_assert_ne!(adopted.head().size, heard.head().size, "equal sizes are settled above");
         if self.open.len() == MAX_OPEN {
-            self.overflowed = true;
+            // old heads of an honest log may be shown in heaps: it has as long to settle them as others
+            self.overflowed.get_or_insert(0);
             return Change::Nothing;
         }
         self.open.push(Open { seen: heard, path: VecDeque::new(), age: 0 });
@@ -215,7 +226,7 @@ impl Known {
             }
             _ => Change::Nothing,
         };
-        self.overflowed &= !self.open.is_empty();
+        self.overflowed = self.overflowed.filter(|_| !self.open.is_empty());
         change
     }
 
@@ -225,13 +236,25 @@ impl Known {
         for open in &mut self.open {
             open.age = open.age.saturating_add(1);
         }
+        self.overflowed = self.overflowed.map(|age| age.saturating_add(1));
         !before && self.alarm()
     }
 
     /// Whether heads have been open for too long.
     pub(super) fn alarm(&self) -> bool {
-        let stays = self.overflowed || self.open.iter().any(Open::is_alarming);
+        let stays = self.has_overflowed() || self.open.iter().any(Open::is_alarming);
         stays && self.reach == Reach::Somewhere
+    }
+
+    fn has_overflowed(&self) -> bool {
+        self.overflowed.is_some_and(|age| age >= PATIENCE_ROUNDS)
+    }
+
+    /// Of what has to be shown, that about the head which has been open longest.
+    pub(super) fn oldest(&self, origin: &Origin) -> Option<Question> {
+        let oldest = self.open.iter().min_by_key(|open| std::cmp::Reverse(open.age))?;
+        let (smaller, larger) = in_order(*self.adopted.as_ref()?.head(), *oldest.seen.head());
+        Some(Question { origin: origin.clone(), smaller, larger })
     }
 
     /// An open head raised the alarm before the node was restarted.
@@ -284,8 +307,19 @@ impl Known {
         self.proofs.iter().find(about).map(|(_, beginning)| beginning)
     }
 
+    /// Keeps the heads by which these keys of the log are convicted.
+    pub(super) fn keep_remains(&mut self, conflict: &Conflict, culprits: &[VerifierKey]) {
+        let adopted = self.adopted.iter().chain(&self.path);
+        let open = self.open.iter().flat_map(|open| open.path.iter().chain([&open.seen]));
+        self.remains.keep(conflict, culprits, adopted.chain(open));
+    }
+
     /// Knows other keys from now on. Heads that no trusted key signed are forgotten.
     pub(super) fn set_keys(&mut self, keys: LogKeys) {
+        if self.keys != keys {
+            // what was shown of heads that are forgotten now may have to be shown again
+            self.proofs.clear();
+        }
         self.keys = keys;
         let trusted = self.keys.trusted().to_vec();
         let held = self.adopted.take().into_iter().chain(self.path.drain(..));
@@ -297,7 +331,7 @@ impl Known {
         self.adopted = settled.next();
         self.path = settled.rev().collect();
         self.open = open.into_iter().filter_map(|open| open.counting(&trusted)).collect();
-        self.overflowed &= !self.open.is_empty();
+        self.overflowed = self.overflowed.filter(|_| !self.open.is_empty());
         if self.adopted.is_none() && !self.open.is_empty() {
             let Open { seen, path, .. } = self.open.remove(0);
             (self.adopted, self.path) = (Some(seen), path);
@@ -367,7 +401,7 @@ fn merge(path: &mut VecDeque<Seen>, more: impl Iterator<Item = Seen>) {
     path.drain(..path.len().saturating_sub(MAX_PATH));
 }
 
-fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, limit: usize) {
+pub(super) fn push_bounded<T>(queue: &mut VecDeque<T>, new: T, limit: usize) {
     if queue.len() == limit {
         queue.pop_front();
     }

@@ -13,7 +13,8 @@
 //! the heads agree, or there is evidence. Open heads that are shown to lie on one history are held,
 //! and passed on, as the largest of them. A head that stays open for [`PATIENCE_ROUNDS`] raises the
 //! alarm [`Standing::Unreconciled`]: nobody is convicted, but the log is not cosigned any more until
-//! the question is settled.
+//! the question is settled. Of a log that was convicted the heads that convicted it stay, so that
+//! whoever cosigned both is convicted too, whenever the cosignatures come.
 //!
 //! Open heads are passed on like adopted ones. So whoever holds the tiles of the larger tree hears of
 //! the smaller head, and all nodes that are connected come to know the same heads.
@@ -34,6 +35,7 @@ mod conduct;
 mod exchange;
 mod known;
 mod message;
+mod remains;
 mod seen;
 mod view;
 

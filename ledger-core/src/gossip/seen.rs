@@ -43,9 +43,38 @@ impl Seen {
             Err(CheckpointError::BadSignature(name)) => return Err(Fault::FalseSignature(name)),
             Err(_) => return Ok(Read::Unsigned),
         }
+        Seen::cosigned(heard, log_keys, cosigners).map(Read::Seen)
+    }
+
+    /// Keeps what known cosigners signed of a log whose keys have fallen; `None` if nobody did.
+    pub(super) fn read_fallen(
+        heard: &ClaimedCheckpoint,
+        fallen: &[VerifierKey],
+        cosigners: &[VerifierKey],
+    ) -> Result<Option<Seen>, Fault> {
+        if let Err(CheckpointError::BadSignature(name)) = heard.verify(fallen) {
+            return Err(Fault::FalseSignature(name));
+        }
+        let seen = Seen::cosigned(heard, fallen, cosigners)?;
+        Ok(Some(seen).filter(|seen| !seen.cosigners.is_empty()))
+    }
+
+    /// A head that is known to be signed by those of these keys that have a line.
+    pub(super) fn signed(checkpoint: ClaimedCheckpoint, log_keys: &[VerifierKey]) -> Seen {
+        let lines = checkpoint.note().signatures();
+        let has_line = |key: &&VerifierKey| lines.iter().any(|line| line.is_by(key));
+        let signers = log_keys.iter().filter(has_line).cloned().collect();
+        Seen { checkpoint, signers, cosigners: Vec::new() }
+    }
+
+    /// Adds the lines of known cosigners; those of the log were checked.
+    fn cosigned(
+        heard: &ClaimedCheckpoint,
+        log_keys: &[VerifierKey],
+        cosigners: &[VerifierKey],
+    ) -> Result<Seen, Fault> {
         let lines = heard.note().signatures();
         let line_of = |key: &VerifierKey| lines.iter().find(|line| line.is_by(key));
-        let signers = log_keys.iter().filter(|key| line_of(key).is_some()).cloned().collect();
         let mut cosigned = Vec::new();
         for key in cosigners {
             let Some(line) = line_of(key) else { continue };
@@ -53,9 +82,10 @@ impl Seen {
                 .ok_or_else(|| Fault::FalseSignature(key.name().to_string()))?;
             cosigned.push(Cosigned { key: key.clone(), time, line: line.clone() });
         }
-        let mut seen = Seen { checkpoint: heard.clone(), signers, cosigners: cosigned };
+        let mut seen = Seen::signed(heard.clone(), log_keys);
+        seen.cosigners = cosigned;
         seen.print(lines);
-        Ok(Read::Seen(seen))
+        Ok(seen)
     }
 
     pub(super) fn checkpoint(&self) -> &ClaimedCheckpoint {
@@ -71,6 +101,16 @@ impl Seen {
         let own = self.checkpoint.note();
         let mut lines = heard.note().signatures().iter();
         own.text() == heard.note().text() && lines.all(|line| own.signatures().contains(line))
+    }
+
+    /// Whether it is of this head, whoever signed either.
+    pub(super) fn is_of(&self, head: &ClaimedCheckpoint) -> bool {
+        self.checkpoint.checkpoint() == head.checkpoint()
+    }
+
+    /// Whether both are of one head.
+    pub(super) fn is_same(&self, other: &Seen) -> bool {
+        self.is_of(&other.checkpoint)
     }
 
     /// Whether a key that is still trusted signed it.

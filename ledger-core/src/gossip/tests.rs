@@ -1,5 +1,7 @@
 //! Views that talk to each other, and to liars.
 
+mod judging;
+
 use super::view::Fault;
 use super::*;
 use crate::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
@@ -203,17 +205,61 @@ fn a_head_that_stays_open_raises_the_alarm_until_it_is_settled() {
     assert!(matches!(restarted.standing(&origin()), Standing::Unreconciled(_)));
 }
 
-#[test]
-fn more_open_heads_than_are_kept_raise_the_alarm_and_push_nothing_out() {
+/// A log of nine open heads, the first of which lie on one history.
+fn overflowing() -> View {
     let mut view = holding(&[head("a"), head("abX")]);
     for more in 0..MAX_OPEN {
-        let leaves = "y".repeat(10 + more);
-        view.hear(&head(&leaves)).expect("signed");
+        view.hear(&head(&"y".repeat(10 + more))).expect("signed");
     }
-    assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
+    view
+}
+
+#[test]
+fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
+    let mut view = overflowing();
     let kept = view.status().remove(0).open;
-    assert_eq!(kept.len(), MAX_OPEN);
-    assert_eq!(kept[0].0, head("abX"));
+    assert_eq!((kept.len(), &kept[0].0), (MAX_OPEN, &head("abX")), "nothing is pushed out");
+    for _ in 1..PATIENCE_ROUNDS {
+        assert_eq!(view.tick(), []);
+    }
+    assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
+    assert_eq!(view.tick(), [], "it is said once");
+    assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
+    // younger heads take the places of those that are settled, and the alarm stays
+    let all = "a".repeat(30);
+    let mut view = holding(&[head("a")]);
+    for size in 2..=MAX_OPEN + 2 {
+        view.hear(&head(&all[..size])).expect("signed");
+    }
+    for round in 1..PATIENCE_ROUNDS as usize {
+        assert_eq!(view.tick(), []);
+        let size = 20 + round;
+        let asked = view.questions().remove(0);
+        let mut trees = Trees(vec![tree(&all)]);
+        let shown = trees.beginning(&origin(), asked.smaller.size, &asked.larger).expect("held");
+        view.learn(&asked, &shown).expect("true");
+        view.hear(&head(&all[..size])).expect("signed");
+    }
+    assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
+    // a node that keeps what it is told of each head keeps this too
+    let kept = view.status().remove(0).open;
+    assert!(!kept.is_empty() && kept.iter().all(|(_, alarm)| *alarm));
+    settle(&mut view, &mut Trees(vec![tree(&all)]));
+    assert_eq!(view.standing(&origin()), Standing::Good);
+}
+
+#[test]
+fn a_heap_of_old_heads_raises_no_alarm_where_the_tree_is_at_hand() {
+    let all = "abcdefghijklmnop";
+    let mut view = holding(&[head(all)]);
+    for size in 1..all.len() {
+        view.hear(&head(&all[..size])).expect("signed");
+        assert_eq!(view.standing(&origin()), Standing::Good);
+    }
+    settle(&mut view, &mut Trees(vec![tree(all)]));
+    for _ in 0..2 * PATIENCE_ROUNDS {
+        assert_eq!(view.tick(), []);
+    }
 }
 
 /// Found by the simulator: a node that took its first questions to others never came to those of the
@@ -351,6 +397,13 @@ fn cosigners_that_a_peer_has_more_are_taken_over() {
     round(&mut one, &mut nobody(), &mut other, &mut nobody());
     assert_eq!(adopted(&one), Some(cosigned("abc", 5)));
     assert_eq!(one.status().remove(0).cosigned_at, Some(5));
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+    // a quiet log is cosigned again and again: that is told now and then, so that nobody calls it stale
+    other.hear(&cosigned("abc", 6)).expect("honest");
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+    other.hear(&cosigned("abc", 1_806)).expect("honest");
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 4);
+    assert_eq!(one.status().remove(0).cosigned_at, Some(1_806));
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
 }
 

@@ -1,6 +1,6 @@
 //! Everything that one node knows of all logs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
@@ -71,6 +71,12 @@ pub enum Fault {
     /// A message that does not belong here in a round.
     #[error("its message does not belong in this place of a round")]
     OutOfTurn,
+    /// Evidence that nobody asked for.
+    #[error("it sent evidence that it was not asked for")]
+    Unasked,
+    /// Evidence that does not convict whom the peer said it convicts.
+    #[error("it sent {0} as evidence, which is none against whom it named")]
+    FalseEvidence(EvidenceId),
 }
 
 /// How a log stands.
@@ -82,6 +88,8 @@ pub struct LogStatus {
     pub adopted: Option<ClaimedCheckpoint>,
     /// When somebody known cosigned that head last, by the cosigner's clock, in POSIX seconds.
     pub cosigned_at: Option<u64>,
+    /// The heads that convicted it, as far as somebody known cosigned them.
+    pub convicting: Vec<ClaimedCheckpoint>,
     /// Its open heads, each with whether it raises the alarm.
     pub open: Vec<(ClaimedCheckpoint, bool)>,
     /// Whether it may be cosigned.
@@ -105,6 +113,10 @@ pub struct View {
     trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
+    /// Evidence that peers were asked for, the newest last: other evidence of theirs is not judged.
+    pub(super) asked: VecDeque<EvidenceId>,
+    /// Evidence that convicted nobody who is known here: it is not asked for again.
+    pub(super) refused: VecDeque<EvidenceId>,
 }
 
 impl View {
@@ -131,6 +143,7 @@ impl View {
         }
         self.trust = cosigners.iter().cloned().fold(trust, Trust::with_cosigner);
         self.cosigners = cosigners;
+        self.refused.clear();
         let mut before = std::mem::take(&mut self.logs);
         for log in logs {
             let keys = LogKeys::new(log.keys);
@@ -144,8 +157,9 @@ impl View {
         let held = std::mem::take(&mut self.evidence).into_values().map(|held| held.evidence);
         let all: Vec<_> = std::mem::take(&mut self.resting).into_iter().chain(held).collect();
         for evidence in all {
-            if self.convict(&evidence).is_err() {
-                self.resting.push(evidence);
+            match evidence.verify(&self.trust) {
+                Ok(conviction) => drop(self.enter(&evidence, conviction)),
+                Err(_) => self.resting.push(evidence),
             }
         }
     }
@@ -162,16 +176,33 @@ impl View {
     pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
-        let deaf = self.evidence_only || known.keys.trusted().is_empty();
-        if deaf || known.has_heard(heard) {
+        if self.evidence_only || known.has_heard(heard) {
             return Ok(Vec::new());
         }
         let seen = match Seen::read(heard, known.keys.trusted(), &self.cosigners)? {
             Read::Seen(seen) => seen,
-            Read::Unsigned => return Ok(Vec::new()),
+            Read::Unsigned => return self.hear_fallen(heard),
         };
         let change = known.hear(seen);
         Ok(self.events(origin, change, heard))
+    }
+
+    /// Takes what cosigners say of a log that was convicted by its heads.
+    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
+        let origin = heard.checkpoint().origin();
+        let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
+        if known.remains.is_empty() || known.remains.has_heard(heard) {
+            return Ok(Vec::new());
+        }
+        let fallen: Vec<VerifierKey> =
+            known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
+        let seen = Seen::read_fallen(heard, &fallen, &self.cosigners)?;
+        if !seen.is_some_and(|seen| known.remains.take(seen)) {
+            return Ok(Vec::new());
+        }
+        let mut events = vec![Event::Richer(origin.clone())];
+        events.extend(self.accuse_cosigners(origin));
+        Ok(events)
     }
 
     /// Takes a head that this node itself has verified to have grown out of another, as its witness
@@ -220,12 +251,38 @@ impl View {
     /// [`EvidenceError`] if it convicts nobody who is known here.
     pub fn convict(&mut self, evidence: &ClaimedEvidence) -> Result<Vec<Event>, EvidenceError> {
         let conviction = evidence.verify(&self.trust)?;
+        Ok(self.convicted(evidence, conviction))
+    }
+
+    /// Keeps evidence that convicts somebody new, and looks who else falls with it.
+    pub(super) fn convicted(
+        &mut self,
+        evidence: &ClaimedEvidence,
+        conviction: Conviction,
+    ) -> Vec<Event> {
+        if !self.enter(evidence, conviction) {
+            return Vec::new();
+        }
+        let mut events = vec![Event::Convicted(Box::new(evidence.clone()))];
+        if let Ok(origin) = Origin::new(evidence.origin()) {
+            events.extend(self.accuse_cosigners(&origin));
+        }
+        events
+    }
+
+    /// Keeps evidence, if it convicts a key that nothing was held against.
+    fn enter(&mut self, evidence: &ClaimedEvidence, conviction: Conviction) -> bool {
         let culprit = conviction.culprit();
         if culprit.keys().iter().all(|key| self.against(key).is_some()) {
-            return Ok(Vec::new());
+            return false;
         }
         let reason = format!("evidence {}", evidence.id());
-        for known in self.logs.values_mut() {
+        for (origin, known) in &mut self.logs {
+            if let Some(conflict) =
+                evidence.conflict_of_log().filter(|own| own.origin() == origin.as_str())
+            {
+                known.keep_remains(conflict, culprit.keys());
+            }
             let of_log = culprit.keys().iter();
             let keys = of_log.fold(known.keys.clone(), |keys, key| keys.convict(key, &reason));
             if keys != known.keys {
@@ -233,7 +290,7 @@ impl View {
             }
         }
         self.evidence.insert(evidence.id(), Held { evidence: evidence.clone(), conviction });
-        Ok(vec![Event::Convicted(Box::new(evidence.clone()))])
+        true
     }
 
     /// The evidence that convicts a key, if there is any.
@@ -252,7 +309,7 @@ impl View {
         let mut events = Vec::new();
         for (origin, known) in &mut self.logs {
             if known.tick() {
-                events.extend(known.questions(origin).into_iter().next().map(Event::Unreconciled));
+                events.extend(known.oldest(origin).map(Event::Unreconciled));
             }
         }
         events
@@ -275,8 +332,7 @@ impl View {
             }
         }
         if known.alarm() {
-            let oldest = known.questions(origin).into_iter().next();
-            return oldest.map_or(Standing::Good, Standing::Unreconciled);
+            return known.oldest(origin).map_or(Standing::Good, Standing::Unreconciled);
         }
         Standing::Good
     }
@@ -296,6 +352,7 @@ impl View {
             origin: origin.clone(),
             adopted: known.adopted().map(|own| own.checkpoint().clone()),
             cosigned_at: known.adopted().and_then(Seen::newest),
+            convicting: known.remains.heads().map(|seen| seen.checkpoint().clone()).collect(),
             open: known.open().map(|(head, alarm)| (head.clone(), alarm)).collect(),
             standing: self.standing(origin),
         }
@@ -324,6 +381,28 @@ impl View {
         let of_cosigners = self.cosigners.iter().filter_map(against);
         let made: Vec<ClaimedEvidence> = of_log.into_iter().chain(of_cosigners).collect();
         made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+    }
+
+    /// Makes the evidence that the heads of a convicted log give against its cosigners.
+    fn accuse_cosigners(&mut self, origin: &Origin) -> Vec<Event> {
+        let Some(known) = self.logs.get(origin) else { return Vec::new() };
+        let conflicts = known.remains.conflicts();
+        let case = Case { trust: &self.trust, authority: &[] };
+        let fresh = self.cosigners.iter().filter(|key| self.against(key).is_none());
+        let against = |key| {
+            let mut conflicts = conflicts.iter();
+            conflicts.find_map(|conflict| ClaimedEvidence::against_cosigner(conflict, key, case))
+        };
+        let made: Vec<ClaimedEvidence> = fresh.filter_map(against).collect();
+        made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+    }
+
+    /// All keys of logs and cosigners, as messages name them.
+    pub(super) fn known_keys(&self) -> impl Iterator<Item = (Hash, &VerifierKey)> {
+        let of_logs = self.logs.values().flat_map(|known| {
+            known.keys.trusted().iter().chain(known.keys.convicted().iter().map(|(key, _)| key))
+        });
+        of_logs.chain(&self.cosigners).map(|key| (culprit_hash(key), key))
     }
 
     /// One piece of evidence for each convicted key, with the key.

@@ -144,7 +144,9 @@ fn replace(
                 true => (head, ALARMING),
                 false => (head, OPEN),
             });
-            for (head, state) in adopted.chain(open) {
+            // heads of a convicted log open nothing: they are heard for their cosignatures
+            let convicting = log.convicting.iter().map(|head| (head, OPEN));
+            for (head, state) in adopted.chain(open).chain(convicting) {
                 insert.execute(params![log.origin.as_str(), head.to_string(), state])?;
             }
         }

@@ -182,6 +182,8 @@ pub fn of_charter(charter: &Charter, own: &[PublicKey]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ledger_core::gossip::Fault;
 
     use super::*;
@@ -232,7 +234,7 @@ mod tests {
         assert_eq!(peers.choose(7, Moment(0)), None);
         peers.set(urls(&["a", "b", "a"]), Moment(0));
         assert_eq!(peers.asked().len(), 2);
-        peers.peer("http://a").expect("known").conduct.failed(Moment(0));
+        peers.peer("http://a").expect("known").conduct.failed(Moment(0), Duration::from_secs(10));
         for random in 0..5 {
             assert_eq!(peers.choose(random, Moment(0)).as_deref(), Some("http://b"));
         }

@@ -35,18 +35,15 @@ pub struct Own {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// How long a round takes with the pause before it, give or take a quarter.
+    pub interval: Duration,
 }
 
-/// Gossips every `interval` until `stopping` turns true.
-pub async fn run(
-    gossip: Arc<Gossip>,
-    own: Own,
-    interval: Duration,
-    mut stopping: watch::Receiver<bool>,
-) {
+/// Gossips at the interval until `stopping` turns true.
+pub async fn run(gossip: Arc<Gossip>, own: Own, mut stopping: watch::Receiver<bool>) {
     let mut lines = Lines::default();
     loop {
-        let pause = jittered(interval);
+        let pause = jittered(own.interval);
         tokio::select! {
             _ = stopping.wait_for(|stop| *stop) => return,
             () = tokio::time::sleep(pause) => {}
@@ -124,7 +121,7 @@ async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
             }
             match ended {
                 Ended::Fault(_) => peer.conduct.fault(moment),
-                _ => peer.conduct.failed(moment),
+                _ => peer.conduct.failed(moment, own.interval),
             }
             peer.trouble = Some(why);
         }

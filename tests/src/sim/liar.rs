@@ -3,11 +3,14 @@
 use ledger_core::Hash;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Entries, Heads, Trust};
-use ledger_core::gossip::{Answer, Event, Exchange, LineId, MAX_LINES, Message, Question, Salt};
+use ledger_core::gossip::{
+    Answer, Event, EvidenceRef, Exchange, Line, LineId, MAX_LINES, Message, Question, Salt,
+};
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::Algorithm;
 
 use super::net::{Leg, Parcel, Place};
+use super::operator::Operator;
 use super::plan::Role;
 use super::world::World;
 use crate::{key, size};
@@ -50,6 +53,7 @@ impl World {
             Role::Garbage => Some(self.garbage(node, Some(&message))),
             Role::Replay => self.said_before(node),
             Role::Flood => Some(self.flood(node)),
+            Role::Slander => self.slanders(&message),
             _ => None,
         };
         let heard = &mut self.nodes[node].heard;
@@ -62,6 +66,29 @@ impl World {
             let parcel = Parcel::Reply(leg, Some(reply));
             self.send(Place::Node(node), Place::Node(peer), parcel);
         }
+    }
+
+    /// Leads a peer on until it asks for evidence against an honest log, and sends it.
+    fn slanders(&self, to: &Message) -> Option<Message> {
+        let (log, lie) = self.lie_about_a_log()?;
+        let key = Hash::digest(log.key().public().as_bytes());
+        let told = match to {
+            Message::Hello { salt, .. } => {
+                let id = Hash::digest(&[&salt.0, log.origin.as_str().as_bytes()].concat());
+                let log = LineId(*id.as_bytes().first_chunk().expect("32 bytes"));
+                let lines = vec![Line { log, state: [0; 8] }];
+                return Some(Message::Lists { salt: *salt, lines });
+            }
+            Message::Exchange(told) if told.wants.contains(&lie.id()) => {
+                Exchange { evidence: Some(lie), ..Exchange::new(told.salt) }
+            }
+            Message::Exchange(told) => {
+                let named = EvidenceRef { id: lie.id(), culprit: key };
+                Exchange { held: vec![named], ..Exchange::new(told.salt) }
+            }
+            _ => return None,
+        };
+        Some(Message::Exchange(Box::new(told)))
     }
 
     fn said_before(&mut self, node: usize) -> Option<Message> {
@@ -110,7 +137,14 @@ impl World {
 
     /// A node says that a log contradicted itself, with heads that the log never signed.
     pub(super) fn slander(&mut self, node: usize) {
-        let Some(log) = self.logs.iter().find(|log| log.is_honest()) else { return };
+        if let Some((_, made)) = self.lie_about_a_log() {
+            self.note(node, vec![Event::Convicted(Box::new(made))]);
+        }
+    }
+
+    /// An honest log, and heads that contradict each other, which it never signed.
+    fn lie_about_a_log(&self) -> Option<(&Operator, ClaimedEvidence)> {
+        let log = self.logs.iter().find(|log| log.is_honest())?;
         let impostor = key(log.origin.as_str(), Algorithm::Ed25519, 255);
         let head = |leaf: &[u8]| {
             let head = TreeHead { size: size(1), root: Hash::leaf(leaf) };
@@ -121,8 +155,7 @@ impl World {
         let conflict = Conflict::of_heads(Heads { one: &one, other: &other });
         let case = Case { trust: &trust, authority: &[] };
         let made = conflict.and_then(|conflict| ClaimedEvidence::against_log(&conflict, case));
-        let made = made.expect("two roots by one key");
-        self.note(node, vec![Event::Convicted(Box::new(made))]);
+        made.map(|made| (log, made))
     }
 }
 
@@ -151,5 +184,6 @@ fn name_of(role: Role) -> &'static str {
         Role::Garbage => "talked-nonsense",
         Role::Replay => "said-again",
         Role::Flood => "flooded",
+        Role::Slander => "slandered",
     }
 }

@@ -8,9 +8,10 @@
 //! # A run
 //! 1. **Storm**: messages are lost, late and doubled, the net is cut in two, nodes fall and rise with or
 //!    without what they did not sync; logs publish, and some of them cheat.
-//! 2. **Calm**: nothing is lost any more, and cheats sign nothing new. [`Plan::bound`] rounds
-//!    later every contradiction that honest nodes held at the beginning must be evidence at all of them,
-//!    or, where nobody can show the larger tree, raise the alarm at all.
+//! 2. **Calm**: nothing is lost any more, and cheats sign nothing new. Every contradiction that honest
+//!    nodes hold at the beginning, or come to hold in it, must be evidence at all of them [`Plan::bound`]
+//!    rounds later, or, where nobody can show the larger tree, raise the alarm at all that know where
+//!    to read the log. So must whoever cosigned both sides be convicted.
 //! 3. **Afterwards**: all logs publish again. Nobody honest cosigns one that was found out, and the
 //!    honest logs are published, as long as their quorum can do without the faulty witnesses.
 

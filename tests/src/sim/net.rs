@@ -87,7 +87,9 @@ pub enum Happening {
     Rises(usize),
     /// The observer looks.
     Calm,
-    /// The observer judges.
+    /// The observer judges what was due of a log.
+    Due(usize),
+    /// The time in which cheats sign nothing new is over.
     Deadline,
 }
 

@@ -1,7 +1,8 @@
 //! A node: what it knows, what it keeps, and what it does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
+use std::time::Duration;
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
@@ -15,11 +16,15 @@ use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{SignerKey, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, Authenticated, LogKeys, Refusal};
 
+use super::ROUND_MS;
 use super::branch::Branch;
 use super::net::{Happening, Leg, Parcel, Place, Verdict};
 use super::plan::{Cheat, Role};
 use super::wire;
 use super::world::World;
+
+/// From one round of a node to its next.
+const INTERVAL: Duration = Duration::from_millis(ROUND_MS);
 
 /// How long an answer is waited for.
 const PATIENCE_MS: u64 = 3_000;
@@ -54,7 +59,10 @@ pub struct Node {
     key: SignerKey,
     disk: Disk,
     synced: Disk,
-    conduct: BTreeMap<usize, Conduct>,
+    /// Of those whom it asks; only a round of its own that goes well clears it.
+    asked: BTreeMap<usize, Conduct>,
+    /// Of those who ask it.
+    askers: BTreeMap<usize, Conduct>,
     asking: Option<Asking>,
     rounds: u64,
     /// What was said to it, for a node that says it again.
@@ -86,7 +94,8 @@ impl Node {
             key,
             disk: Disk::default(),
             synced: Disk::default(),
-            conduct: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            askers: BTreeMap::new(),
             asking: None,
             rounds: 0,
             heard: Vec::new(),
@@ -102,7 +111,8 @@ impl Node {
     pub fn fall(&mut self, loses: bool) -> bool {
         self.down = true;
         self.asking = None;
-        self.conduct.clear();
+        self.asked.clear();
+        self.askers.clear();
         if !loses {
             return false;
         }
@@ -121,7 +131,7 @@ impl Node {
         }
         for (origin, status) in &self.disk.logs {
             let open = status.open.iter().map(|(head, _)| head);
-            for head in status.adopted.iter().chain(open) {
+            for head in status.adopted.iter().chain(open).chain(&status.convicting) {
                 drop(self.view.hear(head));
             }
             for (head, _) in status.open.iter().filter(|(_, alarm)| *alarm) {
@@ -130,8 +140,12 @@ impl Node {
         }
     }
 
-    fn conduct(&mut self, peer: usize, now: Moment) -> &mut Conduct {
-        self.conduct.entry(peer).or_insert_with(|| Conduct::new(now))
+    fn asked(&mut self, peer: usize, now: Moment) -> &mut Conduct {
+        self.asked.entry(peer).or_insert_with(|| Conduct::new(now))
+    }
+
+    fn asker(&mut self, peer: usize, now: Moment) -> &mut Conduct {
+        self.askers.entry(peer).or_insert_with(|| Conduct::new(now))
     }
 
     /// Whether it does what gossip asks for.
@@ -187,7 +201,7 @@ impl World {
 
     fn poll(&mut self, node: usize) {
         for log in 0..self.logs.len() {
-            if self.random.one_in(2) {
+            if self.random.one_in(2) && self.logs[log].plan.reads[node] {
                 self.send(Place::Node(node), Place::Log(log), Parcel::Poll);
             }
         }
@@ -204,9 +218,11 @@ impl World {
         let questions = self.nodes[node].view.questions();
         for question in questions {
             let log = self.by_origin[&question.origin];
-            let mirrors = self.logs[log].plan.mirrors.clone();
-            let places = mirrors.into_iter().filter(|at| *at != node).map(Place::Node);
-            for place in places.chain([Place::Log(log)]) {
+            let plan = &self.logs[log].plan;
+            let copies = plan.mirrors.iter().filter(|at| plan.copies[node] && **at != node);
+            let places = copies.map(|at| Place::Node(*at));
+            let own = plan.reads[node].then_some(Place::Log(log));
+            for place in places.chain(own).collect::<Vec<_>>() {
                 self.send(Place::Node(node), place, Parcel::Fetch(question.clone()));
             }
         }
@@ -216,7 +232,7 @@ impl World {
         let now = Moment(self.now);
         let others: Vec<usize> = (0..self.nodes.len()).filter(|peer| *peer != node).collect();
         let own = &mut self.nodes[node];
-        let due = |peer: &usize| own.conduct.get(peer).is_none_or(|known| known.is_due(now));
+        let due = |peer: &usize| own.asked.get(peer).is_none_or(|known| known.is_due(now));
         let peers: Vec<usize> = others.into_iter().filter(due).collect();
         if peers.is_empty() {
             return self.observer.count("nobody-to-ask");
@@ -239,7 +255,7 @@ impl World {
         let now = Moment(self.now);
         let own = &mut self.nodes[node];
         if let Some(asking) = own.asking.take_if(|asking| asking.leg == leg) {
-            own.conduct(asking.peer, now).failed(now);
+            own.asked(asking.peer, now).failed(now, INTERVAL);
             self.observer.report.bytes += asking.bytes;
             self.observer.count("timed-out");
         }
@@ -311,17 +327,18 @@ impl World {
         }
         let mut trees = self.trees(node);
         let own = &mut self.nodes[node];
-        let reply = if message.spend(own.conduct(peer, now), now).is_err() {
+        let reply = if message.spend(own.asker(peer, now), now).is_err() {
             self.observer.count("refused-to-listen");
             None
         } else {
-            // whoever asks is there
-            own.conduct(peer, now).succeeded();
             let mut heard = own.view.answer(message, &mut trees);
             if !heard.events.is_empty() && self.cheats(Cheat::Touchy) {
                 heard.fault = Some(Fault::OutOfTurn);
             }
             self.note(node, heard.events);
+            if heard.fault.is_some() {
+                self.nodes[node].asker(peer, now).fault(now);
+            }
             self.fault(node, peer, heard.fault);
             heard.reply
         };
@@ -334,9 +351,8 @@ impl World {
         let own = &mut self.nodes[node];
         let awaited = own.asking.take_if(|asking| asking.leg == leg && asking.peer == peer);
         let Some(mut asking) = awaited else { return self.observer.count("came-too-late") };
-        let message = message.filter(|message| message.spend(own.conduct(peer, now), now).is_ok());
         let Some(message) = message else {
-            own.conduct(peer, now).failed(now);
+            own.asked(peer, now).failed(now, INTERVAL);
             self.observer.report.bytes += asking.bytes;
             return self.observer.count("refused");
         };
@@ -344,7 +360,7 @@ impl World {
         asking.bytes += wire::size(&message) as u64;
         let heard = asking.round.hear(&mut own.view, message, &mut trees);
         if heard.reply.is_none() && heard.fault.is_none() {
-            own.conduct(peer, now).succeeded();
+            own.asked(peer, now).succeeded();
         }
         if let Some(reply) = heard.reply {
             asking.leg.message += 1;
@@ -363,14 +379,18 @@ impl World {
             self.observer.count(if is_idle { "round-idle" } else { "round-busy" });
             self.note(node, heard.events);
         }
+        if heard.fault.is_some() {
+            self.nodes[node].asked(peer, now).fault(now);
+        }
         self.fault(node, peer, heard.fault);
     }
 
     fn fault(&mut self, node: usize, peer: usize, fault: Option<Fault>) {
         let Some(fault) = fault else { return };
-        let now = Moment(self.now);
-        self.nodes[node].conduct(peer, now).fault(now);
-        self.observer.count("fault");
+        self.observer.count(match fault {
+            Fault::FalseEvidence(_) | Fault::Unasked => "false-evidence",
+            _ => "fault",
+        });
         if self.nodes[peer].gossips() {
             let what = format!("node {node} says of node {peer}: {fault}");
             self.observer.broken(self.now, "honest-nodes-are-not-accused", what);
@@ -379,7 +399,7 @@ impl World {
 
     /// Keeps what followed from something, evidence before anybody is answered.
     pub(super) fn note(&mut self, node: usize, events: Vec<Event>) {
-        let mut convicted = false;
+        let (mut convicted, mut fresh) = (false, BTreeSet::new());
         for event in events {
             let origin = match &event {
                 Event::Adopted(head) | Event::Opened(head) => head.checkpoint().origin().clone(),
@@ -396,6 +416,7 @@ impl World {
             if let (Event::Adopted(head) | Event::Opened(head), true) = (&event, is_honest) {
                 let log = self.by_origin[&origin];
                 self.observer.reached(self.now, log, head.checkpoint().head());
+                fresh.insert(log);
             }
             if matches!(event, Event::Unreconciled(_)) {
                 self.observer.count("alarm");
@@ -408,6 +429,7 @@ impl World {
         if convicted {
             self.sync(node);
         }
+        fresh.into_iter().for_each(|log| self.look_again(log));
     }
 
     fn convicted(&mut self, node: usize, evidence: &ClaimedEvidence) {

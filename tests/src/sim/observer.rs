@@ -67,8 +67,8 @@ pub struct Observer {
     judged: BTreeSet<EvidenceId>,
     trust: Trust,
     honest: Vec<VerifierKey>,
-    /// Logs that nobody may cosign any more.
-    pub fallen: BTreeSet<usize>,
+    /// Nodes, each with a log that it may not cosign any more.
+    pub fallen: BTreeSet<(usize, usize)>,
     violation: Option<Box<Violation>>,
     /// What happened so far.
     pub report: Report,
@@ -136,7 +136,7 @@ impl Observer {
         }
         before.push(tree);
         self.count("cosigned");
-        if self.fallen.contains(&log) {
+        if self.fallen.contains(&(node, log)) {
             let what = format!("node {node} cosigned log {log}, which was found out");
             self.broken(now, "no-further-cosigning", what);
         }

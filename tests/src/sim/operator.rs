@@ -5,10 +5,10 @@ use std::rc::Rc;
 
 use ledger_core::Hash;
 use ledger_core::TreeSize;
-use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::gossip::Question;
-use ledger_core::merkle::Beginning;
+use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::witness::AddCheckpoint;
@@ -113,7 +113,7 @@ impl Operator {
     pub fn side_of(&self, node: usize, now: u64) -> usize {
         let second = match self.plan.fraud {
             _ if self.sides.len() == 1 => false,
-            Fraud::None | Fraud::Freeze => false,
+            Fraud::None | Fraud::Freeze | Fraud::BadEmpty => false,
             Fraud::SameSize | Fraud::OtherSize => self.plan.second[node],
             Fraud::Rejoin => self.plan.second[node] && now < self.plan.rejoin,
             Fraud::RollBack | Fraud::Rewrite => true,
@@ -175,6 +175,14 @@ impl Operator {
             Fraud::None => return,
             Fraud::Freeze => {
                 self.frozen = self.frozen.take().or_else(|| first.published.clone());
+                return;
+            }
+            Fraud::BadEmpty => {
+                let root = leaf(&mut self.random);
+                let bad =
+                    Checkpoint::new(self.origin.clone(), TreeHead { root, ..TreeHead::EMPTY });
+                let bad = (bad.sign(&self.key), Rc::default());
+                self.frozen.get_or_insert(bad);
                 return;
             }
             Fraud::SameSize | Fraud::OtherSize | Fraud::Rejoin => Branch::clone(&first.branch),

@@ -3,6 +3,9 @@
 use super::ROUND_MS;
 use crate::random::Random;
 
+/// Rounds of a storm that is long enough for any back-off to come to its longest pause.
+const LONG_STORM: u64 = 60;
+
 /// How large a run is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scale {
@@ -30,6 +33,8 @@ pub enum Role {
     Replay,
     /// Says far too much.
     Flood,
+    /// Names evidence against honest logs, and sends it when it is asked.
+    Slander,
     /// Gossips as it should and cosigns whatever a log signed.
     Yes,
 }
@@ -51,6 +56,8 @@ pub enum Fraud {
     RollBack,
     /// Changes an old leaf.
     Rewrite,
+    /// Shows one audience an empty tree that has a leaf's root.
+    BadEmpty,
 }
 
 /// Whom a log shows its tiles. Closed.
@@ -83,6 +90,10 @@ pub enum Cheat {
     Lonely,
     /// Nodes call every peer a liar that tells them something new.
     Touchy,
+    /// Logs sign what nobody but those who poll them is told of.
+    Secret,
+    /// Every other node cares for no cosigner.
+    Lenient,
 }
 
 /// One log.
@@ -102,6 +113,10 @@ pub struct LogPlan {
     pub friends: Vec<usize>,
     /// The nodes that keep its tiles.
     pub mirrors: Vec<usize>,
+    /// The nodes that know where the log is read; the others know its key alone.
+    pub reads: Vec<bool>,
+    /// The nodes that also know where its copies are read.
+    pub copies: Vec<bool>,
     /// The nodes of the second audience.
     pub second: Vec<bool>,
     /// When it begins to cheat.
@@ -170,7 +185,9 @@ impl Plan {
             Scale::Small => (2 + below(&mut random, 6), 1 + below(&mut random, 3)),
             Scale::Exactly { nodes, logs } => (nodes, logs),
         };
-        let calm = (6 + random.below(8)) * ROUND_MS;
+        let is_long = random.one_in(16);
+        let rounds = if is_long { LONG_STORM } else { 6 };
+        let calm = (rounds + random.below(8)) * ROUND_MS;
         let roles = roles(&mut random, nodes);
         let logs = (0..logs).map(|_| log(&mut random, &roles, calm)).collect();
         let mild = random.one_in(4);
@@ -192,6 +209,11 @@ impl Plan {
             let falls = random.below(1 + nodes as u64);
             plan.falls = (0..falls).map(|_| fall(&mut random, nodes, calm)).collect();
         }
+        if is_long {
+            // whoever is on the other side has not answered for as long as any back-off grows
+            let apart = (0..nodes).map(|_| random.one_in(2)).collect();
+            plan.cuts.push(Cut { from: calm / 16, until: calm, apart });
+        }
         plan
     }
 
@@ -202,8 +224,7 @@ impl Plan {
 
     /// When that is.
     pub fn deadline(&self) -> u64 {
-        // each node begins one round in every round, at its own time in it
-        self.calm + (self.bound() + 1) * ROUND_MS
+        self.calm + self.bound() * ROUND_MS
     }
 
     /// When the run is over.
@@ -229,7 +250,15 @@ fn below(random: &mut Random, limit: usize) -> usize {
 fn roles(random: &mut Random, nodes: usize) -> Vec<Role> {
     let faulty = if random.one_in(3) { 0 } else { below(random, 1 + nodes.div_ceil(3)) };
     let mut roles = vec![Role::Honest; nodes];
-    let kinds = [Role::Silent, Role::Garbage, Role::Replay, Role::Flood, Role::Yes, Role::Yes];
+    let kinds = [
+        Role::Silent,
+        Role::Garbage,
+        Role::Replay,
+        Role::Flood,
+        Role::Slander,
+        Role::Yes,
+        Role::Yes,
+    ];
     for _ in 0..faulty {
         roles[below(random, nodes)] = kinds[below(random, kinds.len())];
     }
@@ -248,6 +277,7 @@ fn log(random: &mut Random, roles: &[Role], calm: u64) -> LogPlan {
         Fraud::Freeze,
         Fraud::RollBack,
         Fraud::Rewrite,
+        Fraud::BadEmpty,
     ];
     let cheats = random.one_in(2);
     let fraud = if cheats { kinds[below(random, kinds.len())] } else { Fraud::None };
@@ -259,17 +289,26 @@ fn log(random: &mut Random, roles: &[Role], calm: u64) -> LogPlan {
     };
     let wanted = 1 + below(random, nodes.min(7));
     let witnesses = some(random, nodes, wanted);
-    let needed = witnesses.len() / 2 + 1;
+    let majority = witnesses.len() / 2 + 1;
+    let stricter = if random.one_in(3) { witnesses.len() + 1 - majority } else { 1 };
+    let needed = majority + below(random, stricter);
     let turn = calm / 4 + random.below(calm / 2);
     let count = below(random, 3);
+    let host = (!cheats).then(|| below(random, nodes));
+    let mirrors = some(random, nodes, count.min(nodes));
+    let copies: Vec<bool> = (0..nodes).map(|_| random.one_in(2)).collect();
+    let is_near = |node: usize| host == Some(node) || mirrors.contains(&node);
+    let reads = (0..nodes).map(|node| !random.one_in(8) || is_near(node) || copies[node]);
     LogPlan {
-        host: (!cheats).then(|| below(random, nodes)),
+        host,
+        reads: reads.collect(),
+        copies,
         fraud,
         tiles,
         needed,
         friends: (0..nodes).filter(|node| roles[*node] == Role::Yes).collect(),
         witnesses,
-        mirrors: some(random, nodes, count.min(nodes)),
+        mirrors,
         second: (0..nodes).map(|_| random.one_in(2)).collect(),
         turn,
         rejoin: turn + random.below(calm - turn),

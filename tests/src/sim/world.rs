@@ -1,8 +1,8 @@
 //! Everything that there is in a run, and the loop over what happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledger_core::checkpoint::Origin;
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{Entries, Trust};
 use ledger_core::gossip::{KnownKeys, Reach, Standing, View};
 use ledger_core::merkle::TreeHead;
@@ -39,6 +39,8 @@ pub struct World {
     pub(super) observer: Observer,
     /// What must be so at the deadline.
     due: BTreeMap<usize, Due>,
+    /// The cosigners that must be convicted at the deadline.
+    guilty: BTreeSet<usize>,
     /// The sizes of the logs at the deadline.
     sizes: Vec<u64>,
 }
@@ -79,12 +81,28 @@ impl World {
         let by_origin = logs.iter().enumerate().map(|(at, log)| (log.origin.clone(), at)).collect();
         let observer =
             observer(&plan, &logs, &keys.iter().map(|k| k.verifier().clone()).collect::<Vec<_>>());
-        let known = known(&logs, keys.iter().map(|key| key.verifier().clone()).collect());
-        let nodes = keys.into_iter().zip(&plan.nodes);
-        let nodes = nodes.map(|(key, role)| Node::new(*role, key, known.clone())).collect();
+        let public: Vec<_> = keys.iter().map(|key| key.verifier().clone()).collect();
+        let nodes = keys.into_iter().zip(&plan.nodes).enumerate();
+        let nodes = nodes
+            .map(|(at, (key, role))| {
+                Node::new(*role, key, known(&logs, cared_for(&plan, &public, at), at))
+            })
+            .collect();
         let agenda = Agenda::default();
         let (due, sizes) = (BTreeMap::new(), Vec::new());
-        World { plan, now: 0, random, agenda, nodes, logs, by_origin, observer, due, sizes }
+        World {
+            plan,
+            now: 0,
+            random,
+            agenda,
+            nodes,
+            logs,
+            by_origin,
+            observer,
+            due,
+            guilty: BTreeSet::new(),
+            sizes,
+        }
     }
 
     /// Runs to the end.
@@ -145,6 +163,7 @@ impl World {
             Happening::Falls(node, loses) => self.fall(node, loses),
             Happening::Rises(node) => self.rise(node),
             Happening::Calm => self.look(),
+            Happening::Due(log) => self.judge(log),
             Happening::Deadline => self.judge_the_deadline(),
         }
     }
@@ -192,6 +211,7 @@ impl World {
         if self.is_down(Place::Log(log)) {
             return;
         }
+        let told = !self.cheats(Cheat::Secret);
         let quiet = (self.plan.calm..=self.plan.deadline()).contains(&self.now);
         let had_turned = self.logs[log].has_turned();
         let (signed, asked) = self.logs[log].publish(self.now, quiet);
@@ -199,7 +219,7 @@ impl World {
             self.observer.count(name_of(self.logs[log].plan.fraud));
         }
         let is_honest = self.logs[log].is_honest();
-        for tree in signed {
+        for tree in signed.into_iter().filter(|_| told) {
             self.observer.signed(self.now, log, is_honest, &tree);
         }
         asked.into_iter().for_each(|asked| self.ask(log, asked));
@@ -258,17 +278,58 @@ impl World {
     }
 
     fn rise(&mut self, node: usize) {
-        let (logs, keys) = (&self.logs, self.nodes.iter().map(Node::cosigner).collect());
-        let view = known(logs, keys);
+        let keys: Vec<_> = self.nodes.iter().map(Node::cosigner).collect();
+        let view = known(&self.logs, cared_for(&self.plan, &keys, node), node);
         self.nodes[node].rise(View::new(view.0, view.1));
     }
 
     /// The storm is over: what do honest nodes hold that contradicts itself?
     fn look(&mut self) {
         for log in 0..self.logs.len() {
-            let due = self.due_of(log);
-            self.due.extend(due.map(|due| (log, due)));
+            self.look_at(log);
+            self.guilty_of(log);
         }
+    }
+
+    /// A node holds a new head: in the calm that may be the first that contradicts another.
+    pub(super) fn look_again(&mut self, log: usize) {
+        let calm = (self.plan.calm..self.plan.deadline()).contains(&self.now);
+        if calm && !self.logs[log].is_honest() && !self.due.contains_key(&log) {
+            self.look_at(log);
+        }
+    }
+
+    fn look_at(&mut self, log: usize) {
+        if let Some(due) = self.due_of(log) {
+            self.due.insert(log, due);
+            self.plan_in(self.plan.bound() * ROUND_MS, Happening::Due(log));
+            if self.now > self.plan.calm {
+                self.observer.count("due-in-the-calm");
+            }
+        }
+    }
+
+    /// Who cosigned two of the heads, of one size, by which honest nodes have convicted a log; and who
+    /// is convicted anywhere.
+    fn guilty_of(&mut self, log: usize) {
+        let origin = self.logs[log].origin.clone();
+        let views: Vec<_> = self.plan.honest().map(|node| &self.nodes[node].view).collect();
+        let kept = views.iter().filter_map(|view| view.log(&origin));
+        let kept: Vec<_> = kept.flat_map(|status| status.convicting).collect();
+        let is_guilty = |node: &usize| {
+            let key = self.nodes[*node].cosigner();
+            let signed = |head: &&ClaimedCheckpoint| {
+                head.note().signatures().iter().any(|line| line.is_by(&key))
+            };
+            let heads: Vec<TreeHead> =
+                kept.iter().filter(signed).map(|head| *head.checkpoint().head()).collect();
+            let size = |head: &TreeHead| head.size;
+            let roots: BTreeMap<_, _> = heads.iter().map(|head| (size(head), head.root)).collect();
+            heads.iter().any(|head| roots[&size(head)] != head.root)
+                || views.iter().any(|view| view.against(&key).is_some())
+        };
+        let guilty: Vec<usize> = (0..self.nodes.len()).filter(is_guilty).collect();
+        self.guilty.extend(guilty);
     }
 
     fn due_of(&mut self, log: usize) -> Option<Due> {
@@ -307,34 +368,49 @@ impl World {
         let is_shown = || {
             let mut honest = self.plan.honest();
             let held = honest.any(|node| self.holds(node, log, smaller, larger));
-            held || self.log_shows(log, smaller, larger)
+            let mut readers = self.plan.honest().filter(|node| self.logs[log].plan.reads[*node]);
+            held || readers.next().is_some() && self.log_shows(log, smaller, larger)
         };
         let evident = one.size == other.size || is_shown();
         Some(if evident { Due::Evidence } else { Due::Alarm })
     }
 
-    fn judge_the_deadline(&mut self) {
-        let due = std::mem::take(&mut self.due);
-        for (log, due) in due {
-            let origin = self.logs[log].origin.clone();
-            self.observer.fallen.insert(log);
-            let honest: Vec<usize> = self.plan.honest().collect();
-            for node in honest {
-                let standing = self.nodes[node].view.standing(&origin);
-                let rule = match (due, &standing) {
-                    (_, Standing::Convicted(_)) => continue,
-                    (Due::Alarm, Standing::Unreconciled(_)) => continue,
-                    (Due::Alarm, _) => "alarm-in-time",
-                    (Due::Evidence, _) => "evidence-in-time",
-                };
-                let fraud = self.logs[log].plan.fraud;
-                let what = format!("node {node} of log {log} ({fraud:?}): {standing:?}");
-                self.observer.broken(self.now, rule, what);
+    fn judge(&mut self, log: usize) {
+        let Some(due) = self.due.get(&log).copied() else { return };
+        let origin = self.logs[log].origin.clone();
+        let honest: Vec<usize> = self.plan.honest().collect();
+        for node in honest {
+            // who knows the key alone raises no alarm
+            if due == Due::Alarm && !self.logs[log].plan.reads[node] {
+                continue;
             }
-            self.observer.count(match due {
-                Due::Alarm => "alarm-due",
-                Due::Evidence => "evidence-due",
-            });
+            self.observer.fallen.insert((node, log));
+            let standing = self.nodes[node].view.standing(&origin);
+            let rule = match (due, &standing) {
+                (_, Standing::Convicted(_)) => continue,
+                (Due::Alarm, Standing::Unreconciled(_)) => continue,
+                (Due::Alarm, _) => "alarm-in-time",
+                (Due::Evidence, _) => "evidence-in-time",
+            };
+            let fraud = self.logs[log].plan.fraud;
+            let what = format!("node {node} of log {log} ({fraud:?}): {standing:?}");
+            self.observer.broken(self.now, rule, what);
+        }
+        self.observer.count(match due {
+            Due::Alarm => "alarm-due",
+            Due::Evidence => "evidence-due",
+        });
+    }
+
+    fn judge_the_deadline(&mut self) {
+        for guilty in std::mem::take(&mut self.guilty) {
+            let key = self.nodes[guilty].cosigner();
+            let knows = |node: &usize| self.nodes[*node].view.against(&key).is_some();
+            if let Some(node) = self.plan.honest().find(|node| !knows(node)) {
+                let what = format!("node {node} of cosigner {guilty}");
+                self.observer.broken(self.now, "cosigners-in-time", what);
+            }
+            self.observer.count("cosigner-due");
         }
         self.sizes = self.logs.iter().map(|log| log.tree().size()).collect();
     }
@@ -366,12 +442,23 @@ impl World {
     }
 }
 
-fn known(logs: &[Operator], cosigners: Vec<VerifierKey>) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
+/// The cosigners that a node knows.
+fn cared_for(plan: &Plan, cosigners: &[VerifierKey], node: usize) -> Vec<VerifierKey> {
+    let is_lenient = plan.cheat == Some(Cheat::Lenient) && node % 2 == 1;
+    if is_lenient { Vec::new() } else { cosigners.to_vec() }
+}
+
+/// What a node knows beforehand.
+fn known(
+    logs: &[Operator],
+    cosigners: Vec<VerifierKey>,
+    node: usize,
+) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
     let of = |log: &Operator| KnownKeys {
         origin: log.origin.clone(),
         keys: vec![log.key().clone()],
         entries: Entries::Opaque,
-        reach: Reach::Somewhere,
+        reach: if log.plan.reads[node] { Reach::Somewhere } else { Reach::Nowhere },
     };
     (logs.iter().map(of).collect(), cosigners)
 }
@@ -396,5 +483,6 @@ fn name_of(fraud: Fraud) -> &'static str {
         Fraud::Freeze => "freeze",
         Fraud::RollBack => "roll-back",
         Fraud::Rewrite => "rewrite",
+        Fraud::BadEmpty => "forged-empty",
     }
 }

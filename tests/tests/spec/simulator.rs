@@ -3,7 +3,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ledger_tests::sim::{self, Cheat, Plan, Report, Scale, Violation};
+use ledger_tests::sim::plan::{Cut, Fraud, Role, Tiles};
+use ledger_tests::sim::{self, Cheat, Plan, ROUND_MS, Report, Scale, Violation};
 
 /// Seeds of small runs; more with `LEDGER_SIM_SEEDS`.
 const SEEDS: u64 = 2_000;
@@ -12,16 +13,21 @@ const SEEDS: u64 = 2_000;
 const LARGE: Scale = Scale::Exactly { nodes: 50, logs: 20 };
 
 /// What happens in some of any hundred small runs, or the runs say less than they seem to.
-const SEEN: [&str; 28] = [
+const SEEN: [&str; 34] = [
     "alarm",
     "alarm-due",
     "arrived-nowhere",
+    "bad-empty",
     "came-too-late",
     "contradicted",
     "cosigned",
+    "cosigner",
+    "cosigner-due",
     "cut",
     "doubled",
+    "due-in-the-calm",
     "evidence-due",
+    "false-evidence",
     "fault",
     "fell-and-lost",
     "flooded",
@@ -37,6 +43,7 @@ const SEEN: [&str; 28] = [
     "roll-back",
     "said-again",
     "same-size",
+    "slandered",
     "split-history",
     "talked-nonsense",
     "timed-out",
@@ -110,6 +117,29 @@ fn large_consortia_keep_every_rule_in_any_weather() {
     assert!(report.idle_bytes < 1_024, "{} bytes to say nothing new", report.idle_bytes);
 }
 
+/// A back-off that grew over the partition would keep the two sides apart after it.
+#[test]
+fn a_fork_across_a_long_partition_is_evidence_within_the_bound_after_it_heals() {
+    let mut found = 0;
+    for seed in 0..24 {
+        let nodes = 2 + usize::from(seed % 2 == 1);
+        let mut plan = Plan::draw(seed, Scale::Exactly { nodes, logs: 1 });
+        plan.nodes.fill(Role::Honest);
+        plan.falls.clear();
+        plan.calm = 80 * ROUND_MS;
+        let second: Vec<bool> = (0..nodes).map(|node| node % 2 == 1).collect();
+        plan.cuts = vec![Cut { from: 0, until: plan.calm, apart: second.clone() }];
+        let log = &mut plan.logs[0];
+        (log.host, log.fraud, log.tiles) = (None, Fraud::SameSize, Tiles::None);
+        (log.turn, log.second) = (0, second);
+        log.reads.fill(true);
+        let report = sim::run(plan).unwrap_or_else(|violation| panic!("{violation}"));
+        found += report.count("evidence-due");
+    }
+    // the sides may have kept heads of no common size, of which there is no evidence without tiles
+    assert!(found > 16, "{found}");
+}
+
 #[test]
 fn a_seed_gives_the_same_run_again() {
     for seed in 0..20 {
@@ -130,6 +160,9 @@ fn the_observer_sees_every_rule_that_is_broken() {
         (Cheat::Trustful, "no-further-cosigning"),
         (Cheat::Patient, "alarm-in-time"),
         (Cheat::Incurious, "evidence-in-time"),
+        (Cheat::Incurious, "honest-logs-are-good"),
+        (Cheat::Secret, "signed"),
+        (Cheat::Lenient, "cosigners-in-time"),
         (Cheat::Slander, "evidence-is-true"),
         (Cheat::Lonely, "honest-logs-publish"),
         (Cheat::Touchy, "honest-nodes-are-not-accused"),

@@ -1,0 +1,156 @@
+//! Evidence between peers, true and false, and the cosigners of a log that was convicted.
+
+use super::*;
+use crate::evidence::{Case, ClaimedEvidence, Trust};
+use crate::note::VerifierKey;
+
+/// Evidence against whoever signed both heads, for a judge who knows these keys.
+fn made(
+    one: &ClaimedCheckpoint,
+    other: &ClaimedCheckpoint,
+    keys: &[&SignerKey],
+) -> ClaimedEvidence {
+    let conflict = Conflict::of_heads(Heads { one, other }).expect("two roots");
+    let known = keys.iter().map(|key| key.verifier().clone());
+    let trust = known.fold(Trust::new(), Trust::with_key);
+    let case = Case { trust: &trust, authority: &[] };
+    let of_log = ClaimedEvidence::against_log(&conflict, case);
+    let against =
+        |key: &&SignerKey| ClaimedEvidence::against_cosigner(&conflict, key.verifier(), case);
+    of_log.or_else(|| keys.iter().find_map(against)).expect("somebody signed both")
+}
+
+fn of_log() -> ClaimedEvidence {
+    made(&head("abc"), &head("abX"), &[&log()])
+}
+
+/// Two heads of the log by a key that is not its.
+fn forged() -> ClaimedEvidence {
+    let impostor = key(ORIGIN, Algorithm::Ed25519, 99);
+    let by = |leaves| Checkpoint::new(origin(), tree(leaves).frontier().head()).sign(&impostor);
+    made(&by("abc"), &by("abX"), &[&impostor])
+}
+
+fn naming(evidence: &ClaimedEvidence, culprit: &VerifierKey) -> EvidenceRef {
+    let culprit = super::super::view::culprit_hash(culprit);
+    EvidenceRef { id: evidence.id(), culprit }
+}
+
+const SALT: Salt = Salt([7; 16]);
+
+fn says(told: Exchange) -> Message {
+    Message::Exchange(Box::new(told))
+}
+
+/// A round in which `asker` meets a peer that names evidence and then sends some.
+fn offered(asker: &mut View, named: EvidenceRef, sent: &ClaimedEvidence) -> Heard {
+    let (mut round, _) = Round::begin(asker, SALT);
+    let lines = vec![Line { log: SALT.line_id(&origin()), state: [0; 8] }];
+    let told = round.hear(asker, Message::Lists { salt: SALT, lines }, &mut nobody());
+    assert_eq!(told.fault, None);
+    let names = Exchange { held: vec![named], ..Exchange::new(SALT) };
+    let told = round.hear(asker, says(names), &mut nobody());
+    let Some(Message::Exchange(reply)) = told.reply else { return told };
+    assert_eq!(reply.wants, [named.id]);
+    let sends = Exchange { evidence: Some(sent.clone()), ..Exchange::new(SALT) };
+    round.hear(asker, says(sends), &mut nobody())
+}
+
+#[test]
+fn evidence_that_does_not_convict_whom_the_peer_named_is_a_fault() {
+    let known = log().verifier().clone();
+    let mut view = holding(&[head("abc")]);
+    let lie = Some(Fault::FalseEvidence(forged().id()));
+    assert_eq!(offered(&mut view, naming(&forged(), &known), &forged()).fault, lie);
+    let heard = offered(&mut view, naming(&forged(), &known), &forged());
+    assert!(heard.fault.is_none() && heard.reply.is_none(), "it is not asked for again");
+    assert!(!convicted(&view));
+    // true evidence is kept also from a peer that says it convicts another
+    let heard = offered(&mut view, naming(&of_log(), cosigner().verifier()), &of_log());
+    assert_eq!(heard.fault, Some(Fault::FalseEvidence(of_log().id())));
+    assert!(matches!(heard.events.as_slice(), [Event::Convicted(_)]));
+    assert!(convicted(&view));
+}
+
+#[test]
+fn evidence_that_was_not_asked_for_is_not_judged_and_a_fault_in_an_answer() {
+    let known = log().verifier().clone();
+    let mut view = holding(&[head("abc")]);
+    let heard = offered(&mut view, naming(&forged(), &known), &of_log());
+    assert_eq!(heard.fault, Some(Fault::Unasked));
+    let unasked = Exchange { evidence: Some(of_log()), ..Exchange::new(SALT) };
+    let heard = view.answer(says(unasked), &mut nobody());
+    // whoever answers forgets what it asked for: it takes nothing from that, and blames nobody
+    assert!(heard.fault.is_none() && heard.events.is_empty());
+    assert!(!convicted(&view));
+}
+
+#[test]
+fn evidence_under_a_key_that_is_not_known_is_neither_asked_for_nor_a_fault() {
+    let mut view = holding(&[head("abc")]);
+    let impostor = key(ORIGIN, Algorithm::Ed25519, 99);
+    let heard = offered(&mut view, naming(&forged(), impostor.verifier()), &forged());
+    assert!(heard.fault.is_none() && heard.reply.is_none());
+    // one of two keys of a log, of which a peer knows both, is known here: it did sign something
+    let second = key(ORIGIN, Algorithm::Ed25519, 98);
+    let other = Checkpoint::new(origin(), tree("abX").frontier().head()).sign(&second);
+    let between = made(&head("abc"), &other, &[&log(), &second]);
+    let heard = offered(&mut view, naming(&between, log().verifier()), &between);
+    assert!(heard.fault.is_none() && heard.events.is_empty());
+    let heard = offered(&mut view, naming(&between, log().verifier()), &between);
+    assert!(heard.fault.is_none() && heard.reply.is_none(), "once is enough");
+}
+
+#[test]
+fn a_cosigner_of_both_histories_is_convicted_when_its_lines_come_after_the_logs_fall() {
+    let bare = |leaves, time| {
+        // type `cosigner` needs no signature of the log
+        let line = cosignature::cosign(&cosigner(), head(leaves).checkpoint(), time);
+        let note = crate::note::Note::new(head(leaves).note().text(), vec![line]).expect("a note");
+        ClaimedCheckpoint::parse(note.to_string().as_bytes()).expect("a head")
+    };
+    let mut view = holding(&[head("abc"), head("abX")]);
+    assert!(convicted(&view));
+    assert_eq!(view.hear(&cosigned("abc", 1)), Ok(vec![Event::Richer(origin())]));
+    assert_eq!(view.against(cosigner().verifier()), None);
+    let events = view.hear(&bare("abX", 2)).expect("true");
+    assert!(matches!(events.as_slice(), [Event::Richer(_), Event::Convicted(_)]), "{events:?}");
+    assert!(view.against(cosigner().verifier()).is_some());
+    assert_eq!(view.status().remove(0).convicting.len(), 2);
+
+    // also of two sizes, with the proof that convicted the log
+    let mut view = holding(&[cosigned("abX", 1), head("abcde")]);
+    settle(&mut view, &mut Trees(vec![tree("abcde")]));
+    assert!(convicted(&view) && view.against(cosigner().verifier()).is_none());
+    view.hear(&cosigned("abcde", 2)).expect("true");
+    assert!(view.against(cosigner().verifier()).is_some());
+}
+
+#[test]
+fn cosignatures_of_a_fallen_log_meet_across_nodes_and_then_nothing_is_left_to_say() {
+    // each node hears of one side after it has heard that the log fell
+    let (mut one, mut other) = (view(), view());
+    for (view, line) in [(&mut one, cosigned("abc", 1)), (&mut other, cosigned("abX", 2))] {
+        view.convict(&of_log()).expect("true");
+        view.hear(&line).expect("true");
+        assert_eq!(view.against(cosigner().verifier()), None);
+    }
+    assert!(round(&mut one, &mut nobody(), &mut other, &mut nobody()) > 2);
+    round(&mut other, &mut nobody(), &mut one, &mut nobody());
+    assert!(one.against(cosigner().verifier()).is_some());
+    assert!(other.against(cosigner().verifier()).is_some());
+    assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
+}
+
+#[test]
+fn an_honest_cosigner_of_a_log_that_fell_is_left_alone() {
+    let mut view = holding(&[cosigned("abc", 1), head("abX")]);
+    for heard in [cosigned("abc", 5), cosigned("ab", 1), cosigned("abcd", 9)] {
+        view.hear(&heard).expect("true");
+    }
+    assert!(convicted(&view) && view.against(cosigner().verifier()).is_none());
+    let line = cosignature::cosign(&cosigner(), head("abcd").checkpoint(), 3);
+    let spoiled = head("abX").with_signatures([line]).expect("room");
+    let fault = Fault::FalseSignature("witness.example".to_owned());
+    assert_eq!(view.hear(&spoiled), Err(fault));
+}
