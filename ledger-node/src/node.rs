@@ -492,6 +492,8 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
+    let previous = config.previous_log_key.as_ref().map(|file| read_key(layout, dir, file));
+    let previous_log_key = previous.transpose()?;
     let log_public = log_key.verifier().public();
     let witness_keys: Result<Vec<SignerKey>, _> =
         config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
@@ -518,6 +520,7 @@ fn open(
         store,
         index: Arc::clone(&index),
         log_key,
+        previous_log_key,
         publisher: Arc::clone(&publisher),
         clock,
     };

@@ -192,7 +192,8 @@ impl Publisher {
         lines: impl IntoIterator<Item = Signature>,
     ) -> Result<(), PublishError> {
         // a note has room for so many lines beside the log's own
-        let complete = signed.head.with_signatures(lines.into_iter().take(MAX_SIGNATURES - 1));
+        let room = MAX_SIGNATURES.saturating_sub(signed.head.note().signatures().len());
+        let complete = signed.head.with_signatures(lines.into_iter().take(room));
         let complete = complete.expect("the number of lines was bounded");
         let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
         let _turn = self.turn.lock().expect("no panics under this lock");
