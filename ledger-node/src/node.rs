@@ -536,6 +536,7 @@ fn open(
         logs: Arc::clone(&logs),
         charter: sequencer.charter(),
         reader: Arc::clone(&reader),
+        published: publisher.published(),
         evidence: layout.evidence(),
         heads: layout.heads(),
         clock: Arc::clone(&witness_clock),

@@ -92,7 +92,7 @@ impl Copy {
             Copy { log, common, served, feed, row, edge, index, law, suspected, refused, stopping };
         copy.tell();
         if matches!(copy.log.basis, Basis::Keys { .. }) {
-            accuse::introduce(&copy, None);
+            accuse::introduce(&copy);
         }
         Ok(copy)
     }
@@ -100,6 +100,11 @@ impl Copy {
     /// The rules behind what is copied, of a log of ours.
     pub(super) fn charter(&self) -> Option<Arc<Charter>> {
         self.law.as_ref().map(|law| Arc::clone(law.charter()))
+    }
+
+    /// The checkpoint that was cosigned last.
+    pub(super) fn held(&self) -> Option<&ClaimedCheckpoint> {
+        self.row.held.as_ref().map(|(held, _)| held)
     }
 
     /// One round: a new checkpoint, or the rest of the one that is pending.
@@ -213,7 +218,7 @@ impl Copy {
         if !size.is_empty() {
             let reader = Arc::clone(&self.served.reader);
             self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
-            accuse::introduce(self, None);
+            accuse::introduce(self);
         }
         Ok(())
     }
@@ -343,7 +348,7 @@ impl Copy {
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
-        accuse::introduce(self, None);
+        accuse::introduce(self);
         Ok(Done::Cosigned)
     }
 
