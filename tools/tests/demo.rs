@@ -28,7 +28,8 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     let object = again.object();
     assert_eq!(object["tampered_entry"], 2);
     for verdict in ["verdict", "verdict_by_anchor"] {
-        assert_eq!(object["gossip"][verdict]["origin"], "dune-systems.example/log");
+        let convicted = &object["gossip"][verdict]["results"][0]["convicted"];
+        assert_eq!(convicted["origin"], "dune-systems.example/log");
     }
     assert!(object["gossip"]["mirrored"].as_str().unwrap().contains("/mirror/"));
     assert!(!object["overdue"].as_array().unwrap().is_empty());
