@@ -46,6 +46,10 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 pub struct Config {
     /// The file with the key that signs this log's heads; mode 0600, not below `site`.
     pub log_key: PathBuf,
+    /// The file with the key whose place `log_key` has taken, until it is retired: with it the node signs
+    /// one head more, the first over its retirement.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_log_key: Option<PathBuf>,
     /// Files with keys of type 0x04 or 0x06 with which this node witnesses its own log and others;
     /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
@@ -256,7 +260,7 @@ impl ConfigError {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { .. } => {
-                "known settings: log_key, witness_keys, mirror_keys, grpc, http, \
+                "known settings: log_key, previous_log_key, witness_keys, mirror_keys, grpc, http, \
                  journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, plain, \
                  [witness_urls], and those below [gossip], [limits] and [tls] in docs/operations.md"
             }
@@ -342,6 +346,7 @@ impl Config {
     pub fn new(log_key: PathBuf, witness_keys: Vec<PathBuf>) -> Config {
         Config {
             log_key,
+            previous_log_key: None,
             witness_keys,
             mirror_keys: Vec::new(),
             grpc: GRPC,

@@ -10,6 +10,7 @@ mod conclude;
 mod cosigned;
 pub mod heads;
 mod known;
+pub mod lineage;
 pub mod peers;
 pub mod rounds;
 mod seek;
@@ -25,7 +26,7 @@ use std::time::Instant;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, Trust};
-use ledger_core::gossip::{Heard, Message, Moment, Question, Round, Salt, Standing, View};
+use ledger_core::gossip::{Heard, Lineage, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::PublicKey;
 use tokio::sync::watch;
@@ -33,7 +34,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::ConfiguredPeer;
 use crate::evidence::{EvidenceStore, EvidenceStoreError};
-use crate::log::LogReader;
+use crate::log::{LogReader, Published};
 use crate::mirror::Served;
 use crate::store::StoreError;
 use crate::transport::{Caller, Dialer, KnownNode, grpc_url};
@@ -42,6 +43,7 @@ use crate::witness::logs::{LogLine, LogList, LogsError};
 pub use conclude::OwnTrouble;
 use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
+use lineage::OwnLineage;
 pub use status::{Figures, GossipStatus, PeerState, State};
 
 use peers::{Peers, Sender};
@@ -55,6 +57,8 @@ pub struct GossipParts {
     pub charter: watch::Receiver<Arc<Charter>>,
     /// The own log's stored tree.
     pub reader: Arc<LogReader>,
+    /// What readers see of the own log.
+    pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The folder of the evidence that the node holds.
     pub evidence: PathBuf,
     /// The file with the heads that the node has heard of.
@@ -104,6 +108,8 @@ pub struct Gossip {
     evidence: Arc<EvidenceStore>,
     logs: Arc<LogList>,
     charter: watch::Receiver<Arc<Charter>>,
+    reader: Arc<LogReader>,
+    published: watch::Receiver<Option<Arc<Published>>>,
     configured: Vec<ConfiguredPeer>,
     dialer: Dialer,
     own: Vec<PublicKey>,
@@ -130,6 +136,7 @@ struct Inner {
     known: Vec<LogLine>,
     /// What the node's mirror knows.
     also: BTreeMap<Origin, AlsoKnown>,
+    lineage: OwnLineage,
     charter: Arc<Charter>,
     /// The head that the own witness cosigned last, of each log, as far as the view was told.
     cosigned: BTreeMap<Origin, TreeHead>,
@@ -172,6 +179,7 @@ impl Gossip {
             logs,
             charter,
             reader,
+            published,
             evidence,
             heads,
             clock,
@@ -187,9 +195,10 @@ impl Gossip {
         let inner = Inner {
             view: if compares { View::default() } else { View::of_evidence_only() },
             heads,
-            trees: Trees::new(origin, reader),
+            trees: Trees::new(origin, Arc::clone(&reader)),
             known: Vec::new(),
             also: BTreeMap::new(),
+            lineage: OwnLineage::default(),
             charter: now,
             cosigned: BTreeMap::new(),
             moved: false,
@@ -201,6 +210,8 @@ impl Gossip {
             evidence,
             logs,
             charter,
+            reader,
+            published,
             configured: peers,
             dialer,
             own,
@@ -238,7 +249,9 @@ impl Gossip {
         // of a list that changes meanwhile this is an older edition, and it is read again
         let edition = self.logs.edition();
         let same_charter = Arc::ptr_eq(&inner.charter, &self.charter.borrow());
-        if !same_charter || inner.known != self.logs.lines() {
+        let published = self.published.borrow().clone();
+        let proven = !inner.lineage.is_outdated(&inner.charter, published.as_deref());
+        if !same_charter || !proven || inner.known != self.logs.lines() {
             self.know(inner);
         }
         self.told.store(edition, Ordering::Release);
@@ -263,11 +276,17 @@ impl Gossip {
         inner.known = self.logs.lines();
         let (mut logs, cosigners) = known::known(&inner.charter, &inner.known);
         known::add_also(&mut logs, &inner.charter, &inner.also);
-        inner.view.know(logs, cosigners);
+        let published = self.published.borrow().clone();
+        let own = inner.lineage.now(&inner.charter, &self.reader, published.as_deref());
+        let lineages = known::lineages(&inner.charter, own, &inner.also);
+        inner.view.know_with(logs, cosigners, lineages);
         self.evidence.trust(inner.view.trust().clone());
-        // evidence is for good: a log that comes back to the list stays convicted
-        for evidence in self.evidence.all() {
-            let _ = inner.view.convict(&evidence);
+        // evidence is for good: a log that comes back to the list stays convicted. What anybody can
+        // judge by an anchor comes first
+        let mut held = self.evidence.all();
+        held.sort_by_key(|evidence| evidence.authority().is_empty());
+        for evidence in held {
+            let _ = inner.view.recall(&evidence);
         }
         self.note_fallen(inner);
         let now = self.now();
@@ -319,6 +338,11 @@ impl Gossip {
             inner.also.insert(origin.clone(), also);
             self.know(&mut inner);
         }
+    }
+
+    /// What is known of the charter of a log that the mirror follows.
+    pub fn lineage_of(&self, origin: &Origin) -> Option<Lineage> {
+        self.lock().also.get(origin)?.lineage.clone()
     }
 
     /// Hears heads that this node came by itself. False ones say nothing.

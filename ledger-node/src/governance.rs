@@ -1,6 +1,9 @@
 //! The stored log's governance entries, found by following `logged` lines from the end down to 0.
 
+use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
 use ledger_core::charter::{ChainError, Governance, ReplayError, governance_chain};
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, EntryError, Outline};
 use ledger_core::{LeafIndex, TreeSize};
 
@@ -52,6 +55,41 @@ pub fn entries(
     })
 }
 
+/// The governance entries of a checkpoint's tree, each with its proof, as a bundle about the last of
+/// them. Nothing is verified but that stored entries have the hashes that the tiles say.
+///
+/// # Errors
+/// [`GovernanceError`].
+pub fn bundle(
+    reader: &LogReader,
+    checkpoint: &ClaimedCheckpoint,
+) -> Result<AuthorityBundle, GovernanceError> {
+    let size = checkpoint.checkpoint().head().size;
+    let tree = reader.tree(size);
+    let prove = |(index, entry): (LeafIndex, Entry)| {
+        let inclusion = tree.inclusion(index, size)?;
+        Ok(GovernanceEntry { index, entry, inclusion })
+    };
+    let governance = entries(reader, size)?.into_iter().map(prove);
+    let governance: Vec<GovernanceEntry> = governance.collect::<Result<_, ReadError>>()?;
+    about_last(governance, checkpoint).ok_or(ReplayError::NoCharter.into())
+}
+
+/// The bundle about the last of these entries; `None` where there is none.
+pub fn about_last(
+    governance: Vec<GovernanceEntry>,
+    checkpoint: &ClaimedCheckpoint,
+) -> Option<AuthorityBundle> {
+    let last = governance.last()?;
+    let proof = TlogProof {
+        extra: Some(last.entry.logged().to_string().into_bytes()),
+        index: last.index,
+        inclusion: last.inclusion.clone(),
+        checkpoint: checkpoint.clone(),
+    };
+    Some(AuthorityBundle::new(governance, proof))
+}
+
 /// The last entry itself if it is one of governance, else the one that its line names.
 fn latest(
     reader: &LogReader,
@@ -84,6 +122,35 @@ pub fn claimed(
     let first = read(LeafIndex::ZERO)?;
     let founded = Governance::found(&first).map_err(|e| e.to_string())?;
     Ok(follow(size, read).unwrap_or(founded))
+}
+
+/// The governance entries behind `after` that a tree's own lines name, read before anything is verified.
+///
+/// # Errors
+/// What `read` says.
+pub fn back_to(
+    after: LeafIndex,
+    size: TreeSize,
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
+) -> Result<Vec<(LeafIndex, Entry)>, String> {
+    let mut found = Vec::new();
+    let mut at = size.last().ok_or("an empty tree")?;
+    let mut end = read(at)?;
+    if !end.record().kind().is_governance() {
+        at = end.logged().governance;
+        end = read(at)?;
+    }
+    while at > after && found.len() < MAX_CLAIMED {
+        let before = end.logged().governance;
+        found.push((at, end));
+        if before >= at {
+            return Err("a line names an entry that does not stand before it".to_owned());
+        }
+        at = before;
+        end = read(at)?;
+    }
+    found.reverse();
+    Ok(found)
 }
 
 fn follow(

@@ -499,6 +499,8 @@ fn open(
     clock: Arc<dyn Clock>,
 ) -> Result<Opened, StartError> {
     let log_key = read_key(layout, dir, &config.log_key)?;
+    let previous = config.previous_log_key.as_ref().map(|file| read_key(layout, dir, file));
+    let previous_log_key = previous.transpose()?;
     let log_public = log_key.verifier().public();
     let witness_keys: Result<Vec<SignerKey>, _> =
         config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
@@ -532,6 +534,7 @@ fn open(
         store,
         index: Arc::clone(&index),
         log_key,
+        previous_log_key,
         publisher: Arc::clone(&publisher),
         clock,
     };
@@ -547,6 +550,7 @@ fn open(
         logs: Arc::clone(&logs),
         charter: sequencer.charter(),
         reader: Arc::clone(&reader),
+        published: publisher.published(),
         evidence: layout.evidence(),
         heads: layout.heads(),
         clock: Arc::clone(&witness_clock),

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ledger_core::batch::Edge;
-use ledger_core::charter::{Change, Charter, SignedRecord};
+use ledger_core::charter::{Change, Charter, RetiredLogKey, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
-use ledger_core::note::SignerKey;
+use ledger_core::note::{MAX_SIGNATURES, SignerKey, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
@@ -143,6 +143,8 @@ pub struct Parts {
     pub index: Arc<Index>,
     /// The key that signs heads.
     pub log_key: SignerKey,
+    /// The key before it, which signs one head more: the first over its own retirement.
+    pub previous_log_key: Option<SignerKey>,
     /// How heads become checkpoints.
     pub publisher: Arc<Publisher>,
     /// The time.
@@ -247,13 +249,14 @@ impl Sequencer {
     /// Takes over a recovered log. Nothing is signed or written before [`Sequencer::take_up`].
     ///
     /// # Errors
-    /// [`PublisherError`] when nothing could be published.
+    /// [`PublisherError`] when nothing could be published, or the previous key is not the log's.
     pub fn open(
         parts: Parts,
         recovered: Recovered,
         origin: Origin,
     ) -> Result<Sequencer, PublisherError> {
         let log_key = parts.log_key.verifier();
+        check_previous(&recovered.charter, log_key, parts.previous_log_key.as_ref())?;
         let last = Arc::new(parts.publisher.plan(&recovered.charter, log_key)?);
         let handover = Handover::begin(recovered.edge.size(), recovered.before, &last);
         let plan = match &handover {
@@ -300,7 +303,8 @@ impl Sequencer {
     /// [`SequencerError`].
     pub fn take_up(&mut self) -> Result<(), SequencerError> {
         if !self.taken_up {
-            self.promise_and_publish()?;
+            let charter = Arc::clone(&self.charter.borrow());
+            self.promise_and_publish(&charter)?;
             self.taken_up = true;
         }
         Ok(())
@@ -384,7 +388,7 @@ impl Sequencer {
             if let Some(plan) = draft.plan.take() {
                 self.hand_over(plan);
             }
-            self.promise_and_publish()?;
+            self.promise_and_publish(&draft.charter)?;
             if !Arc::ptr_eq(&draft.charter, &self.charter.borrow()) {
                 self.charter.send_replace(Arc::clone(&draft.charter));
             }
@@ -541,8 +545,9 @@ impl Sequencer {
         };
     }
 
-    /// Signs the head of the edge, promises it, and hands it to the publisher, in this order.
-    fn promise_and_publish(&mut self) -> Result<(), SequencerError> {
+    /// Signs the head of the edge, where this charter is in force, promises it, and hands it to the
+    /// publisher, in this order.
+    fn promise_and_publish(&mut self, charter: &Charter) -> Result<(), SequencerError> {
         let seen = self.parts.publisher.published().borrow().as_ref().map(|seen| seen.size());
         if let Some(done) = self.handover.take_if(|change| seen.is_some_and(|s| s >= change.from)) {
             self.plan = done.then;
@@ -552,7 +557,11 @@ impl Sequencer {
         let promised = self.head.as_ref().filter(|head| self.is_own(head));
         let promised = promised.map(|claimed| *claimed.checkpoint().head());
         if promised != Some(head) {
-            let new = Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key);
+            let new = Checkpoint::new(self.origin.clone(), head);
+            let new = match self.bridge(charter) {
+                Some(previous) => sign_both(&new, &self.parts.log_key, previous),
+                None => new.sign(&self.parts.log_key),
+            };
             let old = self.head.as_ref().map(ToString::to_string);
             let swap = HeadSwap { old: old.as_deref(), new: &new.to_string() };
             self.parts.store.swap_head(swap)?;
@@ -562,10 +571,42 @@ impl Sequencer {
         Ok(self.parts.publisher.take(Signed { head, plan: Arc::clone(&self.plan) })?)
     }
 
+    /// The retired key, if the head of the edge is the first over its retirement. Whoever forks the log
+    /// across the change then contradicts this head by one key, and not by two of which one may be a
+    /// thief's.
+    fn bridge(&self, charter: &Charter) -> Option<&SignerKey> {
+        let previous = self.parts.previous_log_key.as_ref()?;
+        let mut retired = charter.retired_log_keys().iter();
+        let at = retired.find(|own| own.key() == previous.verifier())?.at();
+        let promised = self.head.as_ref()?.checkpoint().head().size;
+        // the cosignatures of all witnesses must have room beside two lines
+        let has_room = self.plan.len() + 2 <= MAX_SIGNATURES;
+        (!promised.contains(at) && has_room).then_some(previous)
+    }
+
     fn is_own(&self, head: &ClaimedCheckpoint) -> bool {
         let own = self.parts.log_key.verifier();
         head.note().signatures().iter().any(|line| line.is_by(own))
     }
+}
+
+fn sign_both(head: &Checkpoint, key: &SignerKey, previous: &SignerKey) -> ClaimedCheckpoint {
+    tracing::info!(key = %previous.verifier(), "the retired key has signed for the last time");
+    let line = previous.sign_text(&head.to_string());
+    head.sign(key).with_signatures([line]).expect("a note has room for two lines")
+}
+
+/// The previous key must be one of the log's: anything else is a slip.
+fn check_previous(
+    charter: &Charter,
+    log_key: &VerifierKey,
+    previous: Option<&SignerKey>,
+) -> Result<(), PublisherError> {
+    let Some(previous) = previous.map(SignerKey::verifier) else { return Ok(()) };
+    let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
+    let mut others = charter.log_keys().iter().chain(retired).filter(|own| *own != log_key);
+    let is_other = others.any(|own| own == previous);
+    if is_other { Ok(()) } else { Err(PublisherError::NotPrevious(previous.to_string())) }
 }
 
 /// Why looking an entry up failed.

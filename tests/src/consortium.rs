@@ -136,6 +136,14 @@ impl Consortium {
     /// # Panics
     /// If the policy's text breaks a rule.
     pub fn norm_with_policy(&self, charter: &Record, policy: &str) -> Record {
+        self.norm(charter, serde_json::json!([{"action": "set_policy", "policy": policy}]))
+    }
+
+    /// The norm after the charter that makes these changes, signed by two stewards.
+    ///
+    /// # Panics
+    /// If they break a rule of shapes.
+    pub fn norm(&self, charter: &Record, changes: serde_json::Value) -> Record {
         let now = format_time(self.time);
         let json = serde_json::json!({
             "log": self.log.verifier().name().as_str(),
@@ -143,13 +151,13 @@ impl Consortium {
             "id": RecordId::from_parts(self.time * 1000, [1; 10]).to_string(),
             "issuer": "lab.test",
             "issued_at": now,
-            "title": {"en": "Other witnesses"},
-            "summary": {"en": "The policy names other witnesses."},
+            "title": {"en": "Another rule"},
+            "summary": {"en": "What the policy names, or who signs, is another."},
             "base": charter.statement().to_string(),
             "version": "2",
             "effective_from": now,
-            "text": "Other witnesses.",
-            "changes": [{"action": "set_policy", "policy": policy}],
+            "text": "Another rule.",
+            "changes": changes,
         });
         self.signed(&json.to_string(), &[&self.lab, &self.institute])
     }

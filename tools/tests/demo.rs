@@ -27,8 +27,10 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     let again = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d", "--json"]).ends(0);
     let object = again.object();
     assert_eq!(object["tampered_entry"], 2);
-    let verdict = &object["gossip"]["verdict"]["results"][0];
-    assert_eq!(verdict["convicted"]["origin"], "dune-systems.example/log");
+    for verdict in ["verdict", "verdict_by_anchor"] {
+        let convicted = &object["gossip"][verdict]["results"][0]["convicted"];
+        assert_eq!(convicted["origin"], "dune-systems.example/log");
+    }
     // what the act promises: two histories told apart in half a minute, not a measure of speed
     let seconds = object["gossip"]["seconds"].as_f64().unwrap();
     assert!(seconds < 30.0, "{seconds}");

@@ -9,8 +9,13 @@ use common::{
     MEMBER, ORIGIN, decision, dir, key, ledger, log_key, member_key, membership_object, second_key,
     write, write_key,
 };
+use ledger_core::authority::AuthorityBundle;
+use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
+use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Heads, Trust};
+use ledger_core::hash::Hash;
+use ledger_core::merkle::TreeHead;
 use ledger_core::note::SignerKey;
-use ledger_core::record::{Draft, Object, RecordId, format_time};
+use ledger_core::record::{Draft, Object, RecordId, StatementId, format_time};
 
 /// A node of its own, and what the consortium has changed so far.
 struct Log {
@@ -67,6 +72,34 @@ impl Log {
         self.base = record.statement().to_string();
     }
 
+    /// The checkpoint that the node shows, and which of these keys have signed it.
+    fn checkpoint(&self, keys: [&SignerKey; 2]) -> (ClaimedCheckpoint, [bool; 2]) {
+        let asked = ["checkpoint", "--node", &self.node.grpc, "--anchor", &self.node.anchor];
+        let shown = ClaimedCheckpoint::parse(ledger(asked).ends(0).stdout.as_bytes()).unwrap();
+        let signed = |key: &SignerKey| shown.verify(std::slice::from_ref(key.verifier())).is_ok();
+        let signed = keys.map(signed);
+        (shown, signed)
+    }
+
+    /// Starts the node with this key, and perhaps with the one before it, in place of what it had.
+    fn restart(&mut self, key: &SignerKey, previous: Option<&SignerKey>) -> Result<(), String> {
+        self.node.stop();
+        for (name, key) in [("log.key", Some(key)), ("previous.key", previous)] {
+            let _ = std::fs::remove_file(self.path(name));
+            if let Some(key) = key {
+                write_key(self.folder.path(), name, key);
+            }
+        }
+        let config = self.folder.path().join("node/config.toml");
+        let text = std::fs::read_to_string(&config).unwrap();
+        let others = text.lines().filter(|line| !line.starts_with("previous_log_key"));
+        let others = others.collect::<Vec<_>>().join("\n");
+        let setting =
+            previous.map(|_| format!("previous_log_key = {:?}\n", self.path("previous.key")));
+        std::fs::write(&config, format!("{}{others}\n", setting.unwrap_or_default())).unwrap();
+        self.node.start().map_err(|error| error.to_string())
+    }
+
     fn path(&self, name: &str) -> String {
         self.folder.path().join(name).display().to_string()
     }
@@ -74,6 +107,15 @@ impl Log {
 
 fn action(action: &str) -> Object {
     Object::new().with("action", action)
+}
+
+fn with_vkey(name: &str, key: &SignerKey) -> Object {
+    action(name).with("vkey", key.verifier().to_string())
+}
+
+fn set_policy(keys: &[&SignerKey]) -> Object {
+    let lines: String = keys.iter().map(|key| format!("log {}\n", key.verifier())).collect();
+    action("set_policy").with("policy", format!("{lines}quorum none\n"))
 }
 
 /// A decision by a member, beside the fixed parts that `Log::sign` sets.
@@ -203,6 +245,49 @@ fn the_log_key_rotates_without_a_head_that_nobody_can_check() {
     write_key(log.folder.path(), "log.key", &log_key());
     let message = log.node.start().expect_err("the key is retired").to_string();
     assert!(message.contains("is not one of the charter's log keys"), "{message}");
+}
+
+#[test]
+fn a_log_that_forks_across_its_rotation_is_convicted_by_the_anchor_alone() {
+    let mut log = Log::found();
+    let (old, fresh) = (log_key(), key(ORIGIN, 41));
+    let add = vec![with_vkey("add_log_key", &fresh), set_policy(&[&old, &fresh])];
+    let add = log.norm("add.record", add);
+    log.changes(&add);
+    let message = log.restart(&fresh, Some(&key(ORIGIN, 77))).expect_err("no key of this log");
+    assert!(message.contains("is no other key that this log has or had"), "{message}");
+    log.restart(&fresh, Some(&fresh)).expect_err("one key is not two");
+    log.restart(&fresh, Some(&old)).unwrap();
+    assert_eq!(log.checkpoint([&old, &fresh]).1, [false, true], "the old key signs one head");
+    let retire = vec![with_vkey("retire_log_key", &old), set_policy(&[&fresh])];
+    let retire = log.norm("retire.record", retire);
+    log.changes(&retire);
+    let (bridge, signed) = log.checkpoint([&old, &fresh]);
+    assert_eq!(signed, [true, true], "the first head over the retirement is signed by both");
+    // a restart takes nothing of it away, and the next head is the new key's alone
+    log.restart(&fresh, Some(&old)).unwrap();
+    assert_eq!(log.checkpoint([&old, &fresh]), (bridge.clone(), [true, true]));
+    let after = log.sign("after.record", &decision_by(MEMBER), &member_key());
+    log.submit(&after).ends(0);
+    assert_eq!(log.checkpoint([&old, &fresh]).1, [false, true]);
+    log.restart(&fresh, None).unwrap();
+
+    // whoever still has the old key shows others another history of that size
+    let head = TreeHead { root: Hash::leaf(b"another"), ..*bridge.checkpoint().head() };
+    let forked = Checkpoint::new(bridge.checkpoint().origin().clone(), head).sign(&old);
+    let bundle = log.path("after.authority");
+    let prove = ["prove", "--record", &after, "--authority", "-o", &bundle];
+    let trust = ["--anchor", &log.node.anchor, "--node", &log.node.grpc];
+    ledger(prove.iter().chain(&trust)).ends(0);
+    let bundle = AuthorityBundle::parse(&std::fs::read(&bundle).unwrap()).unwrap();
+    let anchor = Trust::new().with_anchor(StatementId::from_hex(&log.node.anchor).unwrap());
+    let case = Case { trust: &anchor, authority: &[bundle] };
+    let conflict = Conflict::of_heads(Heads { one: &bridge, other: &forked }).unwrap();
+    let evidence = ClaimedEvidence::against_log(&conflict, case).unwrap();
+    let file = write(log.folder.path(), "accusation.json", evidence.as_str());
+    let run = ledger(["verify", &file, "--anchor", &log.node.anchor]).ends(0);
+    let said = format!("by its key {}", old.verifier());
+    assert!(run.stdout.contains("convicted") && run.stdout.contains(&said), "{}", run.stdout);
 }
 
 #[test]

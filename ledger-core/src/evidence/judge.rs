@@ -58,9 +58,10 @@ impl<'a> Bench<'a> {
         let Some(own) = authority.first().and_then(AuthorityBundle::charter) else {
             return Ok(Bench { trust, chain: Chain::default() });
         };
+        let known = knows_charter(trust, own)?;
         // bundles that this judge does not need must hold too: no byte of a file is idle
-        let chain = Chain::prove(authority, trust.anchor.unwrap_or(own))?;
-        let chain = if trust.anchor.is_some() { chain } else { Chain::default() };
+        let chain = Chain::prove(authority, own)?;
+        let chain = if known { chain } else { Chain::default() };
         Ok(Bench { trust, chain })
     }
 
@@ -128,19 +129,19 @@ impl<'a> Bench<'a> {
         let origin = head.checkpoint().origin().as_str();
         let mut chain = Chain::default();
         let mut retired = None;
-        if let Some(anchor) = self.trust.anchor {
-            let governance = bundle.replay(anchor)?;
+        // without an anchor the charter is what the log's own tree has at index 0
+        let own = bundle.charter().unwrap_or(record.statement());
+        if knows_charter(self.trust, own)? {
+            let governance = bundle.replay(own)?;
             let signers = chain.learn(&governance, bundle.proof())?;
-            let mut own = governance.charter().retired_log_keys().iter();
-            retired = own.find(|own| signers.contains(own.key())).map(|own| own.at());
+            let mut fallen = governance.charter().retired_log_keys().iter();
+            retired = fallen.find(|own| signers.contains(own.key())).map(|own| own.at());
         }
         let known = self.ledger_keys(origin).chain(chain.logs_of(origin));
         let key = signer(head, known);
         let key = key.ok_or_else(|| EvidenceError::UnknownKey { origin: origin.to_owned() })?;
-        // without an anchor the charter is what the log's own tree has at index 0
-        let own = bundle.charter().unwrap_or(record.statement());
         let policy = Policy::single_log(key.clone());
-        let judged = bundle.verify(record, self.trust.anchor.unwrap_or(own), Some(&policy));
+        let judged = bundle.verify(record, own, Some(&policy));
         let reason = match judged {
             Ok(_) => return Err(EvidenceError::Lawful),
             Err(AuthorityError::Judged(reason)) if reason.is_unlawful() => reason,
@@ -173,15 +174,14 @@ impl<'a> Bench<'a> {
         let origin = pair.head().checkpoint().origin().as_str();
         let entry = &pair.charter().entry;
         let found: StatementId = entry.record().statement();
-        if let Some(anchor) = self.trust.anchor.filter(|anchor| *anchor != found) {
-            return Err(EvidenceError::OtherAnchor { anchor, found });
-        }
+        let known = self.trust.knows_charter(found);
+        let known = known.map_err(|anchor| EvidenceError::OtherAnchor { anchor, found })?;
         let charter = Charter::found(entry).map_err(EvidenceError::Charter)?;
         if charter.origin() != origin {
             let (origin, found) = (origin.to_owned(), charter.origin().to_owned());
             return Err(EvidenceError::OtherCharter { origin, found });
         }
-        let founding = if self.trust.anchor.is_some() { charter.log_keys() } else { &[] };
+        let founding = if known { charter.log_keys() } else { &[] };
         let key = signer(pair.head(), self.ledger_keys(origin).chain(founding));
         let key = key.ok_or_else(|| EvidenceError::UnknownKey { origin: origin.to_owned() })?;
         Ok(self.by_one_key(pair.head(), key))
@@ -193,6 +193,12 @@ impl<'a> Bench<'a> {
         let proven = self.chain.logs_of(origin).iter();
         ledgers.map(|own| &own.key).chain(proven)
     }
+}
+
+/// Whether a bundle's charter is known.
+fn knows_charter(trust: &Trust, found: StatementId) -> Result<bool, EvidenceError> {
+    let known = trust.knows_charter(found);
+    Ok(known.map_err(|anchor| AuthorityError::OtherAnchor { anchor, found })?)
 }
 
 /// Which of these keys signed a head as its log, with its only line.

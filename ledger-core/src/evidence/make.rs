@@ -15,8 +15,8 @@ use super::{Claim, ClaimedEvidence, Conflict, LeafPair, MAX_AUTHORITY, Trust};
 pub struct Case<'a> {
     /// What its judges know.
     pub trust: &'a Trust,
-    /// The bundles that it carries, for judges who know an anchor alone; at most
-    /// [`MAX_AUTHORITY`]. What evidence does not need of them is left out.
+    /// What it may carry for judges who know an anchor alone: at most [`MAX_AUTHORITY`] bundles of one
+    /// charter. What such a judge does not need is left out, and all of it where it would not do.
     pub authority: &'a [AuthorityBundle],
 }
 
@@ -107,8 +107,8 @@ impl ClaimedEvidence {
         None
     }
 
-    /// The same evidence with these bundles, for judges who know an anchor alone; `None` where it
-    /// would convict nobody by `case`.
+    /// The same evidence with these bundles in place of its own, as far as a judge who knows an anchor
+    /// alone needs them; `None` where it would convict nobody by `case`.
     pub fn with_authority(&self, case: Case<'_>) -> Option<ClaimedEvidence> {
         convicting(self.claim.clone(), &authority_of(case)?, case.trust)
     }
@@ -120,9 +120,35 @@ fn convicting(
     authority: &[AuthorityBundle],
     trust: &Trust,
 ) -> Option<ClaimedEvidence> {
-    let made = ClaimedEvidence::assemble(claim, authority.to_vec());
-    let read = ClaimedEvidence::parse(made.as_str().as_bytes()).ok()?;
+    let made = ClaimedEvidence::assemble(claim.clone(), needed(&claim, authority));
+    // bundles that are too large for a file must not keep it from convicting by keys
+    let read = ClaimedEvidence::parse(made.as_str().as_bytes()).or_else(|_| {
+        let bare = ClaimedEvidence::assemble(claim, Vec::new());
+        ClaimedEvidence::parse(bare.as_str().as_bytes())
+    });
+    let read = read.ok()?;
     read.verify(trust).is_ok().then_some(read)
+}
+
+/// Those bundles without which somebody who knows the anchor alone would come to another verdict.
+fn needed(claim: &Claim, authority: &[AuthorityBundle]) -> Vec<AuthorityBundle> {
+    let Some(anchor) = authority.first().and_then(AuthorityBundle::charter) else {
+        return Vec::new();
+    };
+    let judge = Trust::new().with_anchor(anchor);
+    let verdict = |bundles: &[AuthorityBundle]| {
+        let made = ClaimedEvidence::assemble(claim.clone(), bundles.to_vec());
+        made.verify(&judge).ok().map(|conviction| conviction.culprit().clone())
+    };
+    let Some(whole) = verdict(authority) else { return Vec::new() };
+    let mut kept = authority.to_vec();
+    for bundle in authority {
+        let less: Vec<_> = kept.iter().filter(|own| *own != bundle).cloned().collect();
+        if verdict(&less).as_ref() == Some(&whole) {
+            kept = less;
+        }
+    }
+    kept
 }
 
 fn authority_of(case: Case<'_>) -> Option<Vec<AuthorityBundle>> {

@@ -192,6 +192,9 @@ impl fmt::Display for EvidenceId {
 }
 
 #[cfg(all(test, feature = "sign"))]
+mod rotation;
+
+#[cfg(all(test, feature = "sign"))]
 mod sample;
 
 #[cfg(all(test, feature = "sign"))]

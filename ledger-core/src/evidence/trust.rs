@@ -12,7 +12,7 @@ use crate::record::StatementId;
 pub struct Trust {
     pub(super) logs: Vec<LogKey>,
     pub(super) cosigners: Vec<VerifierKey>,
-    pub(super) anchor: Option<StatementId>,
+    pub(super) anchors: Vec<StatementId>,
 }
 
 /// A key of a log, and what the judge knows of that log's entries.
@@ -72,11 +72,13 @@ impl Trust {
         logs.chain(witnesses).cloned().fold(self, Trust::with_key)
     }
 
-    /// Knows the charter with this statement id: the keys follow from the authority bundles that the
-    /// evidence carries.
+    /// Knows the charter with this statement id, beside those known before: the keys of its log follow
+    /// from the authority bundles that the evidence carries.
     #[must_use]
     pub fn with_anchor(mut self, anchor: StatementId) -> Trust {
-        self.anchor = Some(anchor);
+        if !self.anchors.contains(&anchor) {
+            self.anchors.push(anchor);
+        }
         self
     }
 
@@ -87,6 +89,20 @@ impl Trust {
 
     /// Whether nobody is known.
     pub fn is_empty(&self) -> bool {
-        self.logs.is_empty() && self.cosigners.is_empty() && self.anchor.is_none()
+        self.logs.is_empty() && self.cosigners.is_empty() && self.anchors.is_empty()
+    }
+
+    /// Whether a charter is known. One that is not is no fault of the evidence where keys are known
+    /// too: it then has to convict by those.
+    ///
+    /// # Errors
+    /// The anchor that is not this charter, where nothing but anchors is known.
+    pub(super) fn knows_charter(&self, charter: StatementId) -> Result<bool, StatementId> {
+        let keys = !self.logs.is_empty() || !self.cosigners.is_empty();
+        match self.anchors.first() {
+            _ if self.anchors.contains(&charter) => Ok(true),
+            Some(anchor) if !keys => Err(*anchor),
+            _ => Ok(false),
+        }
     }
 }

@@ -52,6 +52,8 @@ struct Open {
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) keys: LogKeys,
+    /// Keys whose heads are held, and contradict others, but are not adopted any more.
+    pub(super) retired: Vec<VerifierKey>,
     pub(super) reach: Reach,
     adopted: Option<Seen>,
     open: Vec<Open>,
@@ -84,6 +86,7 @@ impl Known {
     pub(super) fn new(keys: LogKeys, reach: Reach) -> Known {
         Known {
             keys,
+            retired: Vec::new(),
             reach,
             adopted: None,
             open: Vec::new(),
@@ -132,6 +135,10 @@ impl Known {
             if let Some(conflict) = Conflict::of_heads(heads) {
                 return Change::Conflict(Box::new(conflict));
             }
+        }
+        // a retired key speaks for nobody: whoever has it must not raise alarms about the log
+        if !heard.counts(self.keys.trusted()) {
+            return Change::Nothing;
         }
         // the empty tree is the beginning of every tree
         let Some(adopted) = self.adopted.as_ref().filter(|own| !own.head().size.is_empty()) else {
@@ -314,17 +321,23 @@ impl Known {
         self.remains.keep(conflict, culprits, adopted.chain(open));
     }
 
-    /// Knows other keys from now on. Heads that no trusted key signed are forgotten.
-    pub(super) fn set_keys(&mut self, keys: LogKeys) {
-        if self.keys != keys {
+    /// The keys whose signatures say anything here.
+    pub(super) fn signers(&self) -> Vec<VerifierKey> {
+        self.keys.trusted().iter().chain(&self.retired).cloned().collect()
+    }
+
+    /// Knows other keys from now on. Heads that none of them signed are forgotten, and open ones that no
+    /// trusted key did.
+    pub(super) fn set_keys(&mut self, keys: LogKeys, retired: Vec<VerifierKey>) {
+        if self.keys != keys || self.retired != retired {
             // what was shown of heads that are forgotten now may have to be shown again
             self.proofs.clear();
         }
-        self.keys = keys;
-        let trusted = self.keys.trusted().to_vec();
+        (self.keys, self.retired) = (keys, retired);
+        let (trusted, known) = (self.keys.trusted().to_vec(), self.signers());
         let held = self.adopted.take().into_iter().chain(self.path.drain(..));
         let open = std::mem::take(&mut self.open);
-        let mut settled: Vec<Seen> = held.filter(|seen| seen.counts(&trusted)).collect();
+        let mut settled: Vec<Seen> = held.filter(|seen| seen.counts(&known)).collect();
         settled.sort_by_key(|seen| std::cmp::Reverse(seen.head().size));
         let mut settled = settled.into_iter();
         // what lay on one history still does, whoever signed the rest of it

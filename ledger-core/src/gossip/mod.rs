@@ -46,7 +46,7 @@ pub use message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEADS, MAX_LINES, MAX_QUESTIONS,
     MAX_REFS, Message, Salt, Summary,
 };
-pub use view::{Event, Fault, KnownKeys, LogStatus, Reach, View};
+pub use view::{Event, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
 
 /// Rounds that a head may stay open before the alarm is raised: in these, all nodes that are
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.

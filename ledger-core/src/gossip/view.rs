@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use crate::authority::AuthorityBundle;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
     Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Trust,
@@ -9,6 +10,7 @@ use crate::evidence::{
 use crate::hash::Hash;
 use crate::merkle::{Beginning, TreeHead};
 use crate::note::VerifierKey;
+use crate::record::StatementId;
 use crate::witness::LogKeys;
 
 use super::known::{Change, Known, Question, Standing};
@@ -25,6 +27,19 @@ pub struct KnownKeys {
     pub entries: Entries,
     /// Whether anybody can be asked about it.
     pub reach: Reach,
+}
+
+/// What a node knows of the charter of a log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lineage {
+    /// The charter's statement.
+    pub anchor: StatementId,
+    /// The keys that entries of the log have retired. Nothing that they sign is adopted any more; what
+    /// they signed before stays, and contradicts what they sign now.
+    pub retired: Vec<VerifierKey>,
+    /// What proves the log's keys and cosigners to whoever knows the anchor alone: evidence carries it
+    /// as far as it is needed. May be empty.
+    pub authority: Vec<AuthorityBundle>,
 }
 
 /// Whether a log's tree can be read anywhere. Closed.
@@ -110,6 +125,7 @@ pub struct View {
     /// Evidence against keys that are not known any more, for the day that they are again.
     resting: Vec<ClaimedEvidence>,
     cosigners: Vec<VerifierKey>,
+    lineages: BTreeMap<Origin, Lineage>,
     trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
@@ -136,7 +152,18 @@ impl View {
     /// Knows these logs and cosigners from now on, and no others. Heads of logs that stay are kept as
     /// far as a key that is known signed them; evidence that convicts nobody any more rests.
     pub fn know(&mut self, logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) {
-        let mut trust = Trust::new();
+        self.know_with(logs, cosigners, BTreeMap::new());
+    }
+
+    /// As [`View::know`], and knows the charters of these logs.
+    pub fn know_with(
+        &mut self,
+        logs: Vec<KnownKeys>,
+        cosigners: Vec<VerifierKey>,
+        lineages: BTreeMap<Origin, Lineage>,
+    ) {
+        let anchors = lineages.values().map(|own| own.anchor);
+        let mut trust = anchors.fold(Trust::new(), Trust::with_anchor);
         for log in &logs {
             let keys = log.keys.iter().cloned();
             trust = keys.fold(trust, |trust, key| trust.with_log(key, log.entries));
@@ -144,6 +171,7 @@ impl View {
         self.trust = cosigners.iter().cloned().fold(trust, Trust::with_cosigner);
         self.cosigners = cosigners;
         self.refused.clear();
+        self.lineages = lineages;
         let mut before = std::mem::take(&mut self.logs);
         for log in logs {
             let keys = LogKeys::new(log.keys);
@@ -151,15 +179,15 @@ impl View {
                 .remove(&log.origin)
                 .unwrap_or_else(|| Known::new(LogKeys::default(), log.reach));
             known.reach = log.reach;
-            known.set_keys(keys);
+            let retired = self.lineages.get(&log.origin).map(|own| own.retired.clone());
+            known.set_keys(keys, retired.unwrap_or_default());
             self.logs.insert(log.origin, known);
         }
         let held = std::mem::take(&mut self.evidence).into_values().map(|held| held.evidence);
         let all: Vec<_> = std::mem::take(&mut self.resting).into_iter().chain(held).collect();
         for evidence in all {
-            match evidence.verify(&self.trust) {
-                Ok(conviction) => drop(self.enter(&evidence, conviction)),
-                Err(_) => self.resting.push(evidence),
+            if self.recall(&evidence).is_err() {
+                self.resting.push(evidence);
             }
         }
     }
@@ -179,7 +207,7 @@ impl View {
         if self.evidence_only || known.has_heard(heard) {
             return Ok(Vec::new());
         }
-        let seen = match Seen::read(heard, known.keys.trusted(), &self.cosigners)? {
+        let seen = match Seen::read(heard, &known.signers(), &self.cosigners)? {
             Read::Seen(seen) => seen,
             Read::Unsigned => return self.hear_fallen(heard),
         };
@@ -245,7 +273,8 @@ impl View {
         Ok(self.events(&question.origin, change, &adopted))
     }
 
-    /// Judges evidence and keeps it if it convicts a key that nothing was held against.
+    /// Judges evidence and keeps it if it convicts a key that nothing was held against. What proves the
+    /// keys in it to those who know an anchor alone is added, where it lacks that and it is known here.
     ///
     /// # Errors
     /// [`EvidenceError`] if it convicts nobody who is known here.
@@ -254,28 +283,47 @@ impl View {
         Ok(self.convicted(evidence, conviction))
     }
 
-    /// Keeps evidence that convicts somebody new, and looks who else falls with it.
+    /// Keeps evidence that convicts somebody new, with what proves it to whoever knows an anchor alone, and
+    /// looks who else falls with it.
     pub(super) fn convicted(
         &mut self,
         evidence: &ClaimedEvidence,
         conviction: Conviction,
     ) -> Vec<Event> {
-        if !self.enter(evidence, conviction) {
+        if self.is_held_against(&conviction) {
             return Vec::new();
         }
-        let mut events = vec![Event::Convicted(Box::new(evidence.clone()))];
-        if let Ok(origin) = Origin::new(evidence.origin()) {
-            events.extend(self.accuse_cosigners(&origin));
-        }
+        let made = self.with_authority(evidence);
+        let (evidence, conviction) = match made.verify(&self.trust) {
+            Ok(conviction) => (made, conviction),
+            Err(_) => (evidence.clone(), conviction),
+        };
+        self.hold(&evidence, conviction);
+        let accused = Origin::new(evidence.origin()).map(|origin| self.accuse_cosigners(&origin));
+        let mut events = vec![Event::Convicted(Box::new(evidence))];
+        events.extend(accused.unwrap_or_default());
         events
     }
 
-    /// Keeps evidence, if it convicts a key that nothing was held against.
-    fn enter(&mut self, evidence: &ClaimedEvidence, conviction: Conviction) -> bool {
-        let culprit = conviction.culprit();
-        if culprit.keys().iter().all(|key| self.against(key).is_some()) {
-            return false;
+    /// Takes evidence that is kept already, as it is: nothing new follows from it.
+    ///
+    /// # Errors
+    /// As [`View::convict`].
+    pub fn recall(&mut self, evidence: &ClaimedEvidence) -> Result<(), EvidenceError> {
+        let conviction = evidence.verify(&self.trust)?;
+        if !self.is_held_against(&conviction) {
+            self.hold(evidence, conviction);
         }
+        Ok(())
+    }
+
+    fn is_held_against(&self, conviction: &Conviction) -> bool {
+        conviction.culprit().keys().iter().all(|key| self.against(key).is_some())
+    }
+
+    /// Trusts the convicted keys no longer.
+    fn hold(&mut self, evidence: &ClaimedEvidence, conviction: Conviction) {
+        let culprit = conviction.culprit();
         let reason = format!("evidence {}", evidence.id());
         for (origin, known) in &mut self.logs {
             if let Some(conflict) =
@@ -285,12 +333,32 @@ impl View {
             }
             let of_log = culprit.keys().iter();
             let keys = of_log.fold(known.keys.clone(), |keys, key| keys.convict(key, &reason));
-            if keys != known.keys {
-                known.set_keys(keys);
+            let fallen = |own: &VerifierKey| culprit.keys().iter().any(|key| key == own);
+            let retired: Vec<_> =
+                known.retired.iter().filter(|own| !fallen(own)).cloned().collect();
+            if keys != known.keys || retired != known.retired {
+                known.set_keys(keys, retired);
             }
         }
         self.evidence.insert(evidence.id(), Held { evidence: evidence.clone(), conviction });
-        true
+    }
+
+    /// The evidence with what proves its keys to whoever knows an anchor alone: that of its log, or,
+    /// against a cosigner, that of any log which names the cosigner. One file a culprit is held and
+    /// passed on, so that files do not multiply though nodes add other bundles.
+    fn with_authority(&self, evidence: &ClaimedEvidence) -> ClaimedEvidence {
+        if !evidence.authority().is_empty() {
+            return evidence.clone();
+        }
+        let is_its = |origin: &Origin| origin.as_str() == evidence.origin();
+        let (own, others): (Vec<_>, Vec<_>) =
+            self.lineages.iter().partition(|(origin, _)| is_its(origin));
+        let proven = |(_, lineage): (&Origin, &Lineage)| {
+            let case = Case { trust: &self.trust, authority: &lineage.authority };
+            evidence.with_authority(case).filter(|made| !made.authority().is_empty())
+        };
+        let mut lineages = own.into_iter().chain(others);
+        lineages.find_map(proven).unwrap_or_else(|| evidence.clone())
     }
 
     /// The evidence that convicts a key, if there is any.
@@ -375,7 +443,9 @@ impl View {
 
     /// Makes all the evidence that a conflict gives.
     fn accuse(&mut self, conflict: &Conflict) -> Vec<Event> {
-        let case = Case { trust: &self.trust, authority: &[] };
+        let lineage = self.lineages.iter().find(|(own, _)| own.as_str() == conflict.origin());
+        let authority = lineage.map_or(&[][..], |(_, own)| own.authority.as_slice());
+        let case = Case { trust: &self.trust, authority };
         let of_log = ClaimedEvidence::against_log(conflict, case);
         let against = |key| ClaimedEvidence::against_cosigner(conflict, key, case);
         let of_cosigners = self.cosigners.iter().filter_map(against);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::Origin;
 use ledger_core::evidence::Entries;
-use ledger_core::gossip::{KnownKeys, Reach};
+use ledger_core::gossip::{KnownKeys, Lineage, Reach};
 use ledger_core::note::VerifierKey;
 
 use crate::witness::logs::LogLine;
@@ -19,6 +19,8 @@ pub struct AlsoKnown {
     pub entries: Entries,
     /// Where it can be read: URLs or folders of its tiles.
     pub urls: Vec<String>,
+    /// Its charter, of a log of ours.
+    pub lineage: Option<Lineage>,
 }
 
 /// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of its
@@ -77,6 +79,20 @@ pub(super) fn add_also(
             None => logs.push(KnownKeys { origin: origin.clone(), keys, entries, reach }),
         }
     }
+}
+
+/// The charters that the node knows: its own log's, and those that the mirror follows.
+pub(super) fn lineages(
+    charter: &Charter,
+    own: Lineage,
+    also: &BTreeMap<Origin, AlsoKnown>,
+) -> BTreeMap<Origin, Lineage> {
+    let of_mirror = also.iter().filter_map(|(origin, also)| {
+        Some((origin.clone(), also.lineage.clone()?))
+            .filter(|_| origin.as_str() != charter.origin())
+    });
+    let own = Origin::new(charter.origin()).ok().map(|origin| (origin, own));
+    of_mirror.chain(own).collect()
 }
 
 /// Where the witness's list says that a log can be read.

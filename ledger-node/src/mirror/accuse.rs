@@ -1,9 +1,13 @@
 //! What a mirror does about a log that misbehaves: it has evidence made of heads that contradict each
 //! other, and makes evidence itself of entries that the log's rules refuse.
 
+use std::sync::Arc;
+
 use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
+use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{Case, ClaimedEvidence, Entries, LeafPair, LeafRule, Leaves, Trust};
+use ledger_core::gossip::Lineage;
 use ledger_core::lawful::Unlawful;
 use ledger_core::note::VerifierKey;
 use ledger_core::proof::TlogProof;
@@ -12,7 +16,7 @@ use ledger_core::{LeafIndex, TreeSize};
 
 use super::copy::Copy;
 use super::list::Basis;
-use crate::gossip::AlsoKnown;
+use crate::gossip::{AlsoKnown, lineage};
 use crate::governance;
 
 /// An unlawful entry, and the chunk that brought it.
@@ -29,12 +33,35 @@ pub struct Found<'a> {
 
 /// Tells gossip whose log this is, and where it can be read: its heads are compared like those of logs
 /// on the witness's list, and evidence against it counts.
-pub fn introduce(copy: &Copy, governance: Option<&[GovernanceEntry]>) {
-    let (keys, entries) = keys(copy, governance);
+pub fn introduce(copy: &Copy) {
+    introduce_under(copy, copy.charter().as_ref());
+}
+
+/// As [`introduce`], under the charter as some tree of the log leaves it.
+fn introduce_under(copy: &Copy, charter: Option<&Arc<Charter>>) {
+    let (keys, entries) = keys(copy, charter);
     // the larger tree is ours where the source shows an older one
     let own = copy.common.site(&copy.log.origin).display().to_string();
     let urls = copy.feed.tiles().into_iter().chain([own]).collect();
-    copy.common.gossip.know_also(&copy.served, AlsoKnown { keys, entries, urls });
+    let lineage = lineage_of(copy, charter);
+    copy.common.gossip.know_also(&copy.served, AlsoKnown { keys, entries, urls, lineage });
+}
+
+/// What is known of the charter of a log of ours; its bundles are made again when the copy holds a
+/// change that they do not show.
+fn lineage_of(copy: &Copy, charter: Option<&Arc<Charter>>) -> Option<Lineage> {
+    let Basis::Charter { anchor, .. } = copy.log.basis else { return None };
+    let before = copy.common.gossip.lineage_of(&copy.log.origin);
+    let before = before.map(|own| own.authority).unwrap_or_default();
+    let Some(charter) = charter else {
+        return Some(Lineage { anchor, retired: Vec::new(), authority: before });
+    };
+    let held = copy.held().filter(|_| lineage::shows(&before) != Some(charter.governance_index()));
+    let authority = held.map(|held| lineage::authority(&copy.served.reader, held));
+    Some(Lineage {
+        authority: authority.filter(|made| !made.is_empty()).unwrap_or(before),
+        ..lineage::bare(charter)
+    })
 }
 
 /// Lays two heads of one log before gossip, which looks for what settles it.
@@ -42,7 +69,7 @@ pub fn contradiction(copy: &Copy, ours: &ClaimedCheckpoint, offered: &ClaimedChe
     if !copy.common.make_evidence {
         return;
     }
-    introduce(copy, None);
+    introduce(copy);
     copy.common.gossip.hear(&[ours.clone(), offered.clone()]);
 }
 
@@ -69,11 +96,19 @@ fn make(
     found: &Found<'_>,
 ) -> Result<Option<ClaimedEvidence>, String> {
     let own = Own { copy, pending, found };
-    let charter = own.governance()?;
-    introduce(copy, Some(&charter));
-    let (keys, entries) = keys(copy, Some(&charter));
-    let trust = keys.into_iter().fold(Trust::new(), |trust, key| trust.with_log(key, entries));
-    let case = Case { trust: &trust, authority: &[] };
+    let governance = own.governance()?;
+    let replayed = Governance::replay(governance.iter().map(|own| (own.index, &own.entry)));
+    let charter = replayed.ok().map(|replayed| Arc::clone(replayed.charter())).or(copy.charter());
+    introduce_under(copy, charter.as_ref());
+    let (keys, entries) = keys(copy, charter.as_ref());
+    let trust = match copy.log.basis {
+        Basis::Charter { anchor, .. } => Trust::new().with_anchor(anchor),
+        Basis::Keys { .. } => Trust::new(),
+    };
+    let trust = keys.into_iter().fold(trust, |trust, key| trust.with_log(key, entries));
+    let authority: Vec<_> =
+        governance::about_last(governance.clone(), pending).into_iter().collect();
+    let case = Case { trust: &trust, authority: &authority };
     let pair = |rule, first: LeafIndex| -> Result<Option<ClaimedEvidence>, String> {
         let leaves = Leaves {
             head: pending.clone(),
@@ -101,7 +136,7 @@ fn make(
                 inclusion: leaf.inclusion,
                 checkpoint: pending.clone(),
             };
-            let bundle = AuthorityBundle::new(charter, proof);
+            let bundle = AuthorityBundle::new(governance, proof);
             Ok(ClaimedEvidence::unlawful_leaf(leaf.entry.record(), &bundle, case))
         }
         _ => Ok(None),
@@ -140,7 +175,8 @@ impl Own<'_> {
         Entry::parse(&bytes).map_err(|e| e.to_string())
     }
 
-    /// The governance entries before the unlawful one.
+    /// The governance entries of the pending tree, without the unlawful one and what builds on it: those
+    /// behind it say whose the key is that signed over it.
     fn governance(&self) -> Result<Vec<GovernanceEntry>, String> {
         let first = self.found.first;
         let mut all = Vec::new();
@@ -157,23 +193,34 @@ impl Own<'_> {
                 all.push(self.with_proof(index, entry)?);
             }
         }
+        let later = self.later();
+        let known = all.iter().map(|own| (own.index, &own.entry));
+        let whole = known.chain(later.iter().map(|(index, entry)| (*index, entry)));
+        if !later.is_empty() && Governance::replay(whole).is_ok() {
+            for (index, entry) in later {
+                all.push(self.with_proof(index, entry)?);
+            }
+        }
         Ok(all)
+    }
+
+    /// The governance entries behind the unlawful one, as the log's own lines name them; none where they
+    /// cannot be read.
+    fn later(&self) -> Vec<(LeafIndex, Entry)> {
+        let size = self.pending.checkpoint().head().size;
+        let read = |at| {
+            let bytes = self.copy.feed.entry(at, size).map_err(|e| e.to_string())?;
+            Entry::parse(&bytes).map_err(|e| e.to_string())
+        };
+        governance::back_to(self.found.index, size, read).unwrap_or_default()
     }
 }
 
 /// Whom evidence about this log can convict, and by which rules.
-fn keys(copy: &Copy, governance: Option<&[GovernanceEntry]>) -> (Vec<VerifierKey>, Entries) {
+fn keys(copy: &Copy, charter: Option<&Arc<Charter>>) -> (Vec<VerifierKey>, Entries) {
     match &copy.log.basis {
         Basis::Keys { keys, .. } => (keys.clone(), Entries::Opaque),
         Basis::Charter { .. } => {
-            let replayed = governance.map(|own| {
-                let entries = own.iter().map(|own| (own.index, &own.entry));
-                ledger_core::charter::Governance::replay(entries)
-            });
-            let charter = match replayed.and_then(Result::ok) {
-                Some(governance) => Some(governance.charter().clone()),
-                None => copy.charter(),
-            };
             let keys = charter.map(|charter| charter.log_keys().to_vec()).unwrap_or_default();
             (keys, Entries::Records)
         }

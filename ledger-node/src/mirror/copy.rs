@@ -105,7 +105,7 @@ impl Copy {
         };
         copy.tell();
         if matches!(copy.log.basis, Basis::Keys { .. }) {
-            accuse::introduce(&copy, None);
+            accuse::introduce(&copy);
         }
         Ok(copy)
     }
@@ -113,6 +113,11 @@ impl Copy {
     /// The rules behind what is copied, of a log of ours.
     pub(super) fn charter(&self) -> Option<Arc<Charter>> {
         self.law.as_ref().map(|law| Arc::clone(law.charter()))
+    }
+
+    /// The checkpoint that was cosigned last.
+    pub(super) fn held(&self) -> Option<&ClaimedCheckpoint> {
+        self.row.held.as_ref().map(|(held, _)| held)
     }
 
     /// One round: a new checkpoint, or the rest of the one that is pending.
@@ -250,7 +255,7 @@ impl Copy {
         if !size.is_empty() {
             let reader = Arc::clone(&self.served.reader);
             self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
-            accuse::introduce(self, None);
+            accuse::introduce(self);
         }
         Ok(())
     }
@@ -374,7 +379,7 @@ impl Copy {
         }
         heads::check_quorum(self, charter.as_deref(), pending)?;
         // its entries may have brought the key that gossip needs to judge it
-        accuse::introduce(self, None);
+        accuse::introduce(self);
         self.common.gossip.hear(std::slice::from_ref(pending));
         heads::check_standing(self)?;
         let lines = heads::worth_keeping(self, charter.as_ref(), pending);
@@ -384,6 +389,7 @@ impl Copy {
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
+        accuse::introduce(self);
         Ok(Done::Cosigned)
     }
 

@@ -70,6 +70,9 @@ pub enum PublisherError {
     /// The charter does not let the node's key sign heads.
     #[error("the charter does not list the key that this node signs heads with as a log key")]
     KeyNotInCharter,
+    /// The key in `previous_log_key` is none that the log has or had beside its present one.
+    #[error("the key in previous_log_key, {0}, is no other key that this log has or had")]
+    NotPrevious(String),
     /// The policy cannot be read.
     #[error("the policy: {0}")]
     Policy(#[from] ParsePolicyError),
@@ -91,6 +94,9 @@ impl PublisherError {
             }
             PublisherError::KeyNotInCharter => {
                 "let the operator start the node with a key that stays in force, then retire this one"
+            }
+            PublisherError::NotPrevious(_) => {
+                "name the key that log_key takes the place of, or leave previous_log_key out"
             }
             PublisherError::Policy(_) => {
                 "see the C2SP tlog-policy format; `quorum none` is the simplest"

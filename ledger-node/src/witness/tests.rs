@@ -82,6 +82,7 @@ impl Place {
             logs: Arc::clone(&logs),
             charter: charter.clone(),
             reader: Arc::new(LogReader::new(store)),
+            published: tokio::sync::watch::channel(None).1,
             evidence: self.dir.path().join("evidence"),
             heads: self.dir.path().join("heads.sqlite"),
             clock: Arc::clone(&clock),

@@ -60,7 +60,8 @@ impl Log {
             let contacts = Contacts::default();
             let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
             let clock = Arc::new(self.clock.clone());
-            let parts = Parts { store, index, log_key, publisher, clock };
+            let previous_log_key = None;
+            let parts = Parts { store, index, log_key, previous_log_key, publisher, clock };
             let origin = Origin::new(ORIGIN).expect("an origin");
             Sequencer::start(parts, recovered, origin).map_err(|_| OpenError::Start)
         });

@@ -1,5 +1,6 @@
 //! The node: its sequencer with failing storage, and the real process with real sockets and disks.
 
+mod anchors;
 mod bad_input;
 mod cosigning;
 mod crash;

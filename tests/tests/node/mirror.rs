@@ -42,12 +42,12 @@ fn mirror_key() -> SignerKey {
 }
 
 /// A node with a log of its own, which mirrors the logs of a list.
-struct Mirror {
+pub(super) struct Mirror {
     folder: TempDir,
 }
 
 impl Mirror {
-    fn new(list: &str) -> Mirror {
+    pub(super) fn new(list: &str) -> Mirror {
         let folder = tempfile::tempdir().expect("a folder");
         let own = key("mirror.test/own", Algorithm::Ed25519, 64);
         let consortium = Consortium { log: own, ..Consortium::new() };
@@ -72,7 +72,7 @@ impl Mirror {
         std::fs::write(&config, text.replace(old, new)).expect("a writable folder");
     }
 
-    fn dir(&self) -> PathBuf {
+    pub(super) fn dir(&self) -> PathBuf {
         self.folder.path().join("log")
     }
 
@@ -81,7 +81,7 @@ impl Mirror {
     }
 
     /// The evidence that the node holds, of the types that it is.
-    fn evidence(&self) -> Vec<ClaimedEvidence> {
+    pub(super) fn evidence(&self) -> Vec<ClaimedEvidence> {
         let folder = self.dir().join("private/evidence");
         let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
         let paths = files.map(|file| file.expect("readable").path());
@@ -119,11 +119,11 @@ async fn wait(grpc: &str, what: &str, fine: impl Fn(&MirroredLog) -> bool) -> Mi
     }
 }
 
-async fn cosigned(grpc: &str, size: u64) -> MirroredLog {
+pub(super) async fn cosigned(grpc: &str, size: u64) -> MirroredLog {
     wait(grpc, &format!("size {size}"), |log| log.size == Some(size)).await
 }
 
-async fn trouble(grpc: &str, kind: &str) -> MirroredLog {
+pub(super) async fn trouble(grpc: &str, kind: &str) -> MirroredLog {
     wait(grpc, kind, |log| log.trouble_kind == kind).await
 }
 
@@ -496,7 +496,7 @@ fn a_mirror_does_not_start_with_a_witness_key() {
     NodeProcess::serve(&mirror.dir());
 }
 
-fn ledger_list(entries: &[Entry], url: &str) -> String {
+pub(super) fn ledger_list(entries: &[Entry], url: &str) -> String {
     format!("ledger {ORIGIN} {} {url}\n", entries[0].record().statement())
 }
 

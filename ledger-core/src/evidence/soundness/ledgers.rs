@@ -308,10 +308,13 @@ fn run(seeds: std::ops::Range<u64>) {
             let Some(claim) = history.accusation(&mut rng) else { continue };
             claims += 1;
             let mut trust = Trust::new();
-            if rng.one_in(3) {
+            let knows = rng.below(4);
+            if knows < 2 {
                 trust = history.in_force.iter().cloned().fold(trust, Trust::with_key);
-            } else {
-                trust = trust.with_anchor(cast.anchor);
+            }
+            // nodes know both, and the anchors of other logs
+            if knows > 0 {
+                trust = trust.with_anchor(cast.stale.statement()).with_anchor(cast.anchor);
             }
             let bundles = (0..1 + rng.below(2)).filter_map(|_| {
                 let at = rng.below(history.branches.len());

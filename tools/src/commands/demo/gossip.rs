@@ -59,6 +59,7 @@ impl Demo {
         }
         let file = file.display().to_string();
         let verdict = self.must(&["verify", &file, "--vkey", &one.vkey], &self.told)?;
+        let by_anchor = self.must(&["verify", &file, "--anchor", &one.anchor], &self.told)?;
 
         self.title("14. Its operator vanishes, and a mirror keeps serving the log");
         runtime.block_on(async {
@@ -72,6 +73,7 @@ impl Demo {
         Ok(json!({
             "file": file,
             "verdict": verdict.object,
+            "verdict_by_anchor": by_anchor.object,
             "seconds": took.as_secs_f64(),
             "mirrored": proven,
         }))

@@ -1,0 +1,263 @@
+//! Logs that change their keys, and what evidence carries for those who know an anchor alone.
+
+use std::collections::BTreeMap;
+
+use super::sample::*;
+use super::*;
+use crate::charter::governance_tests::World;
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::gossip::{Event, KnownKeys, Lineage, Reach, Standing, View};
+use crate::note::{SignerKey, VerifierKey};
+use crate::record::{Object, StatementId};
+
+/// A ledger: charter, incident, the norm by which the second key takes the place of the first, incident.
+/// And a fork of it: the same norm, then other incidents.
+struct Rotated {
+    ledger: Ledger,
+    forked: Ledger,
+    anchor: StatementId,
+}
+
+fn old() -> SignerKey {
+    log_key(100)
+}
+
+fn new() -> SignerKey {
+    log_key(101)
+}
+
+fn policy() -> String {
+    format!("log {}\nwitness w {}\nquorum none\n", new().verifier(), cosigner(1).verifier())
+}
+
+fn rotated() -> Rotated {
+    let mut world = World::new();
+    let anchor = world.charter.statement();
+    let incident = world.incident("a");
+    world.log(&incident, &["a"]);
+    let of = |action: &str, key: &SignerKey| {
+        Object::new().with("action", action).with("vkey", key.verifier().to_string())
+    };
+    let policy = Object::new().with("action", "set_policy").with("policy", policy());
+    let changes = vec![of("add_log_key", &new()), of("retire_log_key", &old()), policy];
+    let norm = world.norm("a", changes);
+    world.log(&norm, &["a", "b"]);
+    let incident = world.incident("b");
+    let mut forked = Ledger::of(&world);
+    world.log(&incident, &["b"]);
+    for member in ["a", "c"] {
+        let incident = world.incident(member);
+        forked.entries.push(world.entry(&incident, &[member]));
+    }
+    Rotated { ledger: Ledger::of(&world), forked, anchor }
+}
+
+impl Rotated {
+    /// The head over the change, by these keys.
+    fn over_change(&self, keys: &[&SignerKey]) -> ClaimedCheckpoint {
+        self.ledger.head(3, keys)
+    }
+
+    fn last(&self) -> ClaimedCheckpoint {
+        self.ledger.head(4, &[&new()])
+    }
+
+    /// A bundle of all governance under a head.
+    fn bundle(&self, head: &ClaimedCheckpoint) -> AuthorityBundle {
+        self.ledger.bundle(2, &[0, 2], head)
+    }
+
+    fn anchored(&self) -> Trust {
+        Trust::new().with_anchor(self.anchor)
+    }
+
+    /// What the forked tree, as the old key signs it, contradicts.
+    fn conflict(&self, head: &ClaimedCheckpoint, size: usize) -> Conflict {
+        let forked = self.forked.head(size, &[&old()]);
+        let heads = Heads { one: head, other: &forked };
+        let conflict = Conflict::of_trees(heads, &mut self.forked.tree());
+        conflict.expect("a tree").expect("another beginning")
+    }
+}
+
+fn against(conflict: &Conflict, trust: &Trust, authority: &[AuthorityBundle]) -> Option<Culprit> {
+    let made = ClaimedEvidence::against_log(conflict, Case { trust, authority })?;
+    Some(made.verify(trust).expect("it convicts").culprit().clone())
+}
+
+#[test]
+fn a_key_that_signed_its_own_end_and_more_is_convicted_and_nobody_else() {
+    let log = rotated();
+    let bridge = log.over_change(&[&new(), &old()]);
+    let (with_bridge, without) = (log.bundle(&bridge), log.bundle(&log.last()));
+    let conflict = log.conflict(&log.last(), 5);
+    let (anchor, in_force) = (log.anchored(), new().verifier().clone());
+    let both = log.anchored().with_log(in_force.clone(), Entries::Records);
+    for trust in [&anchor, &both] {
+        let culprit = against(&conflict, trust, &[without.clone(), with_bridge.clone()]);
+        let culprit = culprit.expect("the old key knew that it had gone");
+        let expected = Culprit::RetiredKey {
+            origin: ORIGIN.to_owned(),
+            key: old().verifier().clone(),
+            at: index(2),
+        };
+        assert_eq!(culprit, expected);
+        assert!(!culprit.keys().contains(&in_force));
+        // without the head over its own end nobody can tell a thief from a log that forks
+        assert_eq!(against(&conflict, trust, std::slice::from_ref(&without)), None);
+    }
+}
+
+#[test]
+fn a_fork_across_a_rotation_is_convicted_by_the_anchor_alone_if_the_change_was_signed_by_both() {
+    let log = rotated();
+    let (bridge, bare) = (log.over_change(&[&new(), &old()]), log.over_change(&[&new()]));
+    let authority = [log.bundle(&log.last())];
+    let mut forked = Ledger { entries: log.ledger.entries[..2].to_vec() };
+    forked.entries.extend(log.forked.entries[3..].iter().cloned());
+    let fork = forked.head(4, &[&old()]);
+    let of = |head: &ClaimedCheckpoint| {
+        let found = Conflict::of_trees(Heads { one: head, other: &fork }, &mut forked.tree());
+        found.expect("a tree").expect("another beginning")
+    };
+    let culprit = against(&of(&bridge), &log.anchored(), &authority).expect("one key signed both");
+    assert_eq!(culprit.keys(), [old().verifier().clone()]);
+    assert_eq!(against(&of(&bare), &log.anchored(), &authority), None);
+}
+
+fn known(key: &SignerKey) -> KnownKeys {
+    KnownKeys {
+        origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
+        keys: vec![key.verifier().clone()],
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    }
+}
+
+fn view(key: &SignerKey, lineage: Option<Lineage>) -> View {
+    let mut view = View::default();
+    let origin = Origin::new(ORIGIN).expect("origin");
+    let lineages: BTreeMap<_, _> = lineage.into_iter().map(|own| (origin.clone(), own)).collect();
+    view.know_with(vec![known(key)], vec![cosigner(1).verifier().clone()], lineages);
+    view
+}
+
+fn lineage(log: &Rotated, retired: &[VerifierKey]) -> Lineage {
+    let authority = vec![log.bundle(&log.last())];
+    Lineage { anchor: log.anchor, retired: retired.to_vec(), authority }
+}
+
+fn convicted(events: Vec<Event>) -> Vec<ClaimedEvidence> {
+    let made = events.into_iter().filter_map(|event| match event {
+        Event::Convicted(evidence) => Some(*evidence),
+        _ => None,
+    });
+    made.collect()
+}
+
+/// What a view makes of two heads of one size by the present key, cosigned.
+fn accuse(log: &Rotated, view: &mut View) -> Vec<ClaimedEvidence> {
+    let by = [&new(), &cosigner(1)];
+    let heads = [log.last(), log.forked.head(4, &[&new()])];
+    let heads = heads.map(|head| signed(head.checkpoint(), &by, 7));
+    heads.iter().flat_map(|head| convicted(view.hear(head).expect("sound"))).collect()
+}
+
+#[test]
+fn evidence_of_a_log_whose_charter_is_known_convicts_by_key_and_by_anchor_alone() {
+    let log = rotated();
+    let mut knows = view(&new(), Some(lineage(&log, &[])));
+    let made = accuse(&log, &mut knows);
+    assert_eq!(
+        made.iter().map(ClaimedEvidence::kind).collect::<Vec<_>>(),
+        ["same-size", "cosigner"]
+    );
+    let keys = Trust::new().with_key(new().verifier().clone());
+    for evidence in &made {
+        evidence.verify(&log.anchored()).expect("by the anchor");
+        let by_key = keys.clone().with_key(cosigner(1).verifier().clone());
+        evidence.verify(&by_key).expect("by the keys");
+        assert_eq!(evidence.authority().len(), 1);
+    }
+}
+
+#[test]
+fn evidence_gets_its_bundles_where_they_are_known_and_stays_one_file_a_culprit() {
+    let log = rotated();
+    let mut stranger = view(&new(), None);
+    let bare = accuse(&log, &mut stranger).remove(0);
+    assert!(bare.authority().is_empty() && bare.verify(&log.anchored()).is_err());
+
+    let mut knows = view(&new(), Some(lineage(&log, &[])));
+    let told = convicted(knows.convict(&bare).expect("it convicts"));
+    let [whole] = told.as_slice() else { panic!("one file: {told:?}") };
+    whole.verify(&log.anchored()).expect("by the anchor");
+    for again in [&bare, whole] {
+        assert_eq!(knows.convict(again), Ok(vec![]), "one is enough");
+        assert_eq!(stranger.convict(again), Ok(vec![]), "one is enough");
+    }
+    // whoever has none of its own takes it as it is
+    let mut other = view(&new(), None);
+    let taken = convicted(other.convict(whole).expect("it convicts"));
+    assert_eq!(taken.as_slice(), std::slice::from_ref(whole));
+    // what is kept is never made another
+    let mut again = view(&new(), Some(lineage(&log, &[])));
+    again.recall(&bare).expect("it convicts");
+    assert_eq!(again.against(new().verifier()), Some(bare.id()));
+}
+
+#[test]
+fn a_cosigner_is_proven_by_the_charter_of_any_log_that_names_it() {
+    let log = rotated();
+    let foreign = crate::record::tests::signer("foreign.example", 9);
+    let mut view = view(&new(), Some(lineage(&log, &[])));
+    let lineages = BTreeMap::from([(Origin::new(ORIGIN).expect("one"), lineage(&log, &[]))]);
+    let witness = cosigner(1);
+    view.know_with(vec![known(&foreign)], vec![witness.verifier().clone()], lineages);
+    let head = |leaves: &[&str]| {
+        let head = head_of(&mut tree(leaves), leaves.len());
+        signed(&checkpoint("foreign.example", head), &[&foreign, &witness], 7)
+    };
+    let heads = [head(&["a", "b"]), head(&["a", "c"])];
+    let made = heads.iter().flat_map(|head| convicted(view.hear(head).expect("sound")));
+    let made: Vec<_> = made.collect();
+    assert_eq!(made.len(), 2);
+    assert!(made[0].authority().is_empty(), "of the log itself no charter is known");
+    let conviction = made[1].verify(&log.anchored()).expect("by the anchor of our log");
+    assert!(conviction.convicts(witness.verifier()));
+}
+
+#[test]
+fn bundles_of_a_charter_that_a_judge_does_not_know_are_no_reason_to_refuse_its_keys() {
+    let log = rotated();
+    let whole = accuse(&log, &mut view(&new(), Some(lineage(&log, &[])))).remove(0);
+    let elsewhere = StatementId::from_hex(&"0".repeat(64)).expect("hex");
+    let other = Trust::new().with_anchor(elsewhere);
+    assert!(whole.verify(&other).is_err());
+    let keys = other.clone().with_log(new().verifier().clone(), Entries::Opaque);
+    whole.verify(&keys).expect("by the key");
+    whole.verify(&other.with_anchor(log.anchor)).expect("by the other anchor");
+}
+
+#[test]
+fn a_retired_key_raises_no_alarm_and_contradicts_what_it_signed_before() {
+    let log = rotated();
+    let (retired, origin) = (old().verifier().clone(), Origin::new(ORIGIN).expect("origin"));
+    let mut view = view(&old(), None);
+    view.hear(&log.ledger.head(2, &[&old()])).expect("sound");
+    let lineages =
+        BTreeMap::from([(origin.clone(), lineage(&log, std::slice::from_ref(&retired)))]);
+    view.know_with(vec![known(&new())], Vec::new(), lineages);
+    let adopted = view.log(&origin).and_then(|log| log.adopted).expect("it is kept");
+    assert_eq!(*adopted.checkpoint().head(), *log.ledger.head(2, &[&old()]).checkpoint().head());
+
+    assert_eq!(view.hear(&log.forked.head(5, &[&old()])), Ok(vec![]));
+    assert!(view.questions().is_empty(), "a thief of the key leaves nothing open");
+    let mut forked = Ledger { entries: log.ledger.entries[..1].to_vec() };
+    forked.entries.push(log.forked.entries[3].clone());
+    let made = convicted(view.hear(&forked.head(2, &[&old()])).expect("sound"));
+    assert_eq!(made.len(), 1);
+    let conviction = made[0].verify(&log.anchored()).expect("by the anchor");
+    assert_eq!(conviction.culprit().keys(), [retired]);
+    assert_eq!(view.standing(&origin), Standing::Good, "the key in force is not accused");
+}
