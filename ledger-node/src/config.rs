@@ -296,7 +296,9 @@ impl ConfigError {
             }
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
-            ConfigError::Key { .. } => "make one with `ledger keygen NAME --use log --out FILE`",
+            ConfigError::Key { .. } => {
+                "make one with `ledger keygen NAME --use log --out FILE`, or --use witness, mirror or node"
+            }
         }
     }
 }

@@ -297,14 +297,19 @@ impl Gossip {
         let pinned = self.configured.iter();
         let pinned =
             pinned.filter_map(|peer| KnownNode::pinned(peer.url.clone(), peer.key.as_ref()?));
-        self.dialer.nodes().set(of_charter.chain(pinned).collect());
+        self.dialer.nodes().set(of_charter.collect(), pinned.collect());
+    }
+
+    /// Learns whose keys the charter names now. Whoever changes the charter need not wait for a round.
+    pub fn follow_charter(&self) {
+        self.refresh(&mut self.lock());
     }
 
     /// Whoever asks, by name if it shows a node key that is known now.
     pub fn sender(&self, caller: Option<Caller>) -> Sender {
         let shown = caller.and_then(|caller| caller.key);
         let name = shown.and_then(|key| self.dialer.nodes().name(key, self.clock.now()));
-        name.map_or(Sender::Other(caller), Sender::Node)
+        name.map_or_else(|| Sender::of(caller), Sender::Node)
     }
 
     /// How peers and logs are reached.

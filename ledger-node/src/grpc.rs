@@ -100,8 +100,11 @@ pub fn serve(
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
         .max_encoding_message_size(gossip::MAX_MESSAGE);
-    let gossip = weighed::Weighed::new(gossip);
+    let room = weighed::Room::default();
+    let gossip = weighed::Weighed::new(gossip, room.clone());
+    let witness = weighed::Weighed::new(witness, room.clone());
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
+    let ledger = weighed::Weighed::new(ledger, room);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;

@@ -29,7 +29,7 @@ use crate::recovery::{RecoveryError, recover};
 use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::transport::{Dialer, Gate, Limits, ServerTls, certificate, read_authorities};
+use crate::transport::{Dialer, Gate, Limits, NodeKey, ServerTls, certificate, read_authorities};
 use crate::witness::logs::{LogList, LogsError};
 use crate::witness::{Witness, WitnessError, WitnessParts};
 use crate::{grpc, http};
@@ -381,6 +381,7 @@ impl RunningNode {
             )),
             tokio::spawn(rounds::run(gossip, own, stopping.clone())),
         ];
+        servers.push(tokio::spawn(follow_charter(Arc::clone(&service), stopping.clone())));
         servers.extend(tls.map(|tls| tokio::spawn(tls.look_after(stopping))));
         let (report, sequenced) = oneshot::channel();
         let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
@@ -451,8 +452,9 @@ impl RunningNode {
         let _ = tokio::time::timeout(LAST_PUBLICATION, published).await;
         // the answers are on their way: let connections carry them out
         let _ = self.stop.send(true);
+        let end = tokio::time::Instant::now() + GRACE;
         for mut server in self.servers {
-            if tokio::time::timeout(GRACE, &mut server).await.is_err() {
+            if tokio::time::timeout_at(end, &mut server).await.is_err() {
                 server.abort();
                 let _ = server.await;
             }
@@ -475,6 +477,21 @@ struct Opened {
     limits: Limits,
     tls: Option<ServerTls>,
     known_nodes_only: bool,
+}
+
+/// Tells gossip of every change of the charter: a node key that was revoked counts no longer.
+async fn follow_charter(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
+    let mut charter = service.charter.clone();
+    loop {
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            changed = charter.changed() => if changed.is_err() {
+                return;
+            },
+        }
+        let gossip = Arc::clone(&service.gossip);
+        let _ = tokio::task::spawn_blocking(move || gossip.follow_charter()).await;
+    }
 }
 
 /// Ends the log's signing when gossip shows that somebody else signs for it.
@@ -511,7 +528,8 @@ fn open(
     let node_key = config.tls.node_key.as_ref().map(|file| read_key(layout, dir, file));
     let node_key = node_key.transpose()?;
     let is_shared = |node: &SignerKey| {
-        let mut others = witness_keys.iter().chain(&mirror_keys).chain([&log_key]);
+        let others = witness_keys.iter().chain(&mirror_keys).chain([&log_key]);
+        let mut others = others.chain(&previous_log_key);
         others.any(|key| key.verifier().public() == node.verifier().public())
     };
     if node_key.as_ref().is_some_and(is_shared) {
@@ -559,6 +577,14 @@ fn open(
         dialer: dialer.clone(),
         own: own_keys,
     })?;
+    if let Some(key) = node_key.as_ref().and_then(|key| NodeKey::of(key.verifier())) {
+        let known = gossip.dialer().nodes().name(key, witness_clock.now());
+        if known.is_none() {
+            tracing::warn!(
+                "the charter names no such node key: other nodes will not know this one"
+            );
+        }
+    }
     let own = if witness_keys.is_empty() {
         None
     } else {

@@ -71,12 +71,16 @@ impl Node {
     /// # Errors
     /// [`Failure`] when it is no address, or nobody answers.
     pub async fn connect(url: &str) -> Result<Node, Failure> {
-        let full = if url.contains("://") { grpc_url(url) } else { Some(format!("http://{url}")) };
+        let full =
+            if url.contains("://") { grpc_url(url) } else { grpc_url(&format!("grpc://{url}")) };
         let no_address = |why: &dyn std::fmt::Display| {
             let hint = "an address looks like grpc://HOST:PORT, or grpcs://HOST:PORT with TLS";
             Failure::usage(format!("--node {url}: {why}"), hint)
         };
         let full = full.ok_or_else(|| no_address(&"it is no gRPC address"))?;
+        if !url.contains("://") && !is_of_this_machine(&full) {
+            return Err(no_address(&"it does not say whether to speak TLS"));
+        }
         let endpoint = Endpoint::from_shared(full.clone()).map_err(|e| no_address(&e))?;
         let connected = reach::dialer().connect(&endpoint.connect_timeout(CONNECT_TIMEOUT)).await;
         let channel = connected.map_err(|e| {
@@ -255,6 +259,14 @@ impl Node {
     }
 }
 
+/// Whether a URL's host is this machine.
+fn is_of_this_machine(url: &str) -> bool {
+    let authority = url.split("://").nth(1).unwrap_or_default();
+    let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+}
+
 /// An error and what is behind it.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
@@ -319,7 +331,10 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
     if refused {
         Failure::refused(message, or(hint, "see what the node says about it"))
     } else {
-        Failure::environment(message, or(hint, "is the node well? try again in a moment"))
+        Failure::environment(
+            message,
+            or(hint, "is the node well? try again in a moment; if it speaks TLS, say grpcs://"),
+        )
     }
 }
 

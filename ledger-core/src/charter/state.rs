@@ -185,6 +185,11 @@ impl KeyUse {
 }
 
 impl Term {
+    /// From a second on, until another if it ends.
+    pub const fn new(from: u64, until: Option<u64>) -> Term {
+        Term { from, until }
+    }
+
     /// Whether a second lies within the term.
     pub fn contains(self, time: u64) -> bool {
         self.from <= time && self.until.is_none_or(|until| time < until)

@@ -206,12 +206,12 @@ fn evidence_gets_its_bundles_where_they_are_known_and_stays_one_file_a_culprit()
     assert_eq!(again.against(new().verifier()), Some(bare.id()));
 }
 
-#[test]
-fn a_cosigner_is_proven_by_the_charter_of_any_log_that_names_it() {
-    let log = rotated();
+/// What is made of a log whose charter is not known, and of a witness that cosigned both of its sides
+/// and that the charter of another log names.
+fn of_foreign_log(log: &Rotated) -> Vec<ClaimedEvidence> {
     let foreign = crate::record::tests::signer("foreign.example", 9);
-    let mut view = view(&new(), Some(lineage(&log, &[])));
-    let lineages = BTreeMap::from([(Origin::new(ORIGIN).expect("one"), lineage(&log, &[]))]);
+    let mut view = view(&new(), Some(lineage(log, &[])));
+    let lineages = BTreeMap::from([(Origin::new(ORIGIN).expect("one"), lineage(log, &[]))]);
     let witness = cosigner(1);
     view.know_with(vec![known(&foreign)], vec![witness.verifier().clone()], lineages);
     let head = |leaves: &[&str]| {
@@ -220,11 +220,31 @@ fn a_cosigner_is_proven_by_the_charter_of_any_log_that_names_it() {
     };
     let heads = [head(&["a", "b"]), head(&["a", "c"])];
     let made = heads.iter().flat_map(|head| convicted(view.hear(head).expect("sound")));
-    let made: Vec<_> = made.collect();
+    made.collect()
+}
+
+#[test]
+fn a_cosigner_is_proven_by_the_charter_of_any_log_that_names_it() {
+    let log = rotated();
+    let made = of_foreign_log(&log);
     assert_eq!(made.len(), 2);
     assert!(made[0].authority().is_empty(), "of the log itself no charter is known");
     let conviction = made[1].verify(&log.anchored()).expect("by the anchor of our log");
-    assert!(conviction.convicts(witness.verifier()));
+    assert!(conviction.convicts(cosigner(1).verifier()));
+}
+
+#[test]
+fn every_altered_byte_of_a_cosigners_file_is_refused_authority_and_all() {
+    let log = rotated();
+    let made = of_foreign_log(&log).remove(1);
+    assert_eq!((made.kind(), made.authority().len()), ("cosigner", 1));
+    let bytes = made.as_str().as_bytes();
+    for at in 0..bytes.len() {
+        let mut altered = bytes.to_vec();
+        altered[at] ^= 0x01;
+        let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&log.anchored()));
+        assert!(!matches!(judged, Ok(Ok(_))), "byte {at} of {made}");
+    }
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! Whom a node gossips with, and how they behave.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
-use ledger_core::charter::Charter;
+use ledger_core::charter::{Charter, Member};
 use ledger_core::gossip::{Conduct, Moment};
 use ledger_core::note::PublicKey;
 
-use crate::transport::{Caller, grpc_url};
+use crate::transport::{Caller, grpc_url, network};
 
 /// Addresses whose conduct is remembered: those that came first go first.
 const MAX_ASKERS: usize = 4_096;
@@ -48,7 +49,7 @@ pub struct Asker {
 #[derive(Debug, Default)]
 pub struct Peers {
     asked: Vec<Peer>,
-    askers: BTreeMap<String, Asker>,
+    askers: BTreeMap<Sender, Asker>,
     came: u64,
 }
 
@@ -89,21 +90,20 @@ impl Peers {
     /// Whoever asks: a node that is known by its key under its name, wherever it asks from, everybody
     /// else by the network.
     pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut Asker {
-        let name = caller.to_string();
-        if !self.askers.contains_key(&name) && self.askers.len() >= MAX_ASKERS {
+        if !self.askers.contains_key(caller) && self.askers.len() >= MAX_ASKERS {
             let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
-            if let Some(oldest) = oldest.map(|(name, _)| name.clone()) {
+            if let Some(oldest) = oldest.map(|(sender, _)| sender.clone()) {
                 self.askers.remove(&oldest);
             }
         }
         self.came += 1;
         let number = self.came;
         let new = || Asker { conduct: Conduct::new(now), trouble: None, flood: None, number };
-        self.askers.entry(name).or_insert_with(new)
+        self.askers.entry(caller.clone()).or_insert_with(new)
     }
 
     /// Whoever is not listened to for now, or asked for more than its share a short while ago.
-    pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&String, &Asker)> {
+    pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &Asker)> {
         self.askers
             .iter()
             .filter(move |(_, asker)| asker.conduct.is_limited(now) || asker.floods(now).is_some())
@@ -143,27 +143,38 @@ impl Asker {
 }
 
 /// Whoever shares a quota.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sender {
     /// A node whose key is known, by its name.
     Node(String),
-    /// Somebody else.
-    Other(Option<Caller>),
+    /// An IPv4 address, or an IPv6 network of 64 bits.
+    Network(IpAddr),
+    /// A connection of this machine, where all programs share an address.
+    Connection(SocketAddr),
+    /// Somebody of whom not even that is known.
+    Unknown,
+}
+
+impl Sender {
+    /// Whoever has no key that is known.
+    pub fn of(caller: Option<Caller>) -> Sender {
+        match caller {
+            None => Sender::Unknown,
+            Some(Caller { address, .. }) if address.ip().to_canonical().is_loopback() => {
+                Sender::Connection(address)
+            }
+            Some(Caller { address, .. }) => Sender::Network(network(address.ip())),
+        }
+    }
 }
 
 impl std::fmt::Display for Sender {
-    /// The name of a node, an IPv4 address, an IPv6 network of 64 bits; on one machine, where all
-    /// programs share an address, a connection.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Sender::Node(name) => f.write_str(name),
-            Sender::Other(None) => f.write_str("unknown"),
-            Sender::Other(Some(Caller { address, .. })) if address.ip().is_loopback() => {
-                write!(f, "{address}")
-            }
-            Sender::Other(Some(Caller { address, .. })) => {
-                write!(f, "{}", crate::transport::network(address.ip()))
-            }
+            Sender::Network(network) => write!(f, "{network}"),
+            Sender::Connection(address) => write!(f, "{address}"),
+            Sender::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -176,7 +187,8 @@ pub fn of_charter(charter: &Charter, own: &[PublicKey]) -> Vec<String> {
         let mut keys = charter.keys().iter().filter(|key| of_member(key.key().name().as_str()));
         keys.any(|key| own.contains(&key.key().public()))
     };
-    let others = charter.members().iter().filter(|member| !is_own(member.name()));
+    let stays = |member: &&Member| !member.standing().has_left() && !is_own(member.name());
+    let others = charter.members().iter().filter(stays);
     others.filter_map(|member| grpc_url(member.node()?)).collect()
 }
 
@@ -193,7 +205,7 @@ mod tests {
         let mut peers = Peers::default();
         let at = |text: &str| {
             let address = text.parse().expect("an address");
-            Sender::Other(Some(Caller { address, key: None }))
+            Sender::of(Some(Caller { address, key: None }))
         };
         peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
         assert!(peers.asker(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
@@ -201,10 +213,11 @@ mod tests {
         assert!(!peers.asker(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
         peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
         assert!(peers.asker(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
-        let lab = Sender::Node("lab.example".to_owned());
+        // a node that is called like an address is not that address
+        let lab = Sender::Node("192.0.2.1".to_owned());
         assert!(!peers.asker(&lab, Moment(0)).conduct.is_limited(Moment(1)));
         for n in 0..MAX_ASKERS {
-            peers.asker(&at(&format!("127.0.0.1:{}", n + 1)), Moment(0));
+            peers.asker(&at(&format!("[::ffff:127.0.0.1]:{}", n + 1)), Moment(0));
         }
         assert_eq!(peers.askers.len(), MAX_ASKERS);
     }

@@ -123,7 +123,7 @@ impl Gossip {
         let logs = self.lock().view.status();
         let now = self.now();
         let peers = self.peers();
-        let limited = peers.limited(now).map(|(name, asker)| (name.clone(), asker.clone()));
+        let limited = peers.limited(now).map(|(sender, asker)| (sender.to_string(), asker.clone()));
         let limited = limited.collect();
         let asked = peers.asked().to_vec();
         drop(peers);

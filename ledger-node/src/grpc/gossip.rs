@@ -15,6 +15,7 @@ use prost::Message as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::weighed::Place;
 use super::{Face, Failure, hash_bytes};
 use crate::gossip::Told;
 use crate::gossip::peers::Sender;
@@ -208,6 +209,7 @@ impl gossip_server::Gossip for Face {
             return Err(Failure::new(Code::PermissionDenied, why, hint).into());
         }
         let gossip = std::sync::Arc::clone(&self.service.gossip);
+        let place = request.extensions().get::<Place>().cloned();
         let message = request.into_inner();
         #[cfg(feature = "misbehave")]
         if let Some(answer) = crate::misbehave::answer(&message) {
@@ -221,10 +223,14 @@ impl gossip_server::Gossip for Face {
             return Ok(Response::new(answer));
         }
         // signatures are checked and evidence is kept: nothing for the runtime's threads
-        let told = tokio::task::spawn_blocking(move || match from_wire(message) {
-            Ok(Reply::Message(message)) => gossip.answer(&from, message),
-            Ok(Reply::Busy(_)) => gossip.turn_away(&from, &Malformed("askers are never busy")),
-            Err(malformed) => gossip.turn_away(&from, &malformed),
+        let told = tokio::task::spawn_blocking(move || {
+            // it counts as long as it is there, also when whoever sent it has gone
+            let _place = place;
+            match from_wire(message) {
+                Ok(Reply::Message(message)) => gossip.answer(&from, message),
+                Ok(Reply::Busy(_)) => gossip.turn_away(&from, &Malformed("askers are never busy")),
+                Err(malformed) => gossip.turn_away(&from, &malformed),
+            }
         });
         let told = told.await;
         let told = told.map_err(|e| Failure::new(Code::Internal, e, "tell the operator"))?;

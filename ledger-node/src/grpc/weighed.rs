@@ -1,4 +1,4 @@
-//! Large messages: only so many are held at once, whoever sends them.
+//! What messages hold of the memory: all that have not been answered together only so much.
 //!
 //! A message is collected before it is read, and evidence may be large. Without this bound a few
 //! connections with all their streams could fill the memory.
@@ -20,23 +20,48 @@ use tower_service::Service;
 
 use super::Failure;
 
-/// Bytes from which on a message is large: what nodes tell each other is smaller, but for evidence.
-const LARGE: usize = 1 << 20;
+/// Bytes of a message that nothing is asked for: records, and what nodes tell each other every round.
+const FREE: usize = 16 << 10;
 
-/// Large messages at once. Each may take its largest size a few times over while it is judged.
-const LARGE_AT_ONCE: usize = 4;
+/// Bytes that are counted together.
+const UNIT: usize = 1 << 10;
+
+/// Bytes of all messages together beyond what is free: three of the largest, each of which may take its
+/// size a few times over while it is judged.
+const ROOM: usize = 128 << 20;
+
+/// The room for messages, shared by all services.
+#[derive(Debug, Clone)]
+pub struct Room(Arc<Semaphore>);
+
+impl Default for Room {
+    fn default() -> Room {
+        Room::of(ROOM)
+    }
+}
+
+impl Room {
+    fn of(bytes: usize) -> Room {
+        Room(Arc::new(Semaphore::new(bytes / UNIT)))
+    }
+}
+
+/// What a call has taken of the room. Whoever works on after the call may have ended, because its caller
+/// went away, keeps a copy until it is done.
+#[derive(Debug, Clone, Default)]
+pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
 /// A service whose calls are weighed.
 #[derive(Debug, Clone)]
 pub struct Weighed<S> {
     inner: S,
-    room: Arc<Semaphore>,
+    room: Room,
 }
 
 impl<S> Weighed<S> {
     /// Weighs the calls of this service.
-    pub fn new(inner: S) -> Weighed<S> {
-        Weighed { inner, room: Arc::new(Semaphore::new(LARGE_AT_ONCE)) }
+    pub fn new(inner: S, room: Room) -> Weighed<S> {
+        Weighed { inner, room }
     }
 }
 
@@ -57,10 +82,11 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let place = Place::default();
-        let (room, taken) = (Arc::clone(&self.room), Arc::clone(&place));
-        let metered = request.map(|body| Metered { body, seen: 0, room, place: taken });
+        request.extensions_mut().insert(place.clone());
+        let (room, taken) = (self.room.clone(), place.clone());
+        let metered = request.map(|body| Metered { body, seen: 0, counted: 0, room, place: taken });
         let answering = self.inner.call(metered);
         Box::pin(async move {
             let answered = answering.await;
@@ -71,31 +97,36 @@ where
     }
 }
 
-/// The place of a call among the large ones, once it has one.
-type Place = Arc<Mutex<Option<OwnedSemaphorePermit>>>;
-
-/// The body of a call, which ends with an error where it would be one large message too many.
+/// The body of a call, which ends with an error where there is no room for more of it.
 #[derive(Debug)]
 pub struct Metered {
     body: Body,
     seen: usize,
-    room: Arc<Semaphore>,
+    /// Units that were taken for it.
+    counted: usize,
+    room: Room,
     place: Place,
 }
 
 impl Metered {
-    /// Whether so many more bytes may be held.
+    /// Takes room for so many more bytes.
     fn weigh(&mut self, more: usize) -> Result<(), Status> {
         self.seen = self.seen.saturating_add(more);
-        let mut place = self.place.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.seen < LARGE || place.is_some() {
+        let needed = self.seen.saturating_sub(FREE).div_ceil(UNIT);
+        let missing = u32::try_from(needed.saturating_sub(self.counted)).unwrap_or(u32::MAX);
+        if missing == 0 {
             return Ok(());
         }
-        let Ok(permit) = Arc::clone(&self.room).try_acquire_owned() else {
+        let Ok(permit) = Arc::clone(&self.room.0).try_acquire_many_owned(missing) else {
             let why = "too many large messages at once";
             return Err(Failure::new(Code::ResourceExhausted, why, "try again in a second").into());
         };
-        *place = Some(permit);
+        self.counted = needed;
+        let mut place = self.place.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match place.as_mut() {
+            Some(held) => held.merge(permit),
+            None => *place = Some(permit),
+        }
         Ok(())
     }
 }
@@ -168,6 +199,8 @@ mod tests {
         }
     }
 
+    const LARGE: usize = 1 << 20;
+
     fn body(bytes: usize) -> Request<Body> {
         Request::new(Body::new(axum::body::Body::from(vec![0; bytes])))
     }
@@ -177,21 +210,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_works_on_after_its_caller_went_keeps_its_place() {
+        let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let slow = Slow { read: Arc::clone(&read), answer };
+        let room = Room::of(LARGE);
+        let place = Place::default();
+        let body = Body::new(axum::body::Body::from(vec![0; FREE + LARGE]));
+        let taken = (room.clone(), place.clone());
+        let mut metered = Metered { body, seen: 0, counted: 0, room: taken.0, place: taken.1 };
+        metered.weigh(FREE + LARGE).expect("there is room");
+        drop(metered);
+        let mut service = Weighed { inner: slow, room };
+        let refused = service.call(self::body(FREE + 1)).await.expect("an answer");
+        assert!(is_refused(&refused), "the work goes on");
+        drop(place);
+        let call = tokio::spawn(service.call(self::body(FREE + LARGE)));
+        read.notified().await;
+        call.abort();
+    }
+
+    #[tokio::test]
     async fn large_messages_are_few_at_once_until_they_are_answered_and_small_ones_pass() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = Slow { read: Arc::clone(&read), answer: Arc::clone(&answer) };
-        let mut service = Weighed { inner: slow, room: Arc::new(Semaphore::new(1)) };
-        let first = tokio::spawn(service.call(body(LARGE)));
+        let mut service = Weighed { inner: slow, room: Room::of(LARGE) };
+        let first = tokio::spawn(service.call(body(FREE + LARGE)));
         read.notified().await;
-        let second = service.call(body(2 * LARGE)).await.expect("an answer");
+        let second = service.call(body(FREE + 1)).await.expect("an answer");
         assert!(is_refused(&second), "the first is held yet");
-        let small = tokio::spawn(service.call(body(LARGE - 1)));
+        let small = tokio::spawn(service.call(body(FREE)));
         read.notified().await;
         answer.notify_waiters();
         for answered in [first, small] {
             assert!(!is_refused(&answered.await.expect("no panic").expect("an answer")));
         }
-        let third = tokio::spawn(service.call(body(LARGE)));
+        let third = tokio::spawn(service.call(body(FREE + LARGE)));
         read.notified().await;
         answer.notify_waiters();
         assert!(!is_refused(&third.await.expect("no panic").expect("an answer")));

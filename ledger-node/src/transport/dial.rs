@@ -67,6 +67,15 @@ pub enum DialError {
     /// Whoever is there has not the key that it must have.
     #[error("it does not show the node key that is known for this address")]
     OtherKey,
+    /// A key is known for the address, and without TLS nobody shows one.
+    #[error("a node key is known for this address, which says grpc:// and not grpcs://")]
+    KeyWithoutTls,
+    /// It speaks no TLS.
+    #[error("it speaks no TLS: does it listen for grpc:// and not grpcs://?")]
+    NoTls,
+    /// It speaks TLS, and something else than HTTP/2 in it.
+    #[error("it speaks no gRPC: is this the node's HTTP address?")]
+    NoGrpc,
     /// The keys that are known for the address are all revoked, or not valid now.
     #[error("no node key that is known for this address is valid now")]
     NoKey,
@@ -77,15 +86,28 @@ pub enum DialError {
 
 /// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`, and `grpcs://` is
 /// `https://`.
+///
+/// Each address has one spelling, by which it is looked up: the host in lower case, and the port, also
+/// where it is the usual one. `None` for what is no address of a node: with a path, or a name before the
+/// host.
 pub fn grpc_url(address: &str) -> Option<String> {
-    let address = address.trim_end_matches('/');
     let (scheme, rest) = address.split_once("://")?;
-    let scheme = match scheme {
-        "grpc" | "http" => "http",
-        "grpcs" | "https" => "https",
+    let (scheme, usual) = match scheme {
+        "grpc" | "http" => ("http", PLAIN_PORT),
+        "grpcs" | "https" => ("https", TLS_PORT),
         _ => return None,
     };
-    (!rest.is_empty()).then(|| format!("{scheme}://{rest}"))
+    let uri: Uri = format!("{scheme}://{rest}").parse().ok()?;
+    let (host, authority) = (uri.host()?, uri.authority()?.as_str());
+    let is_bare = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    if host.is_empty() || !is_bare || authority.contains('@') {
+        return None;
+    }
+    let port = match authority.strip_prefix(host)?.strip_prefix(':') {
+        None => usual,
+        Some(port) => port.parse::<u16>().ok()?,
+    };
+    Some(format!("{scheme}://{}:{port}", host.to_ascii_lowercase()))
 }
 
 impl Default for Dialer {
@@ -191,9 +213,14 @@ impl Dialer {
 
     async fn reach(self, uri: Uri) -> Result<Wire, DialError> {
         let address = || DialError::Address(uri.to_string());
+        let url = grpc_url(&uri.to_string()).ok_or_else(address)?;
         let host = uri.host().ok_or_else(address)?.trim_matches(['[', ']']).to_owned();
         let is_tls = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if is_tls { TLS_PORT } else { PLAIN_PORT });
+        let expected = self.0.nodes.expected(&url, self.0.clock.now());
+        if !is_tls && expected.is_some() {
+            return Err(DialError::KeyWithoutTls);
+        }
         let connected = TcpStream::connect((host.as_str(), port)).await;
         let socket = connected.map_err(DialError::Network)?;
         // questions are small and must not wait for more bytes to come
@@ -201,8 +228,6 @@ impl Dialer {
         if !is_tls {
             return Ok(Box::new(socket));
         }
-        let authority = uri.authority().ok_or_else(address)?;
-        let expected = self.0.nodes.expected(&format!("https://{authority}"), self.0.clock.now());
         let is_pinned = expected.is_some();
         let config = match expected {
             Some(keys) if keys.is_empty() => return Err(DialError::NoKey),
@@ -211,24 +236,28 @@ impl Dialer {
         };
         let name = ServerName::try_from(host).map_err(|_| address())?;
         let secured = TlsConnector::from(config).connect(name, socket).await;
-        let secured = secured.map_err(|error| match is_pinned && shows_another_key(&error) {
-            true => DialError::OtherKey,
-            false => DialError::Tls(error),
-        })?;
+        let secured = secured.map_err(|error| why(error, is_pinned))?;
+        if secured.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+            return Err(DialError::NoGrpc);
+        }
         Ok(Box::new(secured))
     }
 }
 
-/// Whether a handshake ended because of the server's key: it has none of this type, or another one.
-fn shows_another_key(error: &io::Error) -> bool {
-    let error = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    matches!(
-        error,
-        Some(
-            rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)
-                | rustls::Error::InvalidCertificate(_)
-        )
-    )
+/// Why a handshake failed. A server that must show a node key and has none, or another one, ends it as
+/// one does whose certificate cannot be used.
+fn why(error: io::Error, is_pinned: bool) -> DialError {
+    use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        Some(AlertReceived(AlertDescription::HandshakeFailure) | InvalidCertificate(_))
+            if is_pinned =>
+        {
+            DialError::OtherKey
+        }
+        Some(AlertReceived(AlertDescription::NoApplicationProtocol)) => DialError::NoGrpc,
+        Some(InvalidMessage(_)) => DialError::NoTls,
+        _ => DialError::Tls(error),
+    }
 }
 
 /// Bytes that go both ways.
@@ -266,7 +295,14 @@ mod tests {
             ("grpc://node.example:7780", Some("http://node.example:7780")),
             ("grpcs://node.example:7780/", Some("https://node.example:7780")),
             ("http://node.example:7780/", Some("http://node.example:7780")),
-            ("https://node.example", Some("https://node.example")),
+            ("https://Node.Example", Some("https://node.example:443")),
+            ("http://node.example", Some("http://node.example:80")),
+            ("grpcs://[2001:DB8::1]:7780", Some("https://[2001:db8::1]:7780")),
+            ("grpcs://node.example:99999", None),
+            ("grpcs://node.example:", None),
+            ("grpcs://node.example:7780/prefix", None),
+            ("grpcs://node.example:7780?key", None),
+            ("grpcs://somebody@node.example:7780", None),
             ("ftp://node.example", None),
             ("node.example:7780", None),
             ("grpc://", None),

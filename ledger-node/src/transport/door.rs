@@ -61,6 +61,11 @@ impl Door {
             };
             // whoever is refused is refused at once: the socket closes
             let Ok(permit) = self.gate.enter(address.ip(), self.face) else { continue };
+            // a handshake costs more than most requests
+            let is_too_often = || self.gate.request(address.ip()).is_err();
+            if self.tls.is_some() && is_too_often() {
+                continue;
+            }
             // small answers must not wait for more bytes to come
             let _ = socket.set_nodelay(true);
             let socket = Socket::new(socket, address, permit, self.gate.limits().idle());

@@ -10,7 +10,7 @@ use super::node_key::NodeKey;
 /// A node of which something is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KnownNode {
-    /// What to call it: its member's name, or its key's.
+    /// What to call it: its member's name, or its URL.
     pub name: String,
     /// Where it listens for gRPC, as a URL.
     pub url: Option<String>,
@@ -24,9 +24,25 @@ pub struct KnownNode {
 pub struct Nodes(RwLock<Vec<KnownNode>>);
 
 impl Nodes {
-    /// Knows these from now on.
-    pub fn set(&self, nodes: Vec<KnownNode>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = nodes;
+    /// Knows these members' nodes and those of the configuration from now on. At an address that the
+    /// configuration names with a key, that key alone counts. Where two members claim one address, nobody
+    /// is believed there: one of them would pass for the other.
+    pub fn set(&self, members: Vec<KnownNode>, pinned: Vec<KnownNode>) {
+        let at = |nodes: &[KnownNode], url: &Option<String>| {
+            nodes.iter().filter(|node| url.is_some() && node.url == *url).count()
+        };
+        let is_pinned = |url: &Option<String>| at(&pinned, url) > 0;
+        let mut known = members.clone();
+        for node in &mut known {
+            if is_pinned(&node.url) {
+                node.url = None;
+            } else if at(&members, &node.url) > 1 {
+                tracing::warn!(member = node.name, url = node.url, "two members claim one address");
+                node.keys.clear();
+            }
+        }
+        known.extend(pinned);
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
     }
 
     /// The keys of which whoever listens at a URL must show one at this second; `None` where no key is
@@ -61,11 +77,10 @@ impl KnownNode {
             let counts = |key: &&&MemberKey| key.revoked().is_none();
             let keys = own.iter().filter(counts);
             let keys = keys.filter_map(|key| Some((NodeKey::of(key.key())?, Some(key.term()))));
-            let stays = !member.standing().has_left();
             let known = KnownNode {
                 name: member.name().to_owned(),
                 url: member.node().and_then(&url),
-                keys: keys.filter(|_| stays).collect(),
+                keys: keys.collect(),
             };
             (!own.is_empty()).then_some(known)
         })
@@ -74,7 +89,7 @@ impl KnownNode {
     /// A node that a configuration names, with the key that it must show.
     pub fn pinned(url: String, key: &VerifierKey) -> Option<KnownNode> {
         let keys = vec![(NodeKey::of(key)?, None)];
-        Some(KnownNode { name: key.name().to_string(), url: Some(url), keys })
+        Some(KnownNode { name: url.clone(), url: Some(url), keys })
     }
 }
 
@@ -109,13 +124,43 @@ mod tests {
         let (known, other) = (NodeKey::of(&vkey(1)), NodeKey::of(&vkey(2)));
         let (known, other) = (known.expect("Ed25519"), other.expect("Ed25519"));
         assert_eq!(nodes.expected(URL, 0), None);
-        nodes.set(KnownNode::pinned(URL.to_owned(), &vkey(1)).into_iter().collect());
+        let pinned = |seed| KnownNode::pinned(URL.to_owned(), &vkey(seed)).into_iter().collect();
+        nodes.set(vec![], pinned(1));
         assert_eq!(nodes.expected(URL, 0), Some(vec![known]));
-        assert_eq!(nodes.name(known, 0).as_deref(), Some("lab.example/node"));
+        assert_eq!(nodes.name(known, 0).as_deref(), Some(URL));
         assert_eq!((nodes.name(other, 0), nodes.expected("https://else", 0)), (None, None));
         // all of its keys were revoked: nobody is that node, and no certificate takes their place
         let revoked = KnownNode { name: "lab".into(), url: Some(URL.into()), keys: vec![] };
-        nodes.set(vec![revoked]);
+        nodes.set(vec![revoked.clone()], vec![]);
         assert_eq!((nodes.expected(URL, 0), nodes.name(known, 0)), (Some(vec![]), None));
+        // a member that claims another's address passes for nobody, and is known by its key
+        let claims = KnownNode { name: "evil".into(), keys: vec![(other, None)], ..revoked };
+        let lab = KnownNode { name: "lab".into(), keys: vec![(known, None)], ..claims.clone() };
+        nodes.set(vec![lab.clone()], vec![]);
+        assert_eq!(nodes.expected(URL, 0), Some(vec![known]));
+        nodes.set(vec![lab.clone(), claims], vec![]);
+        assert_eq!(nodes.expected(URL, 0), Some(vec![]));
+        // what the operator says goes before what the charter says
+        nodes.set(vec![lab], pinned(2));
+        assert_eq!(nodes.expected(URL, 0), Some(vec![other]));
+        assert_eq!(nodes.name(known, 0).as_deref(), Some("lab"));
+    }
+
+    #[test]
+    fn keys_count_within_their_terms() {
+        let nodes = Nodes::default();
+        let key = NodeKey::of(&vkey(1)).expect("Ed25519");
+        let term = |until: u64| {
+            let charter = ledger_core::charter::Term::new(10, Some(until));
+            vec![KnownNode {
+                name: "lab".into(),
+                url: Some(URL.into()),
+                keys: vec![(key, Some(charter))],
+            }]
+        };
+        nodes.set(term(20), vec![]);
+        assert_eq!(nodes.name(key, 19).as_deref(), Some("lab"));
+        assert_eq!((nodes.name(key, 20), nodes.name(key, 9)), (None, None));
+        assert_eq!(nodes.expected(URL, 20), Some(vec![]));
     }
 }

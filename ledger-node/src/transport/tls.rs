@@ -1,9 +1,10 @@
 //! TLS on the node's own ports: the certificate for everybody, and the node key for those who ask for it.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -77,8 +78,8 @@ struct Shown {
     now: RwLock<(Stamp, Arc<CertifiedKey>)>,
 }
 
-/// When the two files were written last, and how long they are.
-type Stamp = [Option<(SystemTime, u64)>; 2];
+/// When the two files were changed last, their permissions too, and how long they are.
+type Stamp = [Option<(i64, i64, u64)>; 2];
 
 /// Reads certificates of authorities.
 ///
@@ -97,7 +98,7 @@ pub fn read_authorities(path: &Path) -> Result<Vec<CertificateDer<'static>>, Con
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
     let unusable = |why: String| ConfigError::Certificate { path: path.to_owned(), why };
-    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    let read = |e: std::io::Error| unusable(format!("it cannot be read: {e}"));
     if fs::metadata(path).map_err(read)?.len() > MAX_PEM {
         return Err(unusable(format!("it is longer than {MAX_PEM} bytes")));
     }
@@ -175,7 +176,9 @@ impl Shown {
                 now.1 = Arc::new(loaded);
                 tracing::info!("the certificate was read again");
             }
-            Err(error) => tracing::error!(%error, "the new certificate is not used"),
+            Err(error) => {
+                tracing::error!(%error, hint = error.hint(), "the new certificate is not used");
+            }
         }
     }
 }
@@ -183,7 +186,7 @@ impl Shown {
 fn stamp(files: &(PathBuf, PathBuf)) -> Stamp {
     let of = |path: &PathBuf| {
         let metadata = fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len()))
     };
     [of(&files.0), of(&files.1)]
 }
@@ -192,7 +195,13 @@ fn load(layout: &Layout, files: &(PathBuf, PathBuf)) -> Result<CertifiedKey, Con
     let chain = read_certificates(&files.0)?;
     let unusable =
         |path: &Path, why: String| ConfigError::Certificate { path: path.to_owned(), why };
-    let text = read_secret(layout, &files.1, MAX_PEM)?;
+    let text = read_secret(layout, &files.1, MAX_PEM).map_err(|error| match error {
+        ConfigError::Read { path, source } => {
+            unusable(&path, format!("it cannot be read: {source}"))
+        }
+        ConfigError::Key { path, .. } => unusable(&path, "it is too long for a key".to_owned()),
+        other => other,
+    })?;
     let key = PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|e| unusable(&files.1, e.to_string()))?;
     CertifiedKey::from_der(chain, key, &provider()).map_err(|e| unusable(&files.0, e.to_string()))
@@ -219,6 +228,8 @@ impl ResolvesServerCert for Chosen {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use crate::transport::{SelfSignError, self_sign};
 
     use super::*;
@@ -244,6 +255,13 @@ mod tests {
         tls.shown.look_again();
         assert_eq!(shown(), first);
         self_sign(&names, &files.0, &files.1).expect("names");
+        let mode = |mode| {
+            fs::set_permissions(&files.1, fs::Permissions::from_mode(mode)).expect("ours");
+        };
+        mode(0o640);
+        tls.shown.look_again();
+        assert_eq!(shown(), first, "others may read the key");
+        mode(0o600);
         tls.shown.look_again();
         assert_ne!(shown(), first);
     }
@@ -263,7 +281,8 @@ mod tests {
         assert!(matches!(open("a.pem", "a.pem"), Err(ConfigError::KeyReadable { .. })));
         assert!(read_authorities(&at("a.pem")).is_ok());
         assert!(matches!(read_authorities(&at("a.key")), Err(ConfigError::Certificate { .. })));
-        assert!(matches!(read_authorities(&at("none")), Err(ConfigError::Read { .. })));
+        assert!(matches!(read_authorities(&at("none")), Err(ConfigError::Certificate { .. })));
+        assert!(matches!(open("a.pem", "none"), Err(ConfigError::Certificate { .. })));
         let error = self_sign(&["nöde".to_owned()], &at("c.pem"), &at("c.key"));
         assert!(matches!(error, Err(SelfSignError::Name(_))));
     }

@@ -80,6 +80,22 @@ fn a_log_is_written_read_and_audited_over_tls_by_those_who_believe_its_certifica
     assert_eq!(exit, 0, "{said}");
     assert_eq!(ledger(&["audit", &node.http, "--vkey", &vkey]).0, 3);
 
+    // addresses that do not fit say so
+    let told = |node: &str| {
+        let arguments = ["--ca", text(&ca), "checkpoint", "--anchor", &anchor, "--node", node];
+        let output = run("ledger", &arguments.map(AsRef::as_ref));
+        assert_eq!(output.status.code(), Some(if node.contains("://") { 3 } else { 2 }));
+        String::from_utf8(output.stderr).expect("text")
+    };
+    let http = node.http.replacen("https", "grpcs", 1);
+    assert!(told(&http).contains("is this the node's HTTP address?"), "{}", told(&http));
+    assert!(told(&node.grpc.replacen("https", "grpc", 1)).contains("say grpcs://"));
+    assert!(told("node.example:7780").contains("does not say whether to speak TLS"));
+    let other = Founded::new();
+    let plain = NodeProcess::serve(&other.dir());
+    let plain = plain.grpc.replacen("http", "grpcs", 1);
+    assert!(told(&plain).contains("speaks no TLS"), "{}", told(&plain));
+
     // who does not speak TLS learns nothing, and is counted
     let mut plain = TcpStream::connect(node.http.trim_start_matches("https://")).expect("open");
     plain.write_all(b"GET /checkpoint HTTP/1.1\r\nHost: node\r\n\r\n").expect("open");
@@ -126,7 +142,8 @@ fn a_node_whose_tls_is_half_set_does_not_start_and_says_what_is_missing() {
     fails(&|config| config.tls.key = None, "names only a part");
     fails(&|config| config.tls.certificate = Some("tls.key".into()), "no certificate in it");
     fails(&|config| config.tls.key = Some("tls.pem".into()), "mode 0644");
-    fails(&|config| config.tls.node_key = Some(config.log_key.clone()), "node key");
+    fails(&|config| config.tls.node_key = Some(config.log_key.clone()), "another key");
+    fails(&|config| config.tls.certificate = Some("none.pem".into()), "cannot be read");
     let unknown = |config: &mut Config| {
         config.gossip.known_nodes_only = true;
         (config.tls.certificate, config.tls.key) = (None, None);

@@ -180,8 +180,9 @@ fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
         Some((address, key)) => (address, Some(read_vkey(key, &format!("--node {name}"))?)),
         None => (rest, None),
     };
-    if grpc_url(address).is_none() {
-        return Err(wrong("it is no gRPC address"));
+    let url = grpc_url(address).ok_or_else(|| wrong("it is no gRPC address"))?;
+    if key.is_some() && url.starts_with("http://") {
+        return Err(wrong("nobody shows a key without TLS: write grpcs://"));
     }
     if key.as_ref().is_some_and(|key| NodeKey::of(key).is_none()) {
         return Err(wrong("the key is a cosigner's; make one with `ledger keygen --use node`"));

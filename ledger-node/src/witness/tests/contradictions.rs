@@ -137,7 +137,7 @@ async fn a_witness_that_cannot_keep_evidence_cosigns_nothing_and_no_peer_is_told
     assert!(matches!(&trouble, Some(OwnTrouble::Unkept(_))), "{trouble:?}");
     let salt = Salt([7; 16]);
     let (mut round, hello) = witness.gossip.begin(salt);
-    let told = witness.gossip.answer(&Sender::Other(None), hello);
+    let told = witness.gossip.answer(&Sender::Unknown, hello);
     assert!(matches!(told, Told::Busy(1..)), "{told:?}");
     let lists = Message::Lists { salt, lines: Vec::new() };
     assert!(witness.gossip.hear_answer(&mut round, lists).reply.is_none());
