@@ -1,5 +1,7 @@
 //! A running node: the parts put together, from open to shutdown.
 
+mod open;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +10,6 @@ use std::time::{Duration, Instant};
 use ledger_core::LeafIndex;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{Origin, ParseCheckpointError};
-use ledger_core::note::SignerKey;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -16,23 +17,25 @@ use tokio::task::JoinHandle;
 use crate::admission::Admission;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
-use crate::gossip::{Gossip, GossipError, GossipParts, OwnTrouble, rounds};
+use crate::gossip::{Gossip, GossipError, OwnTrouble, rounds};
 use crate::index::{Index, IndexError};
 use crate::log::{LogReader, Published};
-use crate::mirror::{Mirror, MirrorError, MirrorParts};
+use crate::mirror::{Mirror, MirrorError};
 use crate::pending::{self, Desk};
 use crate::publisher::board::Board;
 use crate::publisher::confirm::{Consent, confirm};
 use crate::publisher::gather::{Asking, Gatherer};
-use crate::publisher::{Contacts, PublishError, Publisher, PublisherError, Signed};
+use crate::publisher::{PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::{RecoveryError, recover};
-use crate::sequencer::{Parts, Pending, Sequencer, SequencerError};
+use crate::sequencer::{Pending, Sequencer, SequencerError};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::transport::{Dialer, Gate, Limits, NodeKey, ServerTls, certificate, read_authorities};
-use crate::witness::logs::{LogList, LogsError};
-use crate::witness::{Witness, WitnessError, WitnessParts};
+use crate::transport::{Gate, ServerTls};
+use crate::witness::logs::LogsError;
+use crate::witness::{Witness, WitnessError};
 use crate::{grpc, http};
+
+use open::{Opened, open};
 
 /// How long connections may take to finish after the node was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
@@ -463,22 +466,6 @@ impl RunningNode {
     }
 }
 
-/// A log that is open, before anybody is served.
-struct Opened {
-    sequencer: Sequencer,
-    publisher: Arc<Publisher>,
-    index: Arc<Index>,
-    pending: Desk,
-    asking: Asking,
-    mirror: Option<Mirror>,
-    refresh: Duration,
-    gossip: Arc<Gossip>,
-    gossips_every: Duration,
-    limits: Limits,
-    tls: Option<ServerTls>,
-    known_nodes_only: bool,
-}
-
 /// Tells gossip of every change of the charter: a node key that was revoked counts no longer.
 async fn follow_charter(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
     let mut charter = service.charter.clone();
@@ -507,141 +494,6 @@ async fn stop_on_alarm(
     if let Some(trouble) = raised {
         publisher.stop(PublishError::Own(trouble));
     }
-}
-
-fn open(
-    dir: &Path,
-    layout: &Layout,
-    config: &Config,
-    clock: Arc<dyn Clock>,
-) -> Result<Opened, StartError> {
-    let log_key = read_key(layout, dir, &config.log_key)?;
-    let previous = config.previous_log_key.as_ref().map(|file| read_key(layout, dir, file));
-    let previous_log_key = previous.transpose()?;
-    let log_public = log_key.verifier().public();
-    let witness_keys: Result<Vec<SignerKey>, _> =
-        config.witness_keys.iter().map(|file| read_key(layout, dir, file)).collect();
-    let witness_keys = witness_keys?;
-    let mirror_keys: Result<Vec<SignerKey>, _> =
-        config.mirror_keys.iter().map(|file| read_key(layout, dir, file)).collect();
-    let mirror_keys = mirror_keys?;
-    let node_key = config.tls.node_key.as_ref().map(|file| read_key(layout, dir, file));
-    let node_key = node_key.transpose()?;
-    let is_shared = |node: &SignerKey| {
-        let others = witness_keys.iter().chain(&mirror_keys).chain([&log_key]);
-        let mut others = others.chain(&previous_log_key);
-        others.any(|key| key.verifier().public() == node.verifier().public())
-    };
-    if node_key.as_ref().is_some_and(is_shared) {
-        return Err(ConfigError::SharedNodeKey.into());
-    }
-    let (tls, dialer) = secured(dir, layout, config, node_key.as_ref(), &clock)?;
-    let others = witness_keys.iter().chain([&log_key]).map(|key| key.verifier().clone()).collect();
-    let own = witness_keys.iter().map(SignerKey::verifier);
-    let contacts = Contacts::new(own, config.witness_urls.clone());
-    let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
-    let index = Arc::new(Index::open(&layout.index())?);
-    let recovered = recover(&store, &index, &log_key)?;
-    let origin = Origin::new(recovered.charter.origin())?;
-    let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
-    let lifetime = u64::from(config.pending_days) * 86_400;
-    let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
-    let reader = Arc::clone(publisher.reader());
-    let witness_clock = Arc::clone(&clock);
-    let parts = Parts {
-        store,
-        index: Arc::clone(&index),
-        log_key,
-        previous_log_key,
-        publisher: Arc::clone(&publisher),
-        clock,
-    };
-    let mut sequencer = Sequencer::open(parts, recovered, origin)?;
-    if sequencer.plan().needs_nobody() {
-        // nobody knows better: what fails here fails before anybody is served
-        sequencer.take_up()?;
-    }
-    let logs = Arc::new(LogList::open(dir)?);
-    let mut own_keys = vec![log_public];
-    own_keys.extend(witness_keys.iter().chain(&node_key).map(|key| key.verifier().public()));
-    let gossip = Gossip::open(GossipParts {
-        logs: Arc::clone(&logs),
-        charter: sequencer.charter(),
-        reader: Arc::clone(&reader),
-        published: publisher.published(),
-        evidence: layout.evidence(),
-        heads: layout.heads(),
-        clock: Arc::clone(&witness_clock),
-        compares: config.make_evidence,
-        peers: config.gossip.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
-        dialer: dialer.clone(),
-        own: own_keys,
-    })?;
-    if let Some(key) = node_key.as_ref().and_then(|key| NodeKey::of(key.verifier())) {
-        let known = gossip.dialer().nodes().name(key, witness_clock.now());
-        if known.is_none() {
-            tracing::warn!(
-                "the charter names no such node key: other nodes will not know this one"
-            );
-        }
-    }
-    let own = if witness_keys.is_empty() {
-        None
-    } else {
-        Some(Arc::new(Witness::open(WitnessParts {
-            keys: witness_keys,
-            state: layout.witness(),
-            logs,
-            charter: sequencer.charter(),
-            clock: Arc::clone(&witness_clock),
-            gossip: Arc::clone(&gossip),
-        })?))
-    };
-    let mirror = match mirror_keys.as_slice() {
-        [] => None,
-        _ => Some(Mirror::open(MirrorParts {
-            keys: mirror_keys,
-            others,
-            dir: dir.to_owned(),
-            clock: Arc::clone(&witness_clock),
-            gossip: Arc::clone(&gossip),
-            make_evidence: config.make_evidence,
-            runtime: tokio::runtime::Handle::current(),
-        })?),
-    };
-    let asking = Asking { reader, clock: witness_clock, own, dialer };
-    let refresh = Duration::from_secs(u64::from(config.rewitness_minutes) * 60);
-    let gossips_every = Duration::from_secs(config.gossip.interval_seconds.into());
-    Ok(Opened {
-        sequencer,
-        publisher,
-        index,
-        pending,
-        asking,
-        mirror,
-        refresh,
-        gossip,
-        gossips_every,
-        limits: config.limits.clone(),
-        tls,
-        known_nodes_only: config.gossip.known_nodes_only,
-    })
-}
-
-/// What the ports show, and how others are reached.
-fn secured(
-    dir: &Path,
-    layout: &Layout,
-    config: &Config,
-    node_key: Option<&SignerKey>,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Option<ServerTls>, Dialer), ConfigError> {
-    let authorities = config.tls.ca.as_ref().map(|file| read_authorities(&dir.join(file)));
-    let authorities = authorities.transpose()?.unwrap_or_default();
-    let shown = node_key.map(certificate).transpose()?.map(Arc::new);
-    let pair = config.tls.pair()?.map(|(certificate, key)| (dir.join(certificate), dir.join(key)));
-    let tls = pair.map(|pair| ServerTls::open(layout, pair, shown.clone())).transpose()?;
-    Ok((tls, Dialer::new(authorities, shown, Arc::default(), Arc::clone(clock))))
 }
 
 /// A log that is served, and does not sign yet.
