@@ -270,7 +270,10 @@ fn is_of_this_machine(url: &str) -> bool {
 /// An error and what is behind it.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    let mut said: Vec<String> = chain.map(ToString::to_string).collect();
+    // some say what is behind them, too
+    said.dedup();
+    said.join(": ")
 }
 
 /// Whether somebody was there and TLS failed.
