@@ -1,9 +1,10 @@
-//! Gossip: what this node knows of all logs, from its own witness, from the logs, and from its peers.
+//! Gossip: what this node knows of all logs, from its own witness, from the logs, and from its
+//! peers.
 //!
-//! The judgement is [`ledger_core::gossip`]; here are its surroundings. [`Gossip`] holds the view, and
-//! keeps what it concludes on the disk before anybody is told. `seek` looks for what settles its
-//! questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may be
-//! cosigned, and lays heads before it that contradict what it cosigned.
+//! The judgement is [`ledger_core::gossip`]; here are its surroundings. [`Gossip`] holds the view,
+//! and keeps what it concludes on the disk before anybody is told. `seek` looks for what settles
+//! its questions, [`rounds`] talks to a peer now and then. The witness asks here whether a log may
+//! be cosigned, and lays heads before it that contradict what it cosigned.
 
 mod answers;
 mod conclude;
@@ -144,7 +145,8 @@ struct Inner {
     moved: bool,
 }
 
-/// How long peers are sent away by a node whose disk failed, in milliseconds: until it was restarted.
+/// How long peers are sent away by a node whose disk failed, in milliseconds: until it was
+/// restarted.
 const BUSY_WHEN_BROKEN: u64 = 60_000;
 
 impl OwnTrouble {
@@ -257,16 +259,22 @@ impl Gossip {
         self.told.store(edition, Ordering::Release);
     }
 
-    /// Tells the view of the logs that were added to the list or removed from it, if it does not know
-    /// yet. Whoever takes a key from the list asks for this before it takes what speaks against the key.
+    /// Tells the view of the logs that were added to the list or removed from it, if it does not
+    /// know yet. Whoever takes a key from the list asks for this before it takes what speaks
+    /// against the key.
     pub fn keep_up(&self) {
-        if self.told.load(Ordering::Acquire) != self.logs.edition() {
+        if self.is_behind() {
             self.refresh(&mut self.lock());
         }
     }
 
-    /// Whether evidence could not be kept. Nothing is cosigned and no peer is told anything any more,
-    /// until the node is started again.
+    /// Whether the list has changed since the view was told of it.
+    pub fn is_behind(&self) -> bool {
+        self.told.load(Ordering::Acquire) != self.logs.edition()
+    }
+
+    /// Whether evidence could not be kept. Nothing is cosigned and no peer is told anything any
+    /// more, until the node is started again.
     pub fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -333,8 +341,8 @@ impl Gossip {
         self.alarm.subscribe()
     }
 
-    /// Learns of a log from the node's mirror, in place of what the mirror said of it before. Questions
-    /// about the log are answered out of the copy.
+    /// Learns of a log from the node's mirror, in place of what the mirror said of it before.
+    /// Questions about the log are answered out of the copy.
     pub fn know_also(&self, copy: &Arc<Served>, also: AlsoKnown) {
         let origin = copy.origin();
         let mut inner = self.lock();
@@ -361,7 +369,8 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Hears a head that the node's mirror holds, and one that it has verified to have grown out of it.
+    /// Hears a head that the node's mirror holds, and one that it has verified to have grown out of
+    /// it.
     pub fn hear_grown(
         &self,
         before: &ClaimedCheckpoint,
@@ -417,8 +426,8 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Settles what the trees on this node's disk settle, and gives what else has to be shown, each with where
-    /// the log can be read.
+    /// Settles what the trees on this node's disk settle, and gives what else has to be shown, each
+    /// with where the log can be read.
     fn questions(&self) -> Vec<(Question, Vec<String>)> {
         let mut inner = self.lock();
         self.refresh(&mut inner);

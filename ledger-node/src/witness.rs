@@ -161,9 +161,9 @@ impl Witness {
         Ok(witness)
     }
 
-    /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers with
-    /// one cosignature of each key. Durable when it returns, as is the evidence that follows from a
-    /// checkpoint that is refused.
+    /// Judges a request and, if the checkpoint grew out of the one before, keeps it and answers
+    /// with one cosignature of each key. Durable when it returns, as is the evidence that follows
+    /// from a checkpoint that is refused.
     ///
     /// # Errors
     /// [`WitnessError::Refused`] with the specification's statuses; [`WitnessError::Broken`].
@@ -182,6 +182,12 @@ impl Witness {
     }
 
     async fn judge(&self, request: &AddCheckpoint) -> Result<Kept, WitnessError> {
+        if self.gossip.is_behind() {
+            // it judges all evidence again: not where other requests wait
+            let gossip = Arc::clone(&self.gossip);
+            // gossip that panicked has said so
+            let _ = tokio::task::spawn_blocking(move || gossip.keep_up()).await;
+        }
         let keys = self.keys_of(request.checkpoint().checkpoint().origin());
         let authenticated = request.authenticate(keys.as_ref())?;
         self.check_standing(&authenticated).await?;

@@ -12,6 +12,33 @@ use crate::record::StatementId;
 
 use super::EvidenceError;
 
+/// What bundles prove of the keys of a log, found out once.
+#[derive(Debug)]
+pub(crate) struct ProvenKeys(Chain);
+
+impl ProvenKeys {
+    /// Bundles that do not hold prove nothing.
+    pub(crate) fn of(bundles: &[AuthorityBundle]) -> ProvenKeys {
+        let pinned: Option<Vec<AuthorityBundle>> = bundles.iter().map(pinned).collect();
+        let proven = pinned.and_then(|bundles| {
+            let anchor = bundles.first()?.charter()?;
+            Chain::prove(&bundles, anchor).ok()
+        });
+        ProvenKeys(proven.unwrap_or_default())
+    }
+
+    /// Whether the key is or was the log's.
+    pub(crate) fn holds(&self, key: &VerifierKey) -> bool {
+        self.0.logs.contains(key)
+    }
+
+    /// Whether the key had signed a head over its own retirement, and this head is another that is
+    /// large enough to hold it.
+    pub(crate) fn is_gone(&self, key: &VerifierKey, head: &TreeHead) -> bool {
+        self.0.retired_before(key, head).is_some()
+    }
+}
+
 /// What the bundles prove.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chain {

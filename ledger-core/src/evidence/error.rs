@@ -148,6 +148,7 @@ impl EvidenceError {
             EvidenceError::UnknownKey { .. }
                 | EvidenceError::TwoKeys { .. }
                 | EvidenceError::OtherAnchor { .. }
+                | EvidenceError::Authority(AuthorityError::OtherAnchor { .. })
         )
     }
 

@@ -21,20 +21,20 @@
 //! | `duplicate-leaf` | `head`, `charter`, `first`, `second` | both leaves are one statement |
 //! | `cosigner` | `of`, then the members of the type that `of` names, one of the first three | one cosigner signed all heads |
 //!
-//! `a`, `b`, `head`: checkpoints. `charter`, `first`, `second`: objects `index`, `entry`, `proof` as
-//! in an authority bundle, `charter` at index 0. `bundle`: an authority bundle. Last in any of them may
-//! stand `authority`: 1 to [`MAX_AUTHORITY`] authority bundles, each about its own last governance
-//! entry, their checkpoints without lines of others than the log's keys.
+//! `a`, `b`, `head`: checkpoints. `charter`, `first`, `second`: objects `index`, `entry`, `proof`
+//! as in an authority bundle, `charter` at index 0. `bundle`: an authority bundle. Last in any of
+//! them may stand `authority`: 1 to [`MAX_AUTHORITY`] authority bundles, each about its own last
+//! governance entry, their checkpoints without lines of others than the log's keys.
 //!
 //! # Who is convicted
 //! A key that signed both sides. A log may have several keys, and a key that was retired may be in
 //! the hands of a thief; so two sides by two keys convict the log only where the judge knows both
-//! keys to be in force ([`Trust::with_log`]), and it then is said that one of the two signed falsely.
-//! Under an anchor alone they convict nobody, but for one case: if one of the keys is shown to
-//! have signed a head over its own retirement, any other head of its that is large enough to
-//! hold that retirement convicts it, and it alone. An honest log therefore signs the first head that holds
-//! a change of its keys with the old keys and the new, and with a retired key nothing further: whoever then
-//! forks it must contradict that head, with one key.
+//! keys to be in force ([`Trust::with_log`]), and it then is said that one of the two signed
+//! falsely. Under an anchor alone they convict nobody, but for one case: if one of the keys is
+//! shown to have signed a head over its own retirement, any other head of its that is large enough
+//! to hold that retirement convicts it, and it alone. An honest log therefore signs the first head
+//! that holds a change of its keys with the old keys and the new, and with a retired key nothing
+//! further: whoever then forks it must contradict that head, with one key.
 
 mod chain;
 mod conflict;
@@ -49,10 +49,12 @@ mod trust;
 use std::fmt;
 
 use crate::authority::AuthorityBundle;
+use crate::checkpoint::ClaimedCheckpoint;
 use crate::hash::{Hash, ParseHashError};
-use crate::note::VerifierKey;
+use crate::note::{Algorithm, PublicKey, Signature, VerifierKey};
 use crate::record::Record;
 
+pub(crate) use chain::ProvenKeys;
 pub use conflict::{Conflict, Heads, NoConflict};
 pub use conviction::{Conviction, Culprit};
 pub use error::{EvidenceError, ParseEvidenceError};
@@ -138,17 +140,31 @@ impl ClaimedEvidence {
         }
     }
 
-    /// Whether this key signed any of its heads, as what the file accuses.
-    pub(crate) fn is_signed_by(&self, key: &VerifierKey) -> bool {
-        let log = |head| judge::line_of_log(head, key).is_some();
+    /// Whether this public key signed any of its heads, as what the file accuses, under whatever
+    /// name: a key may have signed as two logs.
+    pub(crate) fn is_signed_with(&self, public: &PublicKey) -> bool {
+        let uses: &[Algorithm] = match &self.claim {
+            Claim::Cosigner(_) => &[Algorithm::CosignatureV1, Algorithm::MlDsa44],
+            _ => &[Algorithm::Ed25519],
+        };
+        let signed = |head: &ClaimedCheckpoint| {
+            let names = head.note().signatures().iter().map(Signature::name);
+            names.flat_map(|name| uses.iter().map(move |usage| (name, *usage))).any(
+                |(name, usage)| {
+                    let key = VerifierKey::new(name.clone(), usage, public.as_bytes());
+                    key.is_ok_and(|key| match usage {
+                        Algorithm::Ed25519 => judge::line_of_log(head, &key).is_some(),
+                        _ => judge::line_of_cosigner(head, &key).is_some(),
+                    })
+                },
+            )
+        };
         match &self.claim {
-            Claim::Log(conflict) => conflict.heads().into_iter().any(log),
-            Claim::Cosigner(conflict) => {
-                let mut heads = conflict.heads().into_iter();
-                heads.any(|head| judge::line_of_cosigner(head, key).is_some())
+            Claim::Log(conflict) | Claim::Cosigner(conflict) => {
+                conflict.heads().into_iter().any(signed)
             }
-            Claim::UnlawfulLeaf { bundle, .. } => log(&bundle.proof().checkpoint),
-            Claim::Leaves(pair) => log(pair.head()),
+            Claim::UnlawfulLeaf { bundle, .. } => signed(&bundle.proof().checkpoint),
+            Claim::Leaves(pair) => signed(pair.head()),
         }
     }
 

@@ -6,12 +6,16 @@ use super::sample::*;
 use super::*;
 use crate::charter::governance_tests::World;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::gossip::{Event, KnownKeys, Lineage, Reach, Standing, View};
+use crate::gossip::{
+    Beginnings, Event, KnownKeys, Lineage, Message, Reach, Round, Salt, Standing, View,
+};
+use crate::index::TreeSize;
+use crate::merkle::{Beginning, TreeHead};
 use crate::note::{SignerKey, VerifierKey};
 use crate::record::{Object, StatementId};
 
-/// A ledger: charter, incident, the norm by which the second key takes the place of the first, incident.
-/// And a fork of it: the same norm, then other incidents.
+/// A ledger: charter, incident, the norm by which the second key takes the place of the first,
+/// incident. And a fork of it: the same norm, then other incidents.
 struct Rotated {
     ledger: Ledger,
     forked: Ledger,
@@ -182,6 +186,21 @@ fn evidence_of_a_log_whose_charter_is_known_convicts_by_key_and_by_anchor_alone(
 }
 
 #[test]
+fn every_altered_byte_of_a_cosigners_file_is_refused_authority_and_all() {
+    let log = rotated();
+    let made = accuse(&log, &mut view(&new(), Some(lineage(&log, &[])))).remove(1);
+    assert_eq!((made.kind(), made.authority().len()), ("cosigner", 1));
+    let trust = Trust::new().with_key(cosigner(1).verifier().clone());
+    let bytes = made.as_str().as_bytes();
+    for at in 0..bytes.len() {
+        let mut altered = bytes.to_vec();
+        altered[at] ^= 0x01;
+        let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&trust));
+        assert!(!matches!(judged, Ok(Ok(_))), "byte {at} of {made}");
+    }
+}
+
+#[test]
 fn evidence_gets_its_bundles_where_they_are_known_and_stays_one_file_a_culprit() {
     let log = rotated();
     let mut stranger = view(&new(), None);
@@ -253,7 +272,8 @@ fn bundles_of_a_charter_that_a_judge_does_not_know_are_no_reason_to_refuse_its_k
     let whole = accuse(&log, &mut view(&new(), Some(lineage(&log, &[])))).remove(0);
     let elsewhere = StatementId::from_hex(&"0".repeat(64)).expect("hex");
     let other = Trust::new().with_anchor(elsewhere);
-    assert!(whole.verify(&other).is_err());
+    let error = whole.verify(&other).expect_err("another anchor");
+    assert!(error.depends_on_judge(), "whoever passes it on does not lie: {error}");
     let keys = other.clone().with_log(new().verifier().clone(), Entries::Opaque);
     whole.verify(&keys).expect("by the key");
     whole.verify(&other.with_anchor(log.anchor)).expect("by the other anchor");
@@ -280,4 +300,159 @@ fn a_retired_key_raises_no_alarm_and_contradicts_what_it_signed_before() {
     let conviction = made[0].verify(&log.anchored()).expect("by the anchor");
     assert_eq!(conviction.culprit().keys(), [retired]);
     assert_eq!(view.standing(&origin), Standing::Good, "the key in force is not accused");
+}
+
+/// A view that was told of the old key by hand, and knows from the charter that it was retired.
+fn listing_both(log: &Rotated, authority: Vec<AuthorityBundle>) -> View {
+    let origin = Origin::new(ORIGIN).expect("origin");
+    let both = vec![old().verifier().clone(), new().verifier().clone()];
+    let known = KnownKeys { keys: both, ..known(&new()) };
+    let retired = vec![old().verifier().clone()];
+    let lineage = Lineage { anchor: log.anchor, retired, authority };
+    let mut view = View::default();
+    view.know_with(
+        vec![known],
+        vec![cosigner(1).verifier().clone()],
+        BTreeMap::from([(origin, lineage)]),
+    );
+    view
+}
+
+/// A witness lists the old key of a log that its mirror follows: whoever stole that key convicted
+/// the log, by two keys that the view took to be both in force.
+#[test]
+fn a_retired_key_that_a_list_still_names_cannot_convict_the_key_in_force() {
+    let (log, origin) = (rotated(), Origin::new(ORIGIN).expect("origin"));
+    let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
+    view.hear(&log.last()).expect("sound");
+    assert_eq!(view.hear(&log.forked.head(4, &[&old()])), Ok(vec![]));
+    assert_eq!(view.hear(&log.forked.head(5, &[&old()])), Ok(vec![]));
+    assert_eq!(view.standing(&origin), Standing::Good);
+    assert!(view.against(new().verifier()).is_none() && view.questions().is_empty());
+    assert!(view.tick().is_empty(), "no alarm");
+}
+
+/// Each such head had the governance replayed several times, and the thief can sign any number.
+#[test]
+fn heads_of_a_thief_that_can_convict_nobody_are_not_looked_into() {
+    let log = rotated();
+    let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
+    view.hear(&log.last()).expect("sound");
+    let forked = log.forked.head(4, &[&old()]);
+    let heads = Heads { one: &log.last(), other: &forked };
+    let conflict = Conflict::of_heads(heads).expect("two roots");
+    assert!(!view.may_convict_log(&conflict), "two keys, and one of them was retired");
+    for _ in 0..2 {
+        assert_eq!(view.hear(&forked), Ok(vec![]));
+    }
+
+    // where the thief's key had signed its own end, it falls
+    let bridge = log.bundle(&log.over_change(&[&new(), &old()]));
+    let mut view = listing_both(&log, vec![bridge]);
+    view.hear(&log.last()).expect("sound");
+    assert!(view.may_convict_log(&conflict));
+    let made = convicted(view.hear(&forked).expect("sound"));
+    let conviction = made[0].verify(&log.anchored()).expect("by the anchor");
+    assert_eq!(conviction.culprit().keys(), [old().verifier().clone()]);
+    assert!(made.len() == 1 && !view.may_convict_log(&conflict), "once is enough");
+}
+
+#[test]
+fn a_cosigner_of_a_thiefs_head_is_convicted_though_the_log_is_not() {
+    let log = rotated();
+    let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
+    let (last, forked) = (log.last(), log.forked.head(4, &[&old()]));
+    view.hear(&signed(last.checkpoint(), &[&new(), &cosigner(1)], 7)).expect("sound");
+    let forked = signed(forked.checkpoint(), &[&old(), &cosigner(1)], 8);
+    let made = convicted(view.hear(&forked).expect("sound"));
+    assert_eq!(made.iter().map(ClaimedEvidence::kind).collect::<Vec<_>>(), ["cosigner"]);
+    assert!(view.against(cosigner(1).verifier()).is_some());
+    assert!(view.against(new().verifier()).is_none());
+}
+
+/// The conflict was dropped without a word, and both heads stayed.
+#[test]
+fn bundles_that_do_not_hold_keep_nothing_from_convicting_by_keys() {
+    let log = rotated();
+    let bundle = log.bundle(&log.last());
+    let stranger = log_key(102);
+    let foreign = log.bundle(&log.ledger.head(4, &[&stranger]));
+    for authority in [vec![foreign], vec![bundle; MAX_AUTHORITY + 1]] {
+        let lineage = Lineage { anchor: log.anchor, retired: Vec::new(), authority };
+        let made = accuse(&log, &mut view(&new(), Some(lineage)));
+        assert_eq!(
+            made.iter().map(ClaimedEvidence::kind).collect::<Vec<_>>(),
+            ["same-size", "cosigner"]
+        );
+        assert!(made.iter().all(|evidence| evidence.authority().is_empty()));
+    }
+}
+
+fn round(asker: &mut View, answerer: &mut View) -> Vec<Message> {
+    let (mut round, mut next) = Round::begin(asker, Salt([7; 16]));
+    let mut answers = Vec::new();
+    loop {
+        let told = answerer.answer(next, &mut Nobody);
+        assert_eq!(told.fault, None);
+        let reply = told.reply.expect("always an answer");
+        answers.push(reply.clone());
+        let heard = round.hear(asker, reply, &mut Nobody);
+        assert_eq!(heard.fault, None);
+        match heard.reply {
+            Some(reply) => next = reply,
+            None => return answers,
+        }
+    }
+}
+
+/// Who holds no tree.
+struct Nobody;
+
+impl Beginnings for Nobody {
+    fn beginning(&mut self, _: &Origin, _: TreeSize, _: &TreeHead) -> Option<Beginning> {
+        None
+    }
+}
+
+#[test]
+fn evidence_against_a_retired_key_spreads_and_then_nothing_is_left_to_say() {
+    let log = rotated();
+    let bundle = log.bundle(&log.over_change(&[&new(), &old()]));
+    for asks in [true, false] {
+        let (mut one, mut other) =
+            (listing_both(&log, vec![bundle.clone()]), listing_both(&log, vec![bundle.clone()]));
+        for view in [&mut one, &mut other] {
+            view.hear(&log.last()).expect("sound");
+        }
+        assert!(!one.hear(&log.forked.head(4, &[&old()])).expect("sound").is_empty());
+        let (asker, answerer) = if asks { (&mut one, &mut other) } else { (&mut other, &mut one) };
+        round(asker, answerer);
+        for view in [&*asker, &*answerer] {
+            assert!(view.against(old().verifier()).is_some(), "asks: {asks}");
+        }
+        assert!(matches!(round(asker, answerer).as_slice(), [Message::Same]));
+    }
+}
+
+/// A peer that knows two keys of a log, and not that one was retired, says that both are convicted.
+#[test]
+fn evidence_that_convicts_another_than_was_named_is_fetched_once() {
+    let log = rotated();
+    let mut peer = View::default();
+    let both = vec![old().verifier().clone(), new().verifier().clone()];
+    peer.know(vec![KnownKeys { keys: both, ..known(&new()) }], Vec::new());
+    for head in [log.last(), log.forked.head(4, &[&old()])] {
+        peer.hear(&head).expect("sound");
+    }
+    assert!(peer.against(new().verifier()).is_some());
+    let bridge = log.bundle(&log.over_change(&[&new(), &old()]));
+    let mut view = listing_both(&log, vec![bridge]);
+    let fetched = |answers: Vec<Message>| {
+        let sent =
+            |told: &&Message| matches!(told, Message::Exchange(told) if told.evidence.is_some());
+        answers.iter().filter(sent).count()
+    };
+    assert_eq!(fetched(round(&mut view, &mut peer)), 1);
+    assert_eq!(fetched(round(&mut view, &mut peer)), 0, "it was judged");
+    assert!(view.against(new().verifier()).is_none(), "here one of them is known to be retired");
 }

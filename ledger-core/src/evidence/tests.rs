@@ -76,7 +76,8 @@ fn samples() -> Vec<Sample> {
     samples
 }
 
-/// The types about leaves: an unlawful signer, a wrong g, a time that goes back, a doubled statement.
+/// The types about leaves: an unlawful signer, a wrong g, a time that goes back, a doubled
+/// statement.
 fn ledger_samples(world: &World, trust: &Trust) -> Vec<ClaimedEvidence> {
     let (log, case) = (log_key(100), Case { trust, authority: &[] });
     let mut ledger = Ledger::of(world);

@@ -18,11 +18,13 @@ use super::message::{
 use super::view::{Event, Fault, View, by_rank, culprit_hash};
 use super::{MAX_LEGS, Moment};
 
-/// Evidence that convicted nobody who is known, remembered so that it is not asked for again.
-const MAX_REFUSED: usize = 256;
+/// Evidence that was asked for and judged, remembered so that it is not asked for again: what
+/// convicted nobody who is known, or somebody else than whom a peer named.
+const MAX_JUDGED: usize = 256;
 
-/// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures travel
-/// when they are newer by a step, long before anybody calls the log stale, and not in every round.
+/// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures
+/// travel when they are newer by a step, long before anybody calls the log stale, and not in every
+/// round.
 const FRESH_S: u64 = 900;
 
 /// The trees that a node holds itself: those of its own log and of its mirrors.
@@ -239,8 +241,8 @@ impl View {
         told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
     }
 
-    /// Takes what the other side told, and says what it may want to know. `asked` is the evidence that it
-    /// was asked for, where that is remembered.
+    /// Takes what the other side told, and says what it may want to know. `asked` is the evidence
+    /// that it was asked for, where that is remembered.
     fn exchange(
         &mut self,
         told: Exchange,
@@ -291,8 +293,9 @@ impl View {
 
     /// Judges evidence, if it was asked for: judging it is what costs a node most.
     ///
-    /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a fault
-    /// where no judge could take it for evidence, or where whom the peer named has signed nothing of it.
+    /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a
+    /// fault where no judge could take it for evidence, or where whom the peer named has signed
+    /// nothing of it.
     fn judge(
         &mut self,
         evidence: &ClaimedEvidence,
@@ -303,6 +306,7 @@ impl View {
             return (Vec::new(), None);
         };
         self.asked.remove(at);
+        push_bounded(&mut self.judged, id, MAX_JUDGED);
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
         let named_one = |culprit: Hash| named.is_empty() || named.contains(&culprit);
@@ -315,26 +319,25 @@ impl View {
             }
             Err(error) => {
                 let framed = |(culprit, key): (Hash, &VerifierKey)| {
-                    named.contains(&culprit).then(|| !evidence.is_signed_by(key))
+                    named.contains(&culprit).then(|| !evidence.is_signed_with(&key.public()))
                 };
                 let mut framed = self.known_keys().filter_map(framed).peekable();
                 let is_false = !error.depends_on_judge()
                     || framed.peek().is_some() && framed.all(|framed| framed);
                 drop(framed);
-                push_bounded(&mut self.refused, id, MAX_REFUSED);
                 (Vec::new(), is_false.then_some(Fault::FalseEvidence(id)))
             }
         }
     }
 
-    /// Which of the evidence that the other side holds convicts somebody new, of those who are known
-    /// here.
+    /// Which of the evidence that the other side holds convicts somebody new, of those who are
+    /// known here.
     fn wanted(&mut self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
         let fallen: BTreeSet<Hash> = self.convictions().map(|(_, _, culprit)| culprit).collect();
         let known: BTreeSet<Hash> = self.known_keys().map(|(culprit, _)| culprit).collect();
         let stands = |culprit: &Hash| known.contains(culprit) && !fallen.contains(culprit);
         let new = held.iter().filter(|other| stands(&other.culprit));
-        let new = new.filter(|other| !self.refused.contains(&other.id));
+        let new = new.filter(|other| !self.judged.contains(&other.id));
         let mut wanted: Vec<EvidenceId> = new.map(|other| other.id).collect();
         wanted.sort_unstable();
         wanted.dedup();

@@ -37,7 +37,13 @@ impl Remains {
         self.heads.iter().any(|held| held.covers(heard))
     }
 
-    /// Keeps a contradiction by these keys of the log, with the cosignatures that `held` heads have.
+    /// Whether this head is kept, and not all of its lines were heard before.
+    pub(super) fn lacks(&self, heard: &ClaimedCheckpoint) -> bool {
+        self.heads.iter().any(|held| held.is_of(heard) && !held.covers(heard))
+    }
+
+    /// Keeps a contradiction by these keys of the log, with the cosignatures that `held` heads
+    /// have.
     pub(super) fn keep<'a>(
         &mut self,
         conflict: &Conflict,

@@ -25,14 +25,15 @@ struct Cosigned {
 /// What became of a head that was read. Closed.
 #[derive(Debug)]
 pub(super) enum Read {
-    /// It counts.
+    /// A key in force signed it, or one that was retired.
     Seen(Seen),
-    /// No key that is trusted here signed it: a key of later days, or one that was convicted.
+    /// Neither did: a key of later days, or one that was convicted.
     Unsigned,
 }
 
 impl Seen {
-    /// Keeps what known keys signed. `log_keys` are the trusted ones of the log, and there is one.
+    /// Keeps what known keys signed. `log_keys` are those of the log that are in force or retired.
+    /// Whether the head counts, [`Seen::counts`] says.
     pub(super) fn read(
         heard: &ClaimedCheckpoint,
         log_keys: &[VerifierKey],
@@ -96,7 +97,8 @@ impl Seen {
         self.checkpoint.checkpoint().head()
     }
 
-    /// Whether there is nothing in `heard` that was not checked before, so that it need not be again.
+    /// Whether there is nothing in `heard` that was not checked before, so that it need not be
+    /// again.
     pub(super) fn covers(&self, heard: &ClaimedCheckpoint) -> bool {
         let own = self.checkpoint.note();
         let mut lines = heard.note().signatures().iter();
@@ -113,9 +115,10 @@ impl Seen {
         self.is_of(&other.checkpoint)
     }
 
-    /// Whether a key that is still trusted signed it.
-    pub(super) fn counts(&self, trusted: &[VerifierKey]) -> bool {
-        self.signers.iter().any(|key| trusted.contains(key))
+    /// Whether one of these keys signed it: those in force, where the head is to be adopted; the
+    /// retired ones as well, where it is to be kept.
+    pub(super) fn counts(&self, keys: &[VerifierKey]) -> bool {
+        self.signers.iter().any(|key| keys.contains(key))
     }
 
     /// The short identifiers of its cosigners in order.
@@ -158,7 +161,8 @@ impl Seen {
         let cosigned = self.cosigners.iter().map(|by| &by.line);
         let kept = of_log.chain(cosigned).take(crate::note::MAX_SIGNATURES).cloned().collect();
         let note = self.checkpoint.note();
-        // a note that was read has room for a part of its own lines; a merged one that has not stays
+        // a note that was read has room for a part of its own lines; a merged one that has not
+        // stays
         let printed = Note::new(note.text(), kept)
             .ok()
             .and_then(|note| ClaimedCheckpoint::parse(note.to_string().as_bytes()).ok());

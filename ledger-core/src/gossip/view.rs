@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::authority::AuthorityBundle;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
-    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Trust,
+    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, ProvenKeys,
+    Trust,
 };
 use crate::hash::Hash;
 use crate::merkle::{Beginning, TreeHead};
@@ -34,11 +35,11 @@ pub struct KnownKeys {
 pub struct Lineage {
     /// The charter's statement.
     pub anchor: StatementId,
-    /// The keys that entries of the log have retired. Nothing that they sign is adopted any more; what
-    /// they signed before stays, and contradicts what they sign now.
+    /// The keys that entries of the log have retired. Nothing that they sign is adopted any more;
+    /// what they signed before stays, and contradicts what they sign now.
     pub retired: Vec<VerifierKey>,
-    /// What proves the log's keys and cosigners to whoever knows the anchor alone: evidence carries it
-    /// as far as it is needed. May be empty.
+    /// What proves the log's keys and cosigners to whoever knows the anchor alone: evidence carries
+    /// it as far as it is needed. May be empty.
     pub authority: Vec<AuthorityBundle>,
 }
 
@@ -47,7 +48,8 @@ pub struct Lineage {
 pub enum Reach {
     /// The node knows where: heads that stay open raise the alarm.
     Somewhere,
-    /// The node knows of no place, so that open heads say nothing about the log: they raise no alarm.
+    /// The node knows of no place, so that open heads say nothing about the log: they raise no
+    /// alarm.
     Nowhere,
 }
 
@@ -126,18 +128,21 @@ pub struct View {
     resting: Vec<ClaimedEvidence>,
     cosigners: Vec<VerifierKey>,
     lineages: BTreeMap<Origin, Lineage>,
+    /// What the lineages prove, as far as anybody asked: to find out takes a replay of the
+    /// governance.
+    proven: BTreeMap<Origin, ProvenKeys>,
     trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
     /// Evidence that peers were asked for, the newest last: other evidence of theirs is not judged.
     pub(super) asked: VecDeque<EvidenceId>,
-    /// Evidence that convicted nobody who is known here: it is not asked for again.
-    pub(super) refused: VecDeque<EvidenceId>,
+    /// Evidence that was asked for and judged, whomever it convicted: it is not asked for again.
+    pub(super) judged: VecDeque<EvidenceId>,
 }
 
 impl View {
-    /// Compares no heads: it makes no evidence of its own, and judges, keeps and passes on what others
-    /// made.
+    /// Compares no heads: it makes no evidence of its own, and judges, keeps and passes on what
+    /// others made.
     pub fn of_evidence_only() -> View {
         View { evidence_only: true, ..View::default() }
     }
@@ -149,19 +154,27 @@ impl View {
         view
     }
 
-    /// Knows these logs and cosigners from now on, and no others. Heads of logs that stay are kept as
-    /// far as a key that is known signed them; evidence that convicts nobody any more rests.
+    /// Knows these logs and cosigners from now on, and no others. Heads of logs that stay are kept
+    /// as far as a key that is known signed them; evidence that convicts nobody any more rests.
     pub fn know(&mut self, logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) {
         self.know_with(logs, cosigners, BTreeMap::new());
     }
 
     /// As [`View::know`], and knows the charters of these logs.
+    ///
+    /// A key that the charter has retired is not the log's any more, also where the caller names it
+    /// among the log's keys.
     pub fn know_with(
         &mut self,
-        logs: Vec<KnownKeys>,
+        mut logs: Vec<KnownKeys>,
         cosigners: Vec<VerifierKey>,
         lineages: BTreeMap<Origin, Lineage>,
     ) {
+        for log in &mut logs {
+            // whoever has a retired key could convict the log by two keys, if both were trusted
+            let retired = lineages.get(&log.origin).map_or(&[][..], |own| own.retired.as_slice());
+            log.keys.retain(|key| !retired.contains(key));
+        }
         let anchors = lineages.values().map(|own| own.anchor);
         let mut trust = anchors.fold(Trust::new(), Trust::with_anchor);
         for log in &logs {
@@ -170,7 +183,8 @@ impl View {
         }
         self.trust = cosigners.iter().cloned().fold(trust, Trust::with_cosigner);
         self.cosigners = cosigners;
-        self.refused.clear();
+        self.judged.clear();
+        self.proven.clear();
         self.lineages = lineages;
         let mut before = std::mem::take(&mut self.logs);
         for log in logs {
@@ -197,22 +211,32 @@ impl View {
         &self.trust
     }
 
-    /// Takes a head, from whoever. A head of an unknown log, or signed by no trusted key, says nothing.
+    /// Takes a head, from whoever. A head of an unknown log, or signed by no trusted key, says
+    /// nothing.
     ///
     /// # Errors
     /// [`Fault::FalseSignature`].
     pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
-        if self.evidence_only || known.has_heard(heard) {
+        // of a log with several keys, a head that stays of one that fell may count by another
+        let lacks = known.remains.lacks(heard);
+        if self.evidence_only || (known.has_heard(heard) && !lacks) {
             return Ok(Vec::new());
         }
         let seen = match Seen::read(heard, &known.signers(), &self.cosigners)? {
             Read::Seen(seen) => seen,
             Read::Unsigned => return self.hear_fallen(heard),
         };
+        let richer = lacks && known.remains.take(seen.clone());
         let change = known.hear(seen);
-        Ok(self.events(origin, change, heard))
+        let is_told = change == Change::Richer;
+        let mut events = self.events(origin, change, heard);
+        if richer {
+            events.extend((!is_told).then(|| Event::Richer(origin.clone())));
+            events.extend(self.accuse_cosigners(origin));
+        }
+        Ok(events)
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
@@ -273,8 +297,9 @@ impl View {
         Ok(self.events(&question.origin, change, &adopted))
     }
 
-    /// Judges evidence and keeps it if it convicts a key that nothing was held against. What proves the
-    /// keys in it to those who know an anchor alone is added, where it lacks that and it is known here.
+    /// Judges evidence and keeps it if it convicts a key that nothing was held against. What proves
+    /// the keys in it to those who know an anchor alone is added, where it lacks that and it is
+    /// known here.
     ///
     /// # Errors
     /// [`EvidenceError`] if it convicts nobody who is known here.
@@ -283,8 +308,8 @@ impl View {
         Ok(self.convicted(evidence, conviction))
     }
 
-    /// Keeps evidence that convicts somebody new, with what proves it to whoever knows an anchor alone, and
-    /// looks who else falls with it.
+    /// Keeps evidence that convicts somebody new, with what proves it to whoever knows an anchor
+    /// alone, and looks who else falls with it.
     pub(super) fn convicted(
         &mut self,
         evidence: &ClaimedEvidence,
@@ -298,6 +323,10 @@ impl View {
             Ok(conviction) => (made, conviction),
             Err(_) => (evidence.clone(), conviction),
         };
+        // of two keys the bundles may show one to be retired: then it is convicted alone
+        if self.is_held_against(&conviction) {
+            return Vec::new();
+        }
         self.hold(&evidence, conviction);
         let accused = Origin::new(evidence.origin()).map(|origin| self.accuse_cosigners(&origin));
         let mut events = vec![Event::Convicted(Box::new(evidence))];
@@ -343,9 +372,9 @@ impl View {
         self.evidence.insert(evidence.id(), Held { evidence: evidence.clone(), conviction });
     }
 
-    /// The evidence with what proves its keys to whoever knows an anchor alone: that of its log, or,
-    /// against a cosigner, that of any log which names the cosigner. One file a culprit is held and
-    /// passed on, so that files do not multiply though nodes add other bundles.
+    /// The evidence with what proves its keys to whoever knows an anchor alone: that of its log,
+    /// or, against a cosigner, that of any log which names the cosigner. One file a culprit is held
+    /// and passed on, so that files do not multiply though nodes add other bundles.
     fn with_authority(&self, evidence: &ClaimedEvidence) -> ClaimedEvidence {
         if !evidence.authority().is_empty() {
             return evidence.clone();
@@ -443,14 +472,55 @@ impl View {
 
     /// Makes all the evidence that a conflict gives.
     fn accuse(&mut self, conflict: &Conflict) -> Vec<Event> {
+        let may_convict = self.may_convict_log(conflict);
         let lineage = self.lineages.iter().find(|(own, _)| own.as_str() == conflict.origin());
         let authority = lineage.map_or(&[][..], |(_, own)| own.authority.as_slice());
-        let case = Case { trust: &self.trust, authority };
-        let of_log = ClaimedEvidence::against_log(conflict, case);
-        let against = |key| ClaimedEvidence::against_cosigner(conflict, key, case);
-        let of_cosigners = self.cosigners.iter().filter_map(against);
+        let proven = Case { trust: &self.trust, authority };
+        // bundles that do not hold must not keep anything from convicting by keys
+        let bare = Case { authority: &[], ..proven };
+        let of_log = || {
+            let made = ClaimedEvidence::against_log(conflict, proven);
+            made.or_else(|| ClaimedEvidence::against_log(conflict, bare))
+        };
+        let against = |key: &VerifierKey| {
+            let made = ClaimedEvidence::against_cosigner(conflict, key, proven);
+            made.or_else(|| ClaimedEvidence::against_cosigner(conflict, key, bare))
+        };
+        let of_log = may_convict.then(of_log).flatten();
+        let fresh = self.cosigners.iter().filter(|key| self.against(key).is_none());
+        let of_cosigners = fresh.filter_map(against);
         let made: Vec<ClaimedEvidence> = of_log.into_iter().chain(of_cosigners).collect();
         made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+    }
+
+    /// Whether there is any use in making evidence against the log. Whoever has a retired key can
+    /// sign any number of heads, and making evidence replays the governance: it must not be done
+    /// for heads by a retired key and another, unless the retired key is known to have signed its
+    /// own end.
+    pub(crate) fn may_convict_log(&mut self, conflict: &Conflict) -> bool {
+        let is_its = |own: &Origin| own.as_str() == conflict.origin();
+        let Some((origin, known)) = self.logs.iter().find(|(own, _)| is_its(own)) else {
+            return false;
+        };
+        let heads = conflict.heads();
+        let has_line = |head: &ClaimedCheckpoint, key: &VerifierKey| {
+            head.note().signatures().iter().any(|line| line.is_by(key))
+        };
+        let in_force =
+            |head: &&ClaimedCheckpoint| known.keys.trusted().iter().any(|key| has_line(head, key));
+        if heads.iter().all(in_force) {
+            return true;
+        }
+        let lineage = self.lineages.get(origin);
+        let Some(lineage) = lineage.filter(|own| !own.authority.is_empty()) else { return false };
+        let proven = self.proven.entry(origin.clone());
+        let proven = proven.or_insert_with(|| ProvenKeys::of(&lineage.authority));
+        let falls = |key: &VerifierKey| {
+            let signed: Vec<_> = heads.iter().filter(|head| has_line(head, key)).collect();
+            let by_one = proven.holds(key) && signed.len() == heads.len();
+            by_one || signed.iter().any(|head| proven.is_gone(key, head.checkpoint().head()))
+        };
+        known.retired.iter().any(falls)
     }
 
     /// Makes the evidence that the heads of a convicted log give against its cosigners.
@@ -470,7 +540,8 @@ impl View {
     /// All keys of logs and cosigners, as messages name them.
     pub(super) fn known_keys(&self) -> impl Iterator<Item = (Hash, &VerifierKey)> {
         let of_logs = self.logs.values().flat_map(|known| {
-            known.keys.trusted().iter().chain(known.keys.convicted().iter().map(|(key, _)| key))
+            let convicted = known.keys.convicted().iter().map(|(key, _)| key);
+            known.keys.trusted().iter().chain(convicted).chain(&known.retired)
         });
         of_logs.chain(&self.cosigners).map(|key| (culprit_hash(key), key))
     }

@@ -1,5 +1,5 @@
-//! What a mirror does about a log that misbehaves: it has evidence made of heads that contradict each
-//! other, and makes evidence itself of entries that the log's rules refuse.
+//! What a mirror does about a log that misbehaves: it has evidence made of heads that contradict
+//! each other, and makes evidence itself of entries that the log's rules refuse.
 
 use std::sync::Arc;
 
@@ -31,8 +31,8 @@ pub struct Found<'a> {
     pub why: &'a Unlawful,
 }
 
-/// Tells gossip whose log this is, and where it can be read: its heads are compared like those of logs
-/// on the witness's list, and evidence against it counts.
+/// Tells gossip whose log this is, and where it can be read: its heads are compared like those of
+/// logs on the witness's list, and evidence against it counts.
 pub fn introduce(copy: &Copy) {
     introduce_under(copy, copy.charter().as_ref());
 }
@@ -56,7 +56,11 @@ fn lineage_of(copy: &Copy, charter: Option<&Arc<Charter>>) -> Option<Lineage> {
     let Some(charter) = charter else {
         return Some(Lineage { anchor, retired: Vec::new(), authority: before });
     };
-    let held = copy.held().filter(|_| lineage::shows(&before) != Some(charter.governance_index()));
+    let latest = charter.governance_index();
+    let held = copy.held().filter(|held| {
+        let now = (latest, held.checkpoint().head().size.contains(latest));
+        lineage::shows(&before) != Some(latest) && copy.shown.replace(Some(now)) != Some(now)
+    });
     let authority = held.map(|held| lineage::authority(&copy.served.reader, held));
     Some(Lineage {
         authority: authority.filter(|made| !made.is_empty()).unwrap_or(before),
@@ -175,8 +179,8 @@ impl Own<'_> {
         Entry::parse(&bytes).map_err(|e| e.to_string())
     }
 
-    /// The governance entries of the pending tree, without the unlawful one and what builds on it: those
-    /// behind it say whose the key is that signed over it.
+    /// The governance entries of the pending tree, without the unlawful one and what builds on it:
+    /// those behind it say whose the key is that signed over it.
     fn governance(&self) -> Result<Vec<GovernanceEntry>, String> {
         let first = self.found.first;
         let mut all = Vec::new();
@@ -204,8 +208,8 @@ impl Own<'_> {
         Ok(all)
     }
 
-    /// The governance entries behind the unlawful one, as the log's own lines name them; none where they
-    /// cannot be read.
+    /// The governance entries behind the unlawful one, as the log's own lines name them; none where
+    /// they cannot be read.
     fn later(&self) -> Vec<(LeafIndex, Entry)> {
         let size = self.pending.checkpoint().head().size;
         let read = |at| {

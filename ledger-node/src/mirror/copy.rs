@@ -1,19 +1,21 @@
 //! Copying one log: a checkpoint, then the entries up to it, then the cosignature.
 //!
-//! Entries come in chunks. The tree over what is here and a chunk must be a beginning of the pending
-//! checkpoint's, which a consistency proof shows; only then anything of the chunk is written. So no
-//! byte is stored that the log has not signed, and a copy that was interrupted goes on where it was.
+//! Entries come in chunks. The tree over what is here and a chunk must be a beginning of the
+//! pending checkpoint's, which a consistency proof shows; only then anything of the chunk is
+//! written. So no byte is stored that the log has not signed, and a copy that was interrupted goes
+//! on where it was.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ledger_core::TreeSize;
 use ledger_core::batch::Edge;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::MAX_TIME;
 use ledger_core::merkle::{TreeHead, verify_consistency};
 use ledger_core::tile::TILE_WIDTH;
+use ledger_core::{LeafIndex, TreeSize};
 
 use super::accuse;
 use super::feed::{Ahead, Feed, FeedError};
@@ -49,6 +51,9 @@ pub struct Copy {
     refused: Option<ClaimedCheckpoint>,
     /// Whether gossip has heard what was held and pending when the copy was opened.
     told: bool,
+    /// The change for which bundles were made last, and whether the held checkpoint was over it: a
+    /// bundle that is too large to be carried is not made again and again.
+    pub(super) shown: Cell<Option<(LeafIndex, bool)>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -64,8 +69,8 @@ pub enum Done {
 }
 
 impl Copy {
-    /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before it is
-    /// whole again.
+    /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before
+    /// it is whole again.
     pub fn open(
         log: Mirrored,
         common: Arc<Common>,
@@ -101,6 +106,7 @@ impl Copy {
             suspected: None,
             refused: None,
             told: false,
+            shown: Cell::new(None),
             stopping,
         };
         copy.tell();
@@ -136,7 +142,8 @@ impl Copy {
         }
         copied?;
         match self.cosign(&pending) {
-            // a later one, or the same with more lines, may count, or show what nobody has shown yet
+            // a later one, or the same with more lines, may count, or show what nobody has shown
+            // yet
             Err(trouble @ (Trouble::Foreign(_) | Trouble::Unreconciled { .. }))
                 if self.row.pending.is_some() =>
             {
@@ -166,8 +173,8 @@ impl Copy {
         Ok(())
     }
 
-    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are all
-    /// here. Whether there is something to do.
+    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are
+    /// all here. Whether there is something to do.
     fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
         let offered = self.feed.checkpoint()?;
         if *offered.checkpoint().origin() != self.log.origin {
@@ -393,8 +400,8 @@ impl Copy {
         Ok(Done::Cosigned)
     }
 
-    /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps no
-    /// honest one away. Nothing was promised; what lies on the disk of it will be written over.
+    /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps
+    /// no honest one away. Nothing was promised; what lies on the disk of it will be written over.
     fn drop_pending(&mut self, pending: &ClaimedCheckpoint) -> Result<(), Trouble> {
         self.refused = Some(pending.clone());
         self.law = None;

@@ -16,14 +16,15 @@ use super::copy::Copy;
 use super::list::{Basis, Quorum};
 use super::trouble::Trouble;
 use crate::governance;
+use crate::store::StoreError;
 
-/// Lines of a checkpoint that are kept: the log's, and those of witnesses that are known. A mirror's own
-/// come on top.
+/// Lines of a checkpoint that are kept: the log's, and those of witnesses that are known. A
+/// mirror's own come on top.
 const MAX_KEPT_LINES: usize = 48;
 
-/// A checkpoint as a source shows it must be signed by a key of its log. For a log of ours this may be a
-/// key that entries brought which are not copied yet, but never one that those here have retired: a head
-/// that is pending keeps all others away.
+/// A checkpoint as a source shows it must be signed by a key of its log. For a log of ours this may
+/// be a key that entries brought which are not copied yet, but never one that those here have
+/// retired: a head that is pending keeps all others away.
 pub fn check(
     copy: &Copy,
     charter: Option<&Arc<Charter>>,
@@ -98,8 +99,12 @@ pub fn check_quorum(
     }
 }
 
-/// And gossip must know nothing that speaks against the log.
+/// And gossip must know nothing that speaks against the log, and have kept all that it found.
 pub fn check_standing(copy: &Copy) -> Result<(), Trouble> {
+    if copy.common.gossip.is_broken() {
+        // what it found may convict this log, and a restart forgets it
+        return Err(StoreError::Failed.into());
+    }
     match copy.common.gossip.standing(&copy.log.origin) {
         Standing::Good => Ok(()),
         Standing::Convicted(id) => Err(Trouble::Convicted(id)),
@@ -141,8 +146,8 @@ fn read_policy(path: &std::path::Path) -> Result<Policy, Trouble> {
     Policy::parse(&bytes).map_err(|e| wrong(e.to_string()))
 }
 
-/// The lines that verify by keys that are known: the log's, and those of the policy's witnesses. One
-/// false line of a known key would spoil the checkpoint for its readers.
+/// The lines that verify by keys that are known: the log's, and those of the policy's witnesses.
+/// One false line of a known key would spoil the checkpoint for its readers.
 // SPEC tlog-mirror/add-checkpoint: the log's signature is retained
 pub fn worth_keeping(
     copy: &Copy,

@@ -1,5 +1,5 @@
-//! Gossip and the mirror of one node: what the mirror holds is compared with what others were shown,
-//! and what gossip knows stops the mirror.
+//! Gossip and the mirror of one node: what the mirror holds is compared with what others were
+//! shown, and what gossip knows stops the mirror.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,11 @@ use ledger_tests::site::{SignedTree, TestSite};
 use super::gossip::{EVIL, Member, SOON, evil, ledger};
 
 /// What a node says of its only copy, once it is so.
-async fn copy(member: &Member, what: &str, fine: impl Fn(&MirroredLog) -> bool) -> MirroredLog {
+pub(super) async fn copy(
+    member: &Member,
+    what: &str,
+    fine: impl Fn(&MirroredLog) -> bool,
+) -> MirroredLog {
     let began = Instant::now();
     let url = format!("http://127.0.0.1:{}", member.port);
     let mut client = MirrorClient::connect(url).await.expect("it listens");

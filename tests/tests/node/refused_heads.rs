@@ -1,12 +1,16 @@
-//! Heads that a witness refuses, over HTTP: what contradicts the one that it cosigned becomes evidence.
+//! Heads that a witness refuses, over HTTP: what contradicts the one that it cosigned becomes
+//! evidence.
 
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::note::Algorithm;
 use ledger_node::RunningNode;
+use ledger_tests::key;
 use ledger_tests::site::{SignedTree, TestSite};
 
 use super::gossip::{Member, SOON, evil};
+use super::gossip_mirror::copy;
 
 /// Asks the witness to cosign a head, with no proof: the status.
 async fn ask(node: &RunningNode, old: u64, head: &ClaimedCheckpoint) -> u16 {
@@ -79,5 +83,29 @@ async fn a_node_that_cannot_keep_evidence_ends_and_says_why() {
     assert!(error.to_string().contains("evidence cannot be kept: cannot write"), "{error}");
     assert!(error.hint().contains("check the disk"), "{}", error.hint());
     assert_eq!(ask(&node, 300, &head(300, "left")).await, 500, "nothing is cosigned any more");
+    let _ = node.shutdown().await;
+}
+
+/// The witness stopped, and the mirror of the same node went on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mirror_cosigns_nothing_more_where_evidence_cannot_be_kept() {
+    let site = TestSite::start().await;
+    let honest = key("honest.test/log", Algorithm::Ed25519, 67);
+    site.show(&SignedTree::forked(&honest, 300, 700, ""));
+    let member = Member::found(73);
+    member.asks([]);
+    member.knows(&evil(), "http://127.0.0.1:9");
+    member.mirrors(&honest, &site.url);
+    let mut node = member.serve().await;
+    copy(&member, "a copy", |log| log.size == Some(300)).await;
+    assert_eq!(ask(&node, 0, &head(300, "left")).await, 200);
+    let folder = member.dir().join("private/evidence");
+    std::fs::remove_dir(&folder).expect("there is no evidence");
+    std::fs::write(&folder, "in the way").expect("a writable folder");
+    assert_eq!(ask(&node, 7, &head(300, "right")).await, 409);
+    tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    site.show(&SignedTree::forked(&honest, 400, 700, ""));
+    let log = copy(&member, "the refusal", |log| log.trouble_kind == "storage").await;
+    assert_eq!((log.size, log.pending_size, log.copied_size), (Some(300), Some(400), 400));
     let _ = node.shutdown().await;
 }

@@ -154,3 +154,49 @@ fn an_honest_cosigner_of_a_log_that_fell_is_left_alone() {
     let fault = Fault::FalseSignature("witness.example".to_owned());
     assert_eq!(view.hear(&spoiled), Err(fault));
 }
+
+/// A head that a convicted key and another have signed counted by the other, and who cosigned it
+/// was forgotten when the log's other side came.
+#[test]
+fn a_cosigner_of_both_sides_is_convicted_also_where_a_key_in_force_signed_one_of_them() {
+    let second = key(ORIGIN, Algorithm::Ed25519, 98);
+    let line = second.sign_text(head("abc").note().text());
+    let by_both = |head: ClaimedCheckpoint| head.with_signatures([line.clone()]).expect("room");
+    for lines_first in [true, false] {
+        let keys = vec![log().verifier().clone(), second.verifier().clone()];
+        let (entries, reach) = (Entries::Records, Reach::Somewhere);
+        let known = KnownKeys { origin: origin(), keys, entries, reach };
+        let mut view = View::new(vec![known], vec![cosigner().verifier().clone()]);
+        view.hear(&by_both(head("abc"))).expect("sound");
+        view.hear(&head("abX")).expect("sound");
+        assert!(view.against(log().verifier()).is_some() && !convicted(&view));
+        let mut lines = [by_both(cosigned("abc", 1)), cosigned("abX", 2)];
+        if !lines_first {
+            lines.reverse();
+        }
+        assert_eq!(view.hear(&lines[0]), Ok(vec![Event::Richer(origin())]));
+        assert_eq!(view.against(cosigner().verifier()), None);
+        let events = view.hear(&lines[1]).expect("true");
+        assert!(matches!(events.as_slice(), [Event::Richer(_), Event::Convicted(_)]), "{events:?}");
+        assert!(view.against(cosigner().verifier()).is_some());
+        assert_eq!(view.hear(&lines[0]), Ok(vec![]), "it was heard");
+    }
+}
+
+#[test]
+fn a_peer_is_not_blamed_for_a_key_that_signed_as_a_log_of_another_name() {
+    let mut view = holding(&[head("abc")]);
+    // the public key of the forger, under the name by which it is known here
+    let elsewhere = key("elsewhere.example", Algorithm::Ed25519, 99);
+    let known = |key: &SignerKey| KnownKeys {
+        origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
+        keys: vec![key.verifier().clone()],
+        entries: Entries::Opaque,
+        reach: Reach::Somewhere,
+    };
+    view.know(vec![known(&log()), known(&elsewhere)], Vec::new());
+    let heard = offered(&mut view, naming(&forged(), elsewhere.verifier()), &forged());
+    assert!(heard.fault.is_none() && heard.events.is_empty());
+    let heard = offered(&mut view, naming(&forged(), elsewhere.verifier()), &forged());
+    assert!(heard.fault.is_none() && heard.reply.is_none(), "once is enough");
+}
