@@ -186,21 +186,6 @@ fn evidence_of_a_log_whose_charter_is_known_convicts_by_key_and_by_anchor_alone(
 }
 
 #[test]
-fn every_altered_byte_of_a_cosigners_file_is_refused_authority_and_all() {
-    let log = rotated();
-    let made = accuse(&log, &mut view(&new(), Some(lineage(&log, &[])))).remove(1);
-    assert_eq!((made.kind(), made.authority().len()), ("cosigner", 1));
-    let trust = Trust::new().with_key(cosigner(1).verifier().clone());
-    let bytes = made.as_str().as_bytes();
-    for at in 0..bytes.len() {
-        let mut altered = bytes.to_vec();
-        altered[at] ^= 0x01;
-        let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&trust));
-        assert!(!matches!(judged, Ok(Ok(_))), "byte {at} of {made}");
-    }
-}
-
-#[test]
 fn evidence_gets_its_bundles_where_they_are_known_and_stays_one_file_a_culprit() {
     let log = rotated();
     let mut stranger = view(&new(), None);
@@ -255,14 +240,17 @@ fn a_cosigner_is_proven_by_the_charter_of_any_log_that_names_it() {
 #[test]
 fn every_altered_byte_of_a_cosigners_file_is_refused_authority_and_all() {
     let log = rotated();
-    let made = of_foreign_log(&log).remove(1);
-    assert_eq!((made.kind(), made.authority().len()), ("cosigner", 1));
-    let bytes = made.as_str().as_bytes();
-    for at in 0..bytes.len() {
-        let mut altered = bytes.to_vec();
-        altered[at] ^= 0x01;
-        let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&log.anchored()));
-        assert!(!matches!(judged, Ok(Ok(_))), "byte {at} of {made}");
+    let by_key = Trust::new().with_key(cosigner(1).verifier().clone());
+    let of_own = accuse(&log, &mut view(&new(), Some(lineage(&log, &[])))).remove(1);
+    for (made, trust) in [(of_own, by_key), (of_foreign_log(&log).remove(1), log.anchored())] {
+        assert_eq!((made.kind(), made.authority().len()), ("cosigner", 1));
+        let bytes = made.as_str().as_bytes();
+        for at in 0..bytes.len() {
+            let mut altered = bytes.to_vec();
+            altered[at] ^= 0x01;
+            let judged = ClaimedEvidence::parse(&altered).map(|read| read.verify(&trust));
+            assert!(!matches!(judged, Ok(Ok(_))), "byte {at} of {made}");
+        }
     }
 }
 
