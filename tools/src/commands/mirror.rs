@@ -70,7 +70,7 @@ struct AddArgs {
     /// The directory of the node's own log
     #[arg(long)]
     dir: PathBuf,
-    /// Where it is read: a C2SP tlog-tiles URL, or grpc://HOST:PORT of a node of ours
+    /// Where it is read: a C2SP tlog-tiles URL, or a node of ours at grpc://HOST:PORT or grpcs://HOST:PORT
     #[arg(long, value_name = "URL")]
     from: String,
     /// It is a log of ours: its charter's statement id. Keys follow from the charter, and every entry

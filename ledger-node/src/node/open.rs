@@ -1,0 +1,199 @@
+//! From a directory to a log that is open, before anybody is served.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledger_core::checkpoint::Origin;
+use ledger_core::note::{PublicKey, SignerKey, VerifierKey};
+
+use super::StartError;
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, read_key};
+use crate::gossip::{Gossip, GossipParts};
+use crate::index::Index;
+use crate::mirror::{Mirror, MirrorParts};
+use crate::pending::Desk;
+use crate::publisher::gather::Asking;
+use crate::publisher::{Contacts, Publisher};
+use crate::recovery::recover;
+use crate::sequencer::{Parts, Sequencer};
+use crate::store::Store;
+use crate::store::disk::{DiskStore, Layout};
+use crate::transport::{Dialer, Limits, NodeKey, ServerTls, certificate, read_authorities};
+use crate::witness::logs::LogList;
+use crate::witness::{Witness, WitnessParts};
+
+/// A log that is open, before anybody is served.
+pub(super) struct Opened {
+    pub sequencer: Sequencer,
+    pub publisher: Arc<Publisher>,
+    pub index: Arc<Index>,
+    pub pending: Desk,
+    pub asking: Asking,
+    pub mirror: Option<Mirror>,
+    pub refresh: Duration,
+    pub gossip: Arc<Gossip>,
+    pub gossips_every: Duration,
+    pub limits: Limits,
+    pub tls: Option<ServerTls>,
+    pub known_nodes_only: bool,
+}
+
+/// The keys of a node, each for one use.
+struct Keys {
+    log: SignerKey,
+    previous_log: Option<SignerKey>,
+    witness: Vec<SignerKey>,
+    mirror: Vec<SignerKey>,
+    node: Option<SignerKey>,
+}
+
+impl Keys {
+    fn read(dir: &Path, layout: &Layout, config: &Config) -> Result<Keys, ConfigError> {
+        let read = |file| read_key(layout, dir, file);
+        let keys = Keys {
+            log: read(&config.log_key)?,
+            previous_log: config.previous_log_key.as_deref().map(read).transpose()?,
+            witness: config.witness_keys.iter().map(|file| read(file)).collect::<Result<_, _>>()?,
+            mirror: config.mirror_keys.iter().map(|file| read(file)).collect::<Result<_, _>>()?,
+            node: config.tls.node_key.as_deref().map(read).transpose()?,
+        };
+        if keys.shares_node_key() { Err(ConfigError::SharedNodeKey) } else { Ok(keys) }
+    }
+
+    fn shares_node_key(&self) -> bool {
+        let others = self.witness.iter().chain(&self.mirror).chain([&self.log]);
+        let mut others = others.chain(&self.previous_log);
+        self.node.as_ref().is_some_and(|node| others.any(|other| public(other) == public(node)))
+    }
+
+    /// The keys by which this node knows itself in a charter.
+    fn own(&self) -> Vec<PublicKey> {
+        [&self.log].into_iter().chain(&self.witness).chain(&self.node).map(public).collect()
+    }
+
+    /// Those that a mirror's must not be.
+    fn not_a_mirrors(&self) -> Vec<VerifierKey> {
+        self.witness.iter().chain([&self.log]).map(|key| key.verifier().clone()).collect()
+    }
+}
+
+fn public(key: &SignerKey) -> PublicKey {
+    key.verifier().public()
+}
+
+/// Opens a log and all that belongs to it.
+///
+/// # Errors
+/// [`StartError`].
+pub(super) fn open(
+    dir: &Path,
+    layout: &Layout,
+    config: &Config,
+    clock: Arc<dyn Clock>,
+) -> Result<Opened, StartError> {
+    let keys = Keys::read(dir, layout, config)?;
+    let (tls, dialer) = secured(dir, layout, config, keys.node.as_ref(), &clock)?;
+    let contacts =
+        Contacts::new(keys.witness.iter().map(SignerKey::verifier), config.witness_urls.clone());
+    let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
+    let index = Arc::new(Index::open(&layout.index())?);
+    let recovered = recover(&store, &index, &keys.log)?;
+    let origin = Origin::new(recovered.charter.origin())?;
+    let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
+    let lifetime = u64::from(config.pending_days) * 86_400;
+    let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
+    let (own_keys, not_a_mirrors) = (keys.own(), keys.not_a_mirrors());
+    let parts = Parts {
+        store,
+        index: Arc::clone(&index),
+        log_key: keys.log,
+        previous_log_key: keys.previous_log,
+        publisher: Arc::clone(&publisher),
+        clock: Arc::clone(&clock),
+    };
+    let mut sequencer = Sequencer::open(parts, recovered, origin)?;
+    if sequencer.plan().needs_nobody() {
+        // nobody knows better: what fails here fails before anybody is served
+        sequencer.take_up()?;
+    }
+    let reader = Arc::clone(publisher.reader());
+    let logs = Arc::new(LogList::open(dir)?);
+    let gossip = Gossip::open(GossipParts {
+        logs: Arc::clone(&logs),
+        charter: sequencer.charter(),
+        reader: Arc::clone(&reader),
+        published: publisher.published(),
+        evidence: layout.evidence(),
+        heads: layout.heads(),
+        clock: Arc::clone(&clock),
+        compares: config.make_evidence,
+        peers: config.gossip.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
+        dialer: dialer.clone(),
+        own: own_keys,
+    })?;
+    warn_of_unknown(keys.node.as_ref(), &dialer, clock.now());
+    let own = match keys.witness.as_slice() {
+        [] => None,
+        _ => Some(Arc::new(Witness::open(WitnessParts {
+            keys: keys.witness,
+            state: layout.witness(),
+            logs,
+            charter: sequencer.charter(),
+            clock: Arc::clone(&clock),
+            gossip: Arc::clone(&gossip),
+        })?)),
+    };
+    let mirror = match keys.mirror.as_slice() {
+        [] => None,
+        _ => Some(Mirror::open(MirrorParts {
+            keys: keys.mirror,
+            others: not_a_mirrors,
+            dir: dir.to_owned(),
+            clock: Arc::clone(&clock),
+            gossip: Arc::clone(&gossip),
+            make_evidence: config.make_evidence,
+            runtime: tokio::runtime::Handle::current(),
+        })?),
+    };
+    Ok(Opened {
+        sequencer,
+        publisher,
+        index,
+        pending,
+        asking: Asking { reader, clock, own, dialer },
+        mirror,
+        refresh: Duration::from_secs(u64::from(config.rewitness_minutes) * 60),
+        gossip,
+        gossips_every: Duration::from_secs(config.gossip.interval_seconds.into()),
+        limits: config.limits.clone(),
+        tls,
+        known_nodes_only: config.gossip.known_nodes_only,
+    })
+}
+
+/// Says that others will not know this node by its key.
+fn warn_of_unknown(node_key: Option<&SignerKey>, dialer: &Dialer, now: u64) {
+    let Some(vkey) = node_key.map(SignerKey::verifier) else { return };
+    let name = NodeKey::of(vkey).and_then(|key| dialer.nodes().name(key, now));
+    if name.is_none() {
+        tracing::warn!(%vkey, "the charter names no such node key: others will not know this node");
+    }
+}
+
+/// What the ports show, and how others are reached.
+fn secured(
+    dir: &Path,
+    layout: &Layout,
+    config: &Config,
+    node_key: Option<&SignerKey>,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Option<ServerTls>, Dialer), ConfigError> {
+    let authorities = config.tls.ca.as_ref().map(|file| read_authorities(&dir.join(file)));
+    let authorities = authorities.transpose()?.unwrap_or_default();
+    let shown = node_key.map(certificate).transpose()?.map(Arc::new);
+    let pair = config.tls.pair()?.map(|(certificate, key)| (dir.join(certificate), dir.join(key)));
+    let tls = pair.map(|pair| ServerTls::open(layout, pair, shown.clone())).transpose()?;
+    Ok((tls, Dialer::new(authorities, shown, Arc::default(), Arc::clone(clock))))
+}
