@@ -17,7 +17,7 @@ mod self_signed;
 mod socket;
 mod tls;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
@@ -33,5 +33,7 @@ pub use tls::{ServerTls, TlsSettings, read_authorities};
 
 /// The cryptography of TLS: one for all connections, whatever else is linked into the program.
 fn provider() -> Arc<CryptoProvider> {
-    Arc::new(rustls::crypto::ring::default_provider())
+    static PROVIDER: LazyLock<Arc<CryptoProvider>> =
+        LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+    Arc::clone(&PROVIDER)
 }

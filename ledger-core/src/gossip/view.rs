@@ -482,15 +482,26 @@ impl View {
             let made = ClaimedEvidence::against_log(conflict, proven);
             made.or_else(|| ClaimedEvidence::against_log(conflict, bare))
         };
-        let against = |key: &VerifierKey| {
-            let made = ClaimedEvidence::against_cosigner(conflict, key, proven);
-            made.or_else(|| ClaimedEvidence::against_cosigner(conflict, key, bare))
-        };
         let of_log = may_convict.then(of_log).flatten();
+        let of_cosigners = self.against_cosigners(std::slice::from_ref(conflict));
+        self.convict_all(of_log.into_iter().chain(of_cosigners))
+    }
+
+    /// The evidence that contradictions give against cosigners that nothing is held against yet. It
+    /// gets its bundles where it is kept.
+    fn against_cosigners(&self, conflicts: &[Conflict]) -> Vec<ClaimedEvidence> {
+        let case = Case { trust: &self.trust, authority: &[] };
         let fresh = self.cosigners.iter().filter(|key| self.against(key).is_none());
-        let of_cosigners = fresh.filter_map(against);
-        let made: Vec<ClaimedEvidence> = of_log.into_iter().chain(of_cosigners).collect();
-        made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+        let against = |key| {
+            let mut conflicts = conflicts.iter();
+            conflicts.find_map(|conflict| ClaimedEvidence::against_cosigner(conflict, key, case))
+        };
+        fresh.filter_map(against).collect()
+    }
+
+    fn convict_all(&mut self, made: impl IntoIterator<Item = ClaimedEvidence>) -> Vec<Event> {
+        let convict = |evidence| self.convict(&evidence).unwrap_or_default();
+        made.into_iter().flat_map(convict).collect()
     }
 
     /// Whether there is any use in making evidence against the log. Whoever has a retired key can
@@ -526,15 +537,8 @@ impl View {
     /// Makes the evidence that the heads of a convicted log give against its cosigners.
     fn accuse_cosigners(&mut self, origin: &Origin) -> Vec<Event> {
         let Some(known) = self.logs.get(origin) else { return Vec::new() };
-        let conflicts = known.remains.conflicts();
-        let case = Case { trust: &self.trust, authority: &[] };
-        let fresh = self.cosigners.iter().filter(|key| self.against(key).is_none());
-        let against = |key| {
-            let mut conflicts = conflicts.iter();
-            conflicts.find_map(|conflict| ClaimedEvidence::against_cosigner(conflict, key, case))
-        };
-        let made: Vec<ClaimedEvidence> = fresh.filter_map(against).collect();
-        made.iter().flat_map(|evidence| self.convict(evidence).unwrap_or_default()).collect()
+        let made = self.against_cosigners(&known.remains.conflicts());
+        self.convict_all(made)
     }
 
     /// All keys of logs and cosigners, as messages name them.

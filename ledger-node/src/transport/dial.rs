@@ -175,23 +175,15 @@ impl Dialer {
             let mut roots = RootCertStore::empty();
             // those of the operator were parsed when they were read
             roots.add_parsable_certificates(self.authorities().cloned());
-            let builder = ClientConfig::builder_with_provider(provider())
-                .with_protocol_versions(&[&rustls::version::TLS13])
-                .expect("the provider speaks TLS 1.3")
-                .with_root_certificates(roots);
-            Arc::new(self.finish(builder))
+            Arc::new(self.finish(builder().with_root_certificates(roots)))
         };
         Arc::clone(self.0.config.get_or_init(make))
     }
 
     /// For an address where keys are known.
     fn config_of(&self, keys: HoldsOneOf) -> ClientConfig {
-        let builder = ClientConfig::builder_with_provider(provider())
-            .with_protocol_versions(&[&rustls::version::TLS13])
-            .expect("the provider speaks TLS 1.3")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(keys));
-        self.finish(builder)
+        let builder = builder().dangerous();
+        self.finish(builder.with_custom_certificate_verifier(Arc::new(keys)))
     }
 
     fn finish(
@@ -231,7 +223,7 @@ impl Dialer {
         let is_pinned = expected.is_some();
         let config = match expected {
             Some(keys) if keys.is_empty() => return Err(DialError::NoKey),
-            Some(keys) => Arc::new(self.config_of(HoldsOneOf { keys, provider: provider() })),
+            Some(keys) => Arc::new(self.config_of(HoldsOneOf(keys))),
             None => self.config(),
         };
         let name = ServerName::try_from(host).map_err(|_| address())?;
@@ -242,6 +234,12 @@ impl Dialer {
         }
         Ok(Box::new(secured))
     }
+}
+
+fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
+    ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&rustls::version::TLS13])
+        .expect("the provider speaks TLS 1.3")
 }
 
 /// Why a handshake failed. A server that must show a node key and has none, or another one, ends it as

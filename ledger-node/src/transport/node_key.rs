@@ -5,12 +5,11 @@
 //! whole handshake.
 
 use std::fmt;
-use std::sync::Arc;
 
 use ledger_core::note::{Algorithm, SignerKey, VerifierKey};
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls13_signature};
+use rustls::crypto::verify_tls13_signature;
 use rustls::pki_types::{
     CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
     UnixTime,
@@ -83,33 +82,20 @@ pub fn certificate(key: &SignerKey) -> Result<CertifiedKey, UnusableNodeKey> {
 
 /// Believes a server that holds one of these keys, and nobody else.
 #[derive(Debug)]
-pub struct HoldsOneOf {
-    /// The keys.
-    pub keys: Vec<NodeKey>,
-    /// What checks signatures.
-    pub provider: Arc<CryptoProvider>,
-}
+pub struct HoldsOneOf(pub Vec<NodeKey>);
 
 /// Lets whoever asks show a node key, or none. Whose key it is, and what that allows, is decided for
 /// each request: keys come and go while connections stay.
 #[derive(Debug)]
-pub struct MayHoldOne {
-    /// What checks signatures.
-    pub provider: Arc<CryptoProvider>,
-}
+pub struct MayHoldOne;
 
 fn signed(
-    provider: &CryptoProvider,
     message: &[u8],
     certificate: &CertificateDer<'_>,
     signature: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls13_signature(
-        message,
-        certificate,
-        signature,
-        &provider.signature_verification_algorithms,
-    )
+    let algorithms = &provider().signature_verification_algorithms;
+    verify_tls13_signature(message, certificate, signature, algorithms)
 }
 
 /// Never asked for: both sides speak TLS 1.3 alone.
@@ -127,7 +113,7 @@ impl ServerCertVerifier for HoldsOneOf {
         _: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         match NodeKey::shown(certificate) {
-            Some(key) if self.keys.contains(&key) => Ok(ServerCertVerified::assertion()),
+            Some(key) if self.0.contains(&key) => Ok(ServerCertVerified::assertion()),
             Some(_) => Err(CertificateError::ApplicationVerificationFailure.into()),
             None => Err(CertificateError::BadEncoding.into()),
         }
@@ -148,7 +134,7 @@ impl ServerCertVerifier for HoldsOneOf {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signed(&self.provider, message, certificate, signature)
+        signed(message, certificate, signature)
     }
 
     /// A server with several certificates sees from this which of them is asked for.
@@ -193,7 +179,7 @@ impl ClientCertVerifier for MayHoldOne {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        signed(&self.provider, message, certificate, signature)
+        signed(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -220,7 +206,7 @@ mod tests {
         assert!(shown.is_some() && shown == NodeKey::of(node.verifier()));
         let keys = vec![shown.expect("just so")];
         let believes = |keys: Vec<NodeKey>| {
-            let verifier = HoldsOneOf { keys, provider: provider() };
+            let verifier = HoldsOneOf(keys);
             let name = ServerName::try_from("lab.example").expect("a name");
             verifier.verify_server_cert(&certified.cert[0], &[], &name, &[], UnixTime::now())
         };

@@ -128,14 +128,13 @@ impl ServerTls {
 
     /// What answers handshakes at a face.
     pub fn acceptor(&self, face: Face) -> TlsAcceptor {
-        let provider = provider();
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("the provider speaks TLS 1.3");
         let shown = Arc::clone(&self.shown);
         let mut config = match face {
             Face::Grpc => builder
-                .with_client_cert_verifier(Arc::new(MayHoldOne { provider }))
+                .with_client_cert_verifier(Arc::new(MayHoldOne))
                 .with_cert_resolver(Arc::new(Chosen { shown, node: self.node.clone() })),
             Face::Http => builder
                 .with_no_client_auth()
