@@ -10,6 +10,7 @@ mod connection;
 mod dial;
 mod door;
 mod gate;
+mod line;
 mod network;
 mod node_key;
 mod nodes;

@@ -145,20 +145,39 @@ impl Consortium {
     /// If they break a rule of shapes.
     pub fn norm(&self, charter: &Record, changes: serde_json::Value) -> Record {
         let now = format_time(self.time);
-        let json = serde_json::json!({
+        let own = serde_json::json!({
+            "kind": "norm", "version": "2", "effective_from": now, "text": "Another rule.",
+        });
+        self.governs(charter, own, changes)
+    }
+
+    /// The membership record after the charter that makes these changes, signed by two stewards.
+    ///
+    /// # Panics
+    /// If they break a rule of shapes.
+    pub fn membership(&self, charter: &Record, changes: serde_json::Value) -> Record {
+        self.governs(charter, serde_json::json!({"kind": "membership"}), changes)
+    }
+
+    /// The record with these own members that changes the charter.
+    fn governs(
+        &self,
+        charter: &Record,
+        own: serde_json::Value,
+        changes: serde_json::Value,
+    ) -> Record {
+        let mut json = serde_json::json!({
             "log": self.log.verifier().name().as_str(),
-            "kind": "norm",
             "id": RecordId::from_parts(self.time * 1000, [1; 10]).to_string(),
             "issuer": "lab.test",
-            "issued_at": now,
-            "title": {"en": "Another rule"},
-            "summary": {"en": "What the policy names, or who signs, is another."},
+            "issued_at": format_time(self.time),
+            "title": {"en": "Another charter"},
+            "summary": {"en": "What the charter names, or who signs, is another."},
             "base": charter.statement().to_string(),
-            "version": "2",
-            "effective_from": now,
-            "text": "Another rule.",
             "changes": changes,
         });
+        let (all, own) = (json.as_object_mut(), own.as_object().cloned());
+        all.expect("an object").extend(own.expect("an object"));
         self.signed(&json.to_string(), &[&self.lab, &self.institute])
     }
 

@@ -19,7 +19,6 @@ use crate::clock::Clock;
 use crate::grpc::gossip::{Reply, from_wire, to_wire};
 use crate::log::Published;
 use crate::publisher::Signed;
-use crate::transport::NodeKey;
 use crate::witness::Witness;
 
 /// How long a peer may take for one message.
@@ -87,7 +86,7 @@ async fn feed(gossip: &Arc<Gossip>, own: &Own) {
 /// One round with a peer, and what is to be remembered of it.
 async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
     let began = Instant::now();
-    let ended = match lines.to(gossip, own, url) {
+    let ended = match lines.to(gossip, url) {
         Ok(channel) => round(gossip, url, channel).await,
         Err(error) => Err(Ended::Unreached(error.to_string())),
     };
@@ -153,30 +152,17 @@ enum Ended {
 
 /// Connections to peers, kept between rounds: a handshake is larger than a round with nothing new.
 #[derive(Default)]
-struct Lines(BTreeMap<String, Line>);
-
-struct Line {
-    channel: Channel,
-    /// The keys of which whoever is there had to show one when the connection was made.
-    keys: Option<Vec<NodeKey>>,
-}
+struct Lines(BTreeMap<String, Channel>);
 
 impl Lines {
-    /// The connection to a peer. It is made when it is used first, and anew where another key is known
-    /// for the address now.
-    fn to(
-        &mut self,
-        gossip: &Gossip,
-        own: &Own,
-        url: &str,
-    ) -> Result<Channel, tonic::transport::Error> {
-        let keys = gossip.dialer().nodes().expected(url, own.clock.now());
-        if let Some(line) = self.0.get(url).filter(|line| line.keys == keys) {
-            return Ok(line.channel.clone());
+    /// The connection to a peer. It is made when it is used first.
+    fn to(&mut self, gossip: &Gossip, url: &str) -> Result<Channel, tonic::transport::Error> {
+        if let Some(channel) = self.0.get(url) {
+            return Ok(channel.clone());
         }
         let endpoint = Endpoint::from_shared(url.to_owned())?;
         let channel = gossip.dialer().lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
-        self.0.insert(url.to_owned(), Line { channel: channel.clone(), keys });
+        self.0.insert(url.to_owned(), channel.clone());
         Ok(channel)
     }
 

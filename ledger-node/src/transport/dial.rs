@@ -9,6 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::http::Uri;
 use hyper_util::rt::TokioIo;
@@ -16,25 +17,31 @@ use rustls::client::Resumption;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{AlertDescription, ClientConfig, RootCertStore};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
+use super::line::{Duplex, Line};
 use super::node_key::HoldsOneOf;
-use super::{Nodes, provider};
+use super::{NodeKey, Nodes, provider};
 use crate::clock::{Clock, SystemClock};
 
 /// Ports of URLs that name none.
 const PLAIN_PORT: u16 = 80;
 const TLS_PORT: u16 = 443;
 
+/// How often it is looked whether the term of a key has ended whose holder is connected.
+const LOOK_AGAIN: Duration = Duration::from_secs(30);
+
 /// What HTTP/2 is called in TLS (RFC 7301).
 pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// How this program reaches others. Copies share what they know.
+///
+/// Connections that it makes end by themselves when another key is known for their address, or the term
+/// of the key ends that was shown: channels then connect anew, and ask who is there.
 #[derive(Debug, Clone)]
 pub struct Dialer(Arc<Parts>);
 
@@ -203,7 +210,7 @@ impl Dialer {
         config
     }
 
-    async fn reach(self, uri: Uri) -> Result<Wire, DialError> {
+    async fn reach(self, uri: Uri) -> Result<Line, DialError> {
         let address = || DialError::Address(uri.to_string());
         let url = grpc_url(&uri.to_string()).ok_or_else(address)?;
         let host = uri.host().ok_or_else(address)?.trim_matches(['[', ']']).to_owned();
@@ -218,7 +225,7 @@ impl Dialer {
         // questions are small and must not wait for more bytes to come
         let _ = socket.set_nodelay(true);
         if !is_tls {
-            return Ok(Box::new(socket));
+            return Ok(self.line(url, None, socket));
         }
         let is_pinned = expected.is_some();
         let config = match expected {
@@ -229,10 +236,22 @@ impl Dialer {
         let name = ServerName::try_from(host).map_err(|_| address())?;
         let secured = TlsConnector::from(config).connect(name, socket).await;
         let secured = secured.map_err(|error| why(error, is_pinned))?;
-        if secured.get_ref().1.alpn_protocol() != Some(HTTP_2) {
+        let (_, session) = secured.get_ref();
+        if session.alpn_protocol() != Some(HTTP_2) {
             return Err(DialError::NoGrpc);
         }
-        Ok(Box::new(secured))
+        let shown = session.peer_certificates().filter(|_| is_pinned);
+        let shown = shown.and_then(|chain| NodeKey::shown(chain.first()?));
+        Ok(self.line(url, shown, secured))
+    }
+
+    /// A connection to somebody who showed this key.
+    fn line(self, url: String, shown: Option<NodeKey>, stream: impl Duplex + 'static) -> Line {
+        let ends = async move {
+            let Parts { nodes, clock, .. } = &*self.0;
+            nodes.until_disbelieved(&url, shown, &**clock, LOOK_AGAIN).await;
+        };
+        Line::new(stream, ends)
     }
 }
 
@@ -258,20 +277,13 @@ fn why(error: io::Error, is_pinned: bool) -> DialError {
     }
 }
 
-/// Bytes that go both ways.
-trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
-
-type Wire = Box<dyn Duplex>;
-
 /// What a channel connects by.
 struct Connector(Dialer);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Wire>;
+    type Response = TokioIo<Line>;
     type Error = DialError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Wire>, DialError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Line>, DialError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))

@@ -1,11 +1,13 @@
 //! Whose node keys a node knows: from its charter, and from the peers of its configuration.
 
-use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use ledger_core::charter::{Charter, KeyUse, Member, MemberKey, Term};
 use ledger_core::note::VerifierKey;
+use tokio::sync::watch;
 
 use super::node_key::NodeKey;
+use crate::clock::Clock;
 
 /// A node of which something is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub struct KnownNode {
 
 /// The nodes that are known now.
 #[derive(Debug, Default)]
-pub struct Nodes(RwLock<Vec<KnownNode>>);
+pub struct Nodes(watch::Sender<Vec<KnownNode>>);
 
 impl Nodes {
     /// Knows these members' nodes and those of the configuration from now on. At an address that the
@@ -42,22 +44,47 @@ impl Nodes {
             }
         }
         known.extend(pinned);
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = known;
+        self.0.send_replace(known);
     }
 
     /// The keys of which whoever listens at a URL must show one at this second; `None` where no key is
     /// known for it.
     pub fn expected(&self, url: &str, now: u64) -> Option<Vec<NodeKey>> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.borrow();
         let mut there = known.iter().filter(|node| node.url.as_deref() == Some(url)).peekable();
         there.peek()?;
         let keys = there.flat_map(|node| &node.keys).filter(|(_, term)| is_in(*term, now));
         Some(keys.map(|(key, _)| *key).collect())
     }
 
+    /// Whether somebody at a URL is believed at this second, by the key that was shown there, or `None`
+    /// where nobody had to show one.
+    fn believes(&self, url: &str, shown: Option<NodeKey>, now: u64) -> bool {
+        match (self.expected(url, now), shown) {
+            (None, None) => true,
+            (Some(keys), Some(shown)) => keys.contains(&shown),
+            _ => false,
+        }
+    }
+
+    /// Waits until that is so no more: at once where a key is revoked, or another is known for the
+    /// address; `every` so often it is looked whether the key's term has ended.
+    pub(super) async fn until_disbelieved(
+        &self,
+        url: &str,
+        shown: Option<NodeKey>,
+        clock: &dyn Clock,
+        every: Duration,
+    ) {
+        let mut changes = self.0.subscribe();
+        while self.believes(url, shown, clock.now()) {
+            let _ = tokio::time::timeout(every, changes.changed()).await;
+        }
+    }
+
     /// Whose key it is at this second.
     pub fn name(&self, key: NodeKey, now: u64) -> Option<String> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let known = self.0.borrow();
         let holds = |node: &&KnownNode| {
             node.keys.iter().any(|(own, term)| *own == key && is_in(*term, now))
         };
@@ -106,11 +133,15 @@ fn is_of(member: &Member, key: &MemberKey) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use ledger_core::note::{Algorithm, KeyName, SignerKey};
 
     use super::*;
+    use crate::clock::ManualClock;
 
     const URL: &str = "https://lab.example:7780";
+    const SOON: Duration = Duration::from_millis(5);
 
     fn vkey(seed: u8) -> VerifierKey {
         let name = KeyName::new("lab.example/node").expect("a name");
@@ -146,21 +177,45 @@ mod tests {
         assert_eq!(nodes.name(known, 0).as_deref(), Some("lab"));
     }
 
+    fn lab(key: NodeKey, term: Option<Term>) -> Vec<KnownNode> {
+        vec![KnownNode { name: "lab".into(), url: Some(URL.into()), keys: vec![(key, term)] }]
+    }
+
     #[test]
     fn keys_count_within_their_terms() {
         let nodes = Nodes::default();
         let key = NodeKey::of(&vkey(1)).expect("Ed25519");
-        let term = |until: u64| {
-            let charter = ledger_core::charter::Term::new(10, Some(until));
-            vec![KnownNode {
-                name: "lab".into(),
-                url: Some(URL.into()),
-                keys: vec![(key, Some(charter))],
-            }]
-        };
-        nodes.set(term(20), vec![]);
+        nodes.set(lab(key, Some(Term::new(10, Some(20)))), vec![]);
         assert_eq!(nodes.name(key, 19).as_deref(), Some("lab"));
         assert_eq!((nodes.name(key, 20), nodes.name(key, 9)), (None, None));
         assert_eq!(nodes.expected(URL, 20), Some(vec![]));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_connected_is_believed_until_the_key_counts_no_more() {
+        let nodes = Arc::new(Nodes::default());
+        let clock = ManualClock::at(15);
+        let [old, new] = [1, 2].map(|seed| NodeKey::of(&vkey(seed)).expect("Ed25519"));
+        let wait = |shown| {
+            let (nodes, clock) = (Arc::clone(&nodes), clock.clone());
+            tokio::spawn(async move { nodes.until_disbelieved(URL, shown, &clock, SOON).await })
+        };
+        let any = wait(None);
+        tokio::task::yield_now().await;
+        nodes.set(lab(old, Some(Term::new(10, Some(20)))), vec![]);
+        any.await.expect("a key is known now, and none was shown");
+
+        let mut shown = wait(Some(old));
+        tokio::time::sleep(SOON * 3).await;
+        assert!(!shown.is_finished());
+        clock.set(20);
+        (&mut shown).await.expect("its term has ended");
+
+        clock.set(15);
+        let shown = wait(Some(old));
+        tokio::task::yield_now().await;
+        nodes.set(lab(new, None), vec![]);
+        shown.await.expect("another key is known");
+        wait(Some(old)).await.expect("and it was not believed to begin with");
     }
 }

@@ -21,6 +21,7 @@ mod publishing;
 mod refused_heads;
 mod shutdown;
 mod tls;
+mod tls_nodes;
 mod witness;
 mod witnesses;
 mod witnessing;

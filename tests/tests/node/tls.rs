@@ -1,29 +1,19 @@
-//! TLS: who is reached is who it should be, others are told why not, and nodes know each other by the
-//! keys that a charter names.
+//! TLS: who is reached is who it should be, and others are told why not.
 
-use std::collections::BTreeMap;
-use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use ledger_core::charter::CharterDraft;
-use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::RecordId;
 use ledger_node::config::Config;
 use ledger_node::transport::{Dialer, read_authorities};
-use ledger_node::{Founding, init};
-use ledger_tests::consortium::Consortium;
-use ledger_tests::key;
 use ledger_tests::process::{NodeProcess, run};
-use serde_json::Value;
-use tempfile::TempDir;
 
 use super::gossip::{SOON, ledger};
 use super::process::Founded;
 
 /// Changes a log's configuration.
-fn configure(dir: &Path, change: impl FnOnce(&mut Config)) {
+pub(super) fn configure(dir: &Path, change: impl FnOnce(&mut Config)) {
     let file = dir.join("config.toml");
     let mut config = Config::read(&file).expect("written by init");
     change(&mut config);
@@ -31,7 +21,7 @@ fn configure(dir: &Path, change: impl FnOnce(&mut Config)) {
 }
 
 /// Makes a certificate for this machine as an operator does, and has the log's node show it.
-fn certify(dir: &Path) -> PathBuf {
+pub(super) fn certify(dir: &Path) -> PathBuf {
     let (certificate, key) = (dir.join("tls.pem"), dir.join("tls.key"));
     let [make, name, own, c, k] =
         ["certificate", "--name", "127.0.0.1", "--certificate", "--key"].map(AsRef::as_ref);
@@ -44,16 +34,33 @@ fn certify(dir: &Path) -> PathBuf {
     certificate
 }
 
-fn text(path: &Path) -> &str {
+pub(super) fn text(path: &Path) -> &str {
     path.to_str().expect("a path in ASCII")
 }
 
 /// What is behind an HTTPS address, for somebody who believes this certificate.
-fn get(ca: &Path, url: &str) -> String {
+fn try_get(ca: &Path, url: &str) -> Result<String, ureq::Error> {
     let dialer = Dialer::believing(read_authorities(ca).expect("a certificate"));
     let config = ureq::Agent::config_builder().tls_config(dialer.tls()).build();
-    let answer = ureq::Agent::from(config).get(url).call();
-    answer.expect("an answer").body_mut().read_to_string().expect("text")
+    ureq::Agent::from(config).get(url).call()?.body_mut().read_to_string()
+}
+
+fn get(ca: &Path, url: &str) -> String {
+    try_get(ca, url).expect("an answer")
+}
+
+/// A connection to a port of a node that speaks TLS, with nothing said yet.
+fn silent(url: &str) -> TcpStream {
+    let socket = TcpStream::connect(url.trim_start_matches("https://")).expect("it listens");
+    socket.set_read_timeout(Some(SOON)).expect("a socket");
+    socket
+}
+
+fn refused(ca: &Path, node: &NodeProcess, reason: &str) -> u64 {
+    let metrics = get(ca, &format!("{}/metrics", node.http));
+    let line = format!("ledger_refused_total{{reason=\"{reason}\"}}");
+    let found = metrics.lines().find_map(|found| found.strip_prefix(&line));
+    found.expect("it is counted").trim().parse().expect("a number")
 }
 
 #[test]
@@ -97,15 +104,12 @@ fn a_log_is_written_read_and_audited_over_tls_by_those_who_believe_its_certifica
     assert!(told(&plain).contains("speaks no TLS"), "{}", told(&plain));
 
     // who does not speak TLS learns nothing, and is counted
-    let mut plain = TcpStream::connect(node.http.trim_start_matches("https://")).expect("open");
+    let mut plain = silent(&node.http);
     plain.write_all(b"GET /checkpoint HTTP/1.1\r\nHost: node\r\n\r\n").expect("open");
     let mut told = Vec::new();
     let _ = plain.read_to_end(&mut told);
     assert!(!String::from_utf8_lossy(&told).contains("HTTP/1.1"));
-    let metrics = get(&ca, &format!("{}/metrics", node.http));
-    let refused =
-        metrics.lines().find_map(|l| l.strip_prefix("ledger_refused_total{reason=\"tls\"}"));
-    let refused: u64 = refused.expect("it is counted").trim().parse().expect("a number");
+    let refused = refused(&ca, &node, "tls");
     assert!(refused >= 2, "{refused}");
 }
 
@@ -115,15 +119,106 @@ fn handshakes_that_never_end_keep_nobody_waiting() {
     let ca = certify(&founded.dir());
     configure(&founded.dir(), |config| config.limits.request_seconds = 1);
     let node = NodeProcess::serve(&founded.dir());
-    let silent = || TcpStream::connect(node.http.trim_start_matches("https://")).expect("open");
-    let mut silent: Vec<TcpStream> = (0..100).map(|_| silent()).collect();
+    let mut silent: Vec<TcpStream> = (0..100).map(|_| silent(&node.http)).collect();
     assert!(get(&ca, &format!("{}/checkpoint", node.http)).starts_with("ledger.test/log\n"));
     for socket in &mut silent {
-        socket.set_read_timeout(Some(SOON)).expect("a socket");
         let mut told = Vec::new();
         socket.read_to_end(&mut told).expect("the node closes it");
         assert!(told.is_empty());
     }
+}
+
+#[test]
+fn a_node_that_stops_does_not_wait_for_handshakes() {
+    let founded = Founded::new();
+    let ca = certify(&founded.dir());
+    // longer than any test
+    configure(&founded.dir(), |config| config.limits.request_seconds = 100_000);
+    let node = NodeProcess::serve(&founded.dir());
+    let mut sockets = [&node.http, &node.grpc].map(|url| silent(url));
+    // one of them has begun
+    sockets[1].write_all(&[0x16, 3, 1, 2]).expect("open");
+    assert!(get(&ca, &format!("{}/checkpoint", node.http)).starts_with("ledger.test/log\n"));
+    assert_eq!(node.terminate().0, Some(0));
+}
+
+#[test]
+fn older_versions_of_tls_are_refused() {
+    let founded = Founded::new();
+    certify(&founded.dir());
+    let node = NodeProcess::serve(&founded.dir());
+    for url in [&node.http, &node.grpc] {
+        let mut socket = silent(url);
+        socket.write_all(&hello_of_tls_1_2()).expect("open");
+        let mut told = Vec::new();
+        let _ = socket.read_to_end(&mut told);
+        // an alert (21), fatal (2): protocol_version (70), RFC 8446, section 6
+        assert_eq!((told.first(), told.get(5..7)), (Some(&21), Some(&[2, 70][..])), "{told:?}");
+    }
+}
+
+/// The first message of a client that speaks TLS 1.2 and nothing newer (RFC 5246, section 7.4.1.2).
+fn hello_of_tls_1_2() -> Vec<u8> {
+    let suites = [0xc0, 0x2b, 0xc0, 0x2f];
+    let extensions = [
+        [0, 10, 0, 4, 0, 2, 0, 23].as_slice(),    // groups: secp256r1
+        &[0, 11, 0, 2, 1, 0],                     // points: uncompressed
+        &[0, 13, 0, 8, 0, 6, 4, 3, 8, 4, 4, 1],   // ECDSA and RSA with SHA-256
+        &[0, 23, 0, 0],                           // extended master secret
+        &[0, 16, 0, 14, 0, 12, 2, b'h', b'2', 8], // ALPN: h2, http/1.1
+        b"http/1.1",
+    ]
+    .concat();
+    let length = |bytes: &[u8]| u16::try_from(bytes.len()).expect("short").to_be_bytes();
+    let mut body = [&[3, 3][..], &[7; 32], &[0]].concat();
+    body.extend(
+        [&length(&suites)[..], &suites, &[1, 0], &length(&extensions), &extensions].concat(),
+    );
+    let message = [&[1, 0][..], &length(&body), &body].concat();
+    [&[0x16, 3, 1][..], &length(&message), &message].concat()
+}
+
+#[test]
+fn a_certificate_that_is_renewed_while_the_node_runs_is_shown_without_a_restart() {
+    let founded = Founded::new();
+    let old = certify(&founded.dir());
+    let node = NodeProcess::serve(&founded.dir());
+    let url = format!("{}/checkpoint", node.http);
+    get(&old, &url);
+    for name in ["tls.pem", "tls.key"] {
+        std::fs::remove_file(founded.dir().join(name)).expect("it was made");
+    }
+    let (new, began) = (certify(&founded.dir()), Instant::now());
+    // it looks twice a minute
+    while let Err(error) = try_get(&new, &url) {
+        assert!(began.elapsed() < SOON, "{error}");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    assert_eq!(node.terminate().0, Some(0));
+}
+
+#[test]
+fn handshakes_count_as_requests_of_an_address() {
+    let founded = Founded::new();
+    let ca = certify(&founded.dir());
+    configure(&founded.dir(), |config| {
+        config.limits.spare_loopback = false;
+        config.limits.requests_per_second = 1;
+    });
+    let node = NodeProcess::serve(&founded.dir());
+    // ten are saved up, and one comes a second; whoever is refused is refused before the handshake
+    let mut sockets: Vec<TcpStream> = (0..30).map(|_| silent(&node.grpc)).collect();
+    let answer = sockets.last_mut().expect("thirty").read(&mut [0]).map_err(|error| error.kind());
+    assert!(matches!(answer, Ok(0) | Err(ErrorKind::ConnectionReset)), "{answer:?}");
+    drop(sockets);
+    let began = Instant::now();
+    while try_get(&ca, &format!("{}/checkpoint", node.http)).is_err() {
+        assert!(began.elapsed() < SOON, "it is let in again");
+        // a handshake and a request
+        std::thread::sleep(Duration::from_secs(2));
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(refused(&ca, &node, "rate") >= 15);
 }
 
 #[test]
@@ -149,114 +244,4 @@ fn a_node_whose_tls_is_half_set_does_not_start_and_says_what_is_missing() {
         (config.tls.certificate, config.tls.key) = (None, None);
     };
     fails(&unknown, "known_nodes_only");
-}
-
-/// A member with a log of its own, whose charter names its node and those of its partners.
-struct Node {
-    folder: TempDir,
-    key: SignerKey,
-    port: u16,
-}
-
-impl Node {
-    fn new(n: u8) -> Node {
-        let name = ["lab.test/node", "institute.test/node", "board.test/node"][usize::from(n)];
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
-        let key = key(name, Algorithm::Ed25519, 180 + n);
-        Node { folder: tempfile::tempdir().expect("a folder"), key, port }
-    }
-
-    fn dir(&self) -> PathBuf {
-        self.folder.path().join("log")
-    }
-
-    fn address(&self) -> String {
-        format!("grpcs://127.0.0.1:{}", self.port)
-    }
-
-    /// Founds its log under a charter that names all nodes, each with the key that stands beside it.
-    fn found(&self, n: u8, nodes: [(&Node, &SignerKey); 3]) {
-        let log = key(&format!("tls{n}.test/log"), Algorithm::Ed25519, 170 + n);
-        let consortium = Consortium { log, ..Consortium::new() };
-        let vkey = |key: &SignerKey| key.verifier().clone();
-        let mut charter = CharterDraft::new("Test consortium", vkey(&consortium.log))
-            .member("lab.test", vkey(&consortium.lab), ["publisher", "steward"])
-            .member("institute.test", vkey(&consortium.institute), ["publisher", "steward"])
-            .member("board.test", vkey(&consortium.board), ["reviewer", "steward"]);
-        for ((node, key), name) in nodes.iter().zip(["lab.test", "institute.test", "board.test"]) {
-            charter = charter.node(name, &node.address(), Some(vkey(key)));
-        }
-        let charter = charter
-            .draft(RecordId::from_parts(consortium.time * 1000, [n; 10]), consortium.time)
-            .expect("sound")
-            .sign(&[&consortium.lab, &consortium.institute, &consortium.board])
-            .expect("three record keys");
-        let (log_key, node_key) =
-            (self.folder.path().join("l.key"), self.folder.path().join("n.key"));
-        consortium.write_key(&consortium.log, &log_key);
-        consortium.write_key(&self.key, &node_key);
-        let founding = Founding {
-            dir: &self.dir(),
-            charter: charter.as_bytes(),
-            log_key: &log_key,
-            witness_keys: &[],
-            witness_urls: &BTreeMap::new(),
-        };
-        init(&founding).expect("a new log");
-        certify(&self.dir());
-        configure(&self.dir(), |config| {
-            config.tls.node_key = Some(node_key);
-            config.gossip.interval_seconds = 1;
-            config.gossip.known_nodes_only = true;
-        });
-    }
-
-    fn serve(&self) -> NodeProcess {
-        NodeProcess::serve_at(&self.dir(), self.port)
-    }
-
-    /// What the node says of a peer, once that is so.
-    fn until(&self, peer: &Node, so: impl Fn(&Value) -> bool) -> Value {
-        let (began, ca) = (Instant::now(), self.dir().join("tls.pem"));
-        loop {
-            let (exit, status) =
-                ledger(&["--ca", text(&ca), "gossip", "status", "--node", &self.address()]);
-            assert!(exit < 2, "it answers: {status}");
-            let url = peer.address().replacen("grpcs", "https", 1);
-            let found = status["peers"].as_array().expect("a list");
-            let found = found.iter().find(|found| found["url"] == *url);
-            let found = found.unwrap_or_else(|| panic!("{url} is a peer: {status}"));
-            if so(found) {
-                return found.clone();
-            }
-            assert!(began.elapsed() < SOON, "{found}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-}
-
-#[test]
-fn nodes_know_each_other_by_the_keys_of_the_charter_and_talk_to_nobody_else() {
-    let [lab, institute, board] = [0, 1, 2].map(Node::new);
-    let stranger = key("board.test/node", Algorithm::Ed25519, 199);
-    // the board shows a key that no charter but its own names
-    let as_told = [(&lab, &lab.key), (&institute, &institute.key), (&board, &stranger)];
-    lab.found(0, as_told);
-    institute.found(1, as_told);
-    board.found(2, [(&lab, &lab.key), (&institute, &institute.key), (&board, &board.key)]);
-    let nodes = [&lab, &institute, &board].map(Node::serve);
-
-    let well = |peer: &Value| peer["met_at"].is_u64();
-    let trouble = |peer: &Value| !peer["trouble"].as_str().unwrap_or_default().is_empty();
-    lab.until(&institute, well);
-    institute.until(&lab, well);
-    let told = lab.until(&board, trouble)["trouble"].to_string();
-    assert!(told.contains("does not show the node key"), "{told}");
-    let told = board.until(&lab, trouble)["trouble"].to_string();
-    assert!(told.contains("answers only nodes"), "{told}");
-    assert!(!well(&lab.until(&board, |_| true)));
-    for node in nodes {
-        assert_eq!(node.terminate().0, Some(0));
-    }
 }
