@@ -368,7 +368,7 @@ impl fmt::Display for AuthorityBundle {
 #[cfg(all(test, feature = "sign"))]
 mod tests {
     use super::*;
-    use crate::charter::governance_tests::{World, admit};
+    use crate::charter::world::{World, admit};
     use crate::checkpoint::{Checkpoint, Origin};
     use crate::merkle::{MemoryTree, prove_inclusion};
     use crate::note::SignerKey;

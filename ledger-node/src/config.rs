@@ -108,6 +108,17 @@ pub struct GossipConfig {
     pub known_nodes_only: bool,
 }
 
+impl GossipConfig {
+    /// The peers that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError::Peer`] for one that is no address, or has a key that nobody can show there.
+    pub fn configured(&self) -> Result<Vec<ConfiguredPeer>, ConfigError> {
+        let parse = |peer: &String| peer.parse().map_err(|()| ConfigError::Peer(peer.clone()));
+        self.peers.iter().map(parse).collect()
+    }
+}
+
 /// A peer of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfiguredPeer {
@@ -334,10 +345,7 @@ impl Config {
         if !(1..=MAX_GOSSIP_SECONDS).contains(&config.gossip.interval_seconds) {
             return Err(ConfigError::GossipSeconds(config.gossip.interval_seconds));
         }
-        let unusable = |peer: &&String| peer.parse::<ConfiguredPeer>().is_err();
-        if let Some(peer) = config.gossip.peers.iter().find(unusable) {
-            return Err(ConfigError::Peer(peer.clone()));
-        }
+        config.gossip.configured()?;
         if config.tls.pair()?.is_none() && config.gossip.known_nodes_only {
             return Err(ConfigError::NobodyKnown);
         }

@@ -111,6 +111,7 @@ impl Step<'_> {
             "end_role" => self.end_role(charter, place),
             "add_key" => self.add_key(charter, place),
             "revoke_key" => self.revoke_key(charter, place),
+            "set_node" => self.set_node(charter, place),
             // a sanction is for people to read
             _ => Ok(()),
         }
@@ -261,6 +262,16 @@ impl Step<'_> {
             return self.refuse("vkey", format!("was revoked by entry {}", revocation.at));
         }
         key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        Ok(())
+    }
+
+    fn set_node(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
+        let node = self.change.text("node").map(str::to_owned);
+        let member = &mut charter.members[place];
+        if member.node == node {
+            return self.refuse("node", "is the member's already".to_owned());
+        }
+        member.node = node;
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::note::SignerKey;
 use crate::record::tests::ISSUED;
 use crate::record::{Draft, Object, Record, format_time};
 
-use super::governance_tests::{World, admit, change, key, key_change, requirement};
+use super::world::{World, admit, change, key, key_change, requirement};
 use super::*;
 
 fn signed(object: &Object, names: &[&str]) -> Record {

@@ -1,181 +1,13 @@
-//! The fold: what changes the charter, who may, and that nobody gains authority in another way.
-
-use proptest::prelude::*;
+//! The fold: what changes the charter, and who may.
 
 use crate::index::LeafIndex;
 use crate::note::{Algorithm, KeyName, SignerKey};
-use crate::record::tests::{ISSUED, decision, envelope, incident, review, signer};
-use crate::record::{Draft, Entry, Kind, Logged, Object, RecordId, Value, format_time};
+use crate::record::tests::{ISSUED, decision, incident, review, signer};
+use crate::record::{Draft, Entry, Kind, Logged, Object, format_time};
 
+use super::tests::ORIGIN;
+use super::world::{World, admit, change, key, key_change, requirement, role, said, vkey};
 use super::*;
-
-const ORIGIN: &str = "ledger.example/2026";
-
-/// Members a, b and c are stewards and publishers, d reviews, e has no role; two of three stewards
-/// change the charter.
-pub(crate) struct World {
-    pub(crate) charter: Charter,
-    pub(crate) entries: Vec<(LeafIndex, Entry)>,
-    pub(crate) time: u64,
-    next_id: u64,
-}
-
-pub(crate) fn key(name: &str) -> SignerKey {
-    signer(name, name.bytes().fold(7, |sum, byte| sum ^ byte.rotate_left(3)))
-}
-
-pub(crate) fn vkey(name: &str) -> String {
-    key(name).verifier().to_string()
-}
-
-pub(crate) fn change(action: &str, member: &str) -> Object {
-    Object::new().with("action", action).with("member", member)
-}
-
-pub(crate) fn key_change(action: &str, member: &str, name: &str) -> Object {
-    let change = change(action, member).with("vkey", vkey(name));
-    if action == "add_key" { change.with("use", "record") } else { change }
-}
-
-pub(crate) fn role(action: &str, member: &str, role: &str) -> Object {
-    change(action, member).with("role", role)
-}
-
-pub(crate) fn admit(member: &str, roles: &[&str]) -> Object {
-    let role = |role: &&str| Object::new().with("role", *role);
-    let key = Object::new().with("vkey", vkey(member)).with("use", "record");
-    change("admit", member)
-        .with("roles", roles.iter().map(role).collect::<Vec<_>>())
-        .with("keys", vec![key])
-}
-
-pub(crate) fn requirement(role: &str, members: i64) -> Object {
-    Object::new().with("role", role).with("members", Value::Integer(members))
-}
-
-impl World {
-    pub(crate) fn founded(edit: impl FnOnce(Object) -> Object) -> World {
-        let log = signer(ORIGIN, 100);
-        let draft = CharterDraft::new("c", log.verifier().clone())
-            .member("a", key("a").verifier().clone(), ["publisher", "steward"])
-            .member("b", key("b").verifier().clone(), ["publisher", "steward"])
-            .member("c", key("c").verifier().clone(), ["publisher", "steward"])
-            .member("d", key("d").verifier().clone(), ["reviewer"])
-            .member("e", key("e").verifier().clone(), []);
-        let id = RecordId::from_parts(ISSUED * 1000, [9; 10]);
-        let object = edit(draft.draft(id, ISSUED).expect("sound").body().clone());
-        let founders = ["a", "b", "c", "d", "e"].map(key);
-        let draft = Draft::from_object(&object).expect("shapes");
-        let record = draft.sign(&founders.each_ref()).expect("signed");
-        let entry = Entry::new(Logged { time: ISSUED, governance: LeafIndex::ZERO }, record);
-        let charter = Charter::found(&entry).expect("founded");
-        World { charter, entries: vec![(LeafIndex::ZERO, entry)], time: ISSUED, next_id: 1 }
-    }
-
-    pub(crate) fn new() -> World {
-        World::founded(|object| object)
-    }
-
-    fn envelope(&mut self, kind: &str, issuer: &str) -> Object {
-        self.next_id += 1;
-        let id = RecordId::from_parts(self.next_id, [0; 10]);
-        envelope(kind)
-            .with("id", id.to_string())
-            .with("issuer", issuer)
-            .with("issued_at", format_time(self.time))
-    }
-
-    pub(crate) fn membership(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
-        let base = self.charter.base().to_string();
-        self.envelope("membership", issuer).with("base", base).with("changes", changes)
-    }
-
-    pub(crate) fn norm(&mut self, issuer: &str, changes: Vec<Object>) -> Object {
-        let base = self.charter.base().to_string();
-        let since = format_time(self.time);
-        self.envelope("norm", issuer)
-            .with("base", base)
-            .with("version", "1")
-            .with("effective_from", since)
-            .with("text", "Be good.")
-            .with("changes", changes)
-    }
-
-    pub(crate) fn judge(&self, object: &Object, keys: &[&str]) -> Result<Change, Rejection> {
-        let keys: Vec<SignerKey> = keys.iter().map(|name| key(name)).collect();
-        let keys: Vec<&SignerKey> = keys.iter().collect();
-        let record = Draft::from_object(object).expect("shapes hold").sign(&keys).expect("signed");
-        let signed = self.charter.verify(record)?;
-        self.charter.admit(&signed, &self.logged(), self.next_index())
-    }
-
-    pub(crate) fn logged(&self) -> Logged {
-        Logged { time: self.time, governance: self.charter.governance_index() }
-    }
-
-    pub(crate) fn next_index(&self) -> LeafIndex {
-        LeafIndex::new(self.entries.len() as u64).expect("small")
-    }
-
-    /// Logs a record that must be lawful.
-    pub(crate) fn log(&mut self, object: &Object, names: &[&str]) {
-        match self.judge(object, names) {
-            Ok(Change::Record) => {}
-            Ok(Change::Governance(next)) => {
-                let entry = self.entry(object, names);
-                self.entries.push((self.next_index(), entry));
-                self.charter = *next;
-                return;
-            }
-            Err(rejection) => panic!("{rejection}"),
-        }
-        let entry = self.entry(object, names);
-        self.entries.push((self.next_index(), entry));
-    }
-
-    pub(crate) fn entry(&self, object: &Object, names: &[&str]) -> Entry {
-        let keys: Vec<SignerKey> = names.iter().map(|name| key(name)).collect();
-        let keys: Vec<&SignerKey> = keys.iter().collect();
-        let record = Draft::from_object(object).expect("shapes").sign(&keys).expect("signed");
-        Entry::new(self.logged(), record)
-    }
-
-    pub(crate) fn change(&mut self, changes: Vec<Object>, names: &[&str]) {
-        let (issuer, _) = names[0].split_once('/').unwrap_or((names[0], ""));
-        let object = self.membership(issuer, changes);
-        self.log(&object, names);
-    }
-
-    fn refused(&mut self, changes: Vec<Object>, names: &[&str]) -> String {
-        let object = self.membership(names[0], changes);
-        said(self.judge(&object, names))
-    }
-
-    fn norm_refused(&mut self, changes: Vec<Object>) -> String {
-        let object = self.norm("a", changes);
-        said(self.judge(&object, &["a", "b"]))
-    }
-
-    pub(crate) fn publishes(&mut self, name: &str) -> Result<Change, Rejection> {
-        self.signs(name, name)
-    }
-
-    fn signs(&mut self, member: &str, name: &str) -> Result<Change, Rejection> {
-        let object = self.incident(member);
-        self.judge(&object, &[name])
-    }
-
-    pub(crate) fn incident(&mut self, issuer: &str) -> Object {
-        let head = self.envelope("incident", issuer);
-        head.iter().fold(incident(), |body, (name, value)| body.with(name, value.clone()))
-    }
-}
-
-pub(crate) fn said(result: Result<Change, Rejection>) -> String {
-    let rejection = result.expect_err("to be refused");
-    assert!(!rejection.hint().is_empty());
-    rejection.to_string()
-}
 
 #[test]
 fn members_come_and_go_and_what_they_may_do_follows_at_the_next_entry() {
@@ -283,6 +115,29 @@ fn impossible_changes_are_refused_by_path() {
     world.change(vec![key_change("revoke_key", "d", "d/2")], &["a", "b"]);
     let twice = world.refused(vec![key_change("revoke_key", "d", "d/2")], &["a", "b"]);
     assert_eq!(twice, "`changes[0].vkey` was revoked by entry 4");
+}
+
+#[test]
+fn a_node_moves_by_the_rule_and_not_by_its_member_alone() {
+    let mut world = World::new();
+    let node =
+        |world: &World| world.charter.member("d").expect("a member").node().map(str::to_owned);
+    let to = |port: u16| change("set_node", "d").with("node", format!("grpcs://d.example:{port}"));
+    assert_eq!(node(&world), None);
+    let message = world.refused(vec![change("set_node", "d")], &["a", "b"]);
+    assert_eq!(message, "`changes[0].node` is the member's already");
+    let message = world.refused(vec![to(1)], &["d"]);
+    assert_eq!(
+        message,
+        "records of kind membership need 2 member(s) with role \"steward\"; 0 signed"
+    );
+    world.change(vec![to(1), to(2)], &["a", "b"]);
+    assert_eq!(node(&world).as_deref(), Some("grpcs://d.example:2"));
+    world.change(vec![change("set_node", "d")], &["a", "b"]);
+    assert_eq!(node(&world), None);
+    world.change(vec![change("expel", "d")], &["a", "b"]);
+    let message = world.refused(vec![to(3)], &["a", "b"]);
+    assert_eq!(message, "`changes[0].member` is \"d\", expelled by entry 3");
 }
 
 #[test]
@@ -670,164 +525,6 @@ fn strangers_sign_only_what_is_open_to_the_public() {
     let unnamed = object.clone().with("vkey", other.verifier().to_string());
     assert!(matches!(judge(&world, &unnamed, &other), Err(Rejection::UnknownKey { .. })));
     assert!(matches!(world.publishes("a"), Err(Rejection::TooFew { .. })));
-}
-
-/// Everything that gives somebody a say.
-fn authority(charter: &Charter, at: u64) -> std::collections::BTreeSet<String> {
-    let mut all = std::collections::BTreeSet::new();
-    for key in charter.keys().iter().filter(|key| key.revoked().is_none()) {
-        let member = &charter.members()[key.member()];
-        if member.standing() != Standing::Good {
-            continue;
-        }
-        all.insert(format!("{} {}", member.name(), key.key()));
-        let held = member.roles().iter().filter(|role| role.term().contains(at));
-        all.extend(held.map(|role| format!("{} {}", member.name(), role.role())));
-    }
-    all
-}
-
-/// Some change of any sort, by numbers.
-fn any_change(world: &World, n: &[u8; 4]) -> Object {
-    let names = ["a", "b", "c", "d", "e", "f"];
-    let member = names[usize::from(n[1]) % names.len()];
-    let word = ["steward", "publisher", "reviewer"][usize::from(n[2]) % 3];
-    let label = format!("{member}/{}", n[3] % 8);
-    let of_member: Vec<&MemberKey> = world
-        .charter
-        .keys()
-        .iter()
-        .filter(|key| world.charter.members()[key.member()].name() == member)
-        .collect();
-    match n[0] % 9 {
-        0 => admit(member, &[word]),
-        1 => change("suspend", member),
-        2 => change("reinstate", member),
-        3 => change("expel", member),
-        4 => change("withdraw", member),
-        5 => role("assign_role", member, word),
-        6 => role("end_role", member, word),
-        7 => key_change("add_key", member, &label),
-        _ => match of_member.get(usize::from(n[3]) % of_member.len().max(1)) {
-            Some(key) => change("revoke_key", member).with("vkey", key.key().to_string()),
-            None => change("revoke_key", member).with("vkey", vkey(member)),
-        },
-    }
-}
-
-/// The names of the keys of members in `mask` that may be used, whatever became of them.
-fn names_of(world: &World, mask: u8) -> Vec<String> {
-    let chosen = |key: &&MemberKey| mask & (1 << (key.member() % 8)) != 0;
-    let keys = world.charter.keys().iter().filter(chosen);
-    keys.map(|key| key.key().name().to_string()).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Whoever signs with fewer stewards than the rule asks for changes nothing but to give up keys
-    /// of their own: every kind of change, in every role, by any coalition.
-    #[test]
-    fn coalitions_below_the_threshold_gain_nothing(
-        steps in prop::collection::vec((any::<[u8; 4]>(), any::<u8>()), 1..40)
-    ) {
-        let mut world = World::new();
-        for (n, mask) in steps {
-            world.time += 60;
-            // a, b and c are the stewards at places 0 to 2: keep one of them at most
-            let mask = mask & !0b111 | [0b001, 0b010, 0b100, 0][usize::from(n[3] & 3)];
-            let names = names_of(&world, mask);
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let Some(issuer) = names.first() else { continue };
-            let issuer = issuer.split('/').next().unwrap_or_default().to_owned();
-            let object = world.membership(&issuer, vec![any_change(&world, &n)]);
-            let before = authority(&world.charter, world.time);
-            if let Ok(Change::Governance(next)) = world.judge(&object, &names) {
-                let after = authority(&next, world.time);
-                prop_assert!(after.is_subset(&before), "{object:?}");
-                let only_revokes = object.list("changes").iter().all(|change| {
-                    change.as_object().and_then(|own| own.text("action")) == Some("revoke_key")
-                });
-                prop_assert!(only_revokes);
-                prop_assert_eq!(next.rules(), world.charter.rules());
-                world.log(&object, &names);
-            }
-            let norm = world.norm(&issuer, vec![]);
-            prop_assert!(world.judge(&norm, &names).is_err());
-        }
-    }
-
-    /// Lawful histories of any changes: the charter can always be changed again, no public key comes
-    /// twice, and the leaves alone give the same state, from any prefix.
-    #[test]
-    fn any_lawful_history_replays_and_never_deadlocks(
-        steps in prop::collection::vec((any::<[u8; 4]>(), any::<[u8; 4]>(), any::<u8>()), 1..40)
-    ) {
-        let mut world = World::new();
-        let mut states = vec![world.charter.clone()];
-        for (one, two, mask) in steps {
-            world.time += 60;
-            let names = names_of(&world, mask);
-            let names: Vec<&str> = names.iter().map(String::as_str).collect();
-            let Some(issuer) = names.first() else { continue };
-            let issuer = issuer.split('/').next().unwrap_or_default().to_owned();
-            let mut changes = vec![any_change(&world, &one)];
-            if one[3] % 2 == 0 {
-                changes.push(any_change(&world, &two));
-            }
-            let object = world.membership(&issuer, changes);
-            if world.judge(&object, &names).is_err() {
-                continue;
-            }
-            world.log(&object, &names);
-            states.push(world.charter.clone());
-            let charter = &world.charter;
-            let mut publics: Vec<_> = charter.keys().iter().map(|key| key.key().public()).collect();
-            let all = publics.len();
-            publics.sort_unstable();
-            publics.dedup();
-            prop_assert_eq!(publics.len(), all);
-            // whoever holds a key that may sign something can still change the charter together
-            let everybody: Vec<String> = charter
-                .keys()
-                .iter()
-                .filter(|key| key.revoked().is_none())
-                .filter(|key| charter.members()[key.member()].standing() == Standing::Good)
-                .map(|key| key.key().name().to_string())
-                .collect();
-            let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();
-            let replaceable =
-                charter.keys().iter().any(|key| key.revoked().is_some_and(|own| own.may_replace));
-            if let Some(issuer) = everybody.first() {
-                let issuer = issuer.split('/').next().unwrap_or_default().to_owned();
-                let norm = world.norm(&issuer, vec![]);
-                prop_assert!(replaceable || world.judge(&norm, &everybody).is_ok());
-            }
-        }
-        let entries: Vec<_> = world.entries.iter().map(|(index, entry)| (*index, entry)).collect();
-        for (at, state) in states.iter().enumerate() {
-            let replayed = Governance::replay(entries[..=at].iter().copied()).expect("lawful");
-            prop_assert_eq!(&**replayed.charter(), state);
-        }
-    }
-
-    /// In whatever order signatures were gathered, the record and its verdict are the same.
-    #[test]
-    fn the_order_of_signing_does_not_matter(order in Just(vec!["a", "b", "c", "d"]).prop_shuffle()) {
-        let mut world = World::new();
-        let object = world.membership("c", vec![admit("f", &["steward"])]);
-        let sorted = world.entry(&object, &["a", "b", "c", "d"]);
-        let draft = Draft::from_object(&object).expect("shapes");
-        let text = draft.text();
-        let mut record = draft.sign(&[&key(order[0])]).expect("signed");
-        for name in &order[1..] {
-            record = record.with_signature(key(name).sign_text(&text)).expect("room");
-        }
-        prop_assert_eq!(record.as_bytes(), sorted.record().as_bytes());
-        let signed = world.charter.verify(record).expect("verifies");
-        let verdict = world.charter.admit(&signed, &world.logged(), world.next_index());
-        prop_assert!(matches!(verdict, Ok(Change::Governance(_))));
-    }
 }
 
 #[test]

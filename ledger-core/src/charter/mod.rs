@@ -205,7 +205,13 @@ pub struct Issued<'a> {
 pub(crate) mod tests;
 
 #[cfg(all(test, feature = "sign"))]
-pub(crate) mod governance_tests;
+pub(crate) mod world;
+
+#[cfg(all(test, feature = "sign"))]
+mod governance_tests;
+
+#[cfg(all(test, feature = "sign"))]
+mod coalition_tests;
 
 #[cfg(all(test, feature = "sign"))]
 mod gathering_tests;

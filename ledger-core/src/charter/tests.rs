@@ -8,7 +8,7 @@ use crate::record::{FIRST_LINE, RecordId, format_time};
 
 use super::*;
 
-const ORIGIN: &str = "ledger.example/2026";
+pub(super) const ORIGIN: &str = "ledger.example/2026";
 
 fn log() -> SignerKey {
     signer(ORIGIN, 100)

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::sample::*;
 use super::*;
-use crate::charter::governance_tests::World;
+use crate::charter::world::World;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::gossip::{
     Beginnings, Event, KnownKeys, Lineage, Message, Reach, Round, Salt, Standing, View,

@@ -1,7 +1,7 @@
 //! What the tests of evidence share: keys, logs of opaque leaves, and a ledger.
 
 use crate::authority::{AuthorityBundle, GovernanceEntry};
-use crate::charter::governance_tests::{World, admit};
+use crate::charter::world::{World, admit};
 use crate::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use crate::cosignature::cosign;
 use crate::hash::Hash;

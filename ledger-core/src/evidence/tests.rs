@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::sample::*;
 use super::*;
-use crate::charter::governance_tests::World;
+use crate::charter::world::World;
 use crate::merkle::{BeginningError, TreeHead};
 use crate::note::{SignerKey, VerifierKey};
 use crate::record::{Entry, Logged};

@@ -1,7 +1,7 @@
 //! A succession counts what a change of the charter counts, and nothing else is read as one.
 
 use super::*;
-use crate::charter::governance_tests::{World, admit, change, key, key_change};
+use crate::charter::world::{World, admit, change, key, key_change};
 use crate::record::tests::{ISSUED, signer};
 use crate::record::{Object, RESERVED_FIRST_LINES};
 

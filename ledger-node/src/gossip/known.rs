@@ -34,21 +34,11 @@ pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Ve
     }
     for line in lines {
         let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
-        let read = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
-        match logs.iter_mut().find(|log| log.origin == origin) {
-            Some(log) => {
-                if !log.keys.contains(&line.key) && log.origin.as_str() != charter.origin() {
-                    log.keys.push(line.key.clone());
-                }
-                if read == Reach::Somewhere {
-                    log.reach = read;
-                }
-            }
-            None => {
-                let (keys, entries) = (vec![line.key.clone()], Entries::Opaque);
-                logs.push(KnownKeys { origin, keys, entries, reach: read });
-            }
-        }
+        let reach = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
+        // of its own log's keys the charter says all
+        let is_own = origin.as_str() == charter.origin();
+        let keys = if is_own { Vec::new() } else { vec![line.key.clone()] };
+        add(&mut logs, KnownKeys { origin, keys, entries: Entries::Opaque, reach });
     }
     let policy = charter.read_policy();
     let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
@@ -64,20 +54,26 @@ pub(super) fn add_also(
     for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
         let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
         let (keys, entries) = (also.keys.clone(), also.entries);
-        match logs.iter_mut().find(|log| log.origin == *origin) {
-            Some(log) => {
-                log.keys.extend(
-                    keys.into_iter().filter(|key| !log.keys.contains(key)).collect::<Vec<_>>(),
-                );
-                if entries == Entries::Records {
-                    log.entries = entries;
-                }
-                if reach == Reach::Somewhere {
-                    log.reach = reach;
-                }
-            }
-            None => logs.push(KnownKeys { origin: origin.clone(), keys, entries, reach }),
+        add(logs, KnownKeys { origin: origin.clone(), keys, entries, reach });
+    }
+}
+
+/// Adds something that is known of a log to all that was known before.
+fn add(logs: &mut Vec<KnownKeys>, more: KnownKeys) {
+    let Some(log) = logs.iter_mut().find(|log| log.origin == more.origin) else {
+        logs.push(more);
+        return;
+    };
+    for key in more.keys {
+        if !log.keys.contains(&key) {
+            log.keys.push(key);
         }
+    }
+    if more.entries == Entries::Records {
+        log.entries = more.entries;
+    }
+    if more.reach == Reach::Somewhere {
+        log.reach = more.reach;
     }
 }
 

@@ -129,7 +129,7 @@ pub(super) fn open(
         heads: layout.heads(),
         clock: Arc::clone(&clock),
         compares: config.make_evidence,
-        peers: config.gossip.peers.iter().filter_map(|peer| peer.parse().ok()).collect(),
+        peers: config.gossip.configured()?,
         dialer: dialer.clone(),
         own: own_keys,
     })?;

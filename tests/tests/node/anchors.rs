@@ -1,7 +1,6 @@
 //! Evidence that nodes make by themselves, judged elsewhere by the statement of a charter alone.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::{Checkpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, Trust};
@@ -13,11 +12,13 @@ use ledger_tests::consortium::{Consortium, ORIGIN};
 use ledger_tests::process::NodeProcess;
 use ledger_tests::served::ServedSite;
 use ledger_tests::site::TestSite;
+use ledger_tests::wait::until_async;
 use ledger_tests::year::Site;
 use ledger_tests::{index, key, size};
 
-use super::gossip::{Member, SOON, ledger};
-use super::mirror::{Mirror, cosigned, ledger_list, trouble};
+use super::gossip::{Member, ledger};
+use super::mirror::{Mirror, cosigned, trouble};
+use super::mirror_ours::ledger_list;
 
 fn entry(record: Record, time: u64, governance: u64) -> Entry {
     Entry::new(Logged { time, governance: index(governance) }, record)
@@ -33,17 +34,15 @@ fn history(consortium: &Consortium, incidents: impl IntoIterator<Item = u64>) ->
 /// Waits for evidence in a node's folder, and gives its file.
 async fn evidence(dir: &Path) -> (PathBuf, ClaimedEvidence) {
     let folder = dir.join("private/evidence");
-    let began = Instant::now();
-    loop {
+    let path = until_async(async || {
         let files = std::fs::read_dir(&folder).into_iter().flatten();
         let mut paths = files.map(|file| file.expect("readable").path());
-        if let Some(path) = paths.find(|path| path.extension().is_some_and(|end| end == "json")) {
-            let bytes = std::fs::read(&path).expect("readable");
-            return (path, ClaimedEvidence::parse(&bytes).expect("evidence"));
-        }
-        assert!(began.elapsed() < SOON, "no evidence was made");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        let found = paths.find(|path| path.extension().is_some_and(|end| end == "json"));
+        found.ok_or("no evidence was made")
+    });
+    let path = path.await;
+    let bytes = std::fs::read(&path).expect("readable");
+    (path, ClaimedEvidence::parse(&bytes).expect("evidence"))
 }
 
 /// Whether a program that knows nothing but the anchor, or nothing but the key, convicts by the file.

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::Checkpoint;
 use ledger_core::hash::Hash;
@@ -21,12 +20,10 @@ use ledger_proto::v1::{self as wire};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, program, run};
 use ledger_tests::site::{SignedTree, TestSite};
+use ledger_tests::wait::{SOON, so, until_async};
 use ledger_tests::{key, size};
 use tempfile::TempDir;
 use tonic::transport::Channel;
-
-/// What takes some rounds of a second takes no longer than this on a loaded machine.
-pub(super) const SOON: Duration = Duration::from_secs(90);
 
 /// A member's node: its own log, its own witness, its own list of other logs.
 pub(super) struct Member {
@@ -125,15 +122,7 @@ impl Member {
     }
 
     pub(super) async fn stands(&self, origin: &str, standing: &str) -> wire::GossipLog {
-        let began = Instant::now();
-        loop {
-            let log = self.log(origin).await;
-            if log.standing == standing {
-                return log;
-            }
-            assert!(began.elapsed() < SOON, "{} instead of {standing}: {log:?}", log.standing);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        until_async(async || so(self.log(origin).await, |log| log.standing == standing)).await
     }
 
     /// What `ledger gossip status` says, and its exit code.
@@ -359,14 +348,12 @@ async fn who_sends_garbage_is_not_listened_to_and_others_are() {
 
     // who lies when it has no share left is not listened to either
     let lie = Message::Lists(wire::GossipLists::default());
-    let began = Instant::now();
-    loop {
+    until_async(async || {
         flood.tell(tell(Some(lie.clone()))).await.expect("an answer");
         let status = honest.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
-        let limited = status.into_inner().limited;
-        if limited.iter().any(|one| one.faults == 1 && one.trouble.contains("; it asks")) {
-            break;
-        }
-        assert!(began.elapsed() < SOON, "{limited:?}");
-    }
+        so(status.into_inner().limited, |limited| {
+            limited.iter().any(|one| one.faults == 1 && one.trouble.contains("; it asks"))
+        })
+    })
+    .await;
 }

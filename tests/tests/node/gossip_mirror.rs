@@ -1,13 +1,12 @@
 //! Gossip and the mirror of one node: what the mirror holds is compared with what others were
 //! shown, and what gossip knows stops the mirror.
 
-use std::time::{Duration, Instant};
-
 use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire, MirroredLog};
 use ledger_tests::site::{SignedTree, TestSite};
+use ledger_tests::wait::{so, until_async};
 
-use super::gossip::{EVIL, Member, SOON, evil, ledger};
+use super::gossip::{EVIL, Member, evil, ledger};
 
 /// What a node says of its only copy, once it is so.
 pub(super) async fn copy(
@@ -15,18 +14,14 @@ pub(super) async fn copy(
     what: &str,
     fine: impl Fn(&MirroredLog) -> bool,
 ) -> MirroredLog {
-    let began = Instant::now();
     let url = format!("http://127.0.0.1:{}", member.port);
     let mut client = MirrorClient::connect(url).await.expect("it listens");
-    loop {
+    let listed = until_async(async || {
         let listed = client.list_mirrored(wire::ListMirroredRequest {}).await.expect("no error");
-        let log = listed.into_inner().logs.into_iter().next();
-        match log {
-            Some(log) if fine(&log) => return log,
-            log => assert!(began.elapsed() < SOON, "waited for {what}: {log:?}"),
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        let logs = listed.into_inner().logs;
+        so(logs, |logs| logs.first().is_some_and(&fine)).map_err(|logs| (what, logs))
+    });
+    listed.await.remove(0)
 }
 
 #[tokio::test(flavor = "multi_thread")]

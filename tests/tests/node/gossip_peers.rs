@@ -4,7 +4,6 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use ledger_core::hash::Hash;
 use ledger_core::note::{Algorithm, SignerKey};
@@ -15,11 +14,12 @@ use ledger_proto::v1::{self as wire};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::key;
 use ledger_tests::site::{SignedTree, TestSite};
+use ledger_tests::wait::{so, until_async};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::gossip::{EVIL, Member, SOON, evil, free_port};
+use super::gossip::{EVIL, Member, evil, free_port};
 
 /// What a node says of gossip, once it is so.
 async fn until(
@@ -27,17 +27,12 @@ async fn until(
     what: &str,
     well: impl Fn(&wire::GetGossipResponse) -> bool,
 ) -> wire::GetGossipResponse {
-    let began = Instant::now();
     let mut client = member.gossip().await;
-    loop {
+    until_async(async || {
         let status = client.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
-        let status = status.into_inner();
-        if well(&status) {
-            return status;
-        }
-        assert!(began.elapsed() < SOON, "waited for {what}: {status:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        so(status.into_inner(), &well).map_err(|status| (what, status))
+    })
+    .await
 }
 
 /// Passes bytes on both ways, and counts them.

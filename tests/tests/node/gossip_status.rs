@@ -1,29 +1,20 @@
 //! What an operator sees of gossip: `ledger gossip status`, `ledger evidence --node`, and the figures.
 
-use std::time::{Duration, Instant};
-
 use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Entries, Heads, Trust};
 use ledger_proto::v1::gossip_server::{Gossip, GossipServer};
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::run;
 use ledger_tests::site::{SignedTree, TestSite};
+use ledger_tests::wait::{so, until_async};
 use serde_json::Value;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
-use super::gossip::{EVIL, Member, SOON, evil, ledger, log_of};
+use super::gossip::{EVIL, Member, evil, ledger, log_of};
 
 /// Asks until the answer is as it should be.
 async fn until(member: &Member, well: impl Fn(i32, &Value) -> bool) -> (i32, Value) {
-    let began = Instant::now();
-    loop {
-        let (exit, status) = member.status().await;
-        if well(exit, &status) {
-            return (exit, status);
-        }
-        assert!(began.elapsed() < SOON, "{exit} {status}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_async(async || so(member.status().await, |(exit, status)| well(*exit, status))).await
 }
 
 /// One figure of `/metrics`.

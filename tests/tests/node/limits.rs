@@ -3,11 +3,12 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::{NodeProcess, run};
+use ledger_tests::wait::{so, until};
 use tonic::Code;
 
 use super::gossip::Member;
@@ -65,15 +66,6 @@ fn is_served(socket: &mut TcpStream) -> bool {
     socket.read_exact(&mut first).is_ok() && &first == b"HTTP/1.1 200"
 }
 
-/// Waits until something is so.
-fn until(mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "it never is");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
 fn figure(url: &str, line: &str) -> u64 {
     let mut answer = ureq::get(format!("{url}/metrics")).call().expect("an answer");
     let text = answer.body_mut().read_to_string().expect("text");
@@ -89,7 +81,7 @@ fn a_thousand_connections_from_one_address_leave_room_for_others() {
     assert_eq!(served, 40);
     drop(sockets);
     // they are given back, and what was refused is counted
-    until(|| is_served(&mut connect(&node.http)));
+    until(|| so((), |()| is_served(&mut connect(&node.http))));
     assert!(figure(&node.http, "ledger_refused_total{reason=\"address\"}") >= 960);
     assert!(figure(&node.http, "ledger_connections{face=\"http\"}") >= 1);
 }
@@ -101,10 +93,10 @@ fn a_full_node_refuses_at_once_and_serves_again_when_there_is_room() {
     // each face takes its own connections, so whoever asks may come before the last of those
     until(|| {
         held.push(connect(&node.grpc));
-        !is_served(&mut connect(&node.http))
+        so((), |()| !is_served(&mut connect(&node.http)))
     });
     held.clear();
-    until(|| is_served(&mut connect(&node.http)));
+    until(|| so((), |()| is_served(&mut connect(&node.http))));
     assert!(figure(&node.http, "ledger_refused_total{reason=\"full\"}") >= 1);
 }
 

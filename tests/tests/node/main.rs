@@ -14,6 +14,7 @@ mod http;
 mod interop;
 mod limits;
 mod mirror;
+mod mirror_ours;
 mod operator;
 mod partition;
 mod process;

@@ -1,8 +1,7 @@
 //! The node as a mirror, over real sockets and disks: what it copies, what it cosigns, and what it
 //! never does.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
@@ -11,29 +10,23 @@ use ledger_core::evidence::{ClaimedEvidence, Entries, Trust};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{ConsistencyProof, TreeHead, verify_consistency};
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::{Entry, Logged};
 use ledger_core::tile::TileCoord;
 use ledger_core::witness::origin_hash;
-use ledger_node::clock::ManualClock;
-use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::gossip_message;
 use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire, MirroredLog};
-use ledger_tests::consortium::{Consortium, ORIGIN};
+use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::served::{ServedSite, write_site};
-use ledger_tests::year::{Breach, Site, Year};
-use ledger_tests::{entry, index, key, size};
+use ledger_tests::wait::{so, until_async};
+use ledger_tests::{entry, key, size};
 use tempfile::TempDir;
 use tonic::Code;
 
-/// How long a mirror may take for what it is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 const LOG: &str = "other.example/log";
 
-fn log_key() -> SignerKey {
+pub(super) fn log_key() -> SignerKey {
     key(LOG, Algorithm::Ed25519, 61)
 }
 
@@ -65,7 +58,7 @@ impl Mirror {
         mirror
     }
 
-    fn configure(&self, old: &str, new: &str) {
+    pub(super) fn configure(&self, old: &str, new: &str) {
         let config = self.dir().join("config.toml");
         let text = std::fs::read_to_string(&config).expect("written by init");
         assert!(text.contains(old), "{text}");
@@ -76,7 +69,7 @@ impl Mirror {
         self.folder.path().join("log")
     }
 
-    fn list(&self, list: &str) {
+    pub(super) fn list(&self, list: &str) {
         std::fs::write(self.dir().join("mirror-logs"), list).expect("a writable folder");
     }
 
@@ -94,29 +87,27 @@ impl Mirror {
     }
 }
 
-fn hash(origin: &str) -> String {
+pub(super) fn hash(origin: &str) -> String {
     origin_hash(&Origin::new(origin).expect("an origin"))
 }
 
 /// What a running mirror says of its only log.
-async fn status(grpc: &str) -> Option<MirroredLog> {
+pub(super) async fn status(grpc: &str) -> Option<MirroredLog> {
     let mut client = MirrorClient::connect(grpc.to_owned()).await.expect("the node listens");
     let listed = client.list_mirrored(wire::ListMirroredRequest {}).await.expect("no error");
     listed.into_inner().logs.into_iter().next()
 }
 
-async fn wait(grpc: &str, what: &str, fine: impl Fn(&MirroredLog) -> bool) -> MirroredLog {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let status = status(grpc).await;
-        if let Some(status) = &status
-            && fine(status)
-        {
-            return status.clone();
-        }
-        assert!(Instant::now() < deadline, "waited for {what}: {status:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+pub(super) async fn wait(
+    grpc: &str,
+    what: &str,
+    fine: impl Fn(&MirroredLog) -> bool,
+) -> MirroredLog {
+    let seen = until_async(async || {
+        let is = so(status(grpc).await, |log| log.as_ref().is_some_and(&fine));
+        is.map_err(|log| Box::new((what, log)))
+    });
+    seen.await.expect("it is listed")
 }
 
 pub(super) async fn cosigned(grpc: &str, size: u64) -> MirroredLog {
@@ -156,7 +147,7 @@ fn list() -> impl Fn(&str) -> String {
 }
 
 /// Runs `ledger` and gives what it printed as JSON.
-fn ledger(arguments: &[&str]) -> (i32, serde_json::Value, String) {
+pub(super) fn ledger(arguments: &[&str]) -> (i32, serde_json::Value, String) {
     let arguments: Vec<&std::ffi::OsStr> =
         [&["--json"], arguments].concat().into_iter().map(AsRef::as_ref).collect();
     let output = run("ledger", &arguments);
@@ -385,12 +376,8 @@ async fn a_source_that_shows_another_history_is_not_followed_and_is_convicted() 
     let log = trouble(&node.grpc, "contradiction").await;
     assert_eq!((log.size, &log.checkpoint), (Some(300), &before.checkpoint));
     let trust = Trust::new().with_log(log_key().verifier().clone(), Entries::Opaque);
-    let deadline = Instant::now() + PATIENCE;
-    while mirror.evidence().is_empty() {
-        assert!(Instant::now() < deadline, "no evidence was made");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    let evidence = &mirror.evidence()[0];
+    let made = until_async(async || so(mirror.evidence(), |made| !made.is_empty())).await;
+    let evidence = &made[0];
     let conviction = evidence.verify(&trust).expect("it convicts");
     assert!(conviction.convicts(log_key().verifier()));
     assert_eq!(evidence.kind(), "split-history");
@@ -413,22 +400,14 @@ async fn an_older_head_is_no_news_and_a_false_one_convicts() {
     cosigned(&node.grpc, 300).await;
     source.show(old.path());
     let asked = source.asked("checkpoint");
-    let deadline = Instant::now() + PATIENCE;
-    while source.asked("checkpoint") < asked + 2 {
-        assert!(Instant::now() < deadline, "the mirror asks no more");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_async(async || so(source.asked("checkpoint"), |now| *now >= asked + 2)).await;
     let log = status(&node.grpc).await.expect("listed");
     assert_eq!((log.size, log.trouble.as_str()), (Some(300), ""));
     let mut other = entries(200);
     other[199] = b"another entry".to_vec();
     write_site(old.path(), &other, &log_key());
     trouble(&node.grpc, "contradiction").await;
-    let deadline = Instant::now() + PATIENCE;
-    while mirror.evidence().is_empty() {
-        assert!(Instant::now() < deadline, "no evidence was made");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until_async(async || so(mirror.evidence(), |made| !made.is_empty())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -494,295 +473,6 @@ fn a_mirror_does_not_start_with_a_witness_key() {
     assert!(stderr.contains("mirror.test/m1") && stderr.contains("hint: "), "{stderr}");
     mirror.configure(&format!("witness_keys = [{key:?}]"), "witness_keys = []");
     NodeProcess::serve(&mirror.dir());
-}
-
-pub(super) fn ledger_list(entries: &[Entry], url: &str) -> String {
-    format!("ledger {ORIGIN} {} {url}\n", entries[0].record().statement())
-}
-
-/// A mirror of a forged site: what is wrong by its word, and the evidence that it made.
-async fn forged(site: &Site) -> (MirroredLog, Mirror) {
-    let folder = tempfile::tempdir().expect("a folder");
-    site.write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(site.entries(), &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
-    let log = trouble(&node.grpc, "unlawful").await;
-    assert_eq!(log.size, None, "nothing is cosigned");
-    (log, mirror)
-}
-
-#[track_caller]
-fn convicts(mirror: &Mirror, kind: &str, log: &SignerKey, charter: &Entry) {
-    let evidence = mirror.evidence();
-    let own = evidence.iter().find(|own| own.kind() == kind);
-    let own = own.unwrap_or_else(|| panic!("no {kind} among {}", evidence.len()));
-    let trust = Trust::new().with_log(log.verifier().clone(), Entries::Records);
-    let conviction = own.verify(&trust).expect("it convicts");
-    assert!(conviction.convicts(log.verifier()));
-    assert_eq!(charter.logged().governance, index(0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_year_of_a_log_of_ours_is_mirrored_and_an_unlawful_leaf_of_it_never() {
-    let year = Year::new(4, 900);
-    println!("LEDGER_TEST_SEED=4, 900 records");
-    let log = year.ring.log(2);
-    let honest = Site::new(&year.entries, log.clone());
-    let folder = tempfile::tempdir().expect("a folder");
-    honest.write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&year.entries, &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
-    let total = year.entries.len() as u64;
-    cosigned(&node.grpc, total).await;
-    drop(node);
-
-    let unlawful = year.attempts.iter().find(|own| {
-        let place = year.entries.get(own.index as usize);
-        let ordinary = place.is_some_and(|place| !place.record().kind().is_governance());
-        ordinary && own.index > 300 && own.breaches.contains(&Breach::KeyRevoked)
-    });
-    let unlawful = unlawful.expect("somebody tried");
-    let site = honest.forged(unlawful.index, unlawful.entry.clone());
-    let (log_status, mirror) = forged(&site).await;
-    let at = format!("entry {} is unlawful", unlawful.index);
-    assert!(log_status.trouble.contains(&at), "{}", log_status.trouble);
-    convicts(&mirror, "unlawful-leaf", &log, &year.entries[0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_time_that_goes_back_and_a_statement_logged_twice_convict() {
-    let year = Year::new(4, 900);
-    let log = year.ring.log(2);
-    let honest = Site::new(&year.entries, log.clone());
-    let ordinary = |at: &usize| !year.entries[*at].record().kind().is_governance();
-    let at = (300..).find(|at| ordinary(at) && ordinary(&(at + 1))).expect("a pair");
-    let (first, second) = (&year.entries[at], &year.entries[at + 1]);
-    let logged = Logged { time: first.logged().time - 1, ..second.logged() };
-    let back = honest.forged(at as u64 + 1, Entry::new(logged, second.record().clone()));
-    let (status, mirror) = forged(&back).await;
-    assert!(status.trouble.contains("lies before the entry before it"), "{}", status.trouble);
-    convicts(&mirror, "time-reversal", &log, &year.entries[0]);
-    let twice = Entry::new(second.logged(), first.record().clone());
-    let (status, mirror) = forged(&honest.forged(at as u64 + 1, twice)).await;
-    let why = format!("its statement is already in entry {at}");
-    assert!(status.trouble.contains(&why), "{}", status.trouble);
-    convicts(&mirror, "duplicate-leaf", &log, &year.entries[0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn what_was_published_before_an_unlawful_leaf_stays_cosigned() {
-    let consortium = Consortium::new();
-    let line = Logged { time: consortium.time, governance: index(0) };
-    let mut entries = vec![Entry::new(line, consortium.charter())];
-    entries.extend((1..300).map(|n| Entry::new(line, consortium.incident(n))));
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
-    cosigned(&node.grpc, 300).await;
-    // a reviewer may not publish incidents
-    let json = consortium.incident_json(300).replace("lab.test", "board.test");
-    entries.push(Entry::new(line, consortium.signed(&json, &[&consortium.board])));
-    entries.extend((301..310).map(|n| Entry::new(line, consortium.incident(n))));
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let log = trouble(&node.grpc, "unlawful").await;
-    assert_eq!((log.size, log.pending_size), (Some(300), Some(310)));
-    convicts(&mirror, "unlawful-leaf", &consortium.log, &entries[0]);
-    drop(node);
-    let node = NodeProcess::serve(&mirror.dir());
-    wait(&node.grpc, "trouble again", |log| !log.trouble.is_empty()).await;
-    let log = status(&node.grpc).await.expect("listed");
-    assert_eq!(log.size, Some(300), "a restart forgives nothing: {}", log.trouble);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_entry_of_the_future_waits_for_its_time() {
-    let consortium = Consortium::new();
-    let now = consortium.time;
-    let at = |time| Logged { time, governance: index(0) };
-    let entries = vec![
-        Entry::new(at(now), consortium.charter()),
-        Entry::new(at(now + 300), consortium.incident(1)),
-        Entry::new(at(now + 5_000), consortium.incident(2)),
-    ];
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries[..2], consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
-    let clock = ManualClock::at(now);
-    let any = Some("127.0.0.1:0".parse().expect("an address"));
-    let overrides = Overrides { grpc: any, http: any, ..Overrides::default() };
-    let node = RunningNode::start_with(&mirror.dir(), overrides, Arc::new(clock.clone())).await;
-    let node = node.expect("it starts");
-    let grpc = format!("http://{}", node.grpc_addr());
-    cosigned(&grpc, 2).await;
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let log = trouble(&grpc, "future").await;
-    assert!(log.trouble.contains("entry 2 is of the future"), "{}", log.trouble);
-    assert_eq!(log.size, Some(2));
-    clock.set(now + 4_699);
-    let asked = source.asked("checkpoint");
-    // one second early is early; the time comes, and it goes on without having asked again
-    clock.set(now + 4_700);
-    cosigned(&grpc, 3).await;
-    assert!(source.asked("checkpoint") >= asked);
-    assert!(mirror.evidence().is_empty(), "a clock may be wrong: nobody is convicted");
-    node.shutdown().await.expect("it stops");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_charter_of_another_statement_is_not_mirrored() {
-    let consortium = Consortium::new();
-    let line = Logged { time: consortium.time, governance: index(0) };
-    let entries = [Entry::new(line, consortium.charter())];
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let anchor = "0".repeat(64);
-    let mirror = Mirror::new(&format!("ledger {ORIGIN} {anchor} {}\n", source.url));
-    let node = NodeProcess::serve(&mirror.dir());
-    let log = trouble(&node.grpc, "foreign").await;
-    assert!(log.trouble.contains("not the anchor"), "{}", log.trouble);
-}
-
-/// Founds a log and gives its directory.
-fn found(folder: &Path, consortium: &Consortium) -> PathBuf {
-    let (charter, log_key) = consortium.write_founding(folder);
-    let dir = folder.join("log");
-    let [init, d, c, k] = ["init", "--dir", "--charter", "--log-key"].map(AsRef::as_ref);
-    let arguments = [init, d, dir.as_ref(), c, charter.as_ref(), k, log_key.as_ref()];
-    assert!(run("ledger-node", &arguments).status.success(), "the log is founded");
-    dir
-}
-
-async fn submit(node: &NodeProcess, consortium: &Consortium, numbers: std::ops::Range<u64>) {
-    let mut client = node.client().await;
-    for n in numbers {
-        let wait = wire::Wait::Published.into();
-        let record = consortium.incident(n).to_bytes().into();
-        client.submit(wire::SubmitRequest { record, wait }).await.expect("lawful");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_whose_operator_vanished_is_proven_audited_and_made_again_from_its_mirror() {
-    let (consortium, folder) = (Consortium::new(), tempfile::tempdir().expect("a folder"));
-    let dir = found(folder.path(), &consortium);
-    let anchor = consortium.charter().statement().to_string();
-    let node = NodeProcess::serve(&dir);
-    submit(&node, &consortium, 1..4).await;
-    let source = node.grpc.replace("http://", "grpc://");
-    let mirror = Mirror::new(&format!("ledger {ORIGIN} {anchor} {source} quorum\n"));
-    let keeper = NodeProcess::serve(&mirror.dir());
-    cosigned(&keeper.grpc, 4).await;
-    submit(&node, &consortium, 4..300).await;
-    cosigned(&keeper.grpc, 300).await;
-    // the operator vanishes with everything but the key
-    drop(node);
-    std::fs::remove_dir_all(&dir).expect("it was there");
-    trouble(&keeper.grpc, "unreachable").await;
-
-    let copy = format!("{}/mirror/{}", keeper.http, hash(ORIGIN));
-    let at = |name: &str| folder.path().join(name).display().to_string();
-    let (record, charter) = (at("77.record"), at("charter.record"));
-    std::fs::write(&record, consortium.incident(77).as_bytes()).expect("a writable folder");
-    let proof = at("77.tlog-proof");
-    let prove = ["prove", "--from", &copy, "--anchor", &anchor, "--record", &record, "-o", &proof];
-    let (exit, object, stderr) = ledger(&prove);
-    assert_eq!((exit, &object["index"]), (0, &77.into()), "{stderr}");
-    let verify = ["verify", &proof, "--anchor", &anchor, "--charter", &charter];
-    let (exit, _, stderr) = ledger(&verify);
-    assert_eq!(exit, 0, "{stderr}");
-    let bundle = at("77.authority");
-    let prove = ["prove", "--from", &copy, "--anchor", &anchor, "--index", "77", "--authority"];
-    let (exit, _, stderr) = ledger(&[&prove[..], &["-o", &bundle]].concat());
-    assert_eq!(exit, 0, "{stderr}");
-    let (exit, _, stderr) = ledger(&["verify", &bundle, "--anchor", &anchor]);
-    assert_eq!(exit, 0, "{stderr}");
-    let other = "0".repeat(64);
-    let (exit, _, stderr) = ledger(&["prove", "--from", &copy, "--anchor", &other, "--index", "7"]);
-    assert_eq!(exit, 1, "{stderr}");
-    let missing = ["prove", "--from", &copy, "--anchor", &anchor, "--statement", &other];
-    assert_eq!(ledger(&missing).0, 1);
-    let (exit, audit, stderr) = ledger(&["audit", &copy, "--anchor", &anchor]);
-    assert_eq!((exit, &audit["lawful"]), (0, &300.into()), "{stderr}");
-    let (exit, _, stderr) = ledger(&["register", "members", &copy, "--anchor", &anchor]);
-    assert_eq!(exit, 0, "{stderr}");
-
-    // nobody makes the log again without its charter and its key
-    let again = dir.display().to_string();
-    let recover = |key: &str, anchor: &str| {
-        let arguments = ["recover", "--dir", &again, "--from", &copy, "--log-key", key];
-        let arguments = [&arguments[..], &["--anchor", anchor]].concat();
-        let arguments: Vec<&std::ffi::OsStr> = arguments.into_iter().map(AsRef::as_ref).collect();
-        run("ledger-node", &arguments)
-    };
-    let (key, stranger) = (at("log.key"), at("stranger.key"));
-    consortium.write_key(&log_key(), Path::new(&stranger));
-    for (key, anchor) in [(&key, &other), (&stranger, &anchor)] {
-        assert_eq!(recover(key, anchor).status.code(), Some(1));
-        assert!(!dir.exists(), "nothing is left behind");
-    }
-    let output = recover(&key, &anchor);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert_eq!(recover(&key, &anchor).status.code(), Some(1), "it is there now");
-    let node = NodeProcess::serve(&dir);
-    submit(&node, &consortium, 300..310).await;
-    let source = node.grpc.replace("http://", "grpc://");
-    mirror.list(&format!("ledger {ORIGIN} {anchor} {source} quorum\n"));
-    cosigned(&keeper.grpc, 310).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mirror_asks_for_the_quorum_of_the_charter_if_it_is_told_to() {
-    let consortium = Consortium::new();
-    let witness = key("w.test", Algorithm::CosignatureV1, 65);
-    let log = consortium.log.verifier();
-    let policy = format!("log {log}\nwitness w {}\nquorum w\n", witness.verifier());
-    let line = Logged { time: consortium.time, governance: index(0) };
-    let entries = [Entry::new(line, consortium.charter_with_policy(&policy))];
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let list = ledger_list(&entries, &source.url);
-    let mirror = Mirror::new(&list.replace('\n', " quorum\n"));
-    let node = NodeProcess::serve(&mirror.dir());
-    let log = trouble(&node.grpc, "foreign").await;
-    assert_eq!((log.size, log.copied_size), (None, 1), "{}", log.trouble);
-    let path = folder.path().join("checkpoint");
-    let bare = std::fs::read(&path).expect("written");
-    let bare = ClaimedCheckpoint::parse(&bare).expect("a checkpoint");
-    let cosignature = cosign(&witness, bare.checkpoint(), consortium.time);
-    let whole = bare.with_signatures([cosignature.clone()]).expect("two lines");
-    std::fs::write(&path, whole.to_string()).expect("a writable folder");
-    let log = cosigned(&node.grpc, 1).await;
-    let served = String::from_utf8(log.checkpoint.to_vec()).expect("text");
-    assert!(served.contains(&cosignature.to_string()), "the witness's line is kept: {served}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_log_that_changes_its_key_is_followed_from_one_key_to_the_other() {
-    let year = Year::new(4, 900);
-    println!("LEDGER_TEST_SEED=4, 900 records");
-    let added = year.books.iter().position(|book| book.log_keys.len() == 2).expect("a rotation");
-    let before = &year.entries[..year.books[added].latest as usize];
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(before, year.ring.log(1)).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&year.entries, &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
-    cosigned(&node.grpc, before.len() as u64).await;
-    // the old key has gone by the end, and the new one is in none of the entries that are here
-    Site::new(&year.entries, year.ring.log(1)).write(folder.path());
-    let log = trouble(&node.grpc, "foreign").await;
-    assert_eq!(log.size, Some(before.len() as u64), "{}", log.trouble);
-    let log = wait(&node.grpc, "no head", |log| log.pending_size.is_none()).await;
-    assert_eq!(log.copied_size, before.len() as u64, "no retired key holds the mirror up");
-    Site::new(&year.entries, year.ring.log(2)).write(folder.path());
-    cosigned(&node.grpc, year.entries.len() as u64).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

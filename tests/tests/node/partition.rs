@@ -5,20 +5,17 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use ledger_tests::copy_folder;
 use ledger_tests::network::Network;
 use ledger_tests::process::{NodeProcess, program};
+use ledger_tests::wait::{so, until};
 use serde_json::Value;
 
 use super::gossip::{Member, asks_at, log_of};
 
 /// What takes some rounds of a second after a partition takes no longer than this: peers that were not
 /// reached are left alone for a while each, those that misbehave take their share of the rounds, and the
-/// machine may be loaded.
-const SOON: Duration = Duration::from_secs(150);
-
 /// The sides of the network: two honest nodes each, and a face of the fifth.
 const LEFT: [usize; 2] = [0, 1];
 const RIGHT: [usize; 2] = [2, 3];
@@ -142,16 +139,12 @@ impl World {
 
     /// Waits until what a node says of gossip is so.
     fn until_status(&self, n: usize, well: impl Fn(&Value) -> bool) -> Value {
-        let (began, url) = (Instant::now(), self.url(n));
-        loop {
+        let url = self.url(n);
+        until(|| {
             let (exit, status) = self.ledger(n, &["gossip", "status", "--node", &url]);
             assert!(exit < 2, "node {n} answers: {status}");
-            if well(&status) {
-                return status;
-            }
-            assert!(began.elapsed() < SOON, "node {n}: {status}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            so(status, &well)
+        })
     }
 
     /// Waits until nodes have adopted the forger's head of this size and hold nothing against it.

@@ -12,9 +12,10 @@ use ledger_node::publisher::board::Standing;
 use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
+use ledger_tests::wait::SOON;
 use ledger_tests::witness::{Mood, TestWitness};
 
-use crate::witnesses::{SOON, Witnessed, submit, until};
+use crate::witnesses::{Witnessed, submit, until};
 
 /// How old cosignatures of a quiet log may become where a test waits for new ones.
 const SHORT: Duration = Duration::from_millis(300);

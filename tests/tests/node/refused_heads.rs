@@ -1,15 +1,14 @@
 //! Heads that a witness refuses, over HTTP: what contradicts the one that it cosigned becomes
 //! evidence.
 
-use std::time::{Duration, Instant};
-
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::note::Algorithm;
 use ledger_node::RunningNode;
 use ledger_tests::key;
 use ledger_tests::site::{SignedTree, TestSite};
+use ledger_tests::wait::{SOON, so, until_async};
 
-use super::gossip::{Member, SOON, evil};
+use super::gossip::{Member, evil};
 use super::gossip_mirror::copy;
 
 /// Asks the witness to cosign a head, with no proof: the status.
@@ -58,12 +57,8 @@ async fn a_refused_old_head_convicts_by_the_tiles_of_what_was_cosigned() {
     assert_eq!(ask(&node, 0, &head(700, "left")).await, 200);
     assert_eq!(ask(&node, 0, &head(250, "")).await, 409, "the beginning of that tree");
     assert_eq!(ask(&node, 0, &head(300, "right")).await, 409);
-    let began = Instant::now();
-    while kinds(&node).is_empty() {
-        assert!(began.elapsed() < SOON, "no evidence was made");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert_eq!(kinds(&node), ["split-history"]);
+    let made = until_async(async || so(kinds(&node), |made| !made.is_empty())).await;
+    assert_eq!(made, ["split-history"]);
     assert_eq!(ask(&node, 700, &head(700, "left")).await, 403);
     node.shutdown().await.expect("sound");
 }

@@ -3,13 +3,14 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ledger_node::config::Config;
 use ledger_node::transport::{Dialer, read_authorities};
 use ledger_tests::process::{NodeProcess, run};
+use ledger_tests::wait::{SOON, until};
 
-use super::gossip::{SOON, ledger};
+use super::gossip::ledger;
 use super::process::Founded;
 
 /// Changes a log's configuration.
@@ -188,12 +189,9 @@ fn a_certificate_that_is_renewed_while_the_node_runs_is_shown_without_a_restart(
     for name in ["tls.pem", "tls.key"] {
         std::fs::remove_file(founded.dir().join(name)).expect("it was made");
     }
-    let (new, began) = (certify(&founded.dir()), Instant::now());
+    let new = certify(&founded.dir());
     // it looks twice a minute
-    while let Err(error) = try_get(&new, &url) {
-        assert!(began.elapsed() < SOON, "{error}");
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    until(|| try_get(&new, &url));
     assert_eq!(node.terminate().0, Some(0));
 }
 
@@ -211,13 +209,14 @@ fn handshakes_count_as_requests_of_an_address() {
     let answer = sockets.last_mut().expect("thirty").read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(answer, Ok(0) | Err(ErrorKind::ConnectionReset)), "{answer:?}");
     drop(sockets);
-    let began = Instant::now();
-    while try_get(&ca, &format!("{}/checkpoint", node.http)).is_err() {
-        assert!(began.elapsed() < SOON, "it is let in again");
-        // a handshake and a request
-        std::thread::sleep(Duration::from_secs(2));
-    }
-    std::thread::sleep(Duration::from_secs(2));
+    // a handshake and a request: whoever waits is let in again
+    let wait = || std::thread::sleep(Duration::from_secs(2));
+    wait();
+    until(|| {
+        wait();
+        try_get(&ca, &format!("{}/checkpoint", node.http))
+    });
+    wait();
     assert!(refused(&ca, &node, "rate") >= 15);
 }
 

@@ -1,9 +1,7 @@
 //! Nodes know each other by the keys that a charter or a configuration names.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use ledger_core::charter::CharterDraft;
 use ledger_core::note::{Algorithm, SignerKey};
@@ -15,12 +13,13 @@ use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_tests::consortium::Consortium;
 use ledger_tests::key;
 use ledger_tests::process::NodeProcess;
+use ledger_tests::wait::{self, until};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tonic::Code;
 use tonic::transport::Endpoint;
 
-use super::gossip::{Member, SOON, ledger};
+use super::gossip::{Member, free_port, ledger};
 use super::tls::{certify, configure, text};
 
 /// A member with a log of its own, whose charter names its node and those of its partners.
@@ -33,10 +32,8 @@ struct Node {
 impl Node {
     fn new(n: u8) -> Node {
         let name = ["lab.test/node", "institute.test/node", "board.test/node"][usize::from(n)];
-        let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = free.local_addr().expect("it is bound").port();
         let key = key(name, Algorithm::Ed25519, 180 + n);
-        Node { folder: tempfile::tempdir().expect("a folder"), key, port }
+        Node { folder: tempfile::tempdir().expect("a folder"), key, port: free_port() }
     }
 
     fn dir(&self) -> PathBuf {
@@ -96,7 +93,7 @@ impl Node {
     /// What the node says of a peer, once that is so.
     fn until(&self, peer: &Node, so: impl Fn(&Value) -> bool) -> Value {
         let (ca, own) = (self.dir().join("tls.pem"), self.address());
-        until(&["--ca", text(&ca), "gossip", "status", "--node", &own], &peer.address(), so)
+        peer_until(&["--ca", text(&ca), "gossip", "status", "--node", &own], &peer.address(), so)
     }
 
     /// Has a record logged by the node.
@@ -118,20 +115,15 @@ struct Founded {
 }
 
 /// What `ledger gossip status` says of a peer, once that is so.
-fn until(status: &[&str], peer: &str, so: impl Fn(&Value) -> bool) -> Value {
-    let (began, url) = (Instant::now(), peer.replacen("grpcs", "https", 1));
-    loop {
+fn peer_until(status: &[&str], peer: &str, so: impl Fn(&Value) -> bool) -> Value {
+    let url = peer.replacen("grpcs", "https", 1);
+    until(|| {
         let (exit, told) = ledger(status);
         assert!(exit < 2, "it answers: {told}");
-        let found = told["peers"].as_array().expect("a list").iter();
-        let found = found.clone().find(|found| found["url"] == *url);
-        let found = found.unwrap_or_else(|| panic!("{url} is a peer: {told}"));
-        if so(found) {
-            return found.clone();
-        }
-        assert!(began.elapsed() < SOON, "{found}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        let peers = told["peers"].as_array().expect("a list");
+        let found = peers.iter().find(|found| found["url"] == *url);
+        wait::so(found.cloned().unwrap_or_else(|| panic!("{url} is a peer: {told}")), &so)
+    })
 }
 
 /// What is wrong with a peer.
@@ -220,6 +212,28 @@ fn a_node_key_that_is_replaced_counts_no_more_on_connections_that_are_open() {
 }
 
 #[test]
+fn a_node_that_moves_is_asked_where_a_membership_record_says_and_shows_its_key_there() {
+    let [lab, mut institute, board] = [0, 1, 2].map(Node::new);
+    let all = [(&lab, &lab.key), (&institute, &institute.key), (&board, &board.key)];
+    let founded = lab.found(0, all);
+    institute.found(1, all);
+    let (first, second) = (lab.serve(), institute.serve());
+    lab.until(&institute, well);
+    assert_eq!(second.terminate().0, Some(0));
+
+    institute.port = free_port();
+    let second = institute.serve();
+    let moves = json!([
+        {"action": "set_node", "member": "institute.test", "node": institute.address()},
+    ]);
+    lab.submit(&founded, &founded.consortium.membership(&founded.charter, moves));
+    lab.until(&institute, well);
+    for node in [first, second] {
+        assert_eq!(node.terminate().0, Some(0));
+    }
+}
+
+#[test]
 fn a_peer_of_the_configuration_must_show_its_key_or_a_certificate_that_is_believed() {
     let [asker, pinned, other, certified, unknown] = [80, 81, 82, 83, 84].map(Member::found);
     let shows = |member: &Member, n: u8| {
@@ -248,7 +262,7 @@ fn a_peer_of_the_configuration_must_show_its_key_or_a_certificate_that_is_believ
     let serve = |member: &Member| NodeProcess::serve_at(&member.dir(), member.port);
     let nodes = [&pinned, &other, &certified, &unknown, &asker].map(serve);
     let says = |member: &Member, so: &dyn Fn(&Value) -> bool| {
-        until(&["gossip", "status", "--node", &nodes[4].grpc], &at(member), so)
+        peer_until(&["gossip", "status", "--node", &nodes[4].grpc], &at(member), so)
     };
     says(&pinned, &well);
     says(&certified, &well);

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::note::VerifierKey;
@@ -19,13 +18,11 @@ use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::copy_folder;
+use ledger_tests::wait::{SOON, so, until_async};
 use ledger_tests::witness::{Mood, TestWitness};
 use tempfile::TempDir;
 use tonic::Code;
 use tonic::transport::Channel;
-
-/// What may take a moment takes no longer than this.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// A log whose policy wants two of three witnesses.
 pub(crate) struct Witnessed {
@@ -121,12 +118,7 @@ fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
 
 /// Waits until something is so.
 pub(crate) async fn until(is: impl Fn() -> bool) {
-    let wait = async {
-        while !is() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    tokio::time::timeout(SOON, wait).await.expect("in time");
+    until_async(async || so((), |()| is())).await;
 }
 
 pub(crate) async fn submit(

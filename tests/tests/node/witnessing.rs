@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use ledger_core::evidence::{ClaimedEvidence, Entries, Trust};
 use ledger_core::note::{Algorithm, SignerKey};
@@ -18,11 +17,9 @@ use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::copy_folder;
 use ledger_tests::key;
+use ledger_tests::wait::{so, until_async};
 use tempfile::TempDir;
 use tonic::transport::Channel;
-
-/// What may take a moment takes no longer than this.
-const SOON: Duration = Duration::from_secs(30);
 
 /// A log of a name of its own, in a folder of its own.
 struct Log {
@@ -209,16 +206,12 @@ async fn a_log_with_two_histories_is_convicted_by_its_witness_and_never_cosigned
     let (status, answer) = ask(&witness, format!("old 4\n{lines}\n{forked}")).await;
     assert_eq!(status, 422, "{answer}");
 
-    let began = Instant::now();
     let store = std::sync::Arc::clone(
         witness.service().witness.as_ref().expect("it is a witness").evidence(),
     );
-    while store.all().is_empty() {
-        assert!(began.elapsed() < SOON, "no evidence was made");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let mut made = until_async(async || so(store.all(), |made| !made.is_empty())).await;
     // the file convicts offline, by the log's key alone
-    let evidence = store.all().remove(0);
+    let evidence = made.remove(0);
     let file = watchman.dir().join(format!("private/evidence/{}.json", evidence.id()));
     let bytes = std::fs::read(file).expect("it is kept");
     let key = cheat.consortium.log.verifier().clone();

@@ -89,6 +89,7 @@ const MEMBERSHIP_CHANGE: Shape = Shape::Tagged {
         ("end_role", END_ROLE),
         ("add_key", ADD_KEY),
         ("revoke_key", REVOKE_KEY),
+        ("set_node", SET_NODE),
         ("sanction", SANCTION),
     ],
 };
@@ -127,6 +128,12 @@ const ADD_KEY: &[Member] = &[
 
 const REVOKE_KEY: &[Member] =
     &[WHO, Member::required("vkey", Shape::Line, "the verifier key"), WHY];
+
+const SET_NODE: &[Member] = &[
+    WHO,
+    Member::optional("node", Shape::Uri, "its node's address; without it the member has none"),
+    WHY,
+];
 
 const SANCTION: &[Member] = &[
     WHO,
