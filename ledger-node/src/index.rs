@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
 
 use ledger_core::hash::Hash;
-use ledger_core::record::{EntryError, Envelope, Outline, StatementId};
+use ledger_core::record::{EntryError, Envelope, Outline, Record, StatementId};
 use rusqlite::{Connection, params};
 
 use self::filter::Filter;
@@ -65,12 +65,17 @@ impl EntryKeys {
     pub fn of(entry: &[u8]) -> Result<EntryKeys, EntryError> {
         let (_, record) = ledger_core::record::Entry::split(entry)?;
         let outline = Outline::parse(record)?;
-        Ok(EntryKeys {
-            statement: outline.statement(),
-            issuer_and_id: outline.envelope().unique_key(),
-            leaf: Hash::leaf(entry),
-            series: revision(outline.envelope()),
-        })
+        Ok(EntryKeys::new(outline.statement(), outline.envelope(), Hash::leaf(entry)))
+    }
+
+    /// The keys of an entry of which the record is at hand, and the leaf hash.
+    pub fn of_record(record: &Record, leaf: Hash) -> EntryKeys {
+        EntryKeys::new(record.statement(), record.envelope(), leaf)
+    }
+
+    fn new(statement: StatementId, envelope: &Envelope, leaf: Hash) -> EntryKeys {
+        let (issuer_and_id, series) = (envelope.unique_key(), revision(envelope));
+        EntryKeys { statement, issuer_and_id, leaf, series }
     }
 
     fn rows(&self) -> impl Iterator<Item = i64> {

@@ -8,6 +8,7 @@
 //! anybody sees it.
 
 mod accuse;
+mod chunks;
 mod copy;
 mod feed;
 mod heads;

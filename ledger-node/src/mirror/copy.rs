@@ -13,12 +13,14 @@ use ledger_core::batch::Edge;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::MAX_TIME;
+use ledger_core::hash::Hash;
 use ledger_core::merkle::{TreeHead, verify_consistency};
 use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 
 use super::accuse;
-use super::feed::{Ahead, Feed, FeedError};
+use super::chunks::{Chunk, Chunks, look};
+use super::feed::{Feed, FeedError};
 use super::heads;
 use super::law::{Law, Stop};
 use super::list::{Basis, Mirrored};
@@ -27,12 +29,6 @@ use super::store::Row;
 use super::trouble::Trouble;
 use super::{Common, MirrorError};
 use crate::index::Index;
-
-/// Entries of the largest chunk: between two chunks some forty files are made durable.
-const CHUNK_ENTRIES: usize = 32 * TILE_WIDTH as usize;
-
-/// Bytes after which a chunk takes no further bundle, which may bring 16 MiB at most.
-const CHUNK_BYTES: usize = 16 << 20;
 
 /// The copying of one log.
 pub struct Copy {
@@ -275,13 +271,14 @@ impl Copy {
             return if same { Ok(()) } else { Err(why().into()) };
         }
         std::thread::scope(|scope| {
-            let mut ahead = feed.read_ahead(scope, from, target.size);
+            let ahead = feed.read_ahead(scope, from, target.size);
+            let chunks = Chunks::gather(scope, ahead, (from, target.size), self.charter());
             while self.edge.size() < target.size {
                 if self.stopping.load(Ordering::Acquire) {
                     return Err(Trouble::Stopped);
                 }
-                let entries = gather(&mut ahead, self.edge.size(), target.size)?;
-                self.take(entries, pending, target)?;
+                self.take(chunks.next()?, pending, target)?;
+                chunks.follow(self.charter());
             }
             Ok(())
         })
@@ -290,18 +287,18 @@ impl Copy {
     /// Takes a chunk of entries: proven, judged, written, noted, in this order.
     fn take(
         &mut self,
-        entries: Vec<Vec<u8>>,
+        chunk: Chunk,
         pending: &ClaimedCheckpoint,
         target: TreeHead,
     ) -> Result<(), Trouble> {
         let first = self.edge.size();
         let mut trial = self.edge.clone();
         let full = |e: ledger_core::batch::AppendError| FeedError::Damaged(e.to_string());
-        let batch = trial.append(&entries).map_err(full)?;
+        let batch = trial.append(&chunk.entries).map_err(full)?;
         if !self.begins(&trial.head(), &target)? {
-            return Err(self.locate(&entries, &target)?.into());
+            return Err(self.locate(&chunk.entries, &target)?.into());
         }
-        self.judge(first, &entries, pending)?;
+        self.judge(first, chunk, &batch.leaves, pending)?;
         for (coord, bytes) in &batch.tiles {
             self.served.site.renew(*coord, bytes)?;
         }
@@ -310,7 +307,7 @@ impl Copy {
         self.keep(Row { copied: batch.head, ..self.row.clone() })?;
         self.edge = trial;
         if let Some(law) = &mut self.law {
-            law.written(batch.head.size, &entries)?;
+            law.written(batch.head.size)?;
         }
         Ok(())
     }
@@ -348,12 +345,14 @@ impl Copy {
     fn judge(
         &mut self,
         first: TreeSize,
-        entries: &[Vec<u8>],
+        chunk: Chunk,
+        leaves: &[Hash],
         pending: &ClaimedCheckpoint,
     ) -> Result<(), Trouble> {
         let (Some(index), Basis::Charter { anchor, .. }) = (&self.index, &self.log.basis) else {
             return Ok(());
         };
+        let Chunk { entries, looks } = chunk;
         if self.law.is_none() {
             let reader = Arc::clone(&self.served.reader);
             let charter = entries.first().map(Vec::as_slice).unwrap_or_default();
@@ -365,12 +364,14 @@ impl Copy {
             self.law = Some(law);
         }
         let Some(law) = &mut self.law else { return Ok(()) };
-        match law.judge(first, entries, self.common.clock.now()) {
+        let looks = looks.unwrap_or_else(|| look(law.charter(), &entries));
+        match law.judge(first, looks, leaves, self.common.clock.now()) {
             Ok(()) => Ok(()),
             Err(Stop::Future { index, until }) => Err(Trouble::Future { index, until }),
             Err(Stop::Other(trouble)) => Err(trouble),
             Err(Stop::Unlawful { index, why }) => {
-                accuse::unlawful(self, pending, accuse::Found { first, entries, index, why: &why });
+                let found = accuse::Found { first, entries: &entries, index, why: &why };
+                accuse::unlawful(self, pending, found);
                 Err(Trouble::Unlawful { index, why: why.to_string() })
             }
         }
@@ -442,17 +443,4 @@ fn restore(served: &Served, head: &TreeHead) -> Result<Edge, String> {
         return Ok(Edge::new());
     }
     Edge::restore(served.reader.tiles(), head).map_err(|e| e.to_string())
-}
-
-fn gather(ahead: &mut Ahead, from: TreeSize, end: TreeSize) -> Result<Vec<Vec<u8>>, FeedError> {
-    let left = usize::try_from(end.get() - from.get()).unwrap_or(usize::MAX);
-    let mut entries: Vec<Vec<u8>> = Vec::new();
-    let mut bytes = 0;
-    while entries.len() < CHUNK_ENTRIES.min(left) && bytes < CHUNK_BYTES {
-        let more = ahead.next()?;
-        bytes += more.iter().map(Vec::len).sum::<usize>();
-        entries.extend(more);
-    }
-    entries.truncate(left);
-    Ok(entries)
 }

@@ -23,6 +23,8 @@ pub const MAX_AHEAD: u64 = crate::clock::MAX_WITNESS_OFFSET;
 pub struct Law {
     fold: Lawful<SeenInCopy>,
     index: Arc<Index>,
+    /// The keys of what was judged and is not in the index yet.
+    judged: Vec<EntryKeys>,
 }
 
 /// What was seen, in the copy's index and in memory for what is not written yet.
@@ -99,7 +101,7 @@ impl Law {
         size: TreeSize,
     ) -> Law {
         let seen = SeenInCopy { index: Arc::clone(&index), reader, size, fresh: HashMap::new() };
-        Law { fold: Lawful::new(charter, before, seen), index }
+        Law { fold: Lawful::new(charter, before, seen), index, judged: Vec::new() }
     }
 
     /// The rules in force behind what was judged.
@@ -107,10 +109,16 @@ impl Law {
         self.fold.charter()
     }
 
-    /// Judges the next entries. After a stop the fold is of no more use.
-    pub fn judge(&mut self, first: TreeSize, entries: &[Vec<u8>], now: u64) -> Result<(), Stop> {
-        let charter = Arc::clone(self.charter());
-        for (at, look) in (first.get()..).zip(look(&charter, entries)) {
+    /// Judges the next entries by what they show, each with its leaf hash. After a stop the fold is of no
+    /// more use.
+    pub fn judge(
+        &mut self,
+        first: TreeSize,
+        looks: Vec<Look>,
+        leaves: &[Hash],
+        now: u64,
+    ) -> Result<(), Stop> {
+        for ((at, look), leaf) in (first.get()..).zip(looks).zip(leaves) {
             let index = LeafIndex::new(at).expect("the tree has these leaves");
             let time = look.logged().map_or(0, |logged| logged.time);
             if time > now.saturating_add(MAX_AHEAD) {
@@ -118,7 +126,7 @@ impl Law {
             }
             let other = |why: String| Stop::Other(Trouble::NotJudged { index, why });
             match self.fold.judge(index, look).map_err(Stop::Other)? {
-                Finding::Lawful(_) => {}
+                Finding::Lawful(own) => self.judged.push(EntryKeys::of_record(&own.record, *leaf)),
                 Finding::Unlawful(why) => return Err(Stop::Unlawful { index, why }),
                 Finding::NotJudged(why) => return Err(other(why)),
                 _ => return Err(other("a verdict that this version does not know".to_owned())),
@@ -127,36 +135,15 @@ impl Law {
         Ok(())
     }
 
-    /// The judged entries are on the disk now.
-    pub fn written(&mut self, size: TreeSize, entries: &[Vec<u8>]) -> Result<(), Trouble> {
-        let keys = entries.iter().map(|entry| EntryKeys::of(entry));
-        // lawful entries can be read
-        let keys: Vec<EntryKeys> = keys.filter_map(Result::ok).collect();
-        self.index.insert(&keys)?;
+    /// All that was judged is on the disk now: the first `size` entries.
+    pub fn written(&mut self, size: TreeSize) -> Result<(), Trouble> {
+        self.index.insert(&self.judged)?;
+        self.judged.clear();
         let seen = self.fold.seen();
         seen.size = size;
         seen.fresh.clear();
         Ok(())
     }
-}
-
-/// Looks at entries on all cores.
-fn look(charter: &Charter, entries: &[Vec<u8>]) -> Vec<Look> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = entries.len().div_ceil(cores).max(1);
-    std::thread::scope(|scope| {
-        let parts: Vec<_> = entries
-            .chunks(share)
-            .map(|part| {
-                scope.spawn(move || part.iter().map(|e| Look::at(charter, e)).collect::<Vec<_>>())
-            })
-            .collect();
-        let join = |part: std::thread::ScopedJoinHandle<'_, Vec<Look>>| match part.join() {
-            Ok(looks) => looks,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        parts.into_iter().flat_map(join).collect()
-    })
 }
 
 impl SeenInCopy {
