@@ -240,8 +240,11 @@ impl Gossip {
     fn open_view(&self) -> Result<(), GossipError> {
         let mut inner = self.lock();
         self.know(&mut inner);
-        let Inner { view, heads, cosigned, .. } = &mut *inner;
+        let Inner { view, heads, cosigned, trees, .. } = &mut *inner;
         *cosigned = heads.recall(view)?;
+        // what was open may be settled by now, by a recovery or a copy: no alarm is raised before
+        let events = view.consult(trees);
+        self.conclude(&mut inner, events);
         self.note_fallen(&inner);
         Ok(())
     }

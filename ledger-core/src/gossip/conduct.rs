@@ -79,9 +79,18 @@ impl Conduct {
             }
             None => {
                 let missing = u64::from(needed - self.units);
-                Err(Moment(now.0 + (missing * 1_000).div_ceil(UNITS_A_SECOND)))
+                let from = now.max(self.filled);
+                Err(Moment(from.0 + (missing * 1_000).div_ceil(UNITS_A_SECOND)))
             }
         }
+    }
+
+    /// Takes units for what a message has led to. Where more is owed than is left, the peer may not cause
+    /// anything before it is paid.
+    pub fn owe(&mut self, units: u32) {
+        let paid = units.min(self.units);
+        self.units -= paid;
+        self.filled.0 += (u64::from(units - paid) * 1_000).div_ceil(UNITS_A_SECOND);
     }
 
     /// The peer lied or broke the protocol: it is not listened to for a while.
@@ -155,6 +164,18 @@ mod tests {
         assert_eq!(taken, BURST / 64);
         assert!(conduct.spend(Moment(again.0 - 1), 60).is_err());
         assert_eq!(conduct.spend(again, 60), Ok(()));
+    }
+
+    #[test]
+    fn what_a_message_led_to_is_paid_before_anything_else() {
+        let mut conduct = Conduct::new(Moment(0));
+        assert_eq!(conduct.spend(Moment(0), 0), Ok(()));
+        conduct.owe(BURST + 252);
+        let again = conduct.spend(Moment(0), 0).expect_err("a second is owed, and a message");
+        assert_eq!(again, Moment(1_016));
+        assert!(conduct.spend(Moment(again.0 - 1), 0).is_err());
+        assert_eq!(conduct.spend(again, 0), Ok(()));
+        assert!(conduct.spend(again, 0).is_err());
     }
 
     #[test]

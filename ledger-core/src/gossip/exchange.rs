@@ -1,6 +1,6 @@
 //! The messages of a round: what a view says, and what it makes of what it is told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{ClaimedEvidence, EvidenceId};
@@ -13,14 +13,24 @@ use super::Conduct;
 use super::known::{Known, Question, push_bounded};
 use super::message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
-    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary,
+    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, evidence_units,
 };
-use super::view::{Event, Fault, View, by_rank, culprit_hash};
+use super::view::{Event, FalseSignature, Fault, View, by_rank, culprit_hash};
 use super::{MAX_LEGS, Moment};
 
 /// Evidence that was asked for and judged, remembered so that it is not asked for again: what
 /// convicted nobody who is known, or somebody else than whom a peer named.
 const MAX_JUDGED: usize = 256;
+
+/// Evidence that is asked for in one answer: whoever answers has to remember it, and anybody can name
+/// some.
+const MAX_WANTED: usize = 16;
+
+/// What a head costs, in units of about one signature check, that has to be settled.
+const OPEN_UNITS: usize = 16;
+
+/// What a message costs in which a line of a known key is false.
+const DOUBT_UNITS: usize = 64;
 
 /// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures
 /// travel when they are newer by a step, long before anybody calls the log stale, and not in every
@@ -43,8 +53,10 @@ pub trait Beginnings {
 pub struct Round {
     salt: Salt,
     legs: usize,
-    /// The evidence that the peer was asked for last, as it named it.
+    /// The evidence that the peer was asked for and has not sent yet, as it named it.
     asked: Vec<EvidenceRef>,
+    /// The evidence that the peer asked for and was not sent yet.
+    owed: VecDeque<EvidenceId>,
 }
 
 /// What a message led to.
@@ -56,13 +68,15 @@ pub struct Heard {
     pub events: Vec<Event>,
     /// What the peer did that no honest node does; what it said up to there was taken.
     pub fault: Option<Fault>,
+    /// What it may have made up; nothing was taken of it.
+    pub doubt: Option<FalseSignature>,
 }
 
 impl Round {
     /// Begins a round with this salt, which must be fresh and random.
     pub fn begin(view: &View, salt: Salt) -> (Round, Message) {
         let hello = Message::Hello { salt, summary: view.summary(salt) };
-        (Round { salt, legs: 1, asked: Vec::new() }, hello)
+        (Round { salt, legs: 1, asked: Vec::new(), owed: VecDeque::new() }, hello)
     }
 
     /// Takes the peer's reply. Nothing to send means that the round is over.
@@ -85,24 +99,55 @@ impl Round {
     }
 
     fn exchange(&mut self, view: &mut View, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
-        let asked = std::mem::take(&mut self.asked);
-        let is_asked = |sent: &ClaimedEvidence| asked.iter().any(|own| own.id == sent.id());
-        if !told.evidence.as_ref().is_none_or(is_asked) {
+        let sent = told.evidence.as_ref().map(ClaimedEvidence::id);
+        if sent.is_some_and(|id| self.asked.iter().all(|own| own.id != id)) {
             return Heard::fault(Fault::Unasked);
         }
-        let mut held = told.held.clone();
-        let heard = view.exchange(told, &asked, trees);
-        if let Some(Message::Exchange(reply)) = &heard.reply {
-            held.retain(|own| reply.wants.contains(&own.id));
-            self.asked = held;
+        let (held, wants) = (told.held.clone(), told.wants.clone());
+        let mut heard = view.exchange(told, &self.asked, trees);
+        if heard.fault.is_none() {
+            self.owed.extend(wants);
+            // whoever sends none of it has none
+            self.asked.retain(|own| sent.is_some() && Some(own.id) != sent);
+            self.asked.extend(held);
+            heard.reply = self.go_on(view, heard.reply.take());
         }
         heard
+    }
+
+    /// Adds what is still to be asked for and to be sent: a message holds one piece of evidence.
+    fn go_on(&mut self, view: &View, reply: Option<Message>) -> Option<Message> {
+        let mut reply = match reply {
+            Some(Message::Exchange(reply)) => reply,
+            _ => Box::new(Exchange::new(self.salt)),
+        };
+        reply.wants = view.wanted(&self.asked);
+        self.asked.retain(|own| reply.wants.contains(&own.id));
+        reply.evidence = None;
+        while reply.evidence.is_none()
+            && let Some(id) = self.owed.pop_front()
+        {
+            reply.evidence = view.evidence_of(id);
+        }
+        Some(reply).filter(|reply| !reply.is_empty()).map(Message::Exchange)
     }
 }
 
 impl Heard {
+    /// What it costs, in units of about one signature check, besides looking at the message: heads have to
+    /// be settled, and evidence has to be carried.
+    pub fn debt(&self) -> u32 {
+        let opened = self.events.iter().filter(|event| matches!(event, Event::Opened(_))).count();
+        let carried = match &self.reply {
+            Some(Message::Exchange(told)) => told.evidence.as_ref().map_or(0, evidence_units),
+            _ => 0,
+        };
+        let doubted = self.doubt.as_ref().map_or(0, |_| DOUBT_UNITS);
+        u32::try_from(opened * OPEN_UNITS + carried + doubted).unwrap_or(u32::MAX)
+    }
+
     fn nothing() -> Heard {
-        Heard { reply: None, events: Vec::new(), fault: None }
+        Heard { reply: None, events: Vec::new(), fault: None, doubt: None }
     }
 
     fn fault(fault: Fault) -> Heard {
@@ -140,7 +185,11 @@ impl View {
                 // what was asked for in the message before, nobody remembers
                 let mut heard = self.exchange(*told, &[], trees);
                 // the asker waits for an answer, even where there is nothing to say
-                heard.reply.get_or_insert_with(|| Message::Exchange(Box::new(Exchange::new(salt))));
+                let nothing = || Message::Exchange(Box::new(Exchange::new(salt)));
+                if let Message::Exchange(reply) = heard.reply.get_or_insert_with(nothing) {
+                    reply.wants.truncate(MAX_WANTED);
+                    self.remember_asked(&reply.wants);
+                }
                 heard
             }
             Message::Same | Message::Lists { .. } => Heard::fault(Fault::OutOfTurn),
@@ -252,9 +301,9 @@ impl View {
         if !told.fits() {
             return Heard::fault(Fault::TooMuch);
         }
-        let (events, fault) = self.take(&told, asked);
+        let Heard { events, fault, doubt, .. } = self.take(&told, asked);
         if fault.is_some() {
-            return Heard { reply: None, events, fault };
+            return Heard { reply: None, events, fault, doubt };
         }
         let mut reply = Exchange::new(told.salt);
         self.tell(&mut reply, &told.about, &told.heads, &told.held);
@@ -263,35 +312,36 @@ impl View {
         let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
         let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
-        Heard { reply, events, fault }
+        Heard { reply, events, fault, doubt }
     }
 
-    /// Takes evidence, heads and answers, up to the first that no honest node sends.
-    fn take(&mut self, told: &Exchange, asked: &[EvidenceRef]) -> (Vec<Event>, Option<Fault>) {
-        let mut events = Vec::new();
+    /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies nothing.
+    fn take(&mut self, told: &Exchange, asked: &[EvidenceRef]) -> Heard {
+        let mut heard = Heard::nothing();
         if let Some(evidence) = &told.evidence {
-            let (more, fault) = self.judge(evidence, asked);
-            events.extend(more);
-            if fault.is_some() {
-                return (events, fault);
-            }
+            let (events, fault) = self.judge(evidence, asked);
+            (heard.events, heard.fault) = (events, fault);
+        }
+        if heard.fault.is_some() {
+            return heard;
         }
         for head in &told.heads {
             match self.hear(head) {
-                Ok(more) => events.extend(more),
-                Err(fault) => return (events, Some(fault)),
+                Ok(events) => heard.events.extend(events),
+                Err(doubt) => heard.doubt = heard.doubt.or(Some(doubt)),
             }
         }
         for answer in &told.answers {
             match self.learn(&answer.question, &answer.beginning) {
-                Ok(more) => events.extend(more),
-                Err(fault) => return (events, Some(fault)),
+                Ok(events) => heard.events.extend(events),
+                Err(fault) => return Heard { fault: Some(fault), ..heard },
             }
         }
-        (events, None)
+        heard
     }
 
-    /// Judges evidence, if it was asked for: judging it is what costs a node most.
+    /// Judges evidence, if it was asked for, in this round or in an answer: judging it is what costs a node
+    /// most.
     ///
     /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a
     /// fault where no judge could take it for evidence, or where whom the peer named has signed
@@ -302,10 +352,11 @@ impl View {
         asked: &[EvidenceRef],
     ) -> (Vec<Event>, Option<Fault>) {
         let id = evidence.id();
-        let Some(at) = self.asked.iter().position(|asked| *asked == id) else {
+        let in_answer = self.asked.iter().position(|asked| *asked == id);
+        if in_answer.is_none() && asked.iter().all(|own| own.id != id) {
             return (Vec::new(), None);
-        };
-        self.asked.remove(at);
+        }
+        in_answer.map(|at| self.asked.remove(at));
         push_bounded(&mut self.judged, id, MAX_JUDGED);
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
@@ -331,22 +382,29 @@ impl View {
     }
 
     /// Which of the evidence that the other side holds convicts somebody new, of those who are
-    /// known here.
-    fn wanted(&mut self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
+    /// known here; what convicts logs comes first.
+    fn wanted(&self, held: &[EvidenceRef]) -> Vec<EvidenceId> {
         let fallen: BTreeSet<Hash> = self.convictions().map(|(_, _, culprit)| culprit).collect();
-        let known: BTreeSet<Hash> = self.known_keys().map(|(culprit, _)| culprit).collect();
-        let stands = |culprit: &Hash| known.contains(culprit) && !fallen.contains(culprit);
-        let new = held.iter().filter(|other| stands(&other.culprit));
+        // logs come first, so that their places are the smaller ones
+        let mut known: BTreeMap<Hash, usize> = BTreeMap::new();
+        for (place, (culprit, _)) in self.known_keys().enumerate() {
+            known.entry(culprit).or_insert(place);
+        }
+        let new = held.iter().filter(|other| !fallen.contains(&other.culprit));
         let new = new.filter(|other| !self.judged.contains(&other.id));
-        let mut wanted: Vec<EvidenceId> = new.map(|other| other.id).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        for id in &wanted {
+        let placed = |other: &EvidenceRef| Some((*known.get(&other.culprit)?, other.id));
+        let wanted: BTreeSet<(usize, EvidenceId)> = new.filter_map(placed).collect();
+        let mut once = BTreeSet::new();
+        wanted.into_iter().map(|(_, id)| id).filter(|id| once.insert(*id)).collect()
+    }
+
+    /// Remembers what an answer asks for: the next message is nobody's in particular.
+    fn remember_asked(&mut self, wants: &[EvidenceId]) {
+        for id in wants {
             if !self.asked.contains(id) {
                 push_bounded(&mut self.asked, *id, MAX_REFS);
             }
         }
-        wanted
     }
 
     fn evidence_of(&self, id: EvidenceId) -> Option<ClaimedEvidence> {

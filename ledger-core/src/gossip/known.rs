@@ -48,6 +48,16 @@ struct Open {
     age: u32,
 }
 
+/// Heads were turned away because others were open. It ends when none is open any more, or a round passes
+/// in which all that came had room: what was turned away is told again.
+#[derive(Debug, Clone, Copy)]
+struct Overflow {
+    /// Rounds that it has lasted.
+    age: u32,
+    /// Whether a head was turned away since the last round.
+    again: bool,
+}
+
 /// One log.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -59,8 +69,8 @@ pub(super) struct Known {
     open: Vec<Open>,
     path: VecDeque<Seen>,
     proofs: VecDeque<(Question, Beginning)>,
-    /// Rounds since more heads were open than are kept: only settling all of them ends this.
-    overflowed: Option<u32>,
+    /// Since more heads were open than are kept.
+    overflow: Option<Overflow>,
     /// What stays when a key falls.
     pub(super) remains: Remains,
 }
@@ -92,7 +102,7 @@ impl Known {
             open: Vec::new(),
             path: VecDeque::new(),
             proofs: VecDeque::new(),
-            overflowed: None,
+            overflow: None,
             remains: Remains::default(),
         }
     }
@@ -149,13 +159,25 @@ impl Known {
             return Change::Nothing;
         }
         debug_assert_ne!(adopted.head().size, heard.head().size, "equal sizes are settled above");
+        if self.was_shown(heard.head()) {
+            return Change::Nothing;
+        }
         if self.open.len() == MAX_OPEN {
             // old heads of an honest log may be shown in heaps: it has as long to settle them as others
-            self.overflowed.get_or_insert(0);
+            self.overflow.get_or_insert(Overflow { age: 0, again: true }).again = true;
             return Change::Nothing;
         }
         self.open.push(Open { seen: heard, path: VecDeque::new(), age: 0 });
         Change::Opened
+    }
+
+    /// Whether a head that is held no more, for it is old, was shown to lie on the adopted history.
+    fn was_shown(&self, head: &TreeHead) -> bool {
+        let mut shown = self.proofs.iter().filter(|(known, _)| known.smaller == *head);
+        shown.any(|(known, _)| {
+            let mut own = self.adopted.iter().chain(&self.path);
+            own.any(|held| *held.head() == known.larger)
+        })
     }
 
     /// Takes what somebody showed about two heads that are held.
@@ -233,7 +255,7 @@ impl Known {
             }
             _ => Change::Nothing,
         };
-        self.overflowed = self.overflowed.filter(|_| !self.open.is_empty());
+        self.overflow = self.overflow.filter(|_| !self.open.is_empty());
         change
     }
 
@@ -243,7 +265,8 @@ impl Known {
         for open in &mut self.open {
             open.age = open.age.saturating_add(1);
         }
-        self.overflowed = self.overflowed.map(|age| age.saturating_add(1));
+        let lasts = self.overflow.filter(|overflow| overflow.again || overflow.is_alarming());
+        self.overflow = lasts.map(|own| Overflow { age: own.age.saturating_add(1), again: false });
         !before && self.alarm()
     }
 
@@ -254,7 +277,7 @@ impl Known {
     }
 
     fn has_overflowed(&self) -> bool {
-        self.overflowed.is_some_and(|age| age >= PATIENCE_ROUNDS)
+        self.overflow.is_some_and(|overflow| overflow.is_alarming())
     }
 
     /// Of what has to be shown, that about the head which has been open longest.
@@ -283,27 +306,28 @@ impl Known {
             Question { origin, smaller, larger }
         };
         let own = (adopted, &self.path);
+        // what is shown about these always settles them, also where it was shown before
         let first = open.iter().map(|open| in_order(*adopted.head(), *open.seen.head()));
         let mut asked: Vec<Question> = first.map(ask).collect();
+        let mut more: Vec<Question> = Vec::new();
         let stays: Vec<_> =
             open.iter().filter(|open| open.age > 0).map(|open| open.line()).collect();
         for (at, one) in stays.iter().enumerate() {
             let others = stays[..at].iter();
-            asked.extend(others.map(|(other, _)| ask(in_order(*one.0.head(), *other.head()))));
+            more.extend(others.map(|(other, _)| ask(in_order(*one.0.head(), *other.head()))));
         }
         for (at, one) in stays.iter().enumerate() {
             let others = stays[..at].iter().copied().chain([own]);
-            asked.extend(others.flat_map(|other| neighbours(*one, other)).map(ask));
+            more.extend(others.flat_map(|other| neighbours(*one, other)).map(ask));
         }
         // two heads may have been shown to belong together without saying whose history it is
-        asked.retain(|asked| self.proofs.iter().all(|(known, _)| known != asked));
-        let mut once: Vec<Question> = Vec::with_capacity(asked.len());
-        for asked in asked {
-            if !once.contains(&asked) {
-                once.push(asked);
+        more.retain(|asked| self.proofs.iter().all(|(known, _)| known != asked));
+        for more in more {
+            if !asked.contains(&more) {
+                asked.push(more);
             }
         }
-        once
+        asked
     }
 
     /// What was shown here about a question before.
@@ -344,7 +368,7 @@ impl Known {
         self.adopted = settled.next();
         self.path = settled.rev().collect();
         self.open = open.into_iter().filter_map(|open| open.counting(&trusted)).collect();
-        self.overflowed = self.overflowed.filter(|_| !self.open.is_empty());
+        self.overflow = self.overflow.filter(|_| !self.open.is_empty());
         if self.adopted.is_none() && !self.open.is_empty() {
             let Open { seen, path, .. } = self.open.remove(0);
             (self.adopted, self.path) = (Some(seen), path);
@@ -360,6 +384,12 @@ impl Known {
         let open = open.flat_map(|open| open.path.iter_mut().chain([&mut open.seen]));
         let mut all = self.adopted.iter_mut().chain(open).chain(&mut self.path);
         all.find(|held| held.head() == head)
+    }
+}
+
+impl Overflow {
+    fn is_alarming(self) -> bool {
+        self.age >= PATIENCE_ROUNDS
     }
 }
 

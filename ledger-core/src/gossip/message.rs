@@ -138,12 +138,19 @@ impl Exchange {
             && self.answers.len() <= MAX_ANSWERS
     }
 
-    /// Signature checks and hashing that it costs its receiver, in units of about one check.
+    /// What it costs its receiver in units of about one signature check: checks and hashing, and looking
+    /// up what it names.
     pub(super) fn cost(&self) -> u32 {
         let checks = 2 * self.heads.len() + self.answers.len() + self.questions.len();
-        let evidence = self.evidence.as_ref().map_or(0, |held| 8 + held.as_str().len() / 4_096);
-        u32::try_from(checks + evidence).unwrap_or(u32::MAX)
+        let names = self.held.len() / 16 + self.wants.len() / 4 + self.about.len() / 64;
+        let evidence = self.evidence.as_ref().map_or(0, evidence_units);
+        u32::try_from(checks + names + evidence).unwrap_or(u32::MAX)
     }
+}
+
+/// What it costs to carry and to judge a piece of evidence.
+pub(super) fn evidence_units(evidence: &ClaimedEvidence) -> usize {
+    8 + evidence.as_str().len() / 4_096
 }
 
 impl Salt {

@@ -46,7 +46,7 @@ pub use message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEADS, MAX_LINES, MAX_QUESTIONS,
     MAX_REFS, Message, Salt, Summary,
 };
-pub use view::{Event, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
+pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
 
 /// Rounds that a head may stay open before the alarm is raised: in these, all nodes that are
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.
@@ -66,8 +66,8 @@ pub const MAX_KEPT_PROOFS: usize = 8;
 /// Questions asked about one pair of histories beside that about their ends.
 const MAX_NEIGHBOURS: usize = 8;
 
-/// Messages that the asker sends in one round.
-pub const MAX_LEGS: usize = 6;
+/// Messages that the asker sends in one round: each holds one piece of evidence at most.
+pub const MAX_LEGS: usize = 24;
 
 #[cfg(all(test, feature = "sign"))]
 mod tests;

@@ -5,7 +5,7 @@ use crate::cosignature;
 use crate::merkle::TreeHead;
 use crate::note::{KeyId, Note, Signature, VerifierKey};
 
-use super::view::Fault;
+use super::view::FalseSignature;
 
 /// A head with the lines of known keys and no others; every line verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,10 +38,10 @@ impl Seen {
         heard: &ClaimedCheckpoint,
         log_keys: &[VerifierKey],
         cosigners: &[VerifierKey],
-    ) -> Result<Read, Fault> {
+    ) -> Result<Read, FalseSignature> {
         match heard.verify(log_keys) {
             Ok(_) => {}
-            Err(CheckpointError::BadSignature(name)) => return Err(Fault::FalseSignature(name)),
+            Err(CheckpointError::BadSignature(name)) => return Err(FalseSignature(name)),
             Err(_) => return Ok(Read::Unsigned),
         }
         Seen::cosigned(heard, log_keys, cosigners).map(Read::Seen)
@@ -52,9 +52,9 @@ impl Seen {
         heard: &ClaimedCheckpoint,
         fallen: &[VerifierKey],
         cosigners: &[VerifierKey],
-    ) -> Result<Option<Seen>, Fault> {
+    ) -> Result<Option<Seen>, FalseSignature> {
         if let Err(CheckpointError::BadSignature(name)) = heard.verify(fallen) {
-            return Err(Fault::FalseSignature(name));
+            return Err(FalseSignature(name));
         }
         let seen = Seen::cosigned(heard, fallen, cosigners)?;
         Ok(Some(seen).filter(|seen| !seen.cosigners.is_empty()))
@@ -73,14 +73,14 @@ impl Seen {
         heard: &ClaimedCheckpoint,
         log_keys: &[VerifierKey],
         cosigners: &[VerifierKey],
-    ) -> Result<Seen, Fault> {
+    ) -> Result<Seen, FalseSignature> {
         let lines = heard.note().signatures();
         let line_of = |key: &VerifierKey| lines.iter().find(|line| line.is_by(key));
         let mut cosigned = Vec::new();
         for key in cosigners {
             let Some(line) = line_of(key) else { continue };
             let time = cosignature::verify_line(heard.note(), key, line)
-                .ok_or_else(|| Fault::FalseSignature(key.name().to_string()))?;
+                .ok_or_else(|| FalseSignature(key.name().to_string()))?;
             cosigned.push(Cosigned { key: key.clone(), time, line: line.clone() });
         }
         let mut seen = Seen::signed(heard.clone(), log_keys);

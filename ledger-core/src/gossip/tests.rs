@@ -225,20 +225,18 @@ fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
     assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
     assert_eq!(view.tick(), [], "it is said once");
     assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
-    // younger heads take the places of those that are settled, and the alarm stays
-    let all = "a".repeat(30);
+    // younger heads take the places of those that are settled, others are turned away: the alarm stays
+    let all = "a".repeat(40);
     let mut view = holding(&[head("a")]);
     for size in 2..=MAX_OPEN + 2 {
         view.hear(&head(&all[..size])).expect("signed");
     }
     for round in 1..PATIENCE_ROUNDS as usize {
         assert_eq!(view.tick(), []);
-        let size = 20 + round;
-        let asked = view.questions().remove(0);
-        let mut trees = Trees(vec![tree(&all)]);
-        let shown = trees.beginning(&origin(), asked.smaller.size, &asked.larger).expect("held");
-        view.learn(&asked, &shown).expect("true");
-        view.hear(&head(&all[..size])).expect("signed");
+        settle_oldest(&mut view, &all);
+        for size in [20 + round, 30 + round] {
+            view.hear(&head(&all[..size])).expect("signed");
+        }
     }
     assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
     // a node that keeps what it is told of each head keeps this too
@@ -246,6 +244,56 @@ fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
     assert!(!kept.is_empty() && kept.iter().all(|(_, alarm)| *alarm));
     settle(&mut view, &mut Trees(vec![tree(&all)]));
     assert_eq!(view.standing(&origin()), Standing::Good);
+}
+
+fn settle_oldest(view: &mut View, all: &str) {
+    let asked = view.questions().remove(0);
+    let mut trees = Trees(vec![tree(all)]);
+    let shown = trees.beginning(&origin(), asked.smaller.size, &asked.larger).expect("held");
+    view.learn(&asked, &shown).expect("true");
+}
+
+/// Old heads of an honest log, which anybody can send in any number: each is settled within a round, and
+/// there is always another.
+#[test]
+fn old_heads_that_keep_coming_raise_no_alarm_where_the_log_can_be_read() {
+    let all = "a".repeat(120);
+    let mut view = holding(&[head(&all)]);
+    for size in 1..=MAX_OPEN + 1 {
+        view.hear(&head(&all[..size])).expect("signed");
+    }
+    for round in 1..5 * PATIENCE_ROUNDS as usize {
+        while view.log(&origin()).expect("known").open.len() > 1 {
+            settle_oldest(&mut view, &all);
+        }
+        assert_eq!(view.tick(), [], "round {round}");
+        view.hear(&head(&all[..20 + round])).expect("signed");
+        settle_oldest(&mut view, &all);
+    }
+}
+
+/// A head that was settled long ago is forgotten in the end, and heard again: also of a log that signs
+/// nothing new.
+#[test]
+fn heads_that_were_settled_and_forgotten_may_be_heard_again_and_again() {
+    let all = "a".repeat(60);
+    let mut trees = Trees(vec![tree(&all)]);
+    let mut view = holding(&[head(&all)]);
+    for size in 10..10 + MAX_PATH {
+        view.hear(&head(&all[..size])).expect("signed");
+        settle(&mut view, &mut trees);
+    }
+    for _ in 0..3 {
+        view.hear(&head(&all[..5])).expect("signed");
+        for _ in 0..2 * PATIENCE_ROUNDS {
+            settle(&mut view, &mut trees);
+            assert_eq!(view.tick(), []);
+        }
+        assert_eq!(view.standing(&origin()), Standing::Good);
+    }
+    // also where what was shown then was about another pair
+    let questions = view.questions();
+    assert_eq!(questions, []);
 }
 
 #[test]
@@ -408,15 +456,14 @@ fn cosigners_that_a_peer_has_more_are_taken_over() {
 }
 
 #[test]
-fn lies_are_faults_and_change_nothing() {
+fn lies_change_nothing() {
     let mut view = holding(&[head("abc"), head("abcde")]);
     let text = head("abcd").to_string().replacen("\n4\n", "\n5\n", 1);
     let altered = ClaimedCheckpoint::parse(text.as_bytes()).expect("well formed");
-    assert_eq!(view.hear(&altered), Err(Fault::FalseSignature(ORIGIN.to_owned())));
+    assert_eq!(view.hear(&altered), Err(FalseSignature(ORIGIN.to_owned())));
     let line = cosignature::cosign(&cosigner(), head("abcd").checkpoint(), 3);
     let spoiled = head("abcdef").with_signatures([line]).expect("room");
-    let fault = Fault::FalseSignature("witness.example".to_owned());
-    assert_eq!(view.hear(&spoiled), Err(fault));
+    assert_eq!(view.hear(&spoiled), Err(FalseSignature("witness.example".to_owned())));
 
     let asked = view.questions().remove(0);
     let mut other = Trees(vec![tree("zzzzz")]);

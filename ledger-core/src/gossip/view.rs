@@ -76,9 +76,6 @@ pub enum Event {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// A line of a known key does not verify.
-    #[error("it passed on a head with a false signature of {0}")]
-    FalseSignature(String),
     /// An answer that does not lead to the larger head.
     #[error("it answered about {0} with a proof that proves nothing")]
     JunkProof(Origin),
@@ -95,6 +92,12 @@ pub enum Fault {
     #[error("it sent {0} as evidence, which is none against whom it named")]
     FalseEvidence(EvidenceId),
 }
+
+/// A line that names a known key does not verify by it. Whoever passed it on made it up, or knows another
+/// key by the same name and id: ids are short, and whoever names keys can make two for one.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("it passed on a head whose line of {0} does not verify: one of the two knows another key")]
+pub struct FalseSignature(pub String);
 
 /// How a log stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -215,8 +218,8 @@ impl View {
     /// nothing.
     ///
     /// # Errors
-    /// [`Fault::FalseSignature`].
-    pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
+    /// [`FalseSignature`]; nothing was taken.
+    pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
         // of a log with several keys, a head that stays of one that fell may count by another
@@ -240,7 +243,7 @@ impl View {
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
-    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, Fault> {
+    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
         if known.remains.is_empty() || known.remains.has_heard(heard) {
@@ -261,12 +264,12 @@ impl View {
     /// does before it cosigns.
     ///
     /// # Errors
-    /// [`Fault::FalseSignature`].
+    /// [`FalseSignature`].
     pub fn grown(
         &mut self,
         before: &TreeHead,
         heard: &ClaimedCheckpoint,
-    ) -> Result<Vec<Event>, Fault> {
+    ) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
         let mut events = self.hear(heard)?;
         if let Some(known) = self.logs.get_mut(origin) {

@@ -1,6 +1,6 @@
 //! Listening to others: what a message may cost, and who is not listened to.
 
-use ledger_core::gossip::{Message, Moment};
+use ledger_core::gossip::{FalseSignature, Message, Moment};
 
 use super::peers::Sender;
 use super::{BUSY_WHEN_BROKEN, Gossip, Inner, Told};
@@ -46,8 +46,10 @@ impl Gossip {
         self.refresh(&mut inner);
         let Inner { view, trees, .. } = &mut *inner;
         let heard = view.answer(message, trees);
+        let (debt, doubt) = (heard.debt(), heard.doubt);
         self.conclude(&mut inner, heard.events);
         drop(inner);
+        self.note_answered(from, debt, doubt.as_ref());
         if self.is_broken() {
             return Told::Busy(BUSY_WHEN_BROKEN);
         }
@@ -56,6 +58,19 @@ impl Gossip {
             return self.turn_away(from, &fault);
         }
         heard.reply.map_or(Told::Busy(0), Told::Answer)
+    }
+
+    /// Takes what a message led to from its sender's share, and remembers what is doubtful about it.
+    fn note_answered(&self, from: &Sender, debt: u32, doubt: Option<&FalseSignature>) {
+        let mut peers = self.peers();
+        let now = self.now();
+        let asker = peers.asker(from, now);
+        asker.conduct.owe(debt);
+        if let Some(doubt) = doubt
+            && asker.doubt(doubt, now)
+        {
+            tracing::warn!(%from, %doubt, "a peer sent what cannot be verified");
+        }
     }
 
     /// Does not listen for a while to somebody who sent what no honest node sends.
@@ -71,6 +86,13 @@ impl Gossip {
         drop(peers);
         self.figures().faults += u64::from(first);
         Told::Busy(0)
+    }
+
+    /// Remembers what was doubtful about the last round with a peer.
+    pub(super) fn note_doubt(&self, url: &str, doubt: Option<&FalseSignature>) {
+        if let Some(peer) = self.peers().peer(url) {
+            peer.doubt = doubt.map(ToString::to_string);
+        }
     }
 
     /// Charges the answer of a peer to its share.

@@ -53,6 +53,11 @@ impl Gossip {
                     let _ = self.questions.try_send(());
                 }
                 Event::Adopted(_) | Event::Settled(_) => moved = true,
+                // what cosigners say of a log that fell may convict them, once there is more of it
+                Event::Richer(origin) => {
+                    let log = inner.view.log(origin);
+                    moved |= log.is_some_and(|log| !log.convicting.is_empty());
+                }
                 _ => {}
             }
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::gossip::{LogStatus, View};
+use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, params};
 
@@ -40,7 +41,13 @@ impl HeadsError {
 pub struct Heads {
     connection: Connection,
     path: PathBuf,
+    /// A digest of what is stored of each log that was kept since the file was opened: what has not
+    /// changed is not written again.
+    kept: BTreeMap<Origin, Hash>,
 }
+
+/// What is stored of one log: notes, each with what it was.
+type Rows = Vec<(String, i64)>;
 
 impl Heads {
     /// Opens or makes the file.
@@ -64,7 +71,7 @@ impl Heads {
                 return Err(failed(own));
             }
         }
-        Ok(Heads { connection, path: path.to_owned() })
+        Ok(Heads { connection, path: path.to_owned(), kept: BTreeMap::new() })
     }
 
     /// Lets a view hear all that is stored, and gives the adopted heads that the own witness cosigned.
@@ -95,8 +102,8 @@ impl Heads {
         Ok(cosigned)
     }
 
-    /// Replaces what is stored; `cosigned` is what the own witness cosigned last of each log. Durable
-    /// when it returns.
+    /// Replaces what is stored of logs that changed, and forgets those that are not among these; `cosigned`
+    /// is what the own witness cosigned last of each log. Durable when it returns.
     ///
     /// # Errors
     /// [`HeadsError`].
@@ -105,9 +112,20 @@ impl Heads {
         logs: &[LogStatus],
         cosigned: &BTreeMap<Origin, TreeHead>,
     ) -> Result<(), HeadsError> {
+        let rows = logs.iter().map(|log| (&log.origin, rows(log, cosigned.get(&log.origin))));
+        let rows: BTreeMap<&Origin, Rows> = rows.collect();
+        let digests = rows.iter().map(|(origin, rows)| ((*origin).clone(), digest(rows)));
+        let digests: BTreeMap<Origin, Hash> = digests.collect();
+        if digests == self.kept {
+            return Ok(());
+        }
+        let changed = rows.into_iter().filter(|own| self.kept.get(own.0) != digests.get(own.0));
+        let changed: Vec<(&Origin, Rows)> = changed.collect();
         let path = self.path.clone();
-        replace(&mut self.connection, logs, cosigned)
-            .map_err(|error| HeadsError { path, message: error.to_string() })
+        replace(&mut self.connection, &changed, &digests)
+            .map_err(|error| HeadsError { path, message: error.to_string() })?;
+        self.kept = digests;
+        Ok(())
     }
 
     fn failed(&self, error: &rusqlite::Error) -> HeadsError {
@@ -124,30 +142,46 @@ fn make(connection: &Connection) -> Result<(), rusqlite::Error> {
     ))
 }
 
+/// What is to be stored of a log.
+fn rows(log: &LogStatus, cosigned: Option<&TreeHead>) -> Rows {
+    let is_own = |head: &ClaimedCheckpoint| cosigned == Some(head.checkpoint().head());
+    let adopted = log.adopted.iter();
+    let adopted = adopted.map(|head| (head, if is_own(head) { COSIGNED } else { ADOPTED }));
+    let open = log.open.iter().map(|(head, alarm)| match alarm {
+        true => (head, ALARMING),
+        false => (head, OPEN),
+    });
+    // heads of a convicted log open nothing: they are heard for their cosignatures
+    let convicting = log.convicting.iter().map(|head| (head, OPEN));
+    let all = adopted.chain(open).chain(convicting);
+    all.map(|(head, state)| (head.to_string(), state)).collect()
+}
+
+fn digest(rows: &Rows) -> Hash {
+    let line = |(note, state): &(String, i64)| format!("{state} {}\n{note}", note.len());
+    Hash::digest(rows.iter().map(line).collect::<String>().as_bytes())
+}
+
 fn replace(
     connection: &mut Connection,
-    logs: &[LogStatus],
-    cosigned: &BTreeMap<Origin, TreeHead>,
+    changed: &[(&Origin, Rows)],
+    all: &BTreeMap<Origin, Hash>,
 ) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;
-    transaction.execute("DELETE FROM heard", [])?;
     {
+        let mut known = transaction.prepare("SELECT DISTINCT origin FROM heard")?;
+        let known: Result<Vec<String>, _> = known.query_map([], |row| row.get(0))?.collect();
+        let mut delete = transaction.prepare("DELETE FROM heard WHERE origin = ?1")?;
+        let is_gone = |own: &String| all.keys().all(|origin| origin.as_str() != own);
+        for gone in known?.iter().filter(|own| is_gone(own)) {
+            delete.execute(params![gone])?;
+        }
         let mut insert =
             transaction.prepare("INSERT INTO heard (origin, note, state) VALUES (?1, ?2, ?3)")?;
-        for log in logs {
-            let is_own = |head: &ClaimedCheckpoint| {
-                cosigned.get(&log.origin) == Some(head.checkpoint().head())
-            };
-            let adopted = log.adopted.iter();
-            let adopted = adopted.map(|head| (head, if is_own(head) { COSIGNED } else { ADOPTED }));
-            let open = log.open.iter().map(|(head, alarm)| match alarm {
-                true => (head, ALARMING),
-                false => (head, OPEN),
-            });
-            // heads of a convicted log open nothing: they are heard for their cosignatures
-            let convicting = log.convicting.iter().map(|head| (head, OPEN));
-            for (head, state) in adopted.chain(open).chain(convicting) {
-                insert.execute(params![log.origin.as_str(), head.to_string(), state])?;
+        for (origin, rows) in changed {
+            delete.execute(params![origin.as_str()])?;
+            for (note, state) in rows {
+                insert.execute(params![origin.as_str(), note, state])?;
             }
         }
     }

@@ -12,8 +12,9 @@ use crate::transport::{Caller, grpc_url, network};
 /// Addresses whose conduct is remembered: those that came first go first.
 const MAX_ASKERS: usize = 4_096;
 
-/// Milliseconds for which it is shown that somebody asked for more than its share.
-const FLOOD_SHOWN_MS: u64 = 60_000;
+/// Milliseconds for which it is shown that somebody asked for more than its share, or sent what cannot be
+/// verified.
+const SHOWN_MS: u64 = 60_000;
 
 /// Peers that a charter may name beside those of the configuration.
 const MAX_PEERS: usize = 1_024;
@@ -29,6 +30,8 @@ pub struct Peer {
     pub met: Option<(u64, u64)>,
     /// What is wrong with it.
     pub trouble: Option<String>,
+    /// What it sent in the last round that cannot be verified: it made that up, or knows other keys.
+    pub doubt: Option<String>,
 }
 
 /// An address that asks this node.
@@ -41,6 +44,8 @@ pub struct Asker {
     /// When it last asked for more than its share, and how many of its messages were turned away for
     /// that since it began to.
     flood: Option<(Moment, u64)>,
+    /// What it sent last that cannot be verified, and when.
+    doubt: Option<(Moment, String)>,
     /// In the order of their coming.
     number: u64,
 }
@@ -64,7 +69,10 @@ impl Peers {
             let known = before.iter().position(|peer| peer.url == url);
             self.asked.push(match known {
                 Some(at) => before.swap_remove(at),
-                None => Peer { url, conduct: Conduct::new(now), met: None, trouble: None },
+                None => {
+                    let conduct = Conduct::new(now);
+                    Peer { url, conduct, met: None, trouble: None, doubt: None }
+                }
             });
         }
     }
@@ -98,15 +106,24 @@ impl Peers {
         }
         self.came += 1;
         let number = self.came;
-        let new = || Asker { conduct: Conduct::new(now), trouble: None, flood: None, number };
+        let new = || Asker {
+            conduct: Conduct::new(now),
+            trouble: None,
+            flood: None,
+            doubt: None,
+            number,
+        };
         self.askers.entry(caller.clone()).or_insert_with(new)
     }
 
-    /// Whoever is not listened to for now, or asked for more than its share a short while ago.
+    /// Whoever is not listened to for now, or asked for more than its share or sent what cannot be verified
+    /// a short while ago.
     pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &Asker)> {
-        self.askers
-            .iter()
-            .filter(move |(_, asker)| asker.conduct.is_limited(now) || asker.floods(now).is_some())
+        let is_shown = move |asker: &Asker| {
+            let recent = asker.floods(now).is_some() || asker.doubted(now).is_some();
+            asker.conduct.is_limited(now) || recent
+        };
+        self.askers.iter().filter(move |(_, asker)| is_shown(asker))
     }
 }
 
@@ -115,6 +132,13 @@ impl Asker {
     pub fn fault(&mut self, what: &dyn std::error::Error, now: Moment) {
         self.conduct.fault(now);
         self.trouble = Some(what.to_string());
+    }
+
+    /// It sent what is made up, or what somebody sends who knows other keys. Whether that begins now.
+    pub fn doubt(&mut self, what: &dyn std::error::Error, now: Moment) -> bool {
+        let is_new = self.doubted(now).is_none();
+        self.doubt = Some((now, what.to_string()));
+        is_new
     }
 
     /// A message of it was turned away because it asks for more than its share. Whether that begins
@@ -131,14 +155,21 @@ impl Asker {
         let flood = self.floods(now).map(|turned_away| {
             format!("it asks for more than its share: {turned_away} messages were turned away")
         });
-        let all: Vec<String> = fault.cloned().into_iter().chain(flood).collect();
+        let doubt = self.doubted(now).map(str::to_owned);
+        let all: Vec<String> = fault.cloned().into_iter().chain(doubt).chain(flood).collect();
         all.join("; ")
+    }
+
+    /// What it sent a short while ago that cannot be verified.
+    fn doubted(&self, now: Moment) -> Option<&str> {
+        let (last, what) = self.doubt.as_ref()?;
+        (now.0.saturating_sub(last.0) < SHOWN_MS).then_some(what)
     }
 
     /// How many messages were turned away of the flood that is shown now.
     fn floods(&self, now: Moment) -> Option<u64> {
         let (last, turned_away) = self.flood?;
-        (now.0.saturating_sub(last.0) < FLOOD_SHOWN_MS).then_some(turned_away)
+        (now.0.saturating_sub(last.0) < SHOWN_MS).then_some(turned_away)
     }
 }
 
@@ -232,8 +263,8 @@ mod tests {
             peers.limited(Moment(now)).map(|(_, asker)| asker.why(Moment(now))).collect()
         };
         assert!(why(&peers, 10)[0].contains("2 messages"), "{:?}", why(&peers, 10));
-        assert!(why(&peers, 9 + FLOOD_SHOWN_MS).is_empty());
-        let later = Moment(10 + FLOOD_SHOWN_MS);
+        assert!(why(&peers, 9 + SHOWN_MS).is_empty());
+        let later = Moment(10 + SHOWN_MS);
         assert!(peers.asker(&name, later).turned_away(later), "another one");
         peers.asker(&name, later).fault(&Fault::TooMuch, later);
         let why = why(&peers, later.0);

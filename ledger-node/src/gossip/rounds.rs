@@ -188,6 +188,7 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
     let begun = tokio::task::spawn_blocking(move || beginning.begin(salt)).await;
     let (mut round, mut next) = begun.map_err(|e| unreached(&e))?;
     let mut met = Met::Idle;
+    gossip.note_doubt(url, None);
     loop {
         let told = to_wire(&next);
         gossip.figures().sent += told.encoded_len() as u64;
@@ -212,6 +213,9 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
         });
         let (same, heard) = taken.await.map_err(|e| unreached(&e))?;
         round = same;
+        if heard.doubt.is_some() {
+            gossip.note_doubt(url, heard.doubt.as_ref());
+        }
         if let Some(fault) = heard.fault {
             return Err(Ended::Fault(fault.to_string()));
         }

@@ -1,15 +1,15 @@
 //! Looking for what settles questions: the tiles of the larger tree, from wherever the log is served.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::gossip::Question;
-use ledger_core::merkle::Beginning;
-use ledger_core::tile::{TileCoord, TileReader, TileSource};
+use ledger_core::merkle::{Beginning, BeginningError};
+use ledger_core::tile::{TileCoord, TileReadError, TileReader, TileSource};
 
 use super::Gossip;
 use crate::source::{ReadError, Source};
@@ -31,9 +31,23 @@ const POLL: Duration = Duration::from_secs(10);
 const BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// An address, and when it may be asked again.
+/// Times that one log's questions are looked at again as long as some are settled: whoever sends many old
+/// heads does not have each wait for the next second.
+const PASSES: usize = 64;
+
+/// Tiles of a log that are kept between its questions: all of them are about the right edge of one tree.
+const KEPT_TILES: usize = 32;
+
+/// An address.
 struct Place {
     source: Source,
+    /// Of the address itself, where it is not reached.
+    pace: Pace,
+    tiles: VecDeque<(TileCoord, Vec<u8>)>,
+}
+
+/// When something may be asked for again.
+struct Pace {
     due: Instant,
     back_off: Duration,
 }
@@ -41,28 +55,71 @@ struct Place {
 impl Place {
     fn open(dialer: &Dialer, url: &str) -> Option<Place> {
         let source = Source::open_within(dialer, url, TIMEOUT).ok()?;
-        Some(Place { source, due: Instant::now(), back_off: BACK_OFF })
+        Some(Place { source, pace: Pace::new(), tiles: VecDeque::new() })
     }
 
-    /// Asks if it is time, and remembers whether that went well.
-    fn ask<T>(&mut self, ask: impl FnOnce(&Source) -> Result<T, ReadError>) -> Option<T> {
-        if Instant::now() < self.due {
+    /// The log's checkpoint, if it is time to ask.
+    fn checkpoint(&mut self) -> Option<Vec<u8>> {
+        if !self.pace.is_due() {
             return None;
         }
-        match ask(&self.source) {
-            Ok(found) => {
-                self.back_off = BACK_OFF;
-                Some(found)
-            }
-            Err(error) => {
+        let read = self.source.checkpoint();
+        self.note(read.as_ref().err());
+        read.ok()
+    }
+
+    /// What the larger tree was at the smaller size, out of its tiles; `None` if it is not time to ask,
+    /// or the address is not reached.
+    fn show(&mut self, question: &Question) -> Option<Result<Beginning, NotShown>> {
+        if !self.pace.is_due() {
+            return None;
+        }
+        let Question { smaller, larger, .. } = question;
+        let tiles = Tiles { place: self, until: Instant::now() + BUDGET };
+        let shown = Beginning::read(&mut TileReader::new(tiles, larger.size), smaller.size, larger);
+        let failed = match &shown {
+            Err(BeginningError::Read(TileReadError::Source(error))) => Some(error),
+            _ => None,
+        };
+        self.note(failed);
+        let is_unreached = failed.is_some_and(|error| matches!(error, ReadError::Failed(_)));
+        if shown.is_err() {
+            // one of those that were kept may be what is wrong
+            self.tiles.clear();
+        }
+        (!is_unreached).then(|| shown.map_err(|_| NotShown))
+    }
+
+    /// A file that is not there is the log's matter; an address that is not reached is left alone.
+    fn note(&mut self, error: Option<&ReadError>) {
+        match error {
+            Some(error @ ReadError::Failed(_)) => {
                 tracing::debug!(%error, "a log's files");
-                self.due = Instant::now() + self.back_off;
-                self.back_off = (self.back_off * 2).min(MAX_BACK_OFF);
-                None
+                self.pace.slow_down(MAX_BACK_OFF);
             }
+            _ => self.pace = Pace::new(),
         }
     }
 }
+
+impl Pace {
+    fn new() -> Pace {
+        Pace { due: Instant::now(), back_off: BACK_OFF }
+    }
+
+    fn is_due(&self) -> bool {
+        Instant::now() >= self.due
+    }
+
+    /// Pauses, each time for twice as long, up to a longest pause.
+    fn slow_down(&mut self, most: Duration) {
+        self.due = Instant::now() + self.back_off;
+        self.back_off = (self.back_off * 2).min(most);
+    }
+}
+
+/// The log has not the tiles any more, or not yet, or others.
+struct NotShown;
 
 /// What is to be found out about one log.
 struct Task {
@@ -85,12 +142,12 @@ pub(super) fn run(gossip: &Weak<Gossip>, waiting: &Receiver<()>) {
         seekers.retain(|origin, _| held.knows(origin));
         drop(held);
         for (origin, task) in tasks {
-            match seekers.entry(origin) {
+            match seekers.entry(origin.clone()) {
                 // one that is busy gets the next
                 Entry::Occupied(seeker) => {
                     let _ = seeker.get().try_send(task);
                 }
-                Entry::Vacant(place) => match start(gossip.clone(), dialer.clone(), task) {
+                Entry::Vacant(place) => match start(origin, gossip.clone(), dialer.clone(), task) {
                     Ok(seeker) => {
                         place.insert(seeker);
                     }
@@ -115,11 +172,23 @@ fn tasks(gossip: &Gossip) -> BTreeMap<Origin, Task> {
 }
 
 /// Starts the thread of one log, which ends when nobody can give it more to do.
-fn start(gossip: Weak<Gossip>, dialer: Dialer, first: Task) -> std::io::Result<SyncSender<Task>> {
+fn start(
+    origin: Origin,
+    gossip: Weak<Gossip>,
+    dialer: Dialer,
+    first: Task,
+) -> std::io::Result<SyncSender<Task>> {
     // nothing waits in between: it would be out of date
     let (seeker, given) = sync_channel(0);
     let seek = move || {
-        let mut seeker = Seeker { gossip, dialer, places: BTreeMap::new(), polled: None };
+        let mut seeker = Seeker {
+            origin,
+            gossip,
+            dialer,
+            places: BTreeMap::new(),
+            unshown: Vec::new(),
+            polled: None,
+        };
         seeker.seek(first);
         while let Ok(task) = given.recv() {
             seeker.seek(task);
@@ -131,9 +200,12 @@ fn start(gossip: Weak<Gossip>, dialer: Dialer, first: Task) -> std::io::Result<S
 
 /// The thread of one log.
 struct Seeker {
+    origin: Origin,
     gossip: Weak<Gossip>,
     dialer: Dialer,
     places: BTreeMap<String, Place>,
+    /// What was not shown at first: of a tree that the log has outgrown it may never be.
+    unshown: Vec<(Question, Pace)>,
     polled: Option<Instant>,
 }
 
@@ -145,21 +217,63 @@ impl Seeker {
         if self.polled.is_none_or(|polled| polled.elapsed() >= POLL) {
             self.polled = Some(Instant::now());
             for url in &task.addresses {
-                let read = self.place(url).and_then(|place| place.ask(|s| s.checkpoint()));
+                let read = self.place(url).and_then(Place::checkpoint);
                 let head = read.and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
                 // nothing is held while the log is waited for: the node may stop meanwhile
                 let Some(gossip) = self.gossip.upgrade() else { return };
                 gossip.hear(head.as_slice());
             }
         }
-        for (question, urls) in task.questions {
-            let mut shown = urls.iter().filter_map(|url| {
-                self.place(url).and_then(|place| place.ask(|source| show(source, &question)))
-            });
-            let Some(shown) = shown.next() else { continue };
+        let mut questions = task.questions;
+        for _ in 0..PASSES {
+            if !self.settle(&questions) {
+                return;
+            }
             let Some(gossip) = self.gossip.upgrade() else { return };
-            gossip.learn(&question, &shown);
+            questions = gossip.questions();
+            questions.retain(|(question, _)| question.origin == self.origin);
         }
+    }
+
+    /// Learns what the log shows about questions. Whether it showed anything.
+    fn settle(&mut self, questions: &[(Question, Vec<String>)]) -> bool {
+        let mut has_shown = false;
+        self.unshown.retain(|(own, _)| questions.iter().any(|(question, _)| question == own));
+        for (question, urls) in questions {
+            let before = self.unshown.iter().position(|(own, _)| own == question);
+            if before.is_some_and(|at| !self.unshown[at].1.is_due()) {
+                continue;
+            }
+            match self.ask(question, urls) {
+                None => {}
+                Some(Err(NotShown)) => {
+                    let at = before.unwrap_or_else(|| {
+                        self.unshown.push((question.clone(), Pace::new()));
+                        self.unshown.len() - 1
+                    });
+                    self.unshown[at].1.slow_down(POLL);
+                }
+                Some(Ok(shown)) => {
+                    let Some(gossip) = self.gossip.upgrade() else { return false };
+                    gossip.learn(question, &shown);
+                    has_shown = true;
+                }
+            }
+        }
+        has_shown
+    }
+
+    /// What any of these addresses shows; `None` if none is reached.
+    fn ask(&mut self, question: &Question, urls: &[String]) -> Option<Result<Beginning, NotShown>> {
+        let mut asked = None;
+        for url in urls {
+            match self.place(url).and_then(|place| place.show(question)) {
+                Some(Ok(shown)) => return Some(Ok(shown)),
+                Some(not_shown) => asked = Some(not_shown),
+                None => {}
+            }
+        }
+        asked
     }
 
     fn place(&mut self, url: &str) -> Option<&mut Place> {
@@ -170,18 +284,9 @@ impl Seeker {
     }
 }
 
-/// What the larger tree was at the smaller size, out of its tiles.
-fn show(source: &Source, question: &Question) -> Result<Beginning, ReadError> {
-    let Question { smaller, larger, .. } = question;
-    let tiles = Tiles { source, until: Instant::now() + BUDGET };
-    let mut nodes = TileReader::new(tiles, larger.size);
-    Beginning::read(&mut nodes, smaller.size, larger)
-        .map_err(|error| ReadError::Failed(error.to_string()))
-}
-
 /// The tiles of a log, as long as its time lasts.
 struct Tiles<'a> {
-    source: &'a Source,
+    place: &'a mut Place,
     until: Instant,
 }
 
@@ -189,9 +294,18 @@ impl TileSource for Tiles<'_> {
     type Error = ReadError;
 
     fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+        let kept = &mut self.place.tiles;
+        if let Some((_, tile)) = kept.iter().find(|(own, _)| *own == coord) {
+            return Ok(tile.clone());
+        }
         if Instant::now() >= self.until {
             return Err(ReadError::Failed("its tiles come too slowly".to_owned()));
         }
-        self.source.tile(coord)
+        let tile = self.place.source.tile(coord)?;
+        if kept.len() == KEPT_TILES {
+            kept.pop_front();
+        }
+        kept.push_back((coord, tile.clone()));
+        Ok(tile)
     }
 }

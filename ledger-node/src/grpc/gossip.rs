@@ -254,7 +254,7 @@ impl gossip_server::Gossip for Face {
             took_us: peer.met.map(|(_, took)| took),
             failures: peer.conduct.failures(),
             faults: peer.conduct.faults(),
-            trouble: peer.trouble.clone().unwrap_or_default(),
+            trouble: peer.trouble.clone().or(peer.doubt.clone()).unwrap_or_default(),
             retry_after: after(&peer.conduct),
             limited: peer.conduct.is_limited(status.now),
         });

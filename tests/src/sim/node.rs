@@ -9,8 +9,8 @@ use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::evidence::ClaimedEvidence;
 use ledger_core::gossip::{
-    Beginnings, Conduct, Event, Fault, KnownKeys, LogStatus, Message, Moment, Question, Round,
-    Salt, Standing, View,
+    Beginnings, Conduct, Event, FalseSignature, Fault, KnownKeys, LogStatus, Message, Moment,
+    Question, Round, Salt, Standing, View,
 };
 use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{SignerKey, VerifierKey};
@@ -332,6 +332,7 @@ impl World {
             None
         } else {
             let mut heard = own.view.answer(message, &mut trees);
+            own.asker(peer, now).owe(heard.debt());
             if !heard.events.is_empty() && self.cheats(Cheat::Touchy) {
                 heard.fault = Some(Fault::OutOfTurn);
             }
@@ -340,6 +341,7 @@ impl World {
                 self.nodes[node].asker(peer, now).fault(now);
             }
             self.fault(node, peer, heard.fault);
+            self.doubt(node, peer, heard.doubt);
             heard.reply
         };
         self.send(Place::Node(node), Place::Node(peer), Parcel::Reply(leg, reply));
@@ -358,6 +360,11 @@ impl World {
         };
         let is_idle = message == Message::Same;
         asking.bytes += wire::size(&message) as u64;
+        if message.spend(own.asked(peer, now), now).is_err() {
+            own.asked(peer, now).failed(now, INTERVAL);
+            self.observer.report.bytes += asking.bytes;
+            return self.observer.count("costly");
+        }
         let heard = asking.round.hear(&mut own.view, message, &mut trees);
         if heard.reply.is_none() && heard.fault.is_none() {
             own.asked(peer, now).succeeded();
@@ -383,6 +390,17 @@ impl World {
             self.nodes[node].asked(peer, now).fault(now);
         }
         self.fault(node, peer, heard.fault);
+        self.doubt(node, peer, heard.doubt);
+    }
+
+    /// All nodes know the same keys here: nobody honest passes on a line that does not verify.
+    fn doubt(&mut self, node: usize, peer: usize, doubt: Option<FalseSignature>) {
+        let Some(doubt) = doubt else { return };
+        self.observer.count("doubt");
+        if self.nodes[peer].gossips() {
+            let what = format!("node {node} says of node {peer}: {doubt}");
+            self.observer.broken(self.now, "honest-nodes-are-not-accused", what);
+        }
     }
 
     fn fault(&mut self, node: usize, peer: usize, fault: Option<Fault>) {
@@ -422,7 +440,12 @@ impl World {
                 self.observer.count("alarm");
             }
             let own = &mut self.nodes[node];
-            if let Some(status) = own.view.log(&origin) {
+            let status = own.view.log(&origin);
+            let is_kept = |status: &LogStatus| {
+                // further cosignatures are heard again, unless the log has fallen
+                !matches!(event, Event::Richer(_)) || !status.convicting.is_empty()
+            };
+            if let Some(status) = status.filter(is_kept) {
                 own.disk.logs.insert(origin, Rc::new(status));
             }
         }

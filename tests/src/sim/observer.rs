@@ -174,6 +174,7 @@ impl Observer {
             }
         }
         if let Some(log) = log {
+            self.fallen.insert((node, log));
             self.convicted_at.entry(log).or_default().entry(node).or_insert(now);
         }
     }

@@ -8,6 +8,7 @@ mod damage;
 mod faults;
 mod gossip;
 mod gossip_mirror;
+mod gossip_old_heads;
 mod gossip_peers;
 mod gossip_status;
 mod http;

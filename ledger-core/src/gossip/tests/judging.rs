@@ -1,7 +1,7 @@
 //! Evidence between peers, true and false, and the cosigners of a log that was convicted.
 
 use super::*;
-use crate::evidence::{Case, ClaimedEvidence, Trust};
+use crate::evidence::{Case, ClaimedEvidence, EvidenceId, Trust};
 use crate::note::VerifierKey;
 
 /// Evidence against whoever signed both heads, for a judge who knows these keys.
@@ -151,7 +151,7 @@ fn an_honest_cosigner_of_a_log_that_fell_is_left_alone() {
     assert!(convicted(&view) && view.against(cosigner().verifier()).is_none());
     let line = cosignature::cosign(&cosigner(), head("abcd").checkpoint(), 3);
     let spoiled = head("abX").with_signatures([line]).expect("room");
-    let fault = Fault::FalseSignature("witness.example".to_owned());
+    let fault = FalseSignature("witness.example".to_owned());
     assert_eq!(view.hear(&spoiled), Err(fault));
 }
 
@@ -199,4 +199,73 @@ fn a_peer_is_not_blamed_for_a_key_that_signed_as_a_log_of_another_name() {
     assert!(heard.fault.is_none() && heard.events.is_empty());
     let heard = offered(&mut view, naming(&forged(), elsewhere.verifier()), &forged());
     assert!(heard.fault.is_none() && heard.reply.is_none(), "once is enough");
+}
+
+/// Somebody who names evidence in heaps must not push out what a peer was asked for.
+#[test]
+fn evidence_that_was_asked_for_is_taken_whatever_others_name_meanwhile() {
+    let known = log().verifier().clone();
+    let mut view = holding(&[head("abc")]);
+    let (mut round, _) = Round::begin(&view, SALT);
+    let lines = vec![Line { log: SALT.line_id(&origin()), state: [0; 8] }];
+    round.hear(&mut view, Message::Lists { salt: SALT, lines }, &mut nobody());
+    let names = Exchange { held: vec![naming(&of_log(), &known)], ..Exchange::new(SALT) };
+    assert!(round.hear(&mut view, says(names), &mut nobody()).reply.is_some());
+    for heap in 0..2_u32 {
+        let invented = |n: u32| {
+            let id = Hash::digest(&[heap, n].map(u32::to_be_bytes).concat()).to_string();
+            let id = EvidenceId::from_hex(&id).expect("hex");
+            EvidenceRef { id, culprit: super::super::view::culprit_hash(&known) }
+        };
+        let held = (0..MAX_REFS as u32).map(invented).collect();
+        let heard = view.answer(says(Exchange { held, ..Exchange::new(SALT) }), &mut nobody());
+        let Some(Message::Exchange(reply)) = heard.reply else { panic!("an answer") };
+        assert!(reply.wants.len() < MAX_REFS / 8, "{}", reply.wants.len());
+    }
+    let sends = Exchange { evidence: Some(of_log()), ..Exchange::new(SALT) };
+    let heard = round.hear(&mut view, says(sends), &mut nobody());
+    assert!(matches!(heard.events.as_slice(), [Event::Convicted(_)]) && convicted(&view));
+}
+
+/// Two keys by one name and id: whoever names a log's keys can make them, and give one to each of two
+/// operators.
+#[test]
+fn a_line_by_another_key_of_that_name_is_no_fault_and_hides_nothing_else() {
+    let mut view = holding(&[head("abc")]);
+    let text = head("abcd").to_string().replacen("\n4\n", "\n5\n", 1);
+    let altered = ClaimedCheckpoint::parse(text.as_bytes()).expect("well formed");
+    let heads = vec![altered, head("abX")];
+    let heard = view.answer(says(Exchange { heads, ..Exchange::new(SALT) }), &mut nobody());
+    assert_eq!((heard.fault.is_none(), convicted(&view)), (true, true));
+    assert_eq!(heard.doubt.as_ref().map(|doubt| doubt.0.as_str()), Some(ORIGIN));
+    assert!(heard.debt() > 0, "it is not for nothing");
+}
+
+#[test]
+fn all_evidence_goes_over_in_one_round_that_of_logs_first() {
+    let named = |at: u8| key(&format!("log{at}.example"), Algorithm::Ed25519, 10 + at);
+    let keys: Vec<SignerKey> = (0..10).map(named).collect();
+    let known = |key: &SignerKey| KnownKeys {
+        origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
+        keys: vec![key.verifier().clone()],
+        entries: Entries::Opaque,
+        reach: Reach::Somewhere,
+    };
+    let cosigners = vec![cosigner().verifier().clone()];
+    let view = || View::new(keys.iter().map(known).collect(), cosigners.clone());
+    let by = |key: &SignerKey, leaves| {
+        let head = Checkpoint::new(known(key).origin, tree(leaves).frontier().head());
+        let line = cosignature::cosign(&cosigner(), &head, 1);
+        head.sign(key).with_signatures([line]).expect("room")
+    };
+    let (mut one, mut other) = (view(), view());
+    for (at, key) in keys.iter().enumerate() {
+        let knows = if at % 2 == 0 { &mut one } else { &mut other };
+        knows.hear(&by(key, "abc")).expect("signed");
+        knows.hear(&by(key, "abX")).expect("signed");
+    }
+    round(&mut one, &mut nobody(), &mut other, &mut nobody());
+    for key in &keys {
+        assert!(one.against(key.verifier()).is_some() && other.against(key.verifier()).is_some());
+    }
 }
