@@ -86,6 +86,8 @@ impl Copy {
                 Edge::new()
             }
         };
+        // nothing beyond is known to be durable: it is written again
+        served.site.start_from(row.copied.size);
         let index = match log.basis {
             Basis::Keys { .. } => None,
             Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
