@@ -60,6 +60,8 @@ pub enum Done {
     Nothing,
     /// A checkpoint was cosigned: there may be another.
     Cosigned,
+    /// The checkpoint that is held was cosigned again, with more lines.
+    Gathered,
     /// Another checkpoint takes the place of one that did not count.
     Renewed,
 }
@@ -196,7 +198,11 @@ impl Copy {
         };
         let old = *ours.checkpoint().head();
         if new == old {
-            return Ok(self.has_news(&offered, &ours) && self.lock_on(offered)?);
+            let charter = self.law.as_ref().map(Law::charter);
+            return match heads::gathered(self, charter, &ours, &offered) {
+                Some(gathered) => self.lock_on(gathered),
+                None => Ok(false),
+            };
         }
         if new.size <= old.size {
             let own = self.served.reader.tree(old.size).head(new.size)?;
@@ -231,13 +237,6 @@ impl Copy {
         let row = Row { pending: Some(offered), ..self.row.clone() };
         self.keep(row)?;
         Ok(true)
-    }
-
-    /// Whether a checkpoint over the same tree has lines worth keeping that ours lacks.
-    fn has_news(&self, offered: &ClaimedCheckpoint, ours: &ClaimedCheckpoint) -> bool {
-        let charter = self.law.as_ref().map(Law::charter);
-        let lines = heads::worth_keeping(self, charter, offered);
-        lines.iter().any(|line| !ours.note().signatures().contains(line))
     }
 
     fn contradiction(
@@ -394,13 +393,15 @@ impl Copy {
         heads::check_standing(self)?;
         let lines = heads::worth_keeping(self, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
+        let head = pending.checkpoint().head();
+        let again = self.held().is_some_and(|before| before.checkpoint().head() == head);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
         let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.common.publish(&self.served, &self.row)?;
         accuse::introduce(self);
-        Ok(Done::Cosigned)
+        Ok(if again { Done::Gathered } else { Done::Cosigned })
     }
 
     /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps
