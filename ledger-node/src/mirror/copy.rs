@@ -47,6 +47,8 @@ pub struct Copy {
     refused: Option<ClaimedCheckpoint>,
     /// Whether gossip has heard what was held and pending when the copy was opened.
     told: bool,
+    /// Whether all that is held is here and shown, since the copy was opened.
+    shows_held: bool,
     /// The change for which bundles were made last, and whether the held checkpoint was over it: a
     /// bundle that is too large to be carried is not made again and again.
     pub(super) shown: Cell<Option<(LeafIndex, bool)>>,
@@ -68,7 +70,7 @@ pub enum Done {
 
 impl Copy {
     /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before
-    /// it is whole again.
+    /// all that was promised is here again.
     pub fn open(
         log: Mirrored,
         common: Arc<Common>,
@@ -83,8 +85,6 @@ impl Copy {
                 tracing::error!(origin = %log.origin, %error, "a copy is damaged and begins anew");
                 served.show(None);
                 row.copied = TreeHead::EMPTY;
-                // what was promised must be copied again before anything else
-                row.pending = row.pending.or(row.held.as_ref().map(|(held, _)| held.clone()));
                 Edge::new()
             }
         };
@@ -106,6 +106,7 @@ impl Copy {
             suspected: None,
             refused: None,
             told: false,
+            shows_held: false,
             shown: Cell::new(None),
             stopping,
         };
@@ -126,21 +127,49 @@ impl Copy {
         self.row.held.as_ref().map(|(held, _)| held)
     }
 
-    /// One round: a new checkpoint, or the rest of the one that is pending.
+    /// One round: what was promised and is not here any more, then a new checkpoint, or the rest of
+    /// the one that is pending.
     pub fn round(&mut self) -> Result<Done, Trouble> {
         self.take_up_law()?;
+        let lost = match self.bring_back() {
+            // a larger tree that the source has brings it back, too
+            Err(trouble @ Trouble::Feed(_)) => Some(trouble),
+            brought => brought.map(|()| None)?,
+        };
+        self.take_up_law()?;
         self.tell_gossip()?;
-        let held = self.row.held.as_ref().map(|(held, _)| held.clone());
+        match (self.go_on()?, lost) {
+            (Done::Nothing, Some(trouble)) => Err(trouble),
+            (done, _) => Ok(done),
+        }
+    }
+
+    /// Copies what is held as far as it is not here, and shows it as it was. Nothing is signed that was
+    /// not signed before, so nothing that has come to light since hinders it.
+    fn bring_back(&mut self) -> Result<(), Trouble> {
+        if self.shows_held {
+            return Ok(());
+        }
+        if let Some(held) = self.held().cloned() {
+            let head = *held.checkpoint().head();
+            if self.edge.size() < head.size {
+                self.copy_to(&held, head)?;
+                accuse::introduce(self);
+            }
+            self.common.publish(&self.served, &self.row)?;
+        }
+        self.shows_held = true;
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<Done, Trouble> {
+        let held = self.held().cloned();
         if self.row.pending.is_none() && !self.fetch_checkpoint(held)? {
             return Ok(Done::Nothing);
         }
         let Some(pending) = self.row.pending.clone() else { return Ok(Done::Nothing) };
         let target = *pending.checkpoint().head();
-        let copied = self.copy_to(&pending, target);
-        if copied.is_err() {
-            self.law = None;
-        }
-        copied?;
+        self.copy_to(&pending, target)?;
         match self.cosign(&pending) {
             // a later one, or the same with more lines, may count, or show what nobody has shown
             // yet
@@ -198,20 +227,15 @@ impl Copy {
         };
         let old = *ours.checkpoint().head();
         if new == old {
-            let charter = self.law.as_ref().map(Law::charter);
-            return match heads::gathered(self, charter, &ours, &offered) {
-                Some(gathered) => self.lock_on(gathered),
-                None => Ok(false),
-            };
+            return self.gather(&ours, &offered);
         }
         if new.size <= old.size {
-            let own = self.served.reader.tree(old.size).head(new.size)?;
-            return match own == new {
-                // the source is behind, perhaps a copy itself
-                true => Ok(false),
-                false => {
+            return match self.beginning(&old, new.size)? {
+                Some(own) if own != new => {
                     Err(self.contradiction(&ours, &offered, "an older head with another root"))
                 }
+                // the source is behind, perhaps a copy itself
+                _ => Ok(false),
             };
         }
         // SPEC tlog-mirror/updating: all pending checkpoints are consistent with each other
@@ -239,6 +263,33 @@ impl Copy {
         Ok(true)
     }
 
+    /// Takes up the lines that a checkpoint over our tree has and ours lacks. Which keys count is known
+    /// only once all of the tree is here.
+    fn gather(
+        &mut self,
+        ours: &ClaimedCheckpoint,
+        offered: &ClaimedCheckpoint,
+    ) -> Result<bool, Trouble> {
+        if self.edge.head() != *ours.checkpoint().head() {
+            return Ok(false);
+        }
+        let charter = self.law.as_ref().map(Law::charter);
+        match heads::gathered(self, charter, ours, offered) {
+            Some(gathered) => self.lock_on(gathered),
+            None => Ok(false),
+        }
+    }
+
+    /// What our tree was at a smaller size, if that much of it is here.
+    fn beginning(&self, ours: &TreeHead, smaller: TreeSize) -> Result<Option<TreeHead>, Trouble> {
+        let here = self.edge.size();
+        if smaller == ours.size {
+            return Ok(Some(*ours));
+        }
+        let here = (smaller <= here).then(|| self.served.reader.tree(here).head(smaller));
+        Ok(here.transpose()?)
+    }
+
     fn contradiction(
         &mut self,
         ours: &ClaimedCheckpoint,
@@ -264,7 +315,20 @@ impl Copy {
         Ok(())
     }
 
+    /// Copies the entries up to a checkpoint's tree; what was judged before a failure is judged anew.
     fn copy_to(&mut self, pending: &ClaimedCheckpoint, target: TreeHead) -> Result<(), Trouble> {
+        let copied = self.copy_chunks(pending, target);
+        if copied.is_err() {
+            self.law = None;
+        }
+        copied
+    }
+
+    fn copy_chunks(
+        &mut self,
+        pending: &ClaimedCheckpoint,
+        target: TreeHead,
+    ) -> Result<(), Trouble> {
         let (feed, from) = (Arc::clone(&self.feed), self.edge.size());
         if from >= target.size {
             let same = self.edge.head() == target;
@@ -436,8 +500,12 @@ impl Copy {
     }
 }
 
-/// Whether the copy has what its row says.
+/// Whether the copy has what its row says, and with it all that was promised.
 pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
+    let held = row.held.as_ref().map(|(held, _)| held.checkpoint().head().size);
+    if held.is_some_and(|held| held > row.copied.size) {
+        return Err(format!("{} entries of what was promised are here", row.copied.size));
+    }
     restore(served, &row.copied).map(|_| ())
 }
 

@@ -462,6 +462,29 @@ async fn a_copy_that_was_lost_is_made_again_and_no_promise_is_taken_back() {
     assert_eq!(get(&url).status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_made_again_is_not_served_before_all_that_was_promised_is_here() {
+    let site = tempfile::tempdir().expect("a folder");
+    write_site(site.path(), &entries(9_000), &log_key());
+    let source = ServedSite::start(site.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    let before = cosigned(&node.grpc, 9_000).await;
+    drop(node);
+    std::fs::remove_dir_all(mirror.dir().join("mirrors")).expect("it was there");
+    // the second chunk does not come
+    source.cut_off(Some("tile/entries/035"));
+    let node = NodeProcess::serve(&mirror.dir());
+    wait(&node.grpc, "a chunk", |log| log.copied_size == 8192).await;
+    drop(node);
+    let node = NodeProcess::serve(&mirror.dir());
+    let url = format!("{}/mirror/{}/checkpoint", node.http, hash(LOG));
+    assert_eq!(get(&url).status, 404, "a part of it is here");
+    source.cut_off(None);
+    let after = cosigned(&node.grpc, 9_000).await;
+    assert_eq!(after.checkpoint, before.checkpoint, "it is what was promised");
+}
+
 #[test]
 fn a_mirror_does_not_start_with_a_witness_key() {
     let mirror = Mirror::new("");

@@ -125,6 +125,32 @@ async fn what_was_published_before_an_unlawful_leaf_stays_cosigned() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_lost_is_served_again_whatever_its_log_did_since() {
+    let consortium = Consortium::new();
+    let line = Logged { time: consortium.time, governance: index(0) };
+    let mut entries = vec![Entry::new(line, consortium.charter())];
+    entries.extend((1..300).map(|n| Entry::new(line, consortium.incident(n))));
+    let folder = tempfile::tempdir().expect("a folder");
+    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    let before = cosigned(&node.grpc, 300).await;
+    // the same record again is unlawful, and convicts
+    entries.push(Entry::new(line, consortium.incident(7)));
+    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    trouble(&node.grpc, "unlawful").await;
+    convicts(&mirror, "duplicate-leaf", &consortium.log, &entries[0]);
+    drop(node);
+    std::fs::remove_dir_all(mirror.dir().join("mirrors")).expect("it was there");
+    let node = NodeProcess::serve(&mirror.dir());
+    let log = cosigned(&node.grpc, 300).await;
+    assert_eq!(log.checkpoint, before.checkpoint, "nothing is cosigned anew");
+    let log = trouble(&node.grpc, "unlawful").await;
+    assert_eq!((log.size, log.pending_size), (Some(300), Some(301)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_entry_of_the_future_waits_for_its_time() {
     let consortium = Consortium::new();
     let now = consortium.time;
