@@ -47,7 +47,7 @@ pub struct Copy {
     refused: Option<ClaimedCheckpoint>,
     /// Whether gossip has heard what was held and pending when the copy was opened.
     told: bool,
-    /// Whether all that is held is here and shown, since the copy was opened.
+    /// Whether what is held is here and was shown.
     shows_held: bool,
     /// The change for which bundles were made last, and whether the held checkpoint was over it: a
     /// bundle that is too large to be carried is not made again and again.
@@ -156,8 +156,14 @@ impl Copy {
                 self.copy_to(&held, head)?;
                 accuse::introduce(self);
             }
-            self.common.publish(&self.served, &self.row)?;
         }
+        self.show_held()
+    }
+
+    /// Shows what is held. Where that fails, the next round begins with it.
+    fn show_held(&mut self) -> Result<(), Trouble> {
+        self.shows_held = false;
+        self.common.publish(&self.served, &self.row)?;
         self.shows_held = true;
         Ok(())
     }
@@ -463,7 +469,7 @@ impl Copy {
         let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
-        self.common.publish(&self.served, &self.row)?;
+        self.show_held()?;
         accuse::introduce(self);
         Ok(if again { Done::Gathered } else { Done::Cosigned })
     }

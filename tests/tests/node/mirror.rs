@@ -485,6 +485,25 @@ async fn a_copy_that_is_made_again_is_not_served_before_all_that_was_promised_is
     assert_eq!(after.checkpoint, before.checkpoint, "it is what was promised");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_could_not_be_shown_is_shown_once_the_disk_takes_it() {
+    let site = tempfile::tempdir().expect("a folder");
+    write_site(site.path(), &entries(300), &log_key());
+    let source = ServedSite::start(site.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 300).await;
+    let checkpoint = mirror.dir().join("mirrors").join(hash(LOG)).join("checkpoint");
+    std::fs::remove_file(&checkpoint).expect("it was published");
+    std::fs::create_dir(&checkpoint).expect("a writable folder");
+    write_site(site.path(), &entries(400), &log_key());
+    let log = trouble(&node.grpc, "storage").await;
+    assert_eq!((log.size, log.pending_size), (Some(300), None), "it is kept, and not shown");
+    std::fs::remove_dir(&checkpoint).expect("it is there");
+    let log = cosigned(&node.grpc, 400).await;
+    assert_eq!(std::fs::read(&checkpoint).expect("published"), log.checkpoint);
+}
+
 #[test]
 fn a_mirror_does_not_start_with_a_witness_key() {
     let mirror = Mirror::new("");
