@@ -137,7 +137,7 @@ impl Copy {
             brought => brought.map(|()| None)?,
         };
         self.take_up_law()?;
-        self.tell_gossip()?;
+        self.tell_gossip();
         match (self.go_on()?, lost) {
             (Done::Nothing, Some(trouble)) => Err(trouble),
             (done, _) => Ok(done),
@@ -175,13 +175,14 @@ impl Copy {
         }
         let Some(pending) = self.row.pending.clone() else { return Ok(Done::Nothing) };
         let target = *pending.checkpoint().head();
-        self.copy_to(&pending, target)?;
-        match self.cosign(&pending) {
-            // a later one, or the same with more lines, may count, or show what nobody has shown
-            // yet
-            Err(trouble @ (Trouble::Foreign(_) | Trouble::Unreconciled { .. }))
-                if self.row.pending.is_some() =>
-            {
+        let copied = self.copy_to(&pending, target);
+        match copied.and_then(|()| self.cosign(&pending)) {
+            // a later one, or the same with more lines, may count, or be had where this one is not
+            // any more, or show what nobody has shown yet
+            Err(
+                trouble @ (Trouble::Feed(_) | Trouble::Foreign(_) | Trouble::Unreconciled { .. }),
+            ) if self.row.pending.is_some() => {
+                self.take_up_law()?;
                 match self.fetch_checkpoint(Some(pending))? {
                     true => Ok(Done::Renewed),
                     false => Err(trouble),
@@ -192,24 +193,27 @@ impl Copy {
     }
 
     /// Tells gossip once what was held and pending before: gossip may have heard of another history
-    /// meanwhile.
-    fn tell_gossip(&mut self) -> Result<(), Trouble> {
-        let Some(known) = self.row.held.as_ref().filter(|_| !self.told) else { return Ok(()) };
-        let held = &known.0;
+    /// meanwhile. Where the source has no proof of it, the copy answers once the pending tree is here.
+    fn tell_gossip(&mut self) {
+        let Some(held) = self.held().filter(|_| !self.told) else { return };
         self.common.gossip.hear(std::slice::from_ref(held));
         let old = held.checkpoint().head().size;
         if let Some(pending) = &self.row.pending
             && pending.checkpoint().head().size > old
         {
-            let proof = self.feed.consistency(old, pending.checkpoint().head().size)?;
-            self.common.gossip.hear_grown(held, pending, proof);
+            match self.feed.consistency(old, pending.checkpoint().head().size) {
+                Ok(proof) => self.common.gossip.hear_grown(held, pending, proof),
+                Err(error) => {
+                    let origin = &self.log.origin;
+                    tracing::warn!(%origin, %error, "gossip is not told how a log grew");
+                }
+            }
         }
         self.told = true;
-        Ok(())
     }
 
-    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are
-    /// all here. Whether there is something to do.
+    /// Asks for the log's latest checkpoint, which must have grown out of the one that is held or
+    /// pending. Whether there is something to do.
     fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
         let offered = self.feed.checkpoint()?;
         if *offered.checkpoint().origin() != self.log.origin {
@@ -261,7 +265,7 @@ impl Copy {
         }
     }
 
-    /// From now on this checkpoint is copied, and no other before it is done.
+    /// From now on this checkpoint is copied, and no other before it is done or cannot be had.
     fn lock_on(&mut self, offered: ClaimedCheckpoint) -> Result<bool, Trouble> {
         self.common.gossip.hear(std::slice::from_ref(&offered));
         let row = Row { pending: Some(offered), ..self.row.clone() };

@@ -486,6 +486,28 @@ async fn a_copy_that_is_made_again_is_not_served_before_all_that_was_promised_is
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_pending_head_that_no_source_has_any_more_gives_way_to_a_later_one() {
+    let (log, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir());
+    let other = other.expect("a folder");
+    write_site(log.path(), &entries(900), &log_key());
+    let source = ServedSite::start(log.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 900).await;
+    source.cut_off(Some("tile/entries"));
+    write_site(log.path(), &entries(1_100), &log_key());
+    wait(&node.grpc, "a pending head", |log| log.pending_size == Some(1_100)).await;
+    drop(node);
+    // another mirror was there at 900 and at 1,300, and has the partial tiles of no size between
+    write_site(other.path(), &entries(900), &log_key());
+    write_site(other.path(), &entries(1_300), &log_key());
+    source.show(other.path());
+    source.cut_off(None);
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 1_300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_checkpoint_that_could_not_be_shown_is_shown_once_the_disk_takes_it() {
     let site = tempfile::tempdir().expect("a folder");
     write_site(site.path(), &entries(300), &log_key());
