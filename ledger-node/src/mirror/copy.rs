@@ -486,8 +486,23 @@ impl Copy {
         let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
         let copied = head.unwrap_or(TreeHead::EMPTY);
         let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
+        self.served.reader.forget();
         self.edge = restore(&self.served, &copied).map_err(damaged)?;
+        self.free_edge()?;
         self.keep(Row { pending: None, copied, ..self.row.clone() })?;
+        Ok(())
+    }
+
+    /// Makes the right edge of the copy stand by itself, where it was only the beginning of full tiles:
+    /// those are written over.
+    fn free_edge(&self) -> Result<(), Trouble> {
+        let site = &self.served.site;
+        site.start_from(self.edge.size());
+        let edge = self.edge.partial_tiles();
+        for (coord, bytes) in &edge {
+            site.overwrite(*coord, bytes)?;
+        }
+        site.sync(&edge.iter().map(|(coord, _)| *coord).collect())?;
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use ledger_core::evidence::{Entries, Trust};
 use ledger_core::note::{Algorithm, Signature, SignerKey};
 use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, Logged};
+use ledger_core::tile::TileCoord;
 use ledger_node::clock::ManualClock;
 use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::{self as wire, MirroredLog};
@@ -18,7 +19,7 @@ use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::served::ServedSite;
 use ledger_tests::wait::{so, until_async};
 use ledger_tests::year::{Breach, Site, Year};
-use ledger_tests::{index, key};
+use ledger_tests::{index, key, size};
 
 use super::mirror::{Mirror, cosigned, hash, ledger, log_key, status, trouble, wait};
 
@@ -379,4 +380,32 @@ async fn a_source_that_shows_fewer_lines_takes_none_away() {
     let asked = source.asked("checkpoint");
     until_async(async || so(source.asked("checkpoint"), |now| *now >= asked + 2)).await;
     assert_eq!(status(&node.grpc).await.expect("listed").checkpoint, log.checkpoint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_dropped_takes_nothing_of_what_is_held() {
+    let year = Year::new(4, 900);
+    println!("LEDGER_TEST_SEED=4, 900 records");
+    let key = year.ring.log(1);
+    let vkey = key.verifier().to_string();
+    let retired = year.books.iter().find(|book| !book.log_keys.contains(&vkey));
+    let retired = retired.expect("a rotation").latest;
+    let (held, total) = (retired - 2, year.entries.len() as u64);
+    assert!(held % 256 != 0 && total / 256 > held / 256, "its last tile fills: {held} of {total}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = |count: u64| Site::new(&year.entries[..count as usize], key.clone());
+    site(held).write(folder.path());
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&year.entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, held).await;
+    site(total).write(folder.path());
+    trouble(&node.grpc, "foreign").await;
+    wait(&node.grpc, "no head", |log| log.pending_size.is_none()).await;
+    let copy = mirror.dir().join("mirrors").join(hash(ORIGIN));
+    for coord in TileCoord::all_in_tree(size(held)) {
+        assert!(copy.join(coord.to_string()).is_file(), "{coord} stands by itself");
+    }
+    site(retired).write(folder.path());
+    cosigned(&node.grpc, retired).await;
 }
