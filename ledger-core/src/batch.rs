@@ -159,6 +159,13 @@ impl Edge {
         Ok(Batch { tiles, leaves, head: self.head() })
     }
 
+    /// The partial tiles and the partial bundle that the tree ends with.
+    pub fn partial_tiles(&self) -> Vec<(TileCoord, Vec<u8>)> {
+        let mut tiles = Vec::new();
+        self.push_partial(TreeSize::ZERO, &mut tiles);
+        tiles
+    }
+
     /// Adds the partial tiles that differ from those of the tree of `before` leaves.
     fn push_partial(&self, before: TreeSize, tiles: &mut Vec<(TileCoord, Vec<u8>)>) {
         let kinds = (0..TILE_HEIGHT).map(TileKind::Hashes).chain([TileKind::Entries]);
@@ -253,6 +260,9 @@ mod tests {
             let mut again = Edge::restore(&files, &edge.head()).expect("own files");
             again.partial.truncate(edge.partial.len());
             assert_eq!(again, edge);
+            let ends = TileCoord::all_in_tree(edge.size()).filter(|coord| !coord.is_full());
+            let ends: Files = ends.map(|coord| (coord, files[&coord].clone())).collect();
+            assert_eq!(edge.partial_tiles().into_iter().collect::<Files>(), ends);
         }
     }
 

@@ -138,6 +138,11 @@ impl LogReader {
         Ok(bundle)
     }
 
+    /// Forgets what was read of a tree whose files are written over.
+    pub fn forget(&self) {
+        self.cached().clear();
+    }
+
     fn cached(&self) -> std::sync::MutexGuard<'_, VecDeque<(TileCoord, Arc<EntryBundle>)>> {
         self.bundles.lock().expect("no panics under this lock")
     }
@@ -320,5 +325,29 @@ impl Published {
         let inclusion = self.inclusion(index, leaf, self.size())?;
         let checkpoint = self.checkpoint.claimed().clone();
         Ok(TlogProof { extra: Some(extra), index, inclusion, checkpoint })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::batch::Edge;
+
+    use super::*;
+    use crate::store::Store as _;
+    use crate::store::memory::MemoryStore;
+
+    #[test]
+    fn what_was_written_over_is_read_anew_once_the_tree_before_is_forgotten() {
+        let store = Arc::new(MemoryStore::new(3));
+        let reader = LogReader::new(store.clone());
+        for entry in ["of one history", "of another"] {
+            reader.forget();
+            let batch = Edge::new().append(&[entry]).expect("room");
+            for (coord, bytes) in &batch.tiles {
+                store.restore(*coord, bytes).expect("healthy");
+            }
+            let read = reader.entry(LeafIndex::ZERO, batch.head.size).expect("it is there");
+            assert_eq!(read, entry.as_bytes());
+        }
     }
 }

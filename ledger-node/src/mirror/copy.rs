@@ -47,6 +47,8 @@ pub struct Copy {
     refused: Option<ClaimedCheckpoint>,
     /// Whether gossip has heard what was held and pending when the copy was opened.
     told: bool,
+    /// Whether what is held is here and was shown.
+    shows_held: bool,
     /// The change for which bundles were made last, and whether the held checkpoint was over it: a
     /// bundle that is too large to be carried is not made again and again.
     pub(super) shown: Cell<Option<(LeafIndex, bool)>>,
@@ -60,13 +62,15 @@ pub enum Done {
     Nothing,
     /// A checkpoint was cosigned: there may be another.
     Cosigned,
+    /// The checkpoint that is held was cosigned again, with more lines.
+    Gathered,
     /// Another checkpoint takes the place of one that did not count.
     Renewed,
 }
 
 impl Copy {
     /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before
-    /// it is whole again.
+    /// all that was promised is here again.
     pub fn open(
         log: Mirrored,
         common: Arc<Common>,
@@ -81,11 +85,11 @@ impl Copy {
                 tracing::error!(origin = %log.origin, %error, "a copy is damaged and begins anew");
                 served.show(None);
                 row.copied = TreeHead::EMPTY;
-                // what was promised must be copied again before anything else
-                row.pending = row.pending.or(row.held.as_ref().map(|(held, _)| held.clone()));
                 Edge::new()
             }
         };
+        // nothing beyond is known to be durable: it is written again
+        served.site.start_from(row.copied.size);
         let index = match log.basis {
             Basis::Keys { .. } => None,
             Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
@@ -102,6 +106,7 @@ impl Copy {
             suspected: None,
             refused: None,
             told: false,
+            shows_held: false,
             shown: Cell::new(None),
             stopping,
         };
@@ -122,27 +127,62 @@ impl Copy {
         self.row.held.as_ref().map(|(held, _)| held)
     }
 
-    /// One round: a new checkpoint, or the rest of the one that is pending.
+    /// One round: what was promised and is not here any more, then a new checkpoint, or the rest of
+    /// the one that is pending.
     pub fn round(&mut self) -> Result<Done, Trouble> {
         self.take_up_law()?;
-        self.tell_gossip()?;
-        let held = self.row.held.as_ref().map(|(held, _)| held.clone());
+        let lost = match self.bring_back() {
+            // a larger tree that the source has brings it back, too
+            Err(trouble @ Trouble::Feed(_)) => Some(trouble),
+            brought => brought.map(|()| None)?,
+        };
+        self.take_up_law()?;
+        self.tell_gossip();
+        match (self.go_on()?, lost) {
+            (Done::Nothing, Some(trouble)) => Err(trouble),
+            (done, _) => Ok(done),
+        }
+    }
+
+    /// Copies what is held as far as it is not here, and shows it as it was. Nothing is signed that was
+    /// not signed before, so nothing that has come to light since hinders it.
+    fn bring_back(&mut self) -> Result<(), Trouble> {
+        if self.shows_held {
+            return Ok(());
+        }
+        if let Some(held) = self.held().cloned() {
+            let head = *held.checkpoint().head();
+            if self.edge.size() < head.size {
+                self.copy_to(&held, head)?;
+                accuse::introduce(self);
+            }
+        }
+        self.show_held()
+    }
+
+    /// Shows what is held. Where that fails, the next round begins with it.
+    fn show_held(&mut self) -> Result<(), Trouble> {
+        self.shows_held = false;
+        self.common.publish(&self.served, &self.row)?;
+        self.shows_held = true;
+        Ok(())
+    }
+
+    fn go_on(&mut self) -> Result<Done, Trouble> {
+        let held = self.held().cloned();
         if self.row.pending.is_none() && !self.fetch_checkpoint(held)? {
             return Ok(Done::Nothing);
         }
         let Some(pending) = self.row.pending.clone() else { return Ok(Done::Nothing) };
         let target = *pending.checkpoint().head();
         let copied = self.copy_to(&pending, target);
-        if copied.is_err() {
-            self.law = None;
-        }
-        copied?;
-        match self.cosign(&pending) {
-            // a later one, or the same with more lines, may count, or show what nobody has shown
-            // yet
-            Err(trouble @ (Trouble::Foreign(_) | Trouble::Unreconciled { .. }))
-                if self.row.pending.is_some() =>
-            {
+        match copied.and_then(|()| self.cosign(&pending)) {
+            // a later one, or the same with more lines, may count, or be had where this one is not
+            // any more, or show what nobody has shown yet
+            Err(
+                trouble @ (Trouble::Feed(_) | Trouble::Foreign(_) | Trouble::Unreconciled { .. }),
+            ) if self.row.pending.is_some() => {
+                self.take_up_law()?;
                 match self.fetch_checkpoint(Some(pending))? {
                     true => Ok(Done::Renewed),
                     false => Err(trouble),
@@ -153,24 +193,27 @@ impl Copy {
     }
 
     /// Tells gossip once what was held and pending before: gossip may have heard of another history
-    /// meanwhile.
-    fn tell_gossip(&mut self) -> Result<(), Trouble> {
-        let Some(known) = self.row.held.as_ref().filter(|_| !self.told) else { return Ok(()) };
-        let held = &known.0;
+    /// meanwhile. Where the source has no proof of it, the copy answers once the pending tree is here.
+    fn tell_gossip(&mut self) {
+        let Some(held) = self.held().filter(|_| !self.told) else { return };
         self.common.gossip.hear(std::slice::from_ref(held));
         let old = held.checkpoint().head().size;
         if let Some(pending) = &self.row.pending
             && pending.checkpoint().head().size > old
         {
-            let proof = self.feed.consistency(old, pending.checkpoint().head().size)?;
-            self.common.gossip.hear_grown(held, pending, proof);
+            match self.feed.consistency(old, pending.checkpoint().head().size) {
+                Ok(proof) => self.common.gossip.hear_grown(held, pending, proof),
+                Err(error) => {
+                    let origin = &self.log.origin;
+                    tracing::warn!(%origin, %error, "gossip is not told how a log grew");
+                }
+            }
         }
         self.told = true;
-        Ok(())
     }
 
-    /// Asks for the log's latest checkpoint, which must have grown out of the one whose entries are
-    /// all here. Whether there is something to do.
+    /// Asks for the log's latest checkpoint, which must have grown out of the one that is held or
+    /// pending. Whether there is something to do.
     fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
         let offered = self.feed.checkpoint()?;
         if *offered.checkpoint().origin() != self.log.origin {
@@ -194,16 +237,15 @@ impl Copy {
         };
         let old = *ours.checkpoint().head();
         if new == old {
-            return Ok(self.has_news(&offered, &ours) && self.lock_on(offered)?);
+            return self.gather(&ours, &offered);
         }
         if new.size <= old.size {
-            let own = self.served.reader.tree(old.size).head(new.size)?;
-            return match own == new {
-                // the source is behind, perhaps a copy itself
-                true => Ok(false),
-                false => {
+            return match self.beginning(&old, new.size)? {
+                Some(own) if own != new => {
                     Err(self.contradiction(&ours, &offered, "an older head with another root"))
                 }
+                // the source is behind, perhaps a copy itself
+                _ => Ok(false),
             };
         }
         // SPEC tlog-mirror/updating: all pending checkpoints are consistent with each other
@@ -223,7 +265,7 @@ impl Copy {
         }
     }
 
-    /// From now on this checkpoint is copied, and no other before it is done.
+    /// From now on this checkpoint is copied, and no other before it is done or cannot be had.
     fn lock_on(&mut self, offered: ClaimedCheckpoint) -> Result<bool, Trouble> {
         self.common.gossip.hear(std::slice::from_ref(&offered));
         let row = Row { pending: Some(offered), ..self.row.clone() };
@@ -231,11 +273,31 @@ impl Copy {
         Ok(true)
     }
 
-    /// Whether a checkpoint over the same tree has lines worth keeping that ours lacks.
-    fn has_news(&self, offered: &ClaimedCheckpoint, ours: &ClaimedCheckpoint) -> bool {
+    /// Takes up the lines that a checkpoint over our tree has and ours lacks. Which keys count is known
+    /// only once all of the tree is here.
+    fn gather(
+        &mut self,
+        ours: &ClaimedCheckpoint,
+        offered: &ClaimedCheckpoint,
+    ) -> Result<bool, Trouble> {
+        if self.edge.head() != *ours.checkpoint().head() {
+            return Ok(false);
+        }
         let charter = self.law.as_ref().map(Law::charter);
-        let lines = heads::worth_keeping(self, charter, offered);
-        lines.iter().any(|line| !ours.note().signatures().contains(line))
+        match heads::gathered(self, charter, ours, offered) {
+            Some(gathered) => self.lock_on(gathered),
+            None => Ok(false),
+        }
+    }
+
+    /// What our tree was at a smaller size, if that much of it is here.
+    fn beginning(&self, ours: &TreeHead, smaller: TreeSize) -> Result<Option<TreeHead>, Trouble> {
+        let here = self.edge.size();
+        if smaller == ours.size {
+            return Ok(Some(*ours));
+        }
+        let here = (smaller <= here).then(|| self.served.reader.tree(here).head(smaller));
+        Ok(here.transpose()?)
     }
 
     fn contradiction(
@@ -263,7 +325,20 @@ impl Copy {
         Ok(())
     }
 
+    /// Copies the entries up to a checkpoint's tree; what was judged before a failure is judged anew.
     fn copy_to(&mut self, pending: &ClaimedCheckpoint, target: TreeHead) -> Result<(), Trouble> {
+        let copied = self.copy_chunks(pending, target);
+        if copied.is_err() {
+            self.law = None;
+        }
+        copied
+    }
+
+    fn copy_chunks(
+        &mut self,
+        pending: &ClaimedCheckpoint,
+        target: TreeHead,
+    ) -> Result<(), Trouble> {
         let (feed, from) = (Arc::clone(&self.feed), self.edge.size());
         if from >= target.size {
             let same = self.edge.head() == target;
@@ -392,13 +467,15 @@ impl Copy {
         heads::check_standing(self)?;
         let lines = heads::worth_keeping(self, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
+        let head = pending.checkpoint().head();
+        let again = self.held().is_some_and(|before| before.checkpoint().head() == head);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
         let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
-        self.common.publish(&self.served, &self.row)?;
+        self.show_held()?;
         accuse::introduce(self);
-        Ok(Done::Cosigned)
+        Ok(if again { Done::Gathered } else { Done::Cosigned })
     }
 
     /// Forgets a checkpoint whose own entries say that nobody in force signed it, so that it keeps
@@ -409,8 +486,23 @@ impl Copy {
         let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
         let copied = head.unwrap_or(TreeHead::EMPTY);
         let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
+        self.served.reader.forget();
         self.edge = restore(&self.served, &copied).map_err(damaged)?;
+        self.free_edge()?;
         self.keep(Row { pending: None, copied, ..self.row.clone() })?;
+        Ok(())
+    }
+
+    /// Makes the right edge of the copy stand by itself, where it was only the beginning of full tiles:
+    /// those are written over.
+    fn free_edge(&self) -> Result<(), Trouble> {
+        let site = &self.served.site;
+        site.start_from(self.edge.size());
+        let edge = self.edge.partial_tiles();
+        for (coord, bytes) in &edge {
+            site.overwrite(*coord, bytes)?;
+        }
+        site.sync(&edge.iter().map(|(coord, _)| *coord).collect())?;
         Ok(())
     }
 
@@ -433,8 +525,12 @@ impl Copy {
     }
 }
 
-/// Whether the copy has what its row says.
+/// Whether the copy has what its row says, and with it all that was promised.
 pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
+    let held = row.held.as_ref().map(|(held, _)| held.checkpoint().head().size);
+    if held.is_some_and(|held| held > row.copied.size) {
+        return Err(format!("{} entries of what was promised are here", row.copied.size));
+    }
     restore(served, &row.copied).map(|_| ())
 }
 

@@ -146,14 +146,63 @@ fn read_policy(path: &std::path::Path) -> Result<Policy, Trouble> {
     Policy::parse(&bytes).map_err(|e| wrong(e.to_string()))
 }
 
-/// The lines that verify by keys that are known: the log's, and those of the policy's witnesses.
-/// One false line of a known key would spoil the checkpoint for its readers.
+/// The lines that verify by keys that are known, the latest of each: the log's, and those of the
+/// policy's witnesses. One false line of a known key would spoil the checkpoint for its readers.
 // SPEC tlog-mirror/add-checkpoint: the log's signature is retained
 pub fn worth_keeping(
     copy: &Copy,
     charter: Option<&Arc<Charter>>,
     checkpoint: &ClaimedCheckpoint,
 ) -> Vec<Signature> {
+    let mut kept = Vec::new();
+    keep_latest(&mut kept, checkpoint.note(), &known_keys(copy, charter));
+    kept.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Our checkpoint with what another over the same tree adds to it: lines of keys that ours lacks, and
+/// later ones. `None` where it adds nothing; it never takes a line away.
+pub fn gathered(
+    copy: &Copy,
+    charter: Option<&Arc<Charter>>,
+    ours: &ClaimedCheckpoint,
+    offered: &ClaimedCheckpoint,
+) -> Option<ClaimedCheckpoint> {
+    let (known, others) = (ours.note().signatures(), offered.note().signatures());
+    let another_text = ours.note().text() != offered.note().text();
+    if another_text || others.iter().all(|line| known.contains(line)) {
+        return None;
+    }
+    let keys = known_keys(copy, charter);
+    let mut kept = Vec::new();
+    keep_latest(&mut kept, ours.note(), &keys);
+    let before = kept.clone();
+    keep_latest(&mut kept, offered.note(), &keys);
+    let lines = (kept != before).then(|| kept.into_iter().map(|(_, line)| line).collect());
+    lines.map(|lines| with_lines(ours, lines))
+}
+
+/// Adds the lines of a note that verify, with their times: one a key, the latest.
+fn keep_latest(kept: &mut Vec<(u64, Signature)>, note: &Note, keys: &[VerifierKey]) {
+    for line in note.signatures() {
+        let Some(key) = keys.iter().find(|key| line.is_by(key)) else { continue };
+        let Some(time) = time_of(note, key, line) else { continue };
+        match kept.iter().position(|(_, own)| own.is_by(key)) {
+            Some(at) if kept[at].0 < time => kept[at] = (time, line.clone()),
+            None if kept.len() < MAX_KEPT_LINES => kept.push((time, line.clone())),
+            _ => {}
+        }
+    }
+}
+
+/// The time of a line that verifies; a log's own has none, which is 0.
+fn time_of(note: &Note, key: &VerifierKey, line: &Signature) -> Option<u64> {
+    match key.algorithm() {
+        Algorithm::Ed25519 => key.verify(note.text().as_bytes(), line.bytes()).then_some(0),
+        _ => cosignature::verify_line(note, key, line),
+    }
+}
+
+fn known_keys(copy: &Copy, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
     let (mut keys, policy) = match &copy.log.basis {
         Basis::Keys { keys, policy } => {
             let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
@@ -165,15 +214,7 @@ pub fn worth_keeping(
         ),
     };
     keys.extend(policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()));
-    let note = checkpoint.note();
-    let verifies = |line: &&Signature| {
-        let key = keys.iter().find(|key| line.is_by(key));
-        key.is_some_and(|key| match key.algorithm() {
-            Algorithm::Ed25519 => key.verify(note.text().as_bytes(), line.bytes()),
-            _ => cosignature::verify_line(note, key, line).is_some(),
-        })
-    };
-    note.signatures().iter().filter(verifies).take(MAX_KEPT_LINES).cloned().collect()
+    keys
 }
 
 /// The same checkpoint with these of its lines.

@@ -1,12 +1,16 @@
 //! The one suite that every store passes.
 
+use std::os::unix::fs::MetadataExt as _;
+
+use ledger_core::TreeSize;
 use ledger_core::batch::Edge;
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
 
 use super::disk::{DiskStore, Layout, MIN_SEGMENT_BYTES};
 use super::memory::MemoryStore;
-use super::{HeadSwap, Store, StoreError};
+use super::site::Site;
+use super::{Files as _, HeadSwap, Store, StoreError};
 use crate::log::LogReader;
 
 /// A store that can be closed and opened again.
@@ -202,5 +206,27 @@ fn a_batch_that_fills_a_segment_to_the_last_byte_fits() {
     let entries = vec![vec![0; 65_535]; 127];
     for _ in 0..3 {
         store.append(&TreeHead::EMPTY, &entries).expect("smaller than a segment");
+    }
+}
+
+/// The system shows bytes that a failed `fsync` left in memory only, and the next `fsync` of them
+/// says nothing: what is written over equal bytes is a new file.
+#[test]
+fn equal_bytes_are_written_again_for_the_disk_may_not_have_them() {
+    let disk = Disk::new();
+    let site = Site::open(disk.0.path().join("site"), disk.0.path().join("tmp"), TreeSize::ZERO);
+    let site = site.expect("a writable folder");
+    let inode = |path: &str| {
+        let there = std::fs::metadata(disk.0.path().join("site").join(path));
+        there.expect("it was written").ino()
+    };
+    for path in ["tile/0/000.p/1", "tile/0/001", "tile/entries/001"] {
+        site.put(coord(path), b"bytes").expect("free");
+        let put = inode(path);
+        site.renew(coord(path), b"bytes").expect("healthy");
+        let renewed = inode(path);
+        site.restore(coord(path), b"bytes").expect("healthy");
+        assert!(put != renewed && renewed != inode(path), "{path}");
+        assert_eq!(site.get(coord(path)).expect("healthy").as_deref(), Some(&b"bytes"[..]));
     }
 }

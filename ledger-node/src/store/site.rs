@@ -54,34 +54,23 @@ impl Site {
         match self.get(coord)? {
             Some(there) if there == bytes => Ok(()),
             Some(_) => Err(StoreError::Conflict(coord)),
-            None => self.write_tile(coord, bytes),
+            None => self.place(coord, &self.write_temporary(bytes)?),
         }
     }
 
-    /// Writes a file over whatever is there.
+    /// Writes a file that replaying the journal gave, over whatever is there.
     pub fn restore(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
-        match self.get(coord) {
-            Ok(Some(there)) if there == bytes => {
-                // it may be there without being durable
-                self.unsynced().insert(coord);
-                self.drop_partial(coord)
-            }
-            // replay passes sizes whose partial tiles have gone
-            _ if !coord.is_full() && self.path(coord.to_full()).exists() => Ok(()),
-            _ => self.write_tile(coord, bytes),
+        // replay passes sizes whose partial tiles have gone
+        if !coord.is_full() && self.path(coord.to_full()).exists() {
+            return Ok(());
         }
+        self.overwrite(coord, bytes)
     }
 
     /// Writes a file over whatever is there, and takes away a full one in whose place a partial one is
     /// written: what lies beyond the tree that is known to be whole may be the leavings of a crash.
     pub fn renew(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
-        match self.get(coord) {
-            Ok(Some(there)) if there == bytes => {
-                self.unsynced().insert(coord);
-                self.drop_partial(coord)?;
-            }
-            _ => self.write_tile(coord, bytes)?,
-        }
+        self.overwrite(coord, bytes)?;
         let full = self.path(coord.to_full());
         if !coord.is_full() && full.exists() {
             // the full one may be all there is of the beginning that it shares with the partial one
@@ -91,11 +80,29 @@ impl Site {
         Ok(())
     }
 
-    fn write_tile(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
-        let path = self.path(coord);
-        self.write(&path, bytes)?;
+    /// Writes a file over whatever is there, also over equal bytes: once an `fsync` has failed, the
+    /// system shows bytes that the disk may not have, and says of them that they are durable.
+    pub fn overwrite(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
+        let temporary = self.write_temporary(bytes)?;
+        if self.base_edge(coord).is_some_and(|edge| coord.is_full() || coord == edge) {
+            // what is there may be all that holds the right edge of the base
+            let synced = File::open(&temporary).and_then(|file| file.sync_all());
+            synced.map_err(StoreError::io("sync", &temporary))?;
+        }
+        self.place(coord, &temporary)
+    }
+
+    fn place(&self, coord: TileCoord, temporary: &Path) -> Result<(), StoreError> {
+        self.rename(temporary, &self.path(coord))?;
         self.unsynced().insert(coord);
         self.drop_partial(coord)
+    }
+
+    /// The partial tile that the tree of the base ends with at this file's place, if it ends there.
+    fn base_edge(&self, coord: TileCoord) -> Option<TileCoord> {
+        let base = TreeSize::new(self.base.load(Ordering::Acquire)).unwrap_or(TreeSize::MAX);
+        let in_base = TileCoord::in_tree(coord.kind(), coord.index(), base);
+        in_base.filter(|in_base| !in_base.is_full())
     }
 
     /// Removes the partial tiles in whose place a full one stands.
@@ -107,9 +114,7 @@ impl Site {
         if !coord.is_full() {
             return Ok(());
         }
-        let base = TreeSize::new(self.base.load(Ordering::Acquire)).unwrap_or(TreeSize::MAX);
-        let in_base = TileCoord::in_tree(coord.kind(), coord.index(), base);
-        if in_base.is_some_and(|in_base| !in_base.is_full()) {
+        if self.base_edge(coord).is_some() {
             self.sync(&BTreeSet::from([coord]))?;
         }
         let partial = self.root.join(coord.partial_folder());
@@ -123,7 +128,8 @@ impl Site {
 
     /// Replaces the checkpoint.
     pub fn publish(&self, checkpoint: &str) -> Result<(), StoreError> {
-        self.write(&self.root.join("checkpoint"), checkpoint.as_bytes())
+        let temporary = self.write_temporary(checkpoint.as_bytes())?;
+        self.rename(&temporary, &self.root.join("checkpoint"))
     }
 
     /// The checkpoint, if there is one.
@@ -164,15 +170,19 @@ impl Site {
         Ok(())
     }
 
-    fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    fn write_temporary(&self, bytes: &[u8]) -> Result<PathBuf, StoreError> {
         let number = self.next_temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = self.temporary.join(number.to_string());
         fs::write(&temporary, bytes).map_err(StoreError::io("write", &temporary))?;
-        match fs::rename(&temporary, path) {
+        Ok(temporary)
+    }
+
+    fn rename(&self, temporary: &Path, path: &Path) -> Result<(), StoreError> {
+        match fs::rename(temporary, path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 let folder = path.parent().unwrap_or(&self.root);
                 fs::create_dir_all(folder).map_err(StoreError::io("create", folder))?;
-                fs::rename(&temporary, path).map_err(StoreError::io("write", path))
+                fs::rename(temporary, path).map_err(StoreError::io("write", path))
             }
             renamed => renamed.map_err(StoreError::io("write", path)),
         }

@@ -462,6 +462,70 @@ async fn a_copy_that_was_lost_is_made_again_and_no_promise_is_taken_back() {
     assert_eq!(get(&url).status, 200);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_is_made_again_is_not_served_before_all_that_was_promised_is_here() {
+    let site = tempfile::tempdir().expect("a folder");
+    write_site(site.path(), &entries(9_000), &log_key());
+    let source = ServedSite::start(site.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    let before = cosigned(&node.grpc, 9_000).await;
+    drop(node);
+    std::fs::remove_dir_all(mirror.dir().join("mirrors")).expect("it was there");
+    // the second chunk does not come
+    source.cut_off(Some("tile/entries/035"));
+    let node = NodeProcess::serve(&mirror.dir());
+    wait(&node.grpc, "a chunk", |log| log.copied_size == 8192).await;
+    drop(node);
+    let node = NodeProcess::serve(&mirror.dir());
+    let url = format!("{}/mirror/{}/checkpoint", node.http, hash(LOG));
+    assert_eq!(get(&url).status, 404, "a part of it is here");
+    source.cut_off(None);
+    let after = cosigned(&node.grpc, 9_000).await;
+    assert_eq!(after.checkpoint, before.checkpoint, "it is what was promised");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_head_that_no_source_has_any_more_gives_way_to_a_later_one() {
+    let (log, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir());
+    let other = other.expect("a folder");
+    write_site(log.path(), &entries(900), &log_key());
+    let source = ServedSite::start(log.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 900).await;
+    source.cut_off(Some("tile/entries"));
+    write_site(log.path(), &entries(1_100), &log_key());
+    wait(&node.grpc, "a pending head", |log| log.pending_size == Some(1_100)).await;
+    drop(node);
+    // another mirror was there at 900 and at 1,300, and has the partial tiles of no size between
+    write_site(other.path(), &entries(900), &log_key());
+    write_site(other.path(), &entries(1_300), &log_key());
+    source.show(other.path());
+    source.cut_off(None);
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 1_300).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_could_not_be_shown_is_shown_once_the_disk_takes_it() {
+    let site = tempfile::tempdir().expect("a folder");
+    write_site(site.path(), &entries(300), &log_key());
+    let source = ServedSite::start(site.path()).await;
+    let mirror = Mirror::new(&list()(&source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 300).await;
+    let checkpoint = mirror.dir().join("mirrors").join(hash(LOG)).join("checkpoint");
+    std::fs::remove_file(&checkpoint).expect("it was published");
+    std::fs::create_dir(&checkpoint).expect("a writable folder");
+    write_site(site.path(), &entries(400), &log_key());
+    let log = trouble(&node.grpc, "storage").await;
+    assert_eq!((log.size, log.pending_size), (Some(300), None), "it is kept, and not shown");
+    std::fs::remove_dir(&checkpoint).expect("it is there");
+    let log = cosigned(&node.grpc, 400).await;
+    assert_eq!(std::fs::read(&checkpoint).expect("published"), log.checkpoint);
+}
+
 #[test]
 fn a_mirror_does_not_start_with_a_witness_key() {
     let mirror = Mirror::new("");

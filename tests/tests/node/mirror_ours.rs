@@ -7,16 +7,19 @@ use std::sync::Arc;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::cosign;
 use ledger_core::evidence::{Entries, Trust};
-use ledger_core::note::{Algorithm, SignerKey};
+use ledger_core::note::{Algorithm, Signature, SignerKey};
+use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, Logged};
+use ledger_core::tile::TileCoord;
 use ledger_node::clock::ManualClock;
 use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::{self as wire, MirroredLog};
 use ledger_tests::consortium::{Consortium, ORIGIN};
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::served::ServedSite;
+use ledger_tests::wait::{so, until_async};
 use ledger_tests::year::{Breach, Site, Year};
-use ledger_tests::{index, key};
+use ledger_tests::{index, key, size};
 
 use super::mirror::{Mirror, cosigned, hash, ledger, log_key, status, trouble, wait};
 
@@ -120,6 +123,32 @@ async fn what_was_published_before_an_unlawful_leaf_stays_cosigned() {
     wait(&node.grpc, "trouble again", |log| !log.trouble.is_empty()).await;
     let log = status(&node.grpc).await.expect("listed");
     assert_eq!(log.size, Some(300), "a restart forgives nothing: {}", log.trouble);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_lost_is_served_again_whatever_its_log_did_since() {
+    let consortium = Consortium::new();
+    let line = Logged { time: consortium.time, governance: index(0) };
+    let mut entries = vec![Entry::new(line, consortium.charter())];
+    entries.extend((1..300).map(|n| Entry::new(line, consortium.incident(n))));
+    let folder = tempfile::tempdir().expect("a folder");
+    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    let before = cosigned(&node.grpc, 300).await;
+    // the same record again is unlawful, and convicts
+    entries.push(Entry::new(line, consortium.incident(7)));
+    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    trouble(&node.grpc, "unlawful").await;
+    convicts(&mirror, "duplicate-leaf", &consortium.log, &entries[0]);
+    drop(node);
+    std::fs::remove_dir_all(mirror.dir().join("mirrors")).expect("it was there");
+    let node = NodeProcess::serve(&mirror.dir());
+    let log = cosigned(&node.grpc, 300).await;
+    assert_eq!(log.checkpoint, before.checkpoint, "nothing is cosigned anew");
+    let log = trouble(&node.grpc, "unlawful").await;
+    assert_eq!((log.size, log.pending_size), (Some(300), Some(301)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -307,4 +336,76 @@ async fn a_log_that_changes_its_key_is_followed_from_one_key_to_the_other() {
     assert_eq!(log.copied_size, before.len() as u64, "no retired key holds the mirror up");
     Site::new(&year.entries, year.ring.log(2)).write(folder.path());
     cosigned(&node.grpc, year.entries.len() as u64).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_shows_fewer_lines_takes_none_away() {
+    let consortium = Consortium::new();
+    let witness = |name: &str, seed| key(name, Algorithm::CosignatureV1, seed);
+    let (first, second) = (witness("w1.test", 65), witness("w2.test", 66));
+    let policy = format!(
+        "log {}\nwitness w1 {}\nwitness w2 {}\ngroup both all w1 w2\nquorum both\n",
+        consortium.log.verifier(),
+        first.verifier(),
+        second.verifier()
+    );
+    let line = Logged { time: consortium.time, governance: index(0) };
+    let entries = [Entry::new(line, consortium.charter_with_policy(&policy))];
+    let folder = tempfile::tempdir().expect("a folder");
+    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    let path = folder.path().join("checkpoint");
+    let bare = ClaimedCheckpoint::parse(&std::fs::read(&path).expect("written")).expect("one");
+    let show = |lines: &[&Signature]| {
+        let whole = bare.with_signatures(lines.iter().map(|line| (*line).clone()));
+        std::fs::write(&path, whole.expect("few lines").to_string()).expect("a writable folder");
+    };
+    let at = |key: &SignerKey, time| cosign(key, bare.checkpoint(), time);
+    let (early, late) = (at(&first, consortium.time), at(&first, consortium.time + 60));
+    let other = at(&second, consortium.time);
+    show(&[&early, &other]);
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, 1).await;
+    // whoever holds the source has one witness cosign again, and leaves the other out
+    show(&[&late]);
+    let text = |log: &MirroredLog| String::from_utf8_lossy(&log.checkpoint).into_owned();
+    let log = wait(&node.grpc, "the line", |log| text(log).contains(&late.to_string())).await;
+    assert!(!text(&log).contains(&early.to_string()), "one line a key: {}", text(&log));
+    let served = ClaimedCheckpoint::parse(&log.checkpoint).expect("a checkpoint");
+    let policy = Policy::parse(policy.as_bytes()).expect("a policy");
+    policy.verify(&served).expect("the quorum stays");
+    // what came before is no news
+    show(&[&early]);
+    let asked = source.asked("checkpoint");
+    until_async(async || so(source.asked("checkpoint"), |now| *now >= asked + 2)).await;
+    assert_eq!(status(&node.grpc).await.expect("listed").checkpoint, log.checkpoint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_is_dropped_takes_nothing_of_what_is_held() {
+    let year = Year::new(4, 900);
+    println!("LEDGER_TEST_SEED=4, 900 records");
+    let key = year.ring.log(1);
+    let vkey = key.verifier().to_string();
+    let retired = year.books.iter().find(|book| !book.log_keys.contains(&vkey));
+    let retired = retired.expect("a rotation").latest;
+    let (held, total) = (retired - 2, year.entries.len() as u64);
+    assert!(held % 256 != 0 && total / 256 > held / 256, "its last tile fills: {held} of {total}");
+    let folder = tempfile::tempdir().expect("a folder");
+    let site = |count: u64| Site::new(&year.entries[..count as usize], key.clone());
+    site(held).write(folder.path());
+    let source = ServedSite::start(folder.path()).await;
+    let mirror = Mirror::new(&ledger_list(&year.entries, &source.url));
+    let node = NodeProcess::serve(&mirror.dir());
+    cosigned(&node.grpc, held).await;
+    site(total).write(folder.path());
+    trouble(&node.grpc, "foreign").await;
+    wait(&node.grpc, "no head", |log| log.pending_size.is_none()).await;
+    let copy = mirror.dir().join("mirrors").join(hash(ORIGIN));
+    for coord in TileCoord::all_in_tree(size(held)) {
+        assert!(copy.join(coord.to_string()).is_file(), "{coord} stands by itself");
+    }
+    site(retired).write(folder.path());
+    cosigned(&node.grpc, retired).await;
 }
