@@ -61,6 +61,13 @@ fn records_are_submitted_proven_shown_and_audited() {
     let show = ledger(["record", "show", "2", "--node", url, "--anchor", anchor]).ends(0);
     assert!(show.stdout.contains("proven in the tree of size 6"), "{}", show.stdout);
     ledger(["record", "show", "77", "--node", url, "--anchor", anchor]).ends(1);
+    // an entry that is not published accuses nobody
+    for index in ["6", "7"] {
+        let run = ledger(["prove", "--index", index, "--node", url, "--anchor", anchor]);
+        let said = format!("the node sent no entry {index}: the log has published 6 entries");
+        let run = run.fails(1, &said);
+        assert!(run.stderr.contains("or waits for the log's witnesses"), "{}", run.stderr);
+    }
     let run = ledger(["audit", &node.http, "--anchor", anchor]).ends(0);
     assert!(run.stdout.contains("6 entries lawful, 6 signatures valid"), "{}", run.stdout);
     let zero = "0".repeat(64);
@@ -282,8 +289,7 @@ fn a_silent_node_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
-    let basis = ledger_tools::trust::Basis::User;
-    let trust = ledger_tools::trust::Trust { policy, governance: None, basis };
+    let trust = ledger_tools::trust::Trust::of_policy(policy);
     let job = ledger_tools::submitter::Job {
         name: "one".to_owned(),
         path: "one.record".into(),
