@@ -18,7 +18,6 @@ use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
 };
-use ledger_core::tile::TileReader;
 use serde_json::{Value, json};
 
 use super::checkpoint::prove_growth;
@@ -219,8 +218,8 @@ fn judge_bundle(
     })?;
     let own = args.trust.policy_file()?;
     let bundle =
-    let policy = trust.map(|trust| trust.policy_for(&bundle.proof().checkpoint)).or(own);
         AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let policy = trust.map(|trust| trust.policy_for(&bundle.proof().checkpoint)).or(own);
     let record = record_beside(path, args)?;
     let record = Record::parse(&record).map_err(|e| unsound(&e))?;
     let shown = bundle.verify(&record, anchor, policy.as_ref()).map_err(|e| {
@@ -524,6 +523,12 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
             "swap them; if the log really shrank, keep both: they are evidence",
         ));
     }
+    if old.size == new.size && old.root != new.root {
+        return Err(Failure::refused(
+            format!("the log signed two histories: two trees of size {}", old.size),
+            "keep both, and make the file that convicts it: `ledger evidence make A B -o FILE`",
+        ));
+    }
     if let Some(source) = &args.source {
         return grown_in_source(old, new, source);
     }
@@ -545,10 +550,7 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
 
 fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
     let source = reach::source(source)?;
-    // the source may have grown past both: then it holds the partial tiles of its own size only
-    let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
-    let latest = latest.map_or(new.size, |latest| latest.checkpoint().head().size);
-    let mut nodes = TileReader::new(&source, latest.max(new.size));
+    let mut nodes = reach::nodes(&source, new.size);
     let proof = prove_consistency(&mut nodes, old.size, new.size).map_err(|e| {
         let hint = "the source must hold the log's tiles up to the newer checkpoint";
         Failure::environment(format!("no consistency proof from {source}: {e}"), hint)
@@ -559,6 +561,7 @@ fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), F
 fn forked(error: &ledger_core::merkle::VerifyError) -> Failure {
     Failure::refused(
         format!("the newer tree is not proven to begin with the older one: {error}"),
-        "if both checkpoints are signed and the source is complete, the log has forked: keep both",
+        "if both checkpoints are signed and the source is complete, the log has forked: keep both, and \
+         try `ledger evidence make A B --source SOURCE -o FILE`",
     )
 }
