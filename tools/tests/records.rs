@@ -139,6 +139,48 @@ fn record_new_takes_members_from_file_and_flags_and_lists_what_is_missing() {
     };
     let run = new(&["--set", "title=T", "--set", "summary=S"]).fails(2, "also needs: stage");
     assert!(run.stderr.contains("triggers"), "{}", run.stderr);
+#[test]
+fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
+    let dir = dir();
+    let (log, lab) = (key("l.example", 1), key("lab.example", 2));
+    let (log, lab) = (log.verifier().to_string(), lab.verifier().to_string());
+    let member = format!("lab.example={lab}:publisher,reviewer,steward");
+    let new = |more: &[&str]| {
+        let args =
+            ["charter", "new", "--log", &log, "--consortium", "C", "--issuer", "lab.example"];
+        ledger_in(dir.path(), args.iter().chain(&["--member", &member]).chain(more))
+    };
+    new(&["--node", "lab.example=grpcs://127.0.0.1"]).fails(2, "it does not say the port");
+    new(&["--node", "lab.example=grpcs://127.0.0.1:7780"]).ends(0);
+
+    let name = ledger_core::note::KeyName::new("w.example").unwrap();
+    let algorithm = ledger_core::note::Algorithm::CosignatureV1;
+    let witness = ledger_core::note::SignerKey::from_seed(name, algorithm, [9; 32]).unwrap();
+    let policy = |log: &str, url: &str| {
+        let text = format!("log {log}\nwitness w {} {url}\nquorum w\n", witness.verifier());
+        write(dir.path(), "policy", text)
+    };
+    let stranger = key("other.example", 8).verifier().to_string();
+    let other = policy(&stranger, "https://w.example");
+    new(&["--policy", &other]).fails(1, "the policy does not list this log's key");
+    let bare = policy(&log, "w.example:7780");
+    new(&["--policy", &bare]).fails(1, "no witness is reached at");
+    let good = policy(&log, "https://w.example");
+    new(&["--policy", &good]).ends(0);
+
+    let change = |node: &str| {
+        let changes =
+            format!(r#"changes=[{{"action":"set_node","member":"lab.example","node":"{node}"}}]"#);
+        let base = format!("base={}", "0".repeat(64));
+        let args = ["record", "new", "membership", "--issuer", "lab.example", "--log", "l.example"];
+        let sets = ["--set", "title=t", "--set", "summary=s", "--set", &base, "--set", &changes];
+        ledger_in(dir.path(), args.iter().chain(&sets)).ends(0).stderr
+    };
+    let said = "nodes are looked for at a gRPC address, grpcs://HOST:PORT";
+    assert!(change("https://lab.example/").contains(said));
+    assert!(!change("grpcs://lab.example:7780").contains("warning"));
+}
+
     write(
         dir.path(),
         "from.json",
