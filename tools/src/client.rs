@@ -362,8 +362,21 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
     } else {
         Failure::environment(
             message,
-            or(hint, "is the node well? try again in a moment; if it speaks TLS, say grpcs://"),
+            or(
+                hint,
+                "is this the node's gRPC address, and not its HTTP address? if it speaks TLS, say grpcs://; else \
+              try again in a moment",
+            ),
         )
+    }
+}
+
+/// Why a node does not reach another, as it says, on one line.
+pub fn trouble(text: &str) -> String {
+    let text = crate::escape::line(&text.replace("\nhint: ", "; "));
+    match text.contains("UnknownIssuer") {
+        true => format!("{text}; name its certificate as `ca` below [tls] in config.toml"),
+        false => text,
     }
 }
 
@@ -377,4 +390,20 @@ pub fn within<T>(message: T) -> tonic::Request<T> {
 /// A statement id that a node sent, for people.
 pub fn statement_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_node_from_others_is_one_line_that_says_what_to_do() {
+        let text = trouble("this node answers few\nhint: name your node_key");
+        assert_eq!(text, "this node answers few; name your node_key");
+        let text = trouble("io: invalid peer certificate: UnknownIssuer");
+        assert!(
+            text.ends_with("; name its certificate as `ca` below [tls] in config.toml"),
+            "{text}"
+        );
+    }
 }

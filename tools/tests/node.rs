@@ -329,3 +329,28 @@ fn proofs_neither_overwrite_each_other_nor_lose_their_records() {
     let run = ledger_in(at, missing.iter().chain(&to)).fails(3, "nosuch.record");
     assert_eq!(run.object()["results"].as_array().unwrap().len(), 2);
 }
+
+#[test]
+fn the_wrong_port_is_told_and_no_data_is_hidden_by_q() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let (grpc, http, anchor) = (node.grpc.as_str(), node.http.as_str(), node.anchor.as_str());
+    let said = "is this the node's gRPC address, and not its HTTP address?";
+    ledger(["checkpoint", "--node", http, "--anchor", anchor]).fails(3, said);
+    let record = draft(at, "1.record", 1);
+    let charter = at.join("charter.record").display().to_string();
+    let trust = ["--anchor", anchor, "--charter", &charter];
+    ledger(["submit", &record, "--node", http].iter().chain(&trust)).fails(3, said);
+    let run = ledger(["audit", grpc, "--anchor", anchor]).fails(3, "is this the gRPC address?");
+    assert!(run.stderr.contains("If the node has TLS, say https://"), "{}", run.stderr);
+
+    let register = ["register", "members", http, "--anchor", anchor];
+    let (witness, gossip) =
+        (["witness", "status", "--node", grpc], ["gossip", "status", "--node", grpc]);
+    for command in [register.as_slice(), &witness, &gossip] {
+        let quiet = ledger(["-q"].iter().chain(command)).ends(0);
+        assert!(!quiet.stdout.is_empty(), "{command:?}");
+    }
+    assert!(ledger(register).ends(0).stdout.contains("NODE"));
+}

@@ -178,7 +178,7 @@ fn warn_of_unknown(node_key: Option<&SignerKey>, dialer: &Dialer, now: u64) {
     let Some(vkey) = node_key.map(SignerKey::verifier) else { return };
     let name = NodeKey::of(vkey).and_then(|key| dialer.nodes().name(key, now));
     if name.is_none() {
-        tracing::warn!(%vkey, "the charter names no such node key: others will not know this node");
+        tracing::warn!(%vkey, "the charter of this node's own log names no such key: nodes whose charter or `peers` name it know it");
     }
 }
 

@@ -1,4 +1,4 @@
-//! `ledger evidence`: what a node, or a folder of evidence, holds.
+//! `ledger evidence`: what a node, or a folder of evidence, holds, and what two checkpoints show.
 
 mod make;
 mod source;
@@ -139,6 +139,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let trust = args.known.trust()?;
     let mut source = args.from.open()?;
     let mut rows = Vec::new();
@@ -156,6 +157,7 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let trust = args.known.trust()?;
     let id = parse_id(&args.id)?;
     let evidence = args.from.open()?.read(id)?;
