@@ -39,6 +39,15 @@ fn keygen_writes_a_private_file_and_prints_the_vkey() {
 }
 
 #[test]
+fn the_vkey_of_a_key_file_is_printed_again() {
+    let dir = dir();
+    let made = ledger_in(dir.path(), ["keygen", "lab.example", "--out", "lab.key"]).ends(0);
+    let shown = ledger_in(dir.path(), ["keygen", "--show", "lab.key"]).ends(0);
+    assert_eq!(shown.stdout, made.stdout);
+    ledger_in(dir.path(), ["keygen", "x", "--show", "lab.key"]).fails(2, "cannot be used with");
+}
+
+#[test]
 fn a_key_that_others_can_read_is_refused() {
     let dir = dir();
     let draft = write(dir.path(), "d.json", decision_object(1).to_pretty_json());
@@ -131,15 +140,6 @@ fn charters_without_steward_or_with_broken_members_are_refused() {
 }
 
 #[test]
-fn record_new_takes_members_from_file_and_flags_and_lists_what_is_missing() {
-    let dir = dir();
-    let new = |more: &[&str]| {
-        let args = ["record", "new", "incident", "--issuer", MEMBER, "--log", ORIGIN];
-        ledger_in(dir.path(), args.iter().chain(more))
-    };
-    let run = new(&["--set", "title=T", "--set", "summary=S"]).fails(2, "also needs: stage");
-    assert!(run.stderr.contains("triggers"), "{}", run.stderr);
-#[test]
 fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
     let dir = dir();
     let (log, lab) = (key("l.example", 1), key("lab.example", 2));
@@ -181,6 +181,15 @@ fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
     assert!(!change("grpcs://lab.example:7780").contains("warning"));
 }
 
+#[test]
+fn record_new_takes_members_from_file_and_flags_and_lists_what_is_missing() {
+    let dir = dir();
+    let new = |more: &[&str]| {
+        let args = ["record", "new", "incident", "--issuer", MEMBER, "--log", ORIGIN];
+        ledger_in(dir.path(), args.iter().chain(more))
+    };
+    let run = new(&["--set", "title=T", "--set", "summary=S"]).fails(2, "also needs: stage");
+    assert!(run.stderr.contains("triggers"), "{}", run.stderr);
     write(
         dir.path(),
         "from.json",

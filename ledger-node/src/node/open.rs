@@ -15,7 +15,7 @@ use crate::index::Index;
 use crate::mirror::{Mirror, MirrorParts};
 use crate::pending::Desk;
 use crate::publisher::gather::Asking;
-use crate::publisher::{Contacts, Publisher};
+use crate::publisher::{Contacts, Publisher, strangers};
 use crate::recovery::recover;
 use crate::sequencer::{Parts, Sequencer};
 use crate::store::Store;
@@ -134,6 +134,9 @@ pub(super) fn open(
         own: own_keys,
     })?;
     warn_of_unknown(keys.node.as_ref(), &dialer, clock.now());
+    for name in strangers(sequencer.plan().policy(), &config.witness_urls) {
+        tracing::warn!(name, "[witness_urls] names no witness of the policy");
+    }
     let own = match keys.witness.as_slice() {
         [] => None,
         _ => Some(Arc::new(Witness::open(WitnessParts {
