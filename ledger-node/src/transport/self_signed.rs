@@ -30,7 +30,7 @@ impl SelfSignError {
         match self {
             SelfSignError::Name(_) => "a name is a host name or an IP address, without a port",
             SelfSignError::Write { .. } => {
-                "the folder must be there already (`init` makes the log's), and no file of these names"
+                "the folder must be there (`init` makes the log's), and no file is overwritten: name others"
             }
         }
     }
