@@ -255,6 +255,14 @@ pub enum ConfigError {
         /// Its permission bits.
         mode: u32,
     },
+    /// The key file cannot be read.
+    #[error("cannot read the key file {path}: {source}")]
+    KeyUnread {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The file holds no signer key.
     #[error("the key file {path} holds no signer key: {error}")]
     Key {
@@ -270,6 +278,9 @@ impl ConfigError {
     pub fn hint(&self) -> &'static str {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
+            ConfigError::Syntax { message, .. } if message.contains("duplicate key") => {
+                "`init` wrote every section but [tls]: change the lines there, and add none twice"
+            }
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, previous_log_key, witness_keys, mirror_keys, grpc, http, \
                  journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, plain, \
@@ -306,6 +317,9 @@ impl ConfigError {
                 "make one with `ledger keygen NAME --use node --out FILE`"
             }
             ConfigError::KeyInSite(_) => "move it away and make a new key: it may be known by now",
+            ConfigError::KeyUnread { .. } => {
+                "check the path: in config.toml it is absolute, or relative to the log's directory"
+            }
             ConfigError::KeyReadable { .. } => "chmod 600 the file",
             ConfigError::Key { .. } => {
                 "make one with `ledger keygen NAME --use log --out FILE`, or --use witness, mirror or node"
@@ -385,7 +399,10 @@ impl Config {
 /// [`ConfigError`].
 pub fn read_key(layout: &Layout, dir: &Path, file: &Path) -> Result<SignerKey, ConfigError> {
     let path = dir.join(file);
-    let text = read_secret(layout, &path, MAX_KEY_FILE)?;
+    let text = read_secret(layout, &path, MAX_KEY_FILE).map_err(|error| match error {
+        ConfigError::Read { path, source } => ConfigError::KeyUnread { path, source },
+        error => error,
+    })?;
     text.trim_end().parse().map_err(|error| ConfigError::Key { path, error })
 }
 
@@ -441,6 +458,8 @@ mod tests {
             let error = read(text).expect_err(text).to_string();
             assert!(error.contains(part), "{error}");
         }
+        let twice = read("log_key = \"k\"\n[gossip]\n[gossip]\n").expect_err("a section twice");
+        assert!(twice.hint().contains("add none twice"), "{twice}");
         let small = read("log_key = \"k\"\njournal_segment_bytes = 1000\n");
         assert!(matches!(small, Err(ConfigError::SegmentSize(1000))));
         let never = read("log_key = \"k\"\npending_days = 0\n");
@@ -504,6 +523,8 @@ mod tests {
         assert!(matches!(public, Err(ConfigError::KeyInSite(_))));
         let wrong = read("log.key", "nothing", 0o600);
         assert!(matches!(wrong, Err(ConfigError::Key { .. })));
+        let lost = read_key(&layout, dir.path(), Path::new("no.key"));
+        assert!(matches!(lost, Err(ConfigError::KeyUnread { .. })), "{lost:?}");
         let huge = read("log.key", &"x".repeat(20_000), 0o600);
         assert!(matches!(huge, Err(ConfigError::Key { .. })));
     }

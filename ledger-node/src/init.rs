@@ -16,7 +16,7 @@ use ledger_core::{LeafIndex, TreeSize};
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::index::{Index, IndexError};
-use crate::publisher::{Contacts, Plan, PublisherError};
+use crate::publisher::{Contacts, Plan, PublisherError, strangers};
 use crate::recovery::{RecoveryError, recover};
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, DiskStore, Layout, is_free, sync_dir};
 use crate::store::{HeadSwap, Store, StoreError};
@@ -48,6 +48,8 @@ pub struct InitReport {
     pub tolerance: Option<Tolerance>,
     /// The policy's names of witnesses without an address.
     pub unreachable: Vec<String>,
+    /// Names in `witness_urls` that no witness of the policy has.
+    pub strangers: Vec<String>,
     /// Whether a quorum has addresses, so that the log can be served as it is configured.
     pub quorum_reachable: bool,
 }
@@ -208,5 +210,6 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let checkpoint = checkpoint.expect("it was just signed with this key");
     debug_assert_eq!(checkpoint.head().size, TreeSize::new(1).expect("small"));
     let (anchor, tolerance) = (charter.statement(), policy.tolerance());
-    Ok(InitReport { anchor, checkpoint, tolerance, unreachable, quorum_reachable })
+    let strangers = strangers(&policy, founding.witness_urls);
+    Ok(InitReport { anchor, checkpoint, tolerance, unreachable, strangers, quorum_reachable })
 }

@@ -133,6 +133,10 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
         let config = args.dir.join("config.toml");
         text += &format!("no address of: {names} (see [witness_urls] in {})\n", config.display());
     }
+    for name in &report.strangers {
+        text +=
+            &format!("WARNING: no witness of the policy has the name {name:?} of --witness-url\n");
+    }
     if !report.quorum_reachable {
         text += "these are too many: nothing can be published before they have addresses\n";
     }
@@ -150,6 +154,7 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
             "may_lie": t.may_lie,
         })),
         "unreachable": report.unreachable,
+        "strangers": report.strangers,
         "quorum_reachable": report.quorum_reachable,
     });
     output.print(&json, &text);

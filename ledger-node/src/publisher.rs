@@ -31,7 +31,7 @@ use crate::store::{Store, StoreError};
 
 use confirm::ConfirmError;
 
-pub use plan::{Contact, Contacts, Plan, PublisherError};
+pub use plan::{Contact, Contacts, Plan, PublisherError, strangers};
 
 /// A head that the log has promised, and how it becomes a checkpoint.
 #[derive(Debug)]

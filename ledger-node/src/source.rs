@@ -208,7 +208,7 @@ fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadErro
     let answer = agent.get(url).call().map_err(|e| {
         ReadError::Failed(match e {
             ureq::Error::Protocol(e) => {
-                format!("{e}; this looks like the gRPC address; audit reads the HTTP address")
+                format!("{e}; is this the gRPC address? files are read at the HTTP address. If the node has TLS, say https://")
             }
             e => e.to_string(),
         })

@@ -1,5 +1,6 @@
 //! The node's gRPC interface, with failures that say what to do. Nothing here is trusted.
 
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::hash::Hash;
 use ledger_node::transport::{DialError, grpc_url};
@@ -193,12 +194,37 @@ impl Node {
     /// [`Failure`] for what the node answers.
     pub async fn entry(&mut self, index: u64) -> Result<Vec<u8>, Failure> {
         let request = v1::GetEntriesRequest { start: index, count: Some(1) };
-        let answer = self.client.get_entries(within(request)).await.map_err(|e| failure(&e))?;
-        let first = answer.into_inner().message().await.map_err(|e| failure(&e))?;
-        match first {
+        let mut entries = match self.client.get_entries(within(request)).await {
+            Ok(answer) => answer.into_inner(),
+            Err(status) if status.code() == Code::OutOfRange => {
+                return Err(self.unpublished(index).await);
+            }
+            Err(status) => return Err(failure(&status)),
+        };
+        match entries.message().await.map_err(|e| failure(&e))? {
             Some(entry) if entry.index == index => Ok(entry.entry.to_vec()),
-            _ => Err(wrong_answer(format!("it did not send entry {index}"))),
+            Some(entry) => Err(wrong_answer(format!("it sent entry {}", entry.index))),
+            None => Err(self.unpublished(index).await),
         }
+    }
+
+    /// The failure of an entry that the node does not send: nobody is accused, for the entry may not
+    /// exist, or wait for the quorum.
+    async fn unpublished(&mut self, index: u64) -> Failure {
+        let shown = match self.checkpoint().await {
+            Ok(shown) => shown,
+            Err(failure) => return failure,
+        };
+        let size = match ClaimedCheckpoint::parse(&shown) {
+            Ok(claimed) => claimed.checkpoint().head().size,
+            Err(error) => return wrong_answer(error),
+        };
+        Failure::refused(
+            format!(
+                "the node sent no entry {index}: the log has published {size} entries, from 0 on"
+            ),
+            "the entry does not exist, or waits for the log's witnesses: see `ledger witness status`",
+        )
     }
 
     /// The entry of a statement, and where it stands.
@@ -336,8 +362,21 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
     } else {
         Failure::environment(
             message,
-            or(hint, "is the node well? try again in a moment; if it speaks TLS, say grpcs://"),
+            or(
+                hint,
+                "is this the node's gRPC address, and not its HTTP address? if it speaks TLS, say grpcs://; else \
+              try again in a moment",
+            ),
         )
+    }
+}
+
+/// Why a node does not reach another, as it says, on one line.
+pub fn trouble(text: &str) -> String {
+    let text = crate::escape::line(&text.replace("\nhint: ", "; "));
+    match text.contains("UnknownIssuer") {
+        true => format!("{text}; name its certificate as `ca` below [tls] in config.toml"),
+        false => text,
     }
 }
 
@@ -351,4 +390,20 @@ pub fn within<T>(message: T) -> tonic::Request<T> {
 /// A statement id that a node sent, for people.
 pub fn statement_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keeps_a_node_from_others_is_one_line_that_says_what_to_do() {
+        let text = trouble("this node answers few\nhint: name your node_key");
+        assert_eq!(text, "this node answers few; name your node_key");
+        let text = trouble("io: invalid peer certificate: UnknownIssuer");
+        assert!(
+            text.ends_with("; name its certificate as `ca` below [tls] in config.toml"),
+            "{text}"
+        );
+    }
 }

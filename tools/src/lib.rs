@@ -4,6 +4,7 @@
 //! [`Output`](output::Output) and ends with an [`Outcome`](output::Outcome), which is the one JSON
 //! object of `--json`, or with a [`Failure`](failure::Failure), which always says what to do next.
 
+pub mod address;
 pub mod cli;
 pub mod client;
 pub mod commands;

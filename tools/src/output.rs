@@ -51,6 +51,12 @@ impl Output {
         }
     }
 
+    /// The same for a command whose lines are its data: `-q` leaves them.
+    #[must_use]
+    pub fn for_data(self) -> Output {
+        Output { quiet: false, ..self }
+    }
+
     /// The same without remarks: for a command that another one runs.
     #[must_use]
     pub fn for_story(self) -> Output {

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::index::TreeSize;
+use ledger_core::tile::TileReader;
 use ledger_node::source::{NoSource, Source};
 use ledger_node::transport::{Dialer, read_authorities};
 
@@ -26,6 +29,14 @@ pub fn believe(ca: &Path) -> Result<(), Failure> {
 /// The way to everybody.
 pub fn dialer() -> &'static Dialer {
     DIALER.get_or_init(Dialer::default)
+}
+
+/// The nodes of a log's tree up to a size. The source may have grown past it: then it holds the partial
+/// tiles of its own size only.
+pub fn nodes(source: &Source, size: TreeSize) -> TileReader<&Source> {
+    let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
+    let latest = latest.map_or(size, |latest| latest.checkpoint().head().size);
+    TileReader::new(source, latest.max(size))
 }
 
 /// A log's files, at a URL or in a directory.

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ledger_core::authority::{AuthorityBundle, MAX_BUNDLE_BYTES};
-use ledger_core::charter::{Charter, Governance, ReplayError};
+use ledger_core::charter::{Charter, Governance, ReplayError, RetiredLogKey};
+use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint};
 use ledger_core::index::LeafIndex;
-use ledger_core::policy::{AcceptedCheckpoint, Policy};
+use ledger_core::note::VerifierKey;
+use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
 use ledger_core::record::{Entry, Logged, Outline, Record, StatementId};
 
 use crate::client::{LeafName, Node};
@@ -18,6 +20,14 @@ use crate::sort::Sort;
 
 /// Bytes a policy file may have: a thousand lines of keys and addresses.
 const MAX_POLICY_BYTES: usize = 1 << 20;
+
+const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
+                         newer one that they cosigned, or look at the policy's quorum";
+
+const NOT_SIGNED: &str = "it was altered, or is of another log; or the log's keys have changed since: give \
+                          --charter a newer authority bundle, `ledger prove --index N --authority`";
+
+const ALTERED: &str = "it was altered, or it is of a log that your policy does not trust";
 
 /// What the command line says about trust.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,6 +53,9 @@ pub struct Trust {
     pub governance: Option<Governance>,
     /// Where it comes from.
     pub basis: Basis,
+    /// Log keys that the charter behind the policy has retired: each counts for heads that do not yet
+    /// hold its retirement. Empty under a policy of the user's own.
+    retired: Vec<RetiredLogKey>,
 }
 
 /// Where trust comes from. Closed.
@@ -55,6 +68,57 @@ pub enum Basis {
 }
 
 impl Trust {
+    /// What a policy of the user's own says, and nothing else.
+    pub fn of_policy(policy: Policy) -> Trust {
+        Trust { policy, governance: None, basis: Basis::User, retired: Vec::new() }
+    }
+
+    /// What a charter says, as far as it is known.
+    ///
+    /// # Errors
+    /// [`Failure`] when its policy cannot be read.
+    pub fn of_charter(governance: Governance, basis: Basis) -> Result<Trust, Failure> {
+        let policy = charter_policy(governance.charter())?;
+        let retired = governance.charter().retired_log_keys().to_vec();
+        Ok(Trust { policy, governance: Some(governance), basis, retired })
+    }
+
+    /// The policy for a checkpoint, which may be older than the log's present keys.
+    pub fn policy_for(&self, claimed: &ClaimedCheckpoint) -> Policy {
+        let size = claimed.checkpoint().head().size;
+        let own = self.policy.logs().iter().map(|log| log.key.clone());
+        let then = self.retired.iter().filter(|retired| !size.contains(retired.at()));
+        self.policy.with_logs(own.chain(then.map(|retired| retired.key().clone())))
+    }
+
+    /// The retired key that signed a checkpoint which no other key of the log signed.
+    pub fn retired_signer(&self, claimed: &ClaimedCheckpoint) -> Option<&RetiredLogKey> {
+        let signed = |key: &VerifierKey| claimed.verify(std::slice::from_ref(key)).is_ok();
+        if self.policy.logs().iter().any(|log| signed(&log.key)) {
+            return None;
+        }
+        self.retired.iter().find(|retired| signed(retired.key()))
+    }
+
+    /// What to do about a checkpoint that is not accepted.
+    pub fn hint(&self, claimed: &ClaimedCheckpoint, error: &PolicyError) -> String {
+        match error {
+            PolicyError::NoQuorum { .. } => NO_QUORUM.to_owned(),
+            PolicyError::Checkpoint(CheckpointError::NotSigned(_)) => {
+                match self.retired_signer(claimed) {
+                    Some(retired) => format!(
+                        "a key signed it that entry {} of the log retired, and it holds that entry: get \
+                         one that the log's present key signed",
+                        retired.at()
+                    ),
+                    None if self.governance.is_some() => NOT_SIGNED.to_owned(),
+                    None => ALTERED.to_owned(),
+                }
+            }
+            _ => ALTERED.to_owned(),
+        }
+    }
+
     /// A record that is proven under a checkpoint must be meant for that log, and the charter that
     /// judges it must be that log's own. Every command that accepts a proof asks this.
     ///
@@ -173,8 +237,7 @@ impl TrustArgs {
              the charter {}",
             charter.statement()
         ));
-        let policy = charter_policy(charter)?;
-        Ok(Trust { policy, governance: Some(governance), basis: Basis::Claimed })
+        Trust::of_charter(governance, Basis::Claimed)
     }
 
     /// Trust for a command that reads a log's files: from the user, else from the log itself, whose
@@ -216,8 +279,7 @@ impl TrustArgs {
             "no --policy and no --anchor: this trusts the log itself, its charter {}",
             charter.statement()
         ));
-        let policy = charter_policy(charter)?;
-        Ok(Trust { policy, governance: Some(governance), basis: Basis::Claimed })
+        Trust::of_charter(governance, Basis::Claimed)
     }
 
     /// The policy file alone, for a command that reads the charter from the log itself.
@@ -229,12 +291,13 @@ impl TrustArgs {
     }
 
     fn combine(&self, governance: Option<Governance>) -> Result<Option<Trust>, Failure> {
-        let policy = match (&self.policy, &governance) {
-            (Some(path), _) => read_policy(path)?,
-            (None, Some(governance)) => charter_policy(governance.charter())?,
-            (None, None) => return Ok(None),
-        };
-        Ok(Some(Trust { policy, governance, basis: Basis::User }))
+        match (&self.policy, governance) {
+            (Some(path), governance) => {
+                Ok(Some(Trust { governance, ..Trust::of_policy(read_policy(path)?) }))
+            }
+            (None, Some(governance)) => Trust::of_charter(governance, Basis::User).map(Some),
+            (None, None) => Ok(None),
+        }
     }
 }
 
@@ -242,7 +305,7 @@ impl TrustArgs {
 ///
 /// # Errors
 /// [`Failure`] when it carries none that can be read.
-pub fn charter_policy(charter: &Charter) -> Result<Policy, Failure> {
+fn charter_policy(charter: &Charter) -> Result<Policy, Failure> {
     charter.read_policy().map_err(|e| {
         Failure::refused(
             format!("the charter's policy: {e}"),

@@ -138,3 +138,56 @@ fn a_folder_of_evidence_is_listed_shown_and_exported() {
     write(&folder, &format!("{}.json", "0".repeat(64)), forked.evidence.as_str());
     ledger(["evidence", "list", "--dir", &node]).fails(1, "its id is");
 }
+
+#[test]
+fn two_checkpoints_that_contradict_each_other_become_evidence() {
+    let dir = dir();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    Site::of(&dir.path().join("one"), 5);
+    let mut other = Site::founded(&dir.path().join("other"));
+    let bundle = write(dir.path(), "charter.authority", bundle(&other).to_string());
+    other.push((1..5).map(|i| entry(common::START + i, decision(100 + i).as_bytes())));
+    let (anchor, vkey) = (charter().statement().to_string(), log_key().verifier().to_string());
+    let (mine, theirs) = (at("one/checkpoint"), at("other/checkpoint"));
+
+    let trust = ["--anchor", &anchor, "--charter", &bundle];
+    let run = ledger(["verify", &mine, "--old", &theirs].iter().chain(&trust));
+    let run = run.fails(1, "the log signed two histories: two trees of size 5");
+    assert!(run.stderr.contains("`ledger evidence make A B -o FILE`"), "{}", run.stderr);
+    let file = at("accusation.json");
+    let make = ["evidence", "make", &mine, &theirs, "-o", &file];
+    let run = ledger(make.iter().chain(&trust)).ends(0);
+    assert!(run.stdout.contains(&format!("convicts the log {ORIGIN}")), "{}", run.stdout);
+    // the bundle is in the file, so that the anchor alone is enough
+    ledger(["verify", &file, "--anchor", &anchor]).ends(0);
+    let by_key = ledger(make[..4].iter().chain(&["--vkey", &vkey])).ends(0);
+    let file = write(dir.path(), "by-key.json", by_key.stdout);
+    ledger(["verify", &file, "--vkey", &vkey]).ends(0);
+    // which says what to do where the file carries no bundle
+    let charter = write(dir.path(), "charter.record", charter().as_bytes());
+    ledger(["verify", &file, "--anchor", &anchor]).fails(1, "or add --charter FILE");
+    ledger(["verify", &file, "--anchor", &anchor, "--charter", &charter]).ends(0);
+
+    // of two sizes the larger tree decides
+    let now = write(dir.path(), "now.checkpoint", std::fs::read(&theirs).unwrap());
+    other.push([entry(common::START + 5, decision(105).as_bytes())]);
+    let key = ["--vkey", vkey.as_str()];
+    let two = ["evidence", "make", &mine, &theirs];
+    ledger(two.iter().chain(&key)).fails(1, "--source DIR|URL");
+    let wrong = at("one");
+    let run = ledger(two.iter().chain(&key).chain(&["--source", &wrong]));
+    assert_ne!(run.code, 0, "{}", run.stdout);
+    let source = at("other");
+    let run = ledger(two.iter().chain(&key).chain(&["--source", &source])).ends(0);
+    let file = write(dir.path(), "split.json", run.stdout);
+    let run = ledger(["verify", &file].iter().chain(&key)).ends(0);
+    assert!(run.stdout.contains("split-history"), "{}", run.stdout);
+
+    // nobody honest is accused, and nobody unknown
+    let honest = ["evidence", "make", &now, &theirs, "--source", &source];
+    ledger(honest.iter().chain(&key)).fails(1, "do not contradict each other");
+    let stranger = common::key(ORIGIN, 77).verifier().to_string();
+    let run = ledger(make[..4].iter().chain(&["--vkey", &stranger, "--source", &source]));
+    run.fails(1, "no key that you know signed both");
+    ledger(&make[..4]).fails(2, "whose keys are whose");
+}

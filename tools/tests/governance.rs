@@ -170,7 +170,12 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
     let all = ["prove", "--index", "0", "-o", &charter];
     ledger(all.iter().chain(&trust).chain(&node)).ends(0);
     let run = ledger(["verify", &proof, "--charter", &genesis].iter().chain(&trust));
-    run.fails(1, "names governance entry 2, which is not known here");
+    let run = run.fails(1, "names governance entry 2, which is not known here");
+    let way = format!(
+        "ledger prove --index 3 --authority -o LOG.authority --anchor {anchor}; then verify with \
+         --charter LOG.authority"
+    );
+    assert!(run.stderr.contains(&way), "{}", run.stderr);
     let run = ledger(["verify", &proof, "--charter", &bundle].iter().chain(&trust)).ends(0);
     assert!(run.stdout.contains("allowed by the charter as entry 2 left it"), "{}", run.stdout);
     // what a revoked key signed before stays valid
@@ -288,6 +293,58 @@ fn a_log_that_forks_across_its_rotation_is_convicted_by_the_anchor_alone() {
     let run = ledger(["verify", &file, "--anchor", &log.node.anchor]).ends(0);
     let said = format!("by its key {}", old.verifier());
     assert!(run.stdout.contains("convicted") && run.stdout.contains(&said), "{}", run.stdout);
+}
+
+#[test]
+fn a_checkpoint_and_a_proof_from_before_a_rotation_hold_after_it() {
+    let mut log = Log::found();
+    let (old, fresh) = (log_key(), key(ORIGIN, 41));
+    let (anchor, grpc) = (log.node.anchor.clone(), |log: &Log| log.node.grpc.clone());
+    let before = log.sign("before.record", &decision_by(MEMBER), &member_key());
+    log.submit(&before).ends(0);
+    let prove = |log: &Log, index: &str, name: &str, more: &[&str]| {
+        let (path, grpc) = (log.path(name), grpc(log));
+        let args = ["prove", "--index", index, "-o", &path, "--anchor", &anchor, "--node", &grpc];
+        ledger(args.iter().chain(more)).ends(0);
+        path
+    };
+    let shown = |log: &Log, name: &str| {
+        let run = ledger(["checkpoint", "--node", &grpc(log), "--anchor", &anchor]).ends(0);
+        write(log.folder.path(), name, run.stdout)
+    };
+    let charter = prove(&log, "0", "charter.tlog-proof", &[]).replace("tlog-proof", "record");
+    let proof = prove(&log, "1", "before.tlog-proof", &[]);
+    let first = shown(&log, "first.checkpoint");
+    let add = vec![with_vkey("add_log_key", &fresh), set_policy(&[&old, &fresh])];
+    let add = log.norm("add.record", add);
+    log.changes(&add);
+    log.restart(&fresh, None).unwrap();
+    let retire = vec![with_vkey("retire_log_key", &old), set_policy(&[&fresh])];
+    let retire = log.norm("retire.record", retire);
+    log.changes(&retire);
+    let last = shown(&log, "last.checkpoint");
+    let bundle = prove(&log, "3", "last.authority", &["--authority"]);
+
+    let since = ["audit", &log.node.http, "--since", &first, "--anchor", &anchor];
+    ledger(since).ends(0);
+    let trust = ["--anchor", &anchor, "--charter", &bundle];
+    let source = log.node.http.as_str();
+    let grown = ["verify", &last, "--old", &first, "--source", source];
+    let run = ledger(grown.iter().chain(&trust)).ends(0);
+    assert!(run.stdout.contains("it only grew since size 2"), "{}", run.stdout);
+    let run = ledger(["verify", &proof].iter().chain(&trust)).ends(0);
+    let said = "signed by a log key that entry 3 has retired since";
+    assert!(run.stdout.contains(said), "{}", run.stdout);
+    // with the charter alone the new key is unknown, which accuses nobody
+    let run = ledger(["verify", &last, "--anchor", &anchor, "--charter", &charter]);
+    run.fails(1, "the log's keys have changed since: give --charter a newer authority bundle");
+
+    // what the retired key signs of trees that hold its retirement counts for nothing
+    let head = ClaimedCheckpoint::parse(&std::fs::read(&last).unwrap()).unwrap();
+    let late = Checkpoint::new(head.checkpoint().origin().clone(), *head.checkpoint().head());
+    let late = write(log.folder.path(), "late.checkpoint", late.sign(&old).to_string());
+    let run = ledger(["verify", &late].iter().chain(&trust));
+    run.fails(1, "a key signed it that entry 3 of the log retired");
 }
 
 #[test]

@@ -103,6 +103,10 @@ fn three_members_publish_together_without_a_chat_room() {
     let own = joint.run("lab.key", &["inbox"]).ends(0);
     assert!(own.stdout.starts_with("waiting for a signature of lab.example: nothing\n"));
 
+    // which is data, and not a remark
+    let quiet = joint.run("board.key", &["-q", "inbox"]).ends(0);
+    assert_eq!(quiet.stdout, inbox.stdout);
+
     // exactly what would become public
     let show = joint.run("partner.key", &["inbox", "show", &id, "-o", "seen.record"]).ends(0);
     assert!(show.stdout.contains("outcome: a"), "{}", show.stdout);

@@ -61,6 +61,13 @@ fn records_are_submitted_proven_shown_and_audited() {
     let show = ledger(["record", "show", "2", "--node", url, "--anchor", anchor]).ends(0);
     assert!(show.stdout.contains("proven in the tree of size 6"), "{}", show.stdout);
     ledger(["record", "show", "77", "--node", url, "--anchor", anchor]).ends(1);
+    // an entry that is not published accuses nobody
+    for index in ["6", "7"] {
+        let run = ledger(["prove", "--index", index, "--node", url, "--anchor", anchor]);
+        let said = format!("the node sent no entry {index}: the log has published 6 entries");
+        let run = run.fails(1, &said);
+        assert!(run.stderr.contains("or waits for the log's witnesses"), "{}", run.stderr);
+    }
     let run = ledger(["audit", &node.http, "--anchor", anchor]).ends(0);
     assert!(run.stdout.contains("6 entries lawful, 6 signatures valid"), "{}", run.stdout);
     let zero = "0".repeat(64);
@@ -282,8 +289,7 @@ fn a_silent_node_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
-    let basis = ledger_tools::trust::Basis::User;
-    let trust = ledger_tools::trust::Trust { policy, governance: None, basis };
+    let trust = ledger_tools::trust::Trust::of_policy(policy);
     let job = ledger_tools::submitter::Job {
         name: "one".to_owned(),
         path: "one.record".into(),
@@ -322,4 +328,29 @@ fn proofs_neither_overwrite_each_other_nor_lose_their_records() {
     let missing = ["submit", "nosuch.record", "b/x.record", "--json"];
     let run = ledger_in(at, missing.iter().chain(&to)).fails(3, "nosuch.record");
     assert_eq!(run.object()["results"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn the_wrong_port_is_told_and_no_data_is_hidden_by_q() {
+    let dir = dir();
+    let at = dir.path();
+    let node = start(at);
+    let (grpc, http, anchor) = (node.grpc.as_str(), node.http.as_str(), node.anchor.as_str());
+    let said = "is this the node's gRPC address, and not its HTTP address?";
+    ledger(["checkpoint", "--node", http, "--anchor", anchor]).fails(3, said);
+    let record = draft(at, "1.record", 1);
+    let charter = at.join("charter.record").display().to_string();
+    let trust = ["--anchor", anchor, "--charter", &charter];
+    ledger(["submit", &record, "--node", http].iter().chain(&trust)).fails(3, said);
+    let run = ledger(["audit", grpc, "--anchor", anchor]).fails(3, "is this the gRPC address?");
+    assert!(run.stderr.contains("If the node has TLS, say https://"), "{}", run.stderr);
+
+    let register = ["register", "members", http, "--anchor", anchor];
+    let (witness, gossip) =
+        (["witness", "status", "--node", grpc], ["gossip", "status", "--node", grpc]);
+    for command in [register.as_slice(), &witness, &gossip] {
+        let quiet = ledger(["-q"].iter().chain(command)).ends(0);
+        assert!(!quiet.stdout.is_empty(), "{command:?}");
+    }
+    assert!(ledger(register).ends(0).stdout.contains("NODE"));
 }

@@ -39,6 +39,15 @@ fn keygen_writes_a_private_file_and_prints_the_vkey() {
 }
 
 #[test]
+fn the_vkey_of_a_key_file_is_printed_again() {
+    let dir = dir();
+    let made = ledger_in(dir.path(), ["keygen", "lab.example", "--out", "lab.key"]).ends(0);
+    let shown = ledger_in(dir.path(), ["keygen", "--show", "lab.key"]).ends(0);
+    assert_eq!(shown.stdout, made.stdout);
+    ledger_in(dir.path(), ["keygen", "x", "--show", "lab.key"]).fails(2, "cannot be used with");
+}
+
+#[test]
 fn a_key_that_others_can_read_is_refused() {
     let dir = dir();
     let draft = write(dir.path(), "d.json", decision_object(1).to_pretty_json());
@@ -128,6 +137,48 @@ fn charters_without_steward_or_with_broken_members_are_refused() {
     new(&format!("other.example={lab}:steward")).fails(1, "member");
     new(&format!("lab.example={lab}:pubisher,steward")).fails(2, "there is no role");
     new(&format!("lab.example={lab}:publisher,steward")).fails(1, "a review needs 1");
+}
+
+#[test]
+fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
+    let dir = dir();
+    let (log, lab) = (key("l.example", 1), key("lab.example", 2));
+    let (log, lab) = (log.verifier().to_string(), lab.verifier().to_string());
+    let member = format!("lab.example={lab}:publisher,reviewer,steward");
+    let new = |more: &[&str]| {
+        let args =
+            ["charter", "new", "--log", &log, "--consortium", "C", "--issuer", "lab.example"];
+        ledger_in(dir.path(), args.iter().chain(&["--member", &member]).chain(more))
+    };
+    new(&["--node", "lab.example=grpcs://127.0.0.1"]).fails(2, "it does not say the port");
+    new(&["--node", "lab.example=grpcs://127.0.0.1:7780"]).ends(0);
+
+    let name = ledger_core::note::KeyName::new("w.example").unwrap();
+    let algorithm = ledger_core::note::Algorithm::CosignatureV1;
+    let witness = ledger_core::note::SignerKey::from_seed(name, algorithm, [9; 32]).unwrap();
+    let policy = |log: &str, url: &str| {
+        let text = format!("log {log}\nwitness w {} {url}\nquorum w\n", witness.verifier());
+        write(dir.path(), "policy", text)
+    };
+    let stranger = key("other.example", 8).verifier().to_string();
+    let other = policy(&stranger, "https://w.example");
+    new(&["--policy", &other]).fails(1, "the policy does not list this log's key");
+    let bare = policy(&log, "w.example:7780");
+    new(&["--policy", &bare]).fails(1, "no witness is reached at");
+    let good = policy(&log, "https://w.example");
+    new(&["--policy", &good]).ends(0);
+
+    let change = |node: &str| {
+        let changes =
+            format!(r#"changes=[{{"action":"set_node","member":"lab.example","node":"{node}"}}]"#);
+        let base = format!("base={}", "0".repeat(64));
+        let args = ["record", "new", "membership", "--issuer", "lab.example", "--log", "l.example"];
+        let sets = ["--set", "title=t", "--set", "summary=s", "--set", &base, "--set", &changes];
+        ledger_in(dir.path(), args.iter().chain(&sets)).ends(0).stderr
+    };
+    let said = "nodes are looked for at a gRPC address, grpcs://HOST:PORT";
+    assert!(change("https://lab.example/").contains(said));
+    assert!(!change("grpcs://lab.example:7780").contains("warning"));
 }
 
 #[test]

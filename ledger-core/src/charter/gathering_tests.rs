@@ -138,3 +138,36 @@ fn a_stranger_that_signed_is_counted_in_drafts_too() {
     let both = one.cosign(&key("d")).expect("another key");
     assert_eq!(charter.lacking(&both, at), []);
 }
+
+#[test]
+fn a_change_that_no_signature_makes_lawful_is_told_before_anybody_signs() {
+    let mut world = World::new();
+    let after = |world: &World, object: &Object| {
+        world.charter.after(&signed(object, &["a"]), &world.logged(), world.next_index())
+    };
+    let nobody = change("set_node", "z").with("node", "grpcs://z.example:7780");
+    for (wrong, told) in [
+        (nobody, "is not a member"),
+        (change("expel", "z"), "is not a member"),
+        (key_change("revoke_key", "b", "z"), "revoke"),
+    ] {
+        let object = world.membership("a", vec![wrong]);
+        let message = after(&world, &object).expect_err(told).to_string();
+        // the signatures that are missing are not what is wrong
+        assert_eq!(message, world.judge(&object, &["a", "b"]).expect_err(told).to_string());
+    }
+    let only = world.charter.log_keys()[0].to_string();
+    let retire = Object::new().with("action", "retire_log_key").with("vkey", only);
+    let object = world.norm("a", vec![retire]);
+    let message = after(&world, &object).expect_err("the only key").to_string();
+    assert_eq!(message, world.judge(&object, &["a", "b"]).expect_err("too").to_string());
+    // what may be done may be laid out, also a withdrawal whose member is yet to sign
+    for right in [change("expel", "d"), change("withdraw", "e")] {
+        let object = world.membership("a", vec![right]);
+        let next = after(&world, &object).expect("lawful").expect("a change");
+        assert_eq!(next.base(), signed(&object, &["a"]).statement());
+    }
+    let record = world.envelope("incident", "a");
+    let record = crate::record::tests::incident().with("id", record.text("id").expect("id"));
+    assert_eq!(after(&world, &record).expect("no change"), None);
+}

@@ -1,10 +1,10 @@
 //! Changing the charter: whose signatures count, and that it can always be changed again.
 
 use crate::index::LeafIndex;
-use crate::record::Logged;
+use crate::record::{Logged, Record};
 
 use super::change::{self, Intent};
-use super::signers::Purpose;
+use super::signers::{Purpose, Signers};
 use super::{Charter, Rejection, Requirement, SignedRecord, Standing};
 
 /// How many members could sign for a role.
@@ -31,13 +31,24 @@ impl Charter {
         }
         let purpose = self.purpose(record.record());
         let signers = self.check_signed(record, &purpose, logged.time)?;
+        self.changed(record.record(), &purpose, &signers, (logged, index))
+    }
+
+    /// The charter after a governance record that these have signed, whether or not they are enough.
+    pub(super) fn changed(
+        &self,
+        record: &Record,
+        purpose: &Purpose,
+        signers: &Signers,
+        (logged, index): (&Logged, LeafIndex),
+    ) -> Result<Charter, Rejection> {
         let mut next = self.clone();
         next.governed_by = index;
-        next.base = record.record().statement();
-        change::apply(&mut next, record.record(), &signers.members, logged)?;
+        next.base = record.statement();
+        change::apply(&mut next, record, &signers.members, logged)?;
         match purpose {
             Purpose::Change(Intent::RevokeOwn(member)) => {
-                next.keep_for_replacement(member, logged.time, index);
+                next.keep_for_replacement(*member, logged.time, index);
             }
             _ => next.check_not_deadlocked(logged.time)?,
         }

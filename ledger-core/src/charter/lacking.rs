@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use crate::record::{Kind, Record};
+use crate::index::LeafIndex;
+use crate::record::{Kind, Logged, Record};
 
 use super::signers::{Purpose, Signers};
 use super::{Charter, KeyUse, MemberKey, Rejection, Requirement};
@@ -60,6 +61,24 @@ impl Charter {
             }
         }
         lacks
+    }
+
+    /// The charter after a governance record that lacks signatures, as if all had signed it who may;
+    /// `None` for other records, which change nothing.
+    ///
+    /// # Errors
+    /// [`Rejection`]: no signature helps.
+    pub fn after(
+        &self,
+        record: &Record,
+        logged: &Logged,
+        index: LeafIndex,
+    ) -> Result<Option<Charter>, Rejection> {
+        let all = Gathering::of(self, record, logged.time).with(|_| true);
+        match &all.purpose {
+            Purpose::Record(_) => Ok(None),
+            purpose => self.changed(record, purpose, &all.signers, (logged, index)).map(Some),
+        }
     }
 
     /// Whether a signature of this member could still help a record at a time in POSIX seconds.

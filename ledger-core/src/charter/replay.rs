@@ -150,7 +150,7 @@ impl JudgeError {
     pub fn hint(&self) -> &'static str {
         match self {
             JudgeError::Unknown(_) => {
-                "get the entries that decide: ledger prove --authority -o LOG.authority"
+                "get the entries that decide: ledger prove --index N --authority -o LOG.authority"
             }
             JudgeError::Rejected(rejection) => rejection.hint(),
             JudgeError::Skipped { .. } | JudgeError::TimeReversal(_) => {

@@ -157,7 +157,7 @@ impl EvidenceError {
         match self {
             EvidenceError::UnknownKey { .. } => {
                 "give the log's or the cosigner's key with --vkey, or a policy; under --anchor alone \
-                 the file must carry authority bundles"
+                 the file must carry authority bundles, or add --charter FILE"
             }
             EvidenceError::TwoKeys { .. } => {
                 "give both keys with --vkey if you know that both are in force; otherwise look for \

@@ -114,7 +114,8 @@ async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
             peer.trouble = None;
         }
         Err(ended) => {
-            let why = ended.to_string();
+            // a hint is a line of its own for people, and a log line is one
+            let why = ended.to_string().replace("\nhint: ", "; ");
             if peer.trouble.as_ref() != Some(&why) {
                 tracing::warn!(url, why, "a round of gossip failed");
             }

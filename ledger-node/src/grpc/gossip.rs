@@ -205,7 +205,7 @@ impl gossip_server::Gossip for Face {
         let from = self.service.gossip.sender(request.extensions().get::<Caller>().copied());
         if self.service.known_nodes_only && !matches!(from, Sender::Node(_)) {
             let why = "this node answers only nodes that show a key which its charter names";
-            let hint = "name your node_key below [tls], and have a membership record add it";
+            let hint = "name your node_key below [tls], and have a membership record add it, or its operator put it into `peers`";
             return Err(Failure::new(Code::PermissionDenied, why, hint).into());
         }
         let gossip = std::sync::Arc::clone(&self.service.gossip);

@@ -15,7 +15,7 @@ use crate::index::Index;
 use crate::mirror::{Mirror, MirrorParts};
 use crate::pending::Desk;
 use crate::publisher::gather::Asking;
-use crate::publisher::{Contacts, Publisher};
+use crate::publisher::{Contacts, Publisher, strangers};
 use crate::recovery::recover;
 use crate::sequencer::{Parts, Sequencer};
 use crate::store::Store;
@@ -134,6 +134,9 @@ pub(super) fn open(
         own: own_keys,
     })?;
     warn_of_unknown(keys.node.as_ref(), &dialer, clock.now());
+    for name in strangers(sequencer.plan().policy(), &config.witness_urls) {
+        tracing::warn!(name, "[witness_urls] names no witness of the policy");
+    }
     let own = match keys.witness.as_slice() {
         [] => None,
         _ => Some(Arc::new(Witness::open(WitnessParts {
@@ -178,7 +181,7 @@ fn warn_of_unknown(node_key: Option<&SignerKey>, dialer: &Dialer, now: u64) {
     let Some(vkey) = node_key.map(SignerKey::verifier) else { return };
     let name = NodeKey::of(vkey).and_then(|key| dialer.nodes().name(key, now));
     if name.is_none() {
-        tracing::warn!(%vkey, "the charter names no such node key: others will not know this node");
+        tracing::warn!(%vkey, "the charter of this node's own log names no such key: nodes whose charter or `peers` name it know it");
     }
 }
 

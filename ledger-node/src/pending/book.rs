@@ -136,6 +136,7 @@ impl Book {
         self.tidy(asker.time);
         let record = signed.record();
         judge(charter, &signed, asker.time)?;
+        check_change(charter, record, asker.time)?;
         self.check_signed(charter, asker, record)?;
         if !charter.can_be_completed(record, &[], asker.time) {
             let lacks = charter.lacking(record, asker.time);
@@ -463,13 +464,29 @@ enum Verdict {
 
 /// Judges a record as if it were logged now: all that is wrong with it, but missing signatures.
 fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Verdict, Refusal> {
-    let logged = Logged { time, governance: charter.governance_index() };
-    // any place behind the rules in force
-    let index = charter.governance_index().size_through().next_index();
-    let index = index.ok_or(Refusal::LogFull)?;
+    let (logged, index) = place(charter, time)?;
     match charter.admit(record, &logged, index) {
         Ok(_) => Ok(Verdict::Complete),
         Err(rejection) if Rejection::lacks_signatures(&rejection) => Ok(Verdict::Lacking),
         Err(rejection) => Err(rejection.into()),
     }
+}
+
+/// Nobody is asked to sign a change of the charter that could never be made.
+fn check_change(charter: &Charter, record: &Record, time: u64) -> Result<(), Refusal> {
+    let (logged, index) = place(charter, time)?;
+    let next = match charter.after(record, &logged, index) {
+        // its time may come while it waits
+        Err(Rejection::NotYetEffective { .. }) => None,
+        judged => judged?,
+    };
+    let policy = next.map(|next| next.read_policy()).transpose();
+    policy.map(drop).map_err(|error| Refusal::Unpublishable(error.into()))
+}
+
+/// Any place behind the rules in force.
+fn place(charter: &Charter, time: u64) -> Result<(Logged, LeafIndex), Refusal> {
+    let logged = Logged { time, governance: charter.governance_index() };
+    let index = charter.governance_index().size_through().next_index();
+    Ok((logged, index.ok_or(Refusal::LogFull)?))
 }

@@ -480,3 +480,37 @@ fn what_the_log_refuses_is_shown_until_a_signature_changes_it() {
     let view = desk.book.view(&desk.charter, &asker(&lab(), NOW), record.statement()).unwrap();
     assert_eq!(view.draft.refusal, None);
 }
+
+#[test]
+fn a_change_of_the_charter_that_can_never_be_logged_is_not_laid_out() {
+    let mut desk = Desk::new();
+    let id = RecordId::from_parts(NOW * 1000, [7; 10]);
+    let english = |text: &str| Object::new().with("en", text);
+    let norm = |desk: &Desk, changes: Vec<Object>, from: &str| {
+        template(Kind::Norm, &Basics { log: ORIGIN, issuer: "board.example", id, issued_at: NOW })
+            .with("title", english("Another policy"))
+            .with("summary", english("How heads are signed."))
+            .with("base", desk.charter.base().to_string())
+            .with("version", "1")
+            .with("effective_from", from)
+            .with("text", "t")
+            .with("changes", changes)
+    };
+    let policy = |text: &str| Object::new().with("action", "set_policy").with("policy", text);
+    let retire = Object::new()
+        .with("action", "retire_log_key")
+        .with("vkey", key(ORIGIN, 9).verifier().to_string());
+    let (now, later) = ("2027-01-15T08:00:00Z", "2027-01-20T08:00:00Z");
+    for wrong in [policy("junk"), retire] {
+        let record = signed(&norm(&desk, vec![wrong], now), &[&board()]);
+        let refused = desk.propose(&record, &board());
+        assert!(matches!(refused, Err(PendingRefusal::Record(_))), "{refused:?}");
+    }
+    let text = format!("log {}\nquorum none\n", key(ORIGIN, 9).verifier());
+    // the steward has not signed; what takes effect later may wait
+    for from in [now, later] {
+        let record = signed(&norm(&desk, vec![policy(&text)], from), &[&board()]);
+        desk.propose(&record, &board()).unwrap();
+        desk = Desk::new();
+    }
+}

@@ -152,6 +152,12 @@ impl std::fmt::Display for Contact {
     }
 }
 
+/// The names with an address that no witness of a policy has: a typo, or a witness that is yet to come.
+pub fn strangers(policy: &Policy, urls: &BTreeMap<String, String>) -> Vec<String> {
+    let known: BTreeSet<String> = policy.witnesses().iter().map(name).collect();
+    urls.keys().filter(|name| !known.contains(*name)).cloned().collect()
+}
+
 impl Plan {
     /// How heads signed by `log_key` are published under the charter's policy.
     ///

@@ -29,7 +29,9 @@ impl SelfSignError {
     pub fn hint(&self) -> &'static str {
         match self {
             SelfSignError::Name(_) => "a name is a host name or an IP address, without a port",
-            SelfSignError::Write { .. } => "nothing that is there is overwritten; name other files",
+            SelfSignError::Write { .. } => {
+                "the folder must be there (`init` makes the log's), and no file is overwritten: name others"
+            }
         }
     }
 }

@@ -78,6 +78,31 @@ fn init_says_how_many_witnesses_may_be_down_and_may_lie() {
     assert_eq!(object["policy"], Value::Null);
 }
 
+#[test]
+fn an_address_of_no_witness_and_a_key_that_is_not_there_are_told() {
+    let consortium = Consortium::new();
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let charter = consortium
+        .charter_with_policy(&format!("log {}\nquorum none\n", consortium.log.verifier()));
+    std::fs::write(at("charter"), charter.as_bytes()).expect("a writable folder");
+    consortium.write_key(&consortium.log, &at("key"));
+    let init = |key: &Path| {
+        let (dir, charter) = (at("log"), at("charter"));
+        let words = ["init", "--dir", text(&dir), "--charter", text(&charter)];
+        let more = ["--log-key", text(key), "--witness-url", "w9=http://127.0.0.1:9"];
+        run_with("ledger-node", &[words.as_slice(), &more].concat())
+    };
+    let lost = init(&at("no.key"));
+    let error = String::from_utf8_lossy(&lost.stderr).into_owned();
+    assert!(
+        error.contains("cannot read the key file") && error.contains("check the path"),
+        "{error}"
+    );
+    let made = said(&init(&at("key")));
+    assert!(made.contains("no witness of the policy has the name \"w9\""), "{made}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_log_is_brought_up_to_date_from_a_url() {
     let founded = Founded::new();

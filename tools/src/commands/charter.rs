@@ -7,10 +7,13 @@ use std::path::PathBuf;
 use ledger_core::charter::{Charter, CharterDraft};
 use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;
+use ledger_node::publisher::Contact;
 use ledger_node::transport::{NodeKey, grpc_url};
 use serde_json::json;
 
+use crate::address;
 use crate::environment;
+use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -88,6 +91,7 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
         let hint = "make the log's key with: ledger keygen ORIGIN --use log --out FILE";
         return Err(Failure::usage("--log is a cosigner's key, which signs no heads", hint));
     }
+    let policy = args.policy.as_deref().map(|path| read_policy(path, &log)).transpose()?;
     let mut charter = CharterDraft::new(&args.consortium, log).issuer(&args.issuer);
     for member in &args.members {
         let (name, vkey, roles) = read_member(member)?;
@@ -97,8 +101,8 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
         let (name, address, key) = read_node(node)?;
         charter = charter.node(name, address, key);
     }
-    if let Some(path) = &args.policy {
-        charter = charter.policy(&read_policy(path)?);
+    if let Some(policy) = policy {
+        charter = charter.policy(&policy);
     }
     if let Some(threshold) = args.threshold {
         charter = charter.threshold(threshold);
@@ -181,6 +185,9 @@ fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
         None => (rest, None),
     };
     let url = grpc_url(address).ok_or_else(|| wrong("it is no gRPC address"))?;
+    if !address::is_of_node(address) {
+        return Err(wrong("it does not say the port"));
+    }
     if key.is_some() && url.starts_with("http://") {
         return Err(wrong("nobody shows a key without TLS: write grpcs://"));
     }
@@ -190,10 +197,24 @@ fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
     Ok((name, address, key))
 }
 
-fn read_policy(path: &std::path::Path) -> Result<String, Failure> {
+/// A policy by which the log's node can publish.
+fn read_policy(path: &std::path::Path, log: &VerifierKey) -> Result<String, Failure> {
     let bytes = files::read(path, 1 << 16)?;
     let hint = "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`";
     let refused = |e: String| Failure::refused(e, hint).of(path.display());
-    Policy::parse(&bytes).map_err(|e| refused(e.to_string()))?;
+    let policy = Policy::parse(&bytes).map_err(|e| refused(e.to_string()))?;
+    if !policy.logs().iter().any(|own| own.key == *log) {
+        let hint = format!("write the line `log {log}` into it");
+        let message = "the policy does not list this log's key";
+        return Err(Failure::refused(message, hint).of(path.display()));
+    }
+    for url in policy.witnesses().iter().filter_map(|witness| witness.url.as_deref()) {
+        let url = String::from_utf8_lossy(url);
+        if Contact::parse(&url).is_none() {
+            let message = format!("no witness is reached at {:?}", escape::line(&url));
+            let hint = "write http://..., https://..., or of a node of ours grpcs://HOST:PORT";
+            return Err(Failure::refused(message, hint).of(path.display()));
+        }
+    }
     String::from_utf8(bytes).map_err(|_| refused("a charter's policy is UTF-8".to_owned()))
 }

@@ -1,5 +1,6 @@
-//! `ledger evidence`: what a node, or a folder of evidence, holds.
+//! `ledger evidence`: what a node, or a folder of evidence, holds, and what two checkpoints show.
 
+mod make;
 mod source;
 
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use crate::files;
 use crate::output::{Outcome, Output};
 use crate::trust::TrustArgs;
 
+use make::{MakeArgs, make};
 use source::From;
 
 const EXAMPLE: &str = "\
@@ -24,6 +26,8 @@ Example: a file to send to somebody, who judges it with `ledger verify FILE --vk
   ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json
 Example: the same without the node, in its directory or in any folder of evidence files
   ledger evidence list --dir /var/lib/ledger
+Example: two checkpoints that contradict each other become a file that convicts
+  ledger evidence make mine.checkpoint theirs.checkpoint -o accusation.json --vkey \"$LOG_VKEY\"
 
 What a node sends is believed no more than a file: it must be evidence, and of the id that was asked for.";
 
@@ -41,7 +45,12 @@ const EXPORT: &str = "\
 Example: the file, for somebody else to judge
   ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json";
 
-/// List, show and export the evidence that a node holds, or a directory
+const MAKE: &str = "\
+Example: two checkpoints of one size; of two sizes the tiles of the larger tree are needed
+  ledger evidence make mine.checkpoint theirs.checkpoint -o accusation.json --vkey \"$LOG_VKEY\"
+  ledger evidence make then.checkpoint now.checkpoint --source DIR -o accusation.json --vkey \"$LOG_VKEY\"";
+
+/// List, show and export the evidence that a node holds, or a directory, and make it of two checkpoints
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -60,6 +69,9 @@ enum Command {
     /// The file itself, byte for byte
     #[command(after_help = EXPORT)]
     Export(ExportArgs),
+    /// The file that convicts whoever signed two checkpoints that contradict each other
+    #[command(after_help = MAKE)]
+    Make(MakeArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -122,10 +134,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         Command::List(args) => list(args, out),
         Command::Show(args) => show(args, out),
         Command::Export(args) => export(args, out),
+        Command::Make(args) => make(args, out),
     }
 }
 
 fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let trust = args.known.trust()?;
     let mut source = args.from.open()?;
     let mut rows = Vec::new();
@@ -143,6 +157,7 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let trust = args.known.trust()?;
     let id = parse_id(&args.id)?;
     let evidence = args.from.open()?.read(id)?;

@@ -55,6 +55,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let answer = args.node.connect().await?.gossip().await?;
     let now = environment::now();
     let logs: Vec<Shown<'_>> = answer.logs.iter().map(Shown::read).collect::<Result<_, _>>()?;
@@ -108,7 +109,7 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
         let mut line = format!("  {}: {met}", escape::line(&peer.url));
         if !peer.trouble.is_empty() {
             let word = if peer.limited { "LIMITED" } else { "SILENT" };
-            let (why, failures) = (escape::line(&peer.trouble), peer.failures);
+            let (why, failures) = (client::trouble(&peer.trouble), peer.failures);
             line += &format!("; {word}: {why}; {failures} failures, {} faults", peer.faults);
             line += &format!(", asked again in {} s", peer.retry_after.div_ceil(1000));
         }
@@ -118,7 +119,7 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
         out.line("  no peers: neither the charter nor config.toml names any");
     }
     for limited in &answer.limited {
-        let (address, why) = (escape::line(&limited.address), escape::line(&limited.trouble));
+        let (address, why) = (escape::line(&limited.address), client::trouble(&limited.trouble));
         out.line(match limited.retry_after.div_ceil(1000) {
             0 => format!("  limited: {address}: {why}"),
             seconds => format!("  not listened to for {seconds} s: {address}: {why}"),

@@ -1,6 +1,6 @@
-//! `ledger keygen`: a fresh key.
+//! `ledger keygen`: a fresh key, and the public half of one that is there.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use ledger_core::note::{Algorithm, KeyName, ParseKeyError, SignerKey};
@@ -13,17 +13,23 @@ use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
 Example: a key with which the member safety-lab.example signs records
-  ledger keygen safety-lab.example/publishing --out publishing.key";
+  ledger keygen safety-lab.example/publishing --out publishing.key
+Example: the vkey of a key file, once more
+  ledger keygen --show publishing.key";
 
-/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout
+/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout; or show a key's vkey
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     /// The key's name: a member's name or MEMBER/LABEL; for a log its origin
-    name: String,
+    #[arg(required_unless_present = "show")]
+    name: Option<String>,
     /// Where the secret goes; never overwritten
-    #[arg(long, value_name = "FILE")]
-    out: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "show")]
+    out: Option<PathBuf>,
+    /// Make no key: print the vkey of this key file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "out", "usage", "alg"])]
+    show: Option<PathBuf>,
     /// What the key will sign
     #[arg(long = "use", value_enum, default_value_t = Use::Record)]
     usage: Use,
@@ -51,9 +57,18 @@ enum Alg {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for a bad name, an algorithm that is not built, or a file that exists.
+/// [`Failure`] for a bad name, an algorithm that is not built, a file that exists, or one that holds no
+/// key.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
-    let name = KeyName::new(&args.name).map_err(|e| {
+    match (&args.show, &args.name, &args.out) {
+        (Some(file), _, _) => print(&keys::read(file)?, file, out),
+        (None, Some(name), Some(file)) => make(name, file, args, out),
+        _ => Err(Failure::usage("which key?", "give NAME and --out FILE, or --show FILE")),
+    }
+}
+
+fn make(name: &str, file: &Path, args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let name = KeyName::new(name).map_err(|e| {
         Failure::usage(e.to_string(), "names look like safety-lab.example/publishing")
     })?;
     let (algorithm, next) = match args.usage {
@@ -83,12 +98,18 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             ),
             e => Failure::environment(e.to_string(), "run the command again"),
         })?;
-    keys::write(&args.out, &key)?;
+    keys::write(file, &key)?;
+    let made = print(&key, file, out)?;
+    out.note(format!("the secret is in {}; keep it and back it up", file.display()));
+    out.note(format!("next: {next}"));
+    Ok(made)
+}
+
+/// Prints what others need of a key.
+fn print(key: &SignerKey, file: &Path, out: &Output) -> Result<Outcome, Failure> {
     let vkey = key.verifier().to_string();
     out.data(format!("{vkey}\n").as_bytes())?;
-    out.note(format!("the secret is in {}; keep it and back it up", args.out.display()));
-    out.note(format!("next: {next}"));
-    let file = args.out.display().to_string();
+    let file = file.display().to_string();
     Ok(Outcome::done(
         json!({ "vkey": vkey, "key_id": key.verifier().id().to_string(), "file": file }),
     ))

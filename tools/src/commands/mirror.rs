@@ -180,6 +180,7 @@ fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let logs = parse_mirrors(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
     for log in &logs {
         let how = match &log.basis {
@@ -200,6 +201,7 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let mut node = args.node.connect().await?;
     let answer = node.mirrored().await?;
     for vkey in &answer.mirror_vkeys {
@@ -221,7 +223,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
         out.line(format!("  served below /mirror/{}", escape::line(&log.origin_hash)));
         if !log.trouble.is_empty() {
             let since = log.trouble_since.map(format_time).unwrap_or_default();
-            let (kind, text) = (escape::line(&log.trouble_kind), escape::line(&log.trouble));
+            let (kind, text) = (escape::line(&log.trouble_kind), client::trouble(&log.trouble));
             out.line(format!("  TROUBLE since {since} ({kind}): {text}"));
         }
     }

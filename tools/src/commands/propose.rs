@@ -6,6 +6,7 @@ use ledger_core::note::SignerKey;
 use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError, unknown_members};
 
 use super::inbox::view;
+use crate::address;
 use crate::client;
 use crate::failure::Failure;
 use crate::files;
@@ -41,6 +42,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         for name in unknown_members(record.kind(), record.body()) {
             out.warn(format!("the kind {} does not know `{name}`: a typo?", record.kind()));
         }
+        address::warn_of_strange(record.body(), out);
         let draft = member.propose(&record).await?;
         out.line(view::headline(&draft, out));
         view::standing(&member, &draft, out);

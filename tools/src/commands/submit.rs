@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ledger_core::record::{MAX_RECORD_BYTES, Record, format_time};
 use serde_json::{Value, json};
 
+use crate::address;
 use crate::client::{self, NodeArgs};
 use crate::escape;
 use crate::failure::{Exit, Failure};
@@ -93,11 +94,15 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
     let trust = args.trust.with_node(&mut node, out).await?;
     let total = args.files.len();
     let (bad_to_us, bad) = std::sync::mpsc::channel::<(String, Failure)>();
+    let words = *out;
     let jobs = args.files.into_iter().filter_map(move |path| {
         let name = path.display().to_string();
         let read = files::read(&path, MAX_RECORD_BYTES).and_then(|bytes| {
             Record::parse(&bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&name))
         });
+        if let Ok(record) = &read {
+            address::warn_of_strange(record.body(), &words);
+        }
         match read {
             Ok(record) if path.as_os_str() == "-" => {
                 let path = PathBuf::from(format!("{}.record", record.statement()));

@@ -36,6 +36,7 @@ pub struct Args {
 /// # Errors
 /// [`Failure`] when a file cannot be read, or a disclosure does not open this very record.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
     let record = Record::parse(&bytes)
         .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;

@@ -6,19 +6,18 @@ mod succession;
 use std::path::{Path, PathBuf};
 
 use ledger_core::authority::{Authorised, AuthorityBundle};
-use ledger_core::charter::{Charter, Governance};
+use ledger_core::charter::{Charter, Governance, JudgeError};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::MAX_EVIDENCE_BYTES;
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
 use ledger_core::note::{MAX_NOTE_BYTES, Signature};
-use ledger_core::policy::{AcceptedCheckpoint, PolicyError};
+use ledger_core::policy::AcceptedCheckpoint;
 use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
 };
-use ledger_core::tile::TileReader;
 use serde_json::{Value, json};
 
 use super::checkpoint::prove_growth;
@@ -34,9 +33,6 @@ use crate::trust::{Trust, TrustArgs};
 
 /// Bytes of the longest proof or checkpoint that is judged here.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
-
-const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
-                         newer one that they cosigned, or look at the policy's quorum";
 
 const EXAMPLE: &str = "\
 Example: all proofs of a folder, each with the record beside it
@@ -221,12 +217,12 @@ fn judge_bundle(
         )
     })?;
     let own = args.trust.policy_file()?;
-    let policy = trust.map(|trust| &trust.policy).or(own.as_ref());
     let bundle =
         AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let policy = trust.map(|trust| trust.policy_for(&bundle.proof().checkpoint)).or(own);
     let record = record_beside(path, args)?;
     let record = Record::parse(&record).map_err(|e| unsound(&e))?;
-    let shown = bundle.verify(&record, anchor, policy).map_err(|e| {
+    let shown = bundle.verify(&record, anchor, policy.as_ref()).map_err(|e| {
         let message = match e.is_unlawful() {
             true => format!("it is in the log, but {e}"),
             false => e.to_string(),
@@ -252,7 +248,7 @@ fn judge_bundle(
         "in the log {} at {index}, logged {when}, tree of {size}{}; signed by {signers}; allowed by \
          the charter as entry {decides} left it{rules}",
         escape::line(shown.accepted.checkpoint.origin().as_str()),
-        witnessed(&shown.accepted),
+        cosigned(&shown.accepted),
     );
     let governed: Vec<Value> = shown
         .governance
@@ -320,13 +316,13 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         Failure::refused("the proof carries no `logged` line, so it is not of a record", damaged)
     })?;
     let leaf = Hash::leaf(&[extra, &record].concat());
-    let accepted = proof.verify(&leaf, &trust.policy).map_err(|e| {
+    let policy = trust.policy_for(&proof.checkpoint);
+    let accepted = proof.verify(&leaf, &policy).map_err(|e| {
         let hint = match &e {
-            TlogProofError::Policy(PolicyError::NoQuorum { .. }) => NO_QUORUM,
-            _ => {
-                "record or proof was altered, or they do not belong together, or the log is \
-                 another; was a signature added after it was logged? see X.logged.record"
-            }
+            TlogProofError::Policy(error) => trust.hint(&proof.checkpoint, error),
+            _ => "record or proof was altered, or they do not belong together; was \
+                  a signature added after it was logged? see X.logged.record"
+                .to_owned(),
         };
         Failure::refused(e.to_string(), hint)
     })?;
@@ -340,7 +336,7 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
     let text = format!(
         "in the log {} at {index}, logged {when}, tree of {size}{}; {signers}",
         escape::line(accepted.checkpoint.origin().as_str()),
-        witnessed(&accepted),
+        witnessed(&accepted, trust),
     );
     let object = json!({
         "type": "tlog-proof",
@@ -377,7 +373,17 @@ fn judge_entry(
     }
     let decides = logged.governance;
     let judged = governance.judge(&record, &logged, index);
-    let charter = judged.map_err(|e| in_log(e.to_string(), e.hint()))?;
+    let charter = judged.map_err(|e| match e {
+        JudgeError::Unknown(_) => {
+            let hint = format!(
+                "get what decides: ledger prove --index {index} --authority -o LOG.authority --anchor {}; then \
+                 verify with --charter LOG.authority",
+                governance.charter().statement()
+            );
+            in_log(e.to_string(), &hint)
+        }
+        e => in_log(e.to_string(), e.hint()),
+    })?;
     let signers = signers(&charter, &record, logged.time);
     Ok(format!("signed by {signers}, allowed by the charter as entry {decides} left it"))
 }
@@ -455,7 +461,7 @@ fn judge_checkpoint(
         "checkpoint of {} at size {}{}",
         escape::line(origin.as_str()),
         head.size,
-        witnessed(&new)
+        witnessed(&new, trust)
     );
     let mut object = json!({
         "type": "checkpoint",
@@ -483,16 +489,25 @@ fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
         let hint = "files that can be verified: tlog-proofs, checkpoints, records";
         Failure::refused(format!("neither proof nor record, and as a checkpoint: {e}"), hint)
     })?;
-    trust.policy.verify(&claimed).map_err(|e| {
-        let hint = match &e {
-            PolicyError::NoQuorum { .. } => NO_QUORUM,
-            _ => "it was altered, or it is of a log that your policy does not trust",
-        };
-        Failure::refused(e.to_string(), hint)
-    })
+    trust
+        .policy_for(&claimed)
+        .verify(&claimed)
+        .map_err(|e| Failure::refused(e.to_string(), trust.hint(&claimed, &e)))
 }
 
-fn witnessed(accepted: &AcceptedCheckpoint) -> String {
+/// Who stands behind a checkpoint beside the log, and whether the log's key has been retired since.
+fn witnessed(accepted: &AcceptedCheckpoint, trust: &Trust) -> String {
+    let mut text = cosigned(accepted);
+    if let Some(retired) = trust.retired_signer(accepted.checkpoint.claimed()) {
+        text.push_str(&format!(
+            ", signed by a log key that entry {} has retired since",
+            retired.at()
+        ));
+    }
+    text
+}
+
+fn cosigned(accepted: &AcceptedCheckpoint) -> String {
     match accepted.cosigned.len() {
         0 => String::new(),
         1 => ", cosigned by 1 witness".to_owned(),
@@ -506,6 +521,12 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
         return Err(Failure::refused(
             format!("the older checkpoint has size {}, the newer {}", old.size, new.size),
             "swap them; if the log really shrank, keep both: they are evidence",
+        ));
+    }
+    if old.size == new.size && old.root != new.root {
+        return Err(Failure::refused(
+            format!("the log signed two histories: two trees of size {}", old.size),
+            "keep both, and make the file that convicts it: `ledger evidence make A B -o FILE`",
         ));
     }
     if let Some(source) = &args.source {
@@ -529,10 +550,7 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
 
 fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
     let source = reach::source(source)?;
-    // the source may have grown past both: then it holds the partial tiles of its own size only
-    let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
-    let latest = latest.map_or(new.size, |latest| latest.checkpoint().head().size);
-    let mut nodes = TileReader::new(&source, latest.max(new.size));
+    let mut nodes = reach::nodes(&source, new.size);
     let proof = prove_consistency(&mut nodes, old.size, new.size).map_err(|e| {
         let hint = "the source must hold the log's tiles up to the newer checkpoint";
         Failure::environment(format!("no consistency proof from {source}: {e}"), hint)
@@ -543,6 +561,7 @@ fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), F
 fn forked(error: &ledger_core::merkle::VerifyError) -> Failure {
     Failure::refused(
         format!("the newer tree is not proven to begin with the older one: {error}"),
-        "if both checkpoints are signed and the source is complete, the log has forked: keep both",
+        "if both checkpoints are signed and the source is complete, the log has forked: keep both, and \
+         try `ledger evidence make A B --source SOURCE -o FILE`",
     )
 }

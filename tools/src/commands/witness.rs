@@ -114,6 +114,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let mut node = args.node.connect().await?;
     let answer = node.witnesses().await?;
     let size = |size: Option<u64>| size.map_or("nothing".to_owned(), |size| size.to_string());
@@ -169,7 +170,7 @@ fn described_status(witness: &v1::WitnessStatus) -> String {
         ("", None) => format!("{slow}has not answered yet{waits}"),
         (trouble, _) => {
             let since = witness.trouble_since.map(format_time).unwrap_or_default();
-            format!("SILENT since {since}: {}", escape::line(trouble))
+            format!("SILENT since {since}: {}", client::trouble(trouble))
         }
     }
 }
@@ -224,6 +225,7 @@ fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let lines = parse_logs(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
     for line in &lines {
         out.line(match &line.url {

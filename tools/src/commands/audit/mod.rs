@@ -26,7 +26,7 @@ use crate::files;
 use crate::output::{Outcome, Output};
 use crate::progress::Progress;
 use crate::reach;
-use crate::trust::{Basis, TrustArgs, charter_policy};
+use crate::trust::{Basis, Trust, TrustArgs};
 use ledger_node::source::{ReadError, Source};
 
 pub use judge::{Lawful, LawfulEntry};
@@ -129,8 +129,8 @@ fn examine<'a>(
     let anchor = args.trust.anchor()?;
     let checkpoint = read_checkpoint(&source)?;
     let claims = if args.opaque { None } else { Some(chain::read(&source, &checkpoint)) };
-    let (policy, basis, claimed) = policy(args, anchor, claims.as_ref(), out)?;
-    let accepted = accept(&checkpoint, &policy)?;
+    let (trust, claimed) = trust(args, anchor, claims, out)?;
+    let accepted = accept(&checkpoint, &trust.policy)?;
     let head = *accepted.checkpoint.head();
     if head.size.is_empty() && !args.opaque {
         return Err(Failure::refused(
@@ -138,7 +138,7 @@ fn examine<'a>(
             "a log of ours begins with its charter; for any other log add --opaque",
         ));
     }
-    let since = args.since.as_ref().map(|path| since(path, &policy, &accepted)).transpose()?;
+    let since = args.since.as_ref().map(|path| since(path, &trust, &accepted)).transpose()?;
     let origin = accepted.checkpoint.origin().to_string();
     out.note(format!("auditing {} at size {} from {source}", escape::line(&origin), head.size));
     let mut tree = TreeCheck::new(&source, head, since);
@@ -152,7 +152,7 @@ fn examine<'a>(
         origin,
         head,
         cosigned: accepted.cosigned.len(),
-        basis,
+        basis: trust.basis,
         since: since.map(|head| head.size.get()),
         tiles: tree.tiles_checked(),
         opaque: args.opaque,
@@ -249,26 +249,26 @@ fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, rep
 }
 
 /// Whom the audit trusts: the user's choice, else, loudly, the log itself.
-fn policy(
+fn trust(
     args: &Args,
     anchor: Option<StatementId>,
-    claims: Option<&Result<Governance, String>>,
+    claims: Option<Result<Governance, String>>,
     out: &Output,
-) -> Result<(Policy, Basis, Option<StatementId>), Failure> {
+) -> Result<(Trust, Option<StatementId>), Failure> {
     if let Some(vkey) = &args.vkey {
         let key: VerifierKey = vkey.trim().parse().map_err(|e| {
             Failure::usage(format!("--vkey: {e}"), "give the log's vkey, as `keygen` printed it")
         })?;
-        return Ok((Policy::single_log(key), Basis::User, None));
+        return Ok((Trust::of_policy(Policy::single_log(key)), None));
     }
     if args.trust.charter.is_none()
         && let Some(policy) = args.trust.policy_file()?
     {
-        return Ok((policy, Basis::User, None));
+        return Ok((Trust::of_policy(policy), None));
     }
     if args.trust.charter.is_some() {
         let trust = args.trust.offline()?;
-        return trust.map(|trust| (trust.policy, Basis::User, None)).ok_or_else(|| {
+        return trust.map(|trust| (trust, None)).ok_or_else(|| {
             Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")
         });
     }
@@ -284,21 +284,21 @@ fn policy(
             "give the log's key with --vkey; for a log that is not ours add --opaque",
         )
     };
-    let charter = claims.as_ref().map_err(|e| unread(e.clone()))?.charter();
-    if anchor.is_some_and(|anchor| anchor != charter.statement()) {
+    let governance = claims.map_err(unread)?;
+    let statement = governance.charter().statement();
+    if anchor.is_some_and(|anchor| anchor != statement) {
         return Err(Failure::refused(
-            format!("the log's charter is {}, not the anchor", charter.statement()),
+            format!("the log's charter is {statement}, not the anchor"),
             "this is another log, or one that pretends to be yours",
         ));
     }
     let basis = if anchor.is_some() { Basis::User } else { Basis::Claimed };
     if basis == Basis::Claimed {
         out.warn(format!(
-            "no --vkey, --policy or --anchor: this trusts the log itself, its charter {}",
-            charter.statement()
+            "no --vkey, --policy or --anchor: this trusts the log itself, its charter {statement}"
         ));
     }
-    Ok((charter_policy(charter)?, basis, Some(charter.statement())))
+    Ok((Trust::of_charter(governance, basis)?, Some(statement)))
 }
 
 fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
@@ -326,16 +326,15 @@ fn accept(bytes: &[u8], policy: &Policy) -> Result<AcceptedCheckpoint, Failure> 
 /// The older head, signed by the same log.
 fn since(
     path: &std::path::Path,
-    policy: &Policy,
+    trust: &Trust,
     new: &AcceptedCheckpoint,
 ) -> Result<TreeHead, Failure> {
     let refused = |e: String, hint: &str| Failure::refused(e, hint).of(path.display());
     let bytes = files::read(path, MAX_NOTE_BYTES)?;
     let claimed = ClaimedCheckpoint::parse(&bytes)
         .map_err(|e| refused(e.to_string(), "--since takes a signed checkpoint"))?;
-    let old = policy
-        .verify(&claimed)
-        .map_err(|e| refused(e.to_string(), "it was altered, or it is of another log"))?;
+    let old = trust.policy_for(&claimed).verify(&claimed);
+    let old = old.map_err(|e| refused(e.to_string(), &trust.hint(&claimed, &e)))?;
     if old.checkpoint.origin() != new.checkpoint.origin() {
         let hint = "--since takes a checkpoint of the same log";
         return Err(refused("it is of another log".to_owned(), hint));

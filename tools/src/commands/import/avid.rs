@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
-use ledger_core::policy::Policy;
 use ledger_core::record::{Draft, Entry, Record};
 use serde_json::{Value, json};
 
@@ -83,7 +82,7 @@ struct Importer {
     reports: Reports,
     target: Target,
     /// What judges the proofs of an earlier run; without it none counts.
-    policy: Option<Policy>,
+    trust: Option<Trust>,
     key: SignerKey,
     dir: PathBuf,
     dry_run: bool,
@@ -140,9 +139,9 @@ fn offline(
             ));
         }
     };
-    let policy = args.trust.offline()?.map(|trust| trust.policy);
+    let trust = args.trust.offline()?;
     let mut progress = Progress::new(out);
-    for (at, _) in importer(args, key, log, policy, tally).enumerate() {
+    for (at, _) in importer(args, key, log, trust, tally).enumerate() {
         progress.at("mapped", at as u64 + 1, None);
     }
     Ok(())
@@ -164,7 +163,7 @@ async fn online(
             "leave --log out, or name another --node",
         ));
     }
-    let jobs = importer(args, key, log, Some(trust.policy.clone()), tally);
+    let jobs = importer(args, key, log, Some(trust.clone()), tally);
     let mut progress = Progress::new(out);
     let mut taken = Vec::new();
     let ended = submitter::submit(&mut node, &trust, jobs, |job, result| {
@@ -253,7 +252,7 @@ async fn take_over(node: &mut Node, trust: &Trust, job: &Job, index: u64) -> Res
         return Err(kept::changed(&format!("entry {index}")));
     }
     let proof = node.inclusion(LeafName::Index(index), None).await?.proof;
-    if !kept::proves(&proof, entry.record(), &trust.policy) {
+    if !kept::proves(&proof, entry.record(), trust) {
         return Err(client::wrong_answer(format!("its proof of entry {index} does not hold")));
     }
     files::replace(&job.path, entry.record().as_bytes())?;
@@ -264,7 +263,7 @@ fn importer(
     args: &Args,
     key: SignerKey,
     log: String,
-    policy: Option<Policy>,
+    trust: Option<Trust>,
     tally: &Arc<Mutex<Tally>>,
 ) -> Importer {
     let name = key.verifier().name().as_str();
@@ -273,7 +272,7 @@ fn importer(
     Importer {
         reports: Reports::new(args.files.clone()),
         target: Target { log, issuer, issued_at: environment::now() },
-        policy,
+        trust,
         key,
         dir: args.out.clone(),
         dry_run: args.dry_run,
@@ -341,7 +340,7 @@ impl Importer {
         let kept = if self.dry_run {
             Kept::Nothing
         } else {
-            kept::look(&path, &draft, &self.key, self.policy.as_ref())?
+            kept::look(&path, &draft, &self.key, self.trust.as_ref())?
         };
         let record = match kept {
             Kept::Done => {

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
-use ledger_core::policy::Policy;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Draft, Logged, MAX_RECORD_BYTES, Object, Record};
 
 use crate::escape;
 use crate::failure::Failure;
 use crate::files;
+use crate::trust::Trust;
 
 /// Bytes a proof file may have.
 const MAX_PROOF_BYTES: usize = 1 << 20;
@@ -35,7 +35,7 @@ pub fn look(
     path: &Path,
     draft: &Draft,
     key: &SignerKey,
-    policy: Option<&Policy>,
+    trust: Option<&Trust>,
 ) -> Result<Kept, Failure> {
     let logged = files::beside(path, "logged.record");
     for record in [logged.as_path(), path] {
@@ -51,7 +51,7 @@ pub fn look(
                 "import into another folder: --out",
             ));
         }
-        let proven = policy.is_some_and(|policy| is_proven(&found, &proof, policy));
+        let proven = trust.is_some_and(|trust| is_proven(&found, &proof, trust));
         if proven && same(found.body(), draft.body()) {
             return Ok(Kept::Done);
         }
@@ -90,18 +90,18 @@ fn parse(path: &Path) -> Result<Option<Record>, Failure> {
     }
 }
 
-fn is_proven(record: &Record, proof: &Path, policy: &Policy) -> bool {
+fn is_proven(record: &Record, proof: &Path, trust: &Trust) -> bool {
     let Ok(bytes) = files::read(proof, MAX_PROOF_BYTES) else { return false };
-    proves(&bytes, record, policy)
+    proves(&bytes, record, trust)
 }
 
-/// Whether a proof file proves that a record is in the policy's log.
-pub fn proves(proof: &[u8], record: &Record, policy: &Policy) -> bool {
+/// Whether a proof file proves that a record is in the trusted log.
+pub fn proves(proof: &[u8], record: &Record, trust: &Trust) -> bool {
     let Ok(proof) = TlogProof::parse(proof) else { return false };
     let Some(extra) = proof.extra.as_deref() else { return false };
     let line = std::str::from_utf8(extra).ok().and_then(|line| Logged::parse(line).ok());
     let leaf = Hash::leaf(&[extra, record.as_bytes()].concat());
-    let accepted = proof.verify(&leaf, policy);
+    let accepted = proof.verify(&leaf, &trust.policy_for(&proof.checkpoint));
     line.is_some()
         && accepted.is_ok_and(|a| a.checkpoint.origin().as_str() == record.envelope().log())
 }

@@ -62,6 +62,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn list(args: &MemberArgs, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     client::runtime()?.block_on(async {
         let mut member = Member::connect(args, out).await?;
         let drafts = member.list().await?;

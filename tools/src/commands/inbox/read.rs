@@ -42,7 +42,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         if let Some(path) = &args.out {
             files::create(path, draft.record.as_bytes())?;
         }
-        print(&member, &draft, out);
+        print(&member, &draft, &out.for_data());
         let mut object = view::object(&member, &draft);
         object["record"] = json!(draft.record.note().to_string());
         Ok(Outcome::judged(view::is_sound(&member, &draft), object))

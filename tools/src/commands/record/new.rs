@@ -9,6 +9,7 @@ use ledger_core::record::{
 };
 use serde_json::json;
 
+use crate::address;
 use crate::client::{self, Node};
 use crate::environment;
 use crate::escape;
@@ -95,6 +96,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     for member in unknown_members(kind, draft.body()) {
         out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
     }
+    address::warn_of_strange(draft.body(), out);
     out.data(format!("{}\n", draft.json()).as_bytes())?;
     out.note("next: ledger record sign DRAFT --key FILE (personal data: `ledger seal` first)");
     let statement = draft.statement().to_string();

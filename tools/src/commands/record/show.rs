@@ -62,6 +62,7 @@ impl Found {
 /// # Errors
 /// [`Failure`] when it is not found or no record; a forged signature ends with exit code 1.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let found = find(args, out)?;
     let record = match Record::parse(&found.record) {
         Ok(record) => record,

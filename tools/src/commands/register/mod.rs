@@ -80,6 +80,7 @@ struct Counted {
 /// [`Failure`] when the log cannot be read, is not what its head was signed for, or has no entry
 /// at the index.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+    let out = &out.for_data();
     let mut counted = Counted { chronicle: Chronicle::new(), ..Counted::default() };
     let until = if args.at.is_some() { u64::MAX } else { args.now.unwrap_or(u64::MAX) };
     let mut take = |entry: &LawfulEntry<'_>| {

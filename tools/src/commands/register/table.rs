@@ -326,7 +326,8 @@ pub fn members(rows: &[MemberRow]) -> Table {
             None => row.standing.as_str().to_owned(),
             Some(entry) => format!("{} by entry {entry}", row.standing.as_str()),
         };
-        let cells = vec![row.name.clone(), standing, list(&roles), list(&keys)];
+        let node = row.node.clone().unwrap_or_default();
+        let cells = vec![row.name.clone(), standing, list(&roles), list(&keys), node];
         let roles = row.roles.iter().map(|own| {
             let (from, until) = term(own.term);
             json!({ "role": own.role, "from": from, "until": until, "in_force": own.in_force })
@@ -352,7 +353,7 @@ pub fn members(rows: &[MemberRow]) -> Table {
         });
         (cells, object)
     };
-    Table::new(&["MEMBER", "STANDING", "ROLES", "KEYS"], rows.iter().map(row).collect())
+    Table::new(&["MEMBER", "STANDING", "ROLES", "KEYS", "NODE"], rows.iter().map(row).collect())
 }
 
 fn term(term: Term) -> (Option<String>, Option<String>) {

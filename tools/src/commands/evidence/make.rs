@@ -1,0 +1,158 @@
+//! `ledger evidence make`: two checkpoints that contradict each other become a file that convicts.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::authority::{AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Heads, Trust};
+use ledger_core::merkle::BeginningError;
+use ledger_core::note::MAX_NOTE_BYTES;
+use serde_json::json;
+
+use super::known;
+use crate::escape;
+use crate::failure::Failure;
+use crate::files;
+use crate::output::{Outcome, Output};
+use crate::reach;
+use crate::sort::Sort;
+use crate::trust::TrustArgs;
+
+/// The arguments of `evidence make`.
+#[derive(Debug, clap::Args)]
+pub struct MakeArgs {
+    /// A checkpoint
+    #[arg(value_name = "A")]
+    one: PathBuf,
+    /// Another checkpoint of the same log
+    #[arg(value_name = "B")]
+    other: PathBuf,
+    /// The file of evidence; without this, stdout
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Where the tiles of the larger tree are, when the checkpoints have two sizes: a tlog-tiles directory or
+    /// URL
+    #[arg(long, value_name = "SOURCE")]
+    source: Option<String>,
+    /// A key that you know to be a log's or a cosigner's; may be given several times
+    #[arg(long, value_name = "VKEY")]
+    vkey: Vec<String>,
+    #[command(flatten)]
+    trust: TrustArgs,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// [`Failure`] when the checkpoints contradict nothing, or no key that is known signed both.
+pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
+    let (trust, authority) = (whom(args)?, bundles(args)?);
+    let (one, other) = (head(&args.one)?, head(&args.other)?);
+    let conflict = conflict(Heads { one: &one, other: &other }, args.source.as_deref())?;
+    let evidence = accuse(&conflict, Case { trust: &trust, authority: &authority })?;
+    let shown = super::verdict(&evidence, &trust);
+    let file = evidence.as_str();
+    match &args.output {
+        Some(path) => {
+            files::replace(path, file.as_bytes())?;
+            out.line(format!("{}: {}", path.display(), escape::line(&shown.text)));
+        }
+        None => out.data(file.as_bytes())?,
+    }
+    let mut object = super::object(&evidence, &shown);
+    object["file"] = json!(file);
+    Ok(Outcome::done(object))
+}
+
+/// Whose keys are whose, by the user.
+fn whom(args: &MakeArgs) -> Result<Trust, Failure> {
+    let mut trust = known(&args.vkey, &args.trust)?;
+    if (!args.trust.is_empty() || args.vkey.is_empty())
+        && let Some(own) = args.trust.offline()?
+    {
+        trust = trust.with_policy(&own.policy);
+    }
+    match trust.is_empty() {
+        false => Ok(trust),
+        true => Err(Failure::usage(
+            "nobody can be accused without knowing whose keys are whose",
+            "give the log's or the cosigner's key with --vkey, a policy with --policy FILE, or --anchor \
+             STATEMENT with --charter FILE",
+        )),
+    }
+}
+
+/// What the file carries for judges who know the anchor alone.
+fn bundles(args: &MakeArgs) -> Result<Vec<AuthorityBundle>, Failure> {
+    let Some(path) = &args.trust.charter else { return Ok(Vec::new()) };
+    let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
+    if Sort::of(&bytes) != Sort::Bundle {
+        return Ok(Vec::new());
+    }
+    let bundle = AuthorityBundle::parse(&bytes);
+    bundle
+        .map(|bundle| vec![bundle])
+        .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(path.display()))
+}
+
+fn head(path: &Path) -> Result<ClaimedCheckpoint, Failure> {
+    let bytes = files::read(path, MAX_NOTE_BYTES)?;
+    ClaimedCheckpoint::parse(&bytes).map_err(|e| {
+        let hint = "give two checkpoints, as `ledger checkpoint` prints them";
+        Failure::refused(e.to_string(), hint).of(path.display())
+    })
+}
+
+/// What the heads contradict each other in.
+fn conflict(heads: Heads<'_>, source: Option<&str>) -> Result<Conflict, Failure> {
+    let (one, other) = (heads.one.checkpoint(), heads.other.checkpoint());
+    if one.origin() != other.origin() {
+        let hint = "compare checkpoints of one log";
+        return Err(Failure::refused("the checkpoints are of two logs", hint));
+    }
+    let found = match source {
+        Some(source) if one.head().size != other.head().size => in_tree(heads, source)?,
+        _ => Conflict::of_heads(heads),
+    };
+    found.ok_or_else(|| match (one.head().size == other.head().size, source) {
+        (false, None) => Failure::refused(
+            "two sizes contradict each other only by the tree of the larger one",
+            "name where its tiles are: --source DIR|URL",
+        ),
+        _ => Failure::refused(
+            "the checkpoints do not contradict each other",
+            "there is nothing to accuse anybody of",
+        ),
+    })
+}
+
+/// What the tree of the larger head contradicts the smaller one in.
+fn in_tree(heads: Heads<'_>, source: &str) -> Result<Option<Conflict>, Failure> {
+    let source = reach::source(source)?;
+    let size = |head: &ClaimedCheckpoint| head.checkpoint().head().size;
+    let mut nodes = reach::nodes(&source, size(heads.one).max(size(heads.other)));
+    Conflict::of_trees(heads, &mut nodes).map_err(|e| match e {
+        BeginningError::Read(e) => Failure::environment(
+            format!("the tiles of {source}: {e}"),
+            "the source must hold the log's tiles up to the larger checkpoint",
+        ),
+        other => Failure::refused(
+            format!("{source}: {other}"),
+            "take the source that the larger checkpoint came from, or a copy of it",
+        ),
+    })
+}
+
+/// The file against the log, or against a cosigner who stands behind both heads.
+fn accuse(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failure> {
+    let mut cosigners = case.trust.cosigners().iter();
+    let made = ClaimedEvidence::against_log(conflict, case).or_else(|| {
+        cosigners.find_map(|key| ClaimedEvidence::against_cosigner(conflict, key, case))
+    });
+    made.ok_or_else(|| {
+        Failure::refused(
+            "the checkpoints contradict each other, but no key that you know signed both",
+            "give the key that did with --vkey, or an authority bundle of the log with --charter",
+        )
+    })
+}
