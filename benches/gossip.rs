@@ -310,9 +310,10 @@ impl<'a> Net<'a> {
         let word = self.random.word().to_be_bytes();
         let salt = Salt(*[word, word].concat().first_chunk().expect("16 bytes"));
         let (mut round, mut next) = Round::begin(one, salt);
+        let mut wanted = Vec::new();
         loop {
             self.bytes += wire::size(&next) as u64;
-            let answer = other.answer(next, others).reply.expect("always an answer");
+            let answer = other.answer(next, &mut wanted, others).reply.expect("always an answer");
             self.bytes += wire::size(&answer) as u64;
             match round.hear(one, answer, its).reply {
                 Some(reply) => next = reply,

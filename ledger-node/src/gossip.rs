@@ -242,7 +242,7 @@ impl Gossip {
         self.know(&mut inner);
         let Inner { view, heads, cosigned, trees, .. } = &mut *inner;
         *cosigned = heads.recall(view)?;
-        // what was open may be settled by now, by a recovery or a copy: no alarm is raised before
+        // what was open of the own log may be settled by now, by a recovery: no alarm is raised before
         let events = view.consult(trees);
         self.conclude(&mut inner, events);
         self.note_fallen(&inner);
@@ -446,11 +446,14 @@ impl Gossip {
         inner.view.questions().into_iter().map(of).collect()
     }
 
-    /// Takes what the log itself, or whoever serves a copy, shows about a question.
-    fn learn(&self, question: &Question, beginning: &Beginning) {
+    /// Takes what the log itself, or whoever serves a copy, shows about a question. Whether anything
+    /// followed.
+    fn learn(&self, question: &Question, beginning: &Beginning) -> bool {
         let mut inner = self.lock();
         let events = inner.view.learn(question, beginning).unwrap_or_default();
+        let settles = !events.is_empty();
         self.conclude(&mut inner, events);
+        settles
     }
 
     fn knows(&self, origin: &Origin) -> bool {

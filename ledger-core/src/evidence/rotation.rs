@@ -378,9 +378,9 @@ fn bundles_that_do_not_hold_keep_nothing_from_convicting_by_keys() {
 
 fn round(asker: &mut View, answerer: &mut View) -> Vec<Message> {
     let (mut round, mut next) = Round::begin(asker, Salt([7; 16]));
-    let mut answers = Vec::new();
+    let (mut answers, mut wanted) = (Vec::new(), Vec::new());
     loop {
-        let told = answerer.answer(next, &mut Nobody);
+        let told = answerer.answer(next, &mut wanted, &mut Nobody);
         assert_eq!(told.fault, None);
         let reply = told.reply.expect("always an answer");
         answers.push(reply.clone());

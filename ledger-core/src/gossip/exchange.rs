@@ -10,20 +10,19 @@ use crate::merkle::{Beginning, TreeHead};
 use crate::note::VerifierKey;
 
 use super::Conduct;
-use super::known::{Known, Question, push_bounded};
+use super::known::{Known, Question, Teller, push_bounded};
 use super::message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
     MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, evidence_units,
 };
 use super::view::{Event, FalseSignature, Fault, View, by_rank, culprit_hash};
-use super::{MAX_LEGS, Moment};
+use super::{MAX_LEGS, MAX_TALK, Moment};
 
 /// Evidence that was asked for and judged, remembered so that it is not asked for again: what
 /// convicted nobody who is known, or somebody else than whom a peer named.
 const MAX_JUDGED: usize = 256;
 
-/// Evidence that is asked for in one answer: whoever answers has to remember it, and anybody can name
-/// some.
+/// Evidence that one peer is asked for in answers: whoever answers has to remember it.
 const MAX_WANTED: usize = 16;
 
 /// What a head costs, in units of about one signature check, that has to be settled.
@@ -82,6 +81,7 @@ impl Round {
     /// Takes the peer's reply. Nothing to send means that the round is over.
     pub fn hear(&mut self, view: &mut View, message: Message, trees: &mut dyn Beginnings) -> Heard {
         self.legs += 1;
+        let carried = matches!(&message, Message::Exchange(told) if told.evidence.is_some());
         let mut heard = match message {
             Message::Same => Heard::nothing(),
             Message::Lists { salt, lines } if salt == self.salt && self.legs == 2 => {
@@ -92,7 +92,14 @@ impl Round {
             }
             _ => Heard::fault(Fault::OutOfTurn),
         };
-        if self.legs > MAX_LEGS {
+        let carries = |told: &Message| match told {
+            Message::Exchange(told) => told.evidence.is_some(),
+            _ => false,
+        };
+        // whoever only talks has said by now what there is to say
+        let most =
+            if carried || heard.reply.as_ref().is_some_and(carries) { MAX_LEGS } else { MAX_TALK };
+        if self.legs > most {
             heard.reply = None;
         }
         heard
@@ -104,7 +111,7 @@ impl Round {
             return Heard::fault(Fault::Unasked);
         }
         let (held, wants) = (told.held.clone(), told.wants.clone());
-        let mut heard = view.exchange(told, &self.asked, trees);
+        let mut heard = view.exchange(told, (Teller::Asked, &self.asked), trees);
         if heard.fault.is_none() {
             self.owed.extend(wants);
             // whoever sends none of it has none
@@ -171,8 +178,15 @@ impl Message {
 }
 
 impl View {
-    /// Answers a message of a round that a peer began.
-    pub fn answer(&mut self, message: Message, trees: &mut dyn Beginnings) -> Heard {
+    /// Answers a message of a round that a peer began. `wanted` is the evidence that this peer was asked for
+    /// in answers before: other evidence of it is not judged. The caller keeps it for each peer by itself,
+    /// so that nobody makes a node forget what it asked of another.
+    pub fn answer(
+        &mut self,
+        message: Message,
+        wanted: &mut Vec<EvidenceRef>,
+        trees: &mut dyn Beginnings,
+    ) -> Heard {
         match message {
             Message::Hello { salt, summary } => {
                 let same = summary == self.summary(salt);
@@ -181,14 +195,17 @@ impl View {
                 Heard { reply: Some(reply), ..Heard::nothing() }
             }
             Message::Exchange(told) => {
-                let salt = told.salt;
-                // what was asked for in the message before, nobody remembers
-                let mut heard = self.exchange(*told, &[], trees);
+                let (salt, held) = (told.salt, told.held.clone());
+                let sent = told.evidence.as_ref().map(ClaimedEvidence::id);
+                let mut heard = self.exchange(*told, (Teller::Anybody, wanted), trees);
+                wanted.retain(|own| Some(own.id) != sent);
                 // the asker waits for an answer, even where there is nothing to say
                 let nothing = || Message::Exchange(Box::new(Exchange::new(salt)));
                 if let Message::Exchange(reply) = heard.reply.get_or_insert_with(nothing) {
                     reply.wants.truncate(MAX_WANTED);
-                    self.remember_asked(&reply.wants);
+                    let asked = held.into_iter().filter(|own| reply.wants.contains(&own.id));
+                    wanted.extend(asked);
+                    wanted.drain(..wanted.len().saturating_sub(MAX_WANTED));
                 }
                 heard
             }
@@ -295,13 +312,13 @@ impl View {
     fn exchange(
         &mut self,
         told: Exchange,
-        asked: &[EvidenceRef],
+        (from, asked): (Teller, &[EvidenceRef]),
         trees: &mut dyn Beginnings,
     ) -> Heard {
         if !told.fits() {
             return Heard::fault(Fault::TooMuch);
         }
-        let Heard { events, fault, doubt, .. } = self.take(&told, asked);
+        let Heard { events, fault, doubt, .. } = self.take(&told, from, asked);
         if fault.is_some() {
             return Heard { reply: None, events, fault, doubt };
         }
@@ -316,7 +333,7 @@ impl View {
     }
 
     /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies nothing.
-    fn take(&mut self, told: &Exchange, asked: &[EvidenceRef]) -> Heard {
+    fn take(&mut self, told: &Exchange, from: Teller, asked: &[EvidenceRef]) -> Heard {
         let mut heard = Heard::nothing();
         if let Some(evidence) = &told.evidence {
             let (events, fault) = self.judge(evidence, asked);
@@ -326,11 +343,12 @@ impl View {
             return heard;
         }
         for head in &told.heads {
-            match self.hear(head) {
+            match self.hear_from(head, from) {
                 Ok(events) => heard.events.extend(events),
                 Err(doubt) => heard.doubt = heard.doubt.or(Some(doubt)),
             }
         }
+        heard.doubt = heard.doubt.or(self.doubt.take());
         for answer in &told.answers {
             match self.learn(&answer.question, &answer.beginning) {
                 Ok(events) => heard.events.extend(events),
@@ -352,11 +370,9 @@ impl View {
         asked: &[EvidenceRef],
     ) -> (Vec<Event>, Option<Fault>) {
         let id = evidence.id();
-        let in_answer = self.asked.iter().position(|asked| *asked == id);
-        if in_answer.is_none() && asked.iter().all(|own| own.id != id) {
+        if asked.iter().all(|own| own.id != id) {
             return (Vec::new(), None);
         }
-        in_answer.map(|at| self.asked.remove(at));
         push_bounded(&mut self.judged, id, MAX_JUDGED);
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
@@ -396,15 +412,6 @@ impl View {
         let wanted: BTreeSet<(usize, EvidenceId)> = new.filter_map(placed).collect();
         let mut once = BTreeSet::new();
         wanted.into_iter().map(|(_, id)| id).filter(|id| once.insert(*id)).collect()
-    }
-
-    /// Remembers what an answer asks for: the next message is nobody's in particular.
-    fn remember_asked(&mut self, wants: &[EvidenceId]) {
-        for id in wants {
-            if !self.asked.contains(id) {
-                push_bounded(&mut self.asked, *id, MAX_REFS);
-            }
-        }
     }
 
     fn evidence_of(&self, id: EvidenceId) -> Option<ClaimedEvidence> {

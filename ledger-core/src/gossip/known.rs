@@ -41,15 +41,30 @@ pub enum Standing {
 /// A head whose place is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Open {
+    last: Aged,
+    /// Heads that are proven to lie on its history: a log that signs on and on is as old as the first.
+    path: VecDeque<Aged>,
+}
+
+/// A head, and for how many rounds it has been open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Aged {
     seen: Seen,
-    /// Heads that are proven to lie on its history.
-    path: VecDeque<Seen>,
-    /// Rounds that it has been open.
     age: u32,
 }
 
-/// Heads were turned away because others were open. It ends when none is open any more, or a round passes
-/// in which all that came had room: what was turned away is told again.
+/// Who told of a head. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Teller {
+    /// The node itself, or a peer that it asked.
+    Asked,
+    /// Somebody who asked the node: anybody.
+    Anybody,
+}
+
+/// Heads were turned away because others were open. It ends when none is open any more, and with a round
+/// in which all that came had room, or all that were open before it were settled: what was turned
+/// away is told again.
 #[derive(Debug, Clone, Copy)]
 struct Overflow {
     /// Rounds that it has lasted.
@@ -118,12 +133,14 @@ impl Known {
 
     /// The adopted head and the open ones.
     fn heads(&self) -> impl Iterator<Item = &Seen> {
-        self.adopted.iter().chain(self.open.iter().map(|open| &open.seen))
+        self.adopted.iter().chain(self.open.iter().map(|open| &open.last.seen))
     }
 
     pub(super) fn open(&self) -> impl Iterator<Item = (&ClaimedCheckpoint, bool)> {
         let overflowed = self.has_overflowed();
-        self.open.iter().map(move |open| (open.seen.checkpoint(), overflowed || open.is_alarming()))
+        self.open
+            .iter()
+            .map(move |open| (open.last.seen.checkpoint(), overflowed || open.is_alarming()))
     }
 
     /// Whether exactly this was heard before: a head goes round many times.
@@ -132,7 +149,7 @@ impl Known {
     }
 
     /// Takes a head whose signatures were checked.
-    pub(super) fn hear(&mut self, heard: Seen) -> Change {
+    pub(super) fn hear(&mut self, heard: Seen, from: Teller) -> Change {
         if let Some(conflict) = Conflict::of_head(heard.checkpoint()) {
             return Change::Conflict(Box::new(conflict));
         }
@@ -162,12 +179,17 @@ impl Known {
         if self.was_shown(heard.head()) {
             return Change::Nothing;
         }
-        if self.open.len() == MAX_OPEN {
+        let room = match from {
+            Teller::Asked => 2 * MAX_OPEN,
+            Teller::Anybody => MAX_OPEN,
+        };
+        if self.open.len() >= room {
             // old heads of an honest log may be shown in heaps: it has as long to settle them as others
             self.overflow.get_or_insert(Overflow { age: 0, again: true }).again = true;
             return Change::Nothing;
         }
-        self.open.push(Open { seen: heard, path: VecDeque::new(), age: 0 });
+        let last = Aged { seen: heard, age: 0 };
+        self.open.push(Open { last, path: VecDeque::new() });
         Change::Opened
     }
 
@@ -213,17 +235,23 @@ impl Known {
         change
     }
 
-    /// Adopts an open head that was verified to have grown out of one that lies on the history of
-    /// the adopted head, if it is larger than that.
-    pub(super) fn grow(&mut self, before: &TreeHead, head: &TreeHead) -> Change {
+    /// Adopts a head that was verified to have grown out of one that lies on the history of the adopted
+    /// head, if it is larger than that. It need not be open: there may have been no room.
+    pub(super) fn grow(&mut self, before: &TreeHead, grown: Seen) -> Change {
         let Some(adopted) = &self.adopted else {
             return Change::Nothing;
         };
+        let head = *grown.head();
         if adopted.head() != before || before.size >= head.size {
             return Change::Nothing;
         }
+        let is_open = self.open.iter().any(|open| open.has(&head));
+        if !is_open && grown.counts(self.keys.trusted()) {
+            let last = Aged { seen: grown, age: 0 };
+            self.open.push(Open { last, path: VecDeque::new() });
+        }
         let origin = adopted.checkpoint().checkpoint().origin().clone();
-        self.join(&Question { origin, smaller: *before, larger: *head })
+        self.join(&Question { origin, smaller: *before, larger: head })
     }
 
     /// Makes one history of the two that a verified question speaks of.
@@ -233,23 +261,23 @@ impl Known {
         let of_adopted = |head: &TreeHead| self.path.iter().any(|held| held.head() == head);
         let into_adopted = adopted == Some(*larger) || of_adopted(larger);
         let grown = self.open.iter().position(|open| open.has(larger));
-        let shrunk = self.open.iter().position(|open| open.seen.head() == smaller);
+        let shrunk = self.open.iter().position(|open| open.last.seen.head() == smaller);
         let change = match (shrunk, grown) {
             (Some(at), None) if into_adopted => {
-                let Open { seen, path, .. } = self.open.remove(at);
-                merge(&mut self.path, path.into_iter().chain([seen]));
+                let settled = self.open.remove(at);
+                merge(&mut self.path, settled.into_heads());
                 Change::Settled
             }
+            (None, None) if into_adopted => self.strike(smaller),
             (None, Some(at)) if adopted == Some(*smaller) => {
-                let Open { seen, path, .. } = self.open.remove(at);
-                let before = self.adopted.replace(seen);
-                merge(&mut self.path, path.into_iter().chain(before));
+                let Open { last, path } = self.open.remove(at);
+                let before = self.adopted.replace(last.seen);
+                merge(&mut self.path, path.into_iter().map(|own| own.seen).chain(before));
                 Change::Adopted
             }
             (Some(at), Some(of)) if at != of => {
-                let Open { seen, path, age } = self.open[at].clone();
-                merge(&mut self.open[of].path, path.into_iter().chain([seen]));
-                self.open[of].age = self.open[of].age.max(age);
+                let Open { last, path } = self.open[at].clone();
+                self.open[of].absorb(path.into_iter().chain([last]));
                 self.open.remove(at);
                 Change::Settled
             }
@@ -259,13 +287,26 @@ impl Known {
         change
     }
 
+    /// A head on the history of an open one lies on the adopted history too, and with it all that are
+    /// smaller: they have been settled, however old they are.
+    fn strike(&mut self, head: &TreeHead) -> Change {
+        let lies = |open: &&mut Open| open.path.iter().any(|own| own.seen.head() == head);
+        let Some(open) = self.open.iter_mut().find(lies) else { return Change::Nothing };
+        let rest = open.path.partition_point(|own| own.seen.head().size <= head.size);
+        let settled: Vec<Seen> = open.path.drain(..rest).map(|own| own.seen).collect();
+        merge(&mut self.path, settled.into_iter());
+        Change::Settled
+    }
+
     /// A round has passed. Says whether the alarm is raised by it.
     pub(super) fn tick(&mut self) -> bool {
         let before = self.alarm();
-        for open in &mut self.open {
-            open.age = open.age.saturating_add(1);
+        let stays = self.open.iter().any(|open| open.age() > 0);
+        for own in self.open.iter_mut().flat_map(Open::all_mut) {
+            own.age = own.age.saturating_add(1);
         }
-        let lasts = self.overflow.filter(|overflow| overflow.again || overflow.is_alarming());
+        let lasts = |own: &Overflow| own.again && (stays || own.age == 0) || own.is_alarming();
+        let lasts = self.overflow.filter(lasts);
         self.overflow = lasts.map(|own| Overflow { age: own.age.saturating_add(1), again: false });
         !before && self.alarm()
     }
@@ -282,15 +323,15 @@ impl Known {
 
     /// Of what has to be shown, that about the head which has been open longest.
     pub(super) fn oldest(&self, origin: &Origin) -> Option<Question> {
-        let oldest = self.open.iter().min_by_key(|open| std::cmp::Reverse(open.age))?;
-        let (smaller, larger) = in_order(*self.adopted.as_ref()?.head(), *oldest.seen.head());
+        let oldest = self.open.iter().min_by_key(|open| std::cmp::Reverse(open.age()))?;
+        let (smaller, larger) = in_order(*self.adopted.as_ref()?.head(), *oldest.head());
         Some(Question { origin: origin.clone(), smaller, larger })
     }
 
     /// An open head raised the alarm before the node was restarted.
     pub(super) fn recall_alarm(&mut self, head: &TreeHead) {
-        for open in self.open.iter_mut().filter(|open| open.seen.head() == head) {
-            open.age = PATIENCE_ROUNDS;
+        for open in self.open.iter_mut().filter(|open| open.head() == head) {
+            open.last.age = PATIENCE_ROUNDS;
         }
     }
 
@@ -300,25 +341,25 @@ impl Known {
     pub(super) fn questions(&self, origin: &Origin) -> Vec<Question> {
         let Some(adopted) = self.adopted.as_ref() else { return Vec::new() };
         let mut open: Vec<&Open> = self.open.iter().collect();
-        open.sort_by_key(|open| std::cmp::Reverse(open.age));
+        open.sort_by_key(|open| std::cmp::Reverse(open.age()));
         let ask = |(smaller, larger): (TreeHead, TreeHead)| {
             let origin = origin.clone();
             Question { origin, smaller, larger }
         };
-        let own = (adopted, &self.path);
+        let own: Vec<TreeHead> = self.path.iter().chain([adopted]).map(|own| *own.head()).collect();
         // what is shown about these always settles them, also where it was shown before
-        let first = open.iter().map(|open| in_order(*adopted.head(), *open.seen.head()));
+        let first = open.iter().map(|open| in_order(*adopted.head(), *open.head()));
         let mut asked: Vec<Question> = first.map(ask).collect();
         let mut more: Vec<Question> = Vec::new();
-        let stays: Vec<_> =
-            open.iter().filter(|open| open.age > 0).map(|open| open.line()).collect();
+        let stays: Vec<&Open> = open.into_iter().filter(|open| open.age() > 0).collect();
         for (at, one) in stays.iter().enumerate() {
             let others = stays[..at].iter();
-            more.extend(others.map(|(other, _)| ask(in_order(*one.0.head(), *other.head()))));
+            more.extend(others.map(|other| ask(in_order(*one.head(), *other.head()))));
         }
-        for (at, one) in stays.iter().enumerate() {
-            let others = stays[..at].iter().copied().chain([own]);
-            more.extend(others.flat_map(|other| neighbours(*one, other)).map(ask));
+        let lines: Vec<Vec<TreeHead>> = stays.iter().map(|open| open.line()).collect();
+        for (at, one) in lines.iter().enumerate() {
+            let others = lines[..at].iter().chain([&own]);
+            more.extend(others.flat_map(|other| neighbours(one, other)).map(ask));
         }
         // two heads may have been shown to belong together without saying whose history it is
         more.retain(|asked| self.proofs.iter().all(|(known, _)| known != asked));
@@ -341,7 +382,7 @@ impl Known {
     /// Keeps the heads by which these keys of the log are convicted.
     pub(super) fn keep_remains(&mut self, conflict: &Conflict, culprits: &[VerifierKey]) {
         let adopted = self.adopted.iter().chain(&self.path);
-        let open = self.open.iter().flat_map(|open| open.path.iter().chain([&open.seen]));
+        let open = self.open.iter().flat_map(Open::all);
         self.remains.keep(conflict, culprits, adopted.chain(open));
     }
 
@@ -368,20 +409,20 @@ impl Known {
         self.adopted = settled.next();
         self.path = settled.rev().collect();
         self.open = open.into_iter().filter_map(|open| open.counting(&trusted)).collect();
-        self.overflow = self.overflow.filter(|_| !self.open.is_empty());
         if self.adopted.is_none() && !self.open.is_empty() {
-            let Open { seen, path, .. } = self.open.remove(0);
-            (self.adopted, self.path) = (Some(seen), path);
+            let Open { last, path } = self.open.remove(0);
+            self.adopted = Some(last.seen);
+            self.path = path.into_iter().map(|own| own.seen).collect();
         }
+        self.overflow = self.overflow.filter(|_| !self.open.is_empty());
     }
 
     fn all(&self) -> impl Iterator<Item = &Seen> {
-        self.heads().chain(&self.path).chain(self.open.iter().flat_map(|open| &open.path))
+        self.adopted.iter().chain(&self.path).chain(self.open.iter().flat_map(Open::all))
     }
 
     fn held_mut(&mut self, head: &TreeHead) -> Option<&mut Seen> {
-        let open = self.open.iter_mut();
-        let open = open.flat_map(|open| open.path.iter_mut().chain([&mut open.seen]));
+        let open = self.open.iter_mut().flat_map(Open::all_mut).map(|own| &mut own.seen);
         let mut all = self.adopted.iter_mut().chain(open).chain(&mut self.path);
         all.find(|held| held.head() == head)
     }
@@ -394,24 +435,59 @@ impl Overflow {
 }
 
 impl Open {
+    fn head(&self) -> &TreeHead {
+        self.last.seen.head()
+    }
+
+    fn age(&self) -> u32 {
+        self.path.iter().fold(self.last.age, |age, own| age.max(own.age))
+    }
+
     fn is_alarming(&self) -> bool {
-        self.age >= PATIENCE_ROUNDS
+        self.age() >= PATIENCE_ROUNDS
     }
 
     fn has(&self, head: &TreeHead) -> bool {
-        self.seen.head() == head || self.path.iter().any(|held| held.head() == head)
+        self.all().any(|held| held.head() == head)
     }
 
-    fn line(&self) -> (&Seen, &VecDeque<Seen>) {
-        (&self.seen, &self.path)
+    fn all(&self) -> impl Iterator<Item = &Seen> {
+        self.path.iter().chain([&self.last]).map(|own| &own.seen)
+    }
+
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut Aged> {
+        self.path.iter_mut().chain([&mut self.last])
+    }
+
+    fn into_heads(self) -> impl Iterator<Item = Seen> {
+        self.path.into_iter().chain([self.last]).map(|own| own.seen)
+    }
+
+    /// Its history, the smallest first.
+    fn line(&self) -> Vec<TreeHead> {
+        self.all().map(|seen| *seen.head()).collect()
+    }
+
+    /// Takes another's history into its own. Where there is no room for all, the age of those that go
+    /// passes to the smallest that stays.
+    fn absorb(&mut self, more: impl Iterator<Item = Aged>) {
+        self.path.extend(more);
+        self.path.make_contiguous().sort_by_key(|own| own.seen.head().size);
+        let gone = self.path.drain(..self.path.len().saturating_sub(MAX_PATH));
+        let age = gone.map(|own| own.age).max().unwrap_or(0);
+        if let Some(first) = self.path.front_mut() {
+            first.age = first.age.max(age);
+        }
     }
 
     /// What is left of it where only these keys count.
     fn counting(self, trusted: &[VerifierKey]) -> Option<Open> {
-        let mut left: VecDeque<Seen> =
-            self.path.into_iter().chain([self.seen]).filter(|seen| seen.counts(trusted)).collect();
-        let seen = left.pop_back()?;
-        Some(Open { seen, path: left, age: self.age })
+        let age = self.age();
+        let all = self.path.into_iter().chain([self.last]);
+        let mut left: VecDeque<Aged> = all.filter(|own| own.seen.counts(trusted)).collect();
+        let mut last = left.pop_back()?;
+        last.age = last.age.max(age);
+        Some(Open { last, path: left })
     }
 }
 
@@ -422,13 +498,9 @@ fn in_order(one: TreeHead, other: TreeHead) -> (TreeHead, TreeHead) {
 /// Of two histories, the pairs of heads that stand next to each other in size, one of each, the largest
 /// first. Whoever holds a part of either tree can answer about one of them, also where nobody holds
 /// the trees of both ends: heads of one history were ends once.
-fn neighbours(
-    one: (&Seen, &VecDeque<Seen>),
-    other: (&Seen, &VecDeque<Seen>),
-) -> Vec<(TreeHead, TreeHead)> {
-    let of = |history: (&Seen, &VecDeque<Seen>), side: bool| -> Vec<(TreeHead, bool)> {
-        let heads = history.1.iter().chain([history.0]);
-        heads.map(|seen| (*seen.head(), side)).collect()
+fn neighbours(one: &[TreeHead], other: &[TreeHead]) -> Vec<(TreeHead, TreeHead)> {
+    let of = |history: &[TreeHead], side: bool| -> Vec<(TreeHead, bool)> {
+        history.iter().map(|head| (*head, side)).collect()
     };
     let mut heads = [of(one, false), of(other, true)].concat();
     heads.sort_by_key(|(head, _)| std::cmp::Reverse(head.size));

@@ -66,8 +66,12 @@ pub const MAX_KEPT_PROOFS: usize = 8;
 /// Questions asked about one pair of histories beside that about their ends.
 const MAX_NEIGHBOURS: usize = 8;
 
-/// Messages that the asker sends in one round: each holds one piece of evidence at most.
+/// Messages that the asker sends in one round, while the other side sends evidence: each holds one piece at
+/// most.
 pub const MAX_LEGS: usize = 24;
+
+/// Messages that the asker sends in one round otherwise.
+const MAX_TALK: usize = 6;
 
 #[cfg(all(test, feature = "sign"))]
 mod tests;

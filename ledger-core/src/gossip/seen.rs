@@ -1,18 +1,27 @@
 //! A head that was heard: who signed it and who cosigned it, all checked.
 
-use crate::checkpoint::{CheckpointError, ClaimedCheckpoint};
+use crate::checkpoint::ClaimedCheckpoint;
 use crate::cosignature;
 use crate::merkle::TreeHead;
-use crate::note::{KeyId, Note, Signature, VerifierKey};
+use crate::note::{Algorithm, KeyId, Note, Signature, VerifierKey};
 
 use super::view::FalseSignature;
+
+/// Lines by one name and id that are tried: those of two keys, where somebody made two for one id.
+const TRIED_LINES: usize = 2;
 
 /// A head with the lines of known keys and no others; every line verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     checkpoint: ClaimedCheckpoint,
-    signers: Vec<VerifierKey>,
+    signers: Vec<Signed>,
     cosigners: Vec<Cosigned>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signed {
+    key: VerifierKey,
+    line: Signature,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,13 +31,14 @@ struct Cosigned {
     line: Signature,
 }
 
-/// What became of a head that was read. Closed.
+/// What became of a head that was read.
 #[derive(Debug)]
-pub(super) enum Read {
-    /// A key in force signed it, or one that was retired.
-    Seen(Seen),
-    /// Neither did: a key of later days, or one that was convicted.
-    Unsigned,
+pub(super) struct Read {
+    /// What known keys signed of it; `None` where no known key of the log did: it is by a key of later
+    /// days, or one that was convicted.
+    pub(super) seen: Option<Seen>,
+    /// A line that names a known key and does not verify by it. It is left out.
+    pub(super) doubt: Option<FalseSignature>,
 }
 
 impl Seen {
@@ -38,55 +48,44 @@ impl Seen {
         heard: &ClaimedCheckpoint,
         log_keys: &[VerifierKey],
         cosigners: &[VerifierKey],
-    ) -> Result<Read, FalseSignature> {
-        match heard.verify(log_keys) {
-            Ok(_) => {}
-            Err(CheckpointError::BadSignature(name)) => return Err(FalseSignature(name)),
-            Err(_) => return Ok(Read::Unsigned),
+    ) -> Read {
+        let mut doubt = None;
+        let signers = signers(heard, log_keys, &mut doubt);
+        if signers.is_empty() {
+            return Read { seen: None, doubt };
         }
-        Seen::cosigned(heard, log_keys, cosigners).map(Read::Seen)
+        let seen = Seen::of(heard, signers, cosigned(heard, cosigners, &mut doubt));
+        Read { seen: Some(seen), doubt }
     }
 
-    /// Keeps what known cosigners signed of a log whose keys have fallen; `None` if nobody did.
+    /// Keeps what known cosigners signed of a log whose keys have fallen; nothing if nobody did.
     pub(super) fn read_fallen(
         heard: &ClaimedCheckpoint,
         fallen: &[VerifierKey],
         cosigners: &[VerifierKey],
-    ) -> Result<Option<Seen>, FalseSignature> {
-        if let Err(CheckpointError::BadSignature(name)) = heard.verify(fallen) {
-            return Err(FalseSignature(name));
-        }
-        let seen = Seen::cosigned(heard, fallen, cosigners)?;
-        Ok(Some(seen).filter(|seen| !seen.cosigners.is_empty()))
+    ) -> Read {
+        let mut doubt = None;
+        let signers = signers(heard, fallen, &mut doubt);
+        let cosigned = cosigned(heard, cosigners, &mut doubt);
+        let seen = (!cosigned.is_empty()).then(|| Seen::of(heard, signers, cosigned));
+        Read { seen, doubt }
     }
 
     /// A head that is known to be signed by those of these keys that have a line.
     pub(super) fn signed(checkpoint: ClaimedCheckpoint, log_keys: &[VerifierKey]) -> Seen {
         let lines = checkpoint.note().signatures();
-        let has_line = |key: &&VerifierKey| lines.iter().any(|line| line.is_by(key));
-        let signers = log_keys.iter().filter(has_line).cloned().collect();
+        let signed = |key: &VerifierKey| {
+            let line = lines.iter().find(|line| line.is_by(key))?.clone();
+            Some(Signed { key: key.clone(), line })
+        };
+        let signers = log_keys.iter().filter_map(signed).collect();
         Seen { checkpoint, signers, cosigners: Vec::new() }
     }
 
-    /// Adds the lines of known cosigners; those of the log were checked.
-    fn cosigned(
-        heard: &ClaimedCheckpoint,
-        log_keys: &[VerifierKey],
-        cosigners: &[VerifierKey],
-    ) -> Result<Seen, FalseSignature> {
-        let lines = heard.note().signatures();
-        let line_of = |key: &VerifierKey| lines.iter().find(|line| line.is_by(key));
-        let mut cosigned = Vec::new();
-        for key in cosigners {
-            let Some(line) = line_of(key) else { continue };
-            let time = cosignature::verify_line(heard.note(), key, line)
-                .ok_or_else(|| FalseSignature(key.name().to_string()))?;
-            cosigned.push(Cosigned { key: key.clone(), time, line: line.clone() });
-        }
-        let mut seen = Seen::signed(heard.clone(), log_keys);
-        seen.cosigners = cosigned;
-        seen.print(lines);
-        Ok(seen)
+    fn of(heard: &ClaimedCheckpoint, signers: Vec<Signed>, cosigners: Vec<Cosigned>) -> Seen {
+        let mut seen = Seen { checkpoint: heard.clone(), signers, cosigners };
+        seen.print();
+        seen
     }
 
     pub(super) fn checkpoint(&self) -> &ClaimedCheckpoint {
@@ -118,7 +117,7 @@ impl Seen {
     /// Whether one of these keys signed it: those in force, where the head is to be adopted; the
     /// retired ones as well, where it is to be kept.
     pub(super) fn counts(&self, keys: &[VerifierKey]) -> bool {
-        self.signers.iter().any(|key| keys.contains(key))
+        self.signers.iter().any(|by| keys.contains(&by.key))
     }
 
     /// The short identifiers of its cosigners in order.
@@ -147,17 +146,18 @@ impl Seen {
                 }
             }
         }
-        let new_signer = |key: &&VerifierKey| !self.signers.contains(key);
-        let signers: Vec<VerifierKey> = other.signers.iter().filter(new_signer).cloned().collect();
-        self.signers.extend(signers);
-        let lines = [self.checkpoint.note().signatures(), other.checkpoint.note().signatures()];
-        self.print(&lines.concat());
+        for more in &other.signers {
+            if self.signers.iter().all(|own| own.key != more.key) {
+                self.signers.push(more.clone());
+            }
+        }
+        self.print();
         grown
     }
 
-    /// Writes the note with one line of each known key; log lines are taken from `lines`.
-    fn print(&mut self, lines: &[Signature]) {
-        let of_log = self.signers.iter().filter_map(|key| lines.iter().find(|l| l.is_by(key)));
+    /// Writes the note with one line of each known key.
+    fn print(&mut self) {
+        let of_log = self.signers.iter().map(|by| &by.line);
         let cosigned = self.cosigners.iter().map(|by| &by.line);
         let kept = of_log.chain(cosigned).take(crate::note::MAX_SIGNATURES).cloned().collect();
         let note = self.checkpoint.note();
@@ -170,4 +170,52 @@ impl Seen {
             self.checkpoint = printed;
         }
     }
+}
+
+/// What these keys of the log signed: those that sign texts, in its name.
+fn signers(
+    heard: &ClaimedCheckpoint,
+    keys: &[VerifierKey],
+    doubt: &mut Option<FalseSignature>,
+) -> Vec<Signed> {
+    let origin = heard.checkpoint().origin().as_str();
+    let of_log =
+        |key: &&VerifierKey| key.algorithm() == Algorithm::Ed25519 && key.name().as_str() == origin;
+    let signed = |key: &VerifierKey| {
+        let text = heard.note().text().as_bytes();
+        let verify = |line: &Signature| key.verify(text, line.bytes()).then_some(());
+        let (line, ()) = line_of(heard, key, verify, doubt)?;
+        Some(Signed { key: key.clone(), line })
+    };
+    keys.iter().filter(of_log).filter_map(signed).collect()
+}
+
+fn cosigned(
+    heard: &ClaimedCheckpoint,
+    keys: &[VerifierKey],
+    doubt: &mut Option<FalseSignature>,
+) -> Vec<Cosigned> {
+    let cosigned = |key: &VerifierKey| {
+        let verify = |line: &Signature| cosignature::verify_line(heard.note(), key, line);
+        let (line, time) = line_of(heard, key, verify, doubt)?;
+        Some(Cosigned { key: key.clone(), time, line })
+    };
+    keys.iter().filter_map(cosigned).collect()
+}
+
+/// The first line by the name and id of a key that verifies, with what that says.
+fn line_of<T>(
+    heard: &ClaimedCheckpoint,
+    key: &VerifierKey,
+    verify: impl Fn(&Signature) -> Option<T>,
+    doubt: &mut Option<FalseSignature>,
+) -> Option<(Signature, T)> {
+    let lines = heard.note().signatures().iter().filter(|line| line.is_by(key));
+    for line in lines.take(TRIED_LINES) {
+        match verify(line) {
+            Some(said) => return Some((line.clone(), said)),
+            None => *doubt = Some(FalseSignature(key.name().to_string())),
+        }
+    }
+    None
 }

@@ -14,7 +14,7 @@ use crate::note::VerifierKey;
 use crate::record::StatementId;
 use crate::witness::LogKeys;
 
-use super::known::{Change, Known, Question, Standing};
+use super::known::{Change, Known, Question, Standing, Teller};
 use super::seen::{Read, Seen};
 
 /// What a node is told about a log beforehand.
@@ -137,8 +137,8 @@ pub struct View {
     trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
-    /// Evidence that peers were asked for, the newest last: other evidence of theirs is not judged.
-    pub(super) asked: VecDeque<EvidenceId>,
+    /// A line that was left out of a head since this was taken last.
+    pub(super) doubt: Option<FalseSignature>,
     /// Evidence that was asked for and judged, whomever it convicted: it is not asked for again.
     pub(super) judged: VecDeque<EvidenceId>,
 }
@@ -217,9 +217,19 @@ impl View {
     /// Takes a head, from whoever. A head of an unknown log, or signed by no trusted key, says
     /// nothing.
     ///
+    /// Lines that name a known key and do not verify are left out.
+    ///
     /// # Errors
-    /// [`FalseSignature`]; nothing was taken.
+    /// [`FalseSignature`] where no line of the log is left; nothing was taken.
     pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, FalseSignature> {
+        self.hear_from(heard, Teller::Asked)
+    }
+
+    pub(super) fn hear_from(
+        &mut self,
+        heard: &ClaimedCheckpoint,
+        from: Teller,
+    ) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
         // of a log with several keys, a head that stays of one that fell may count by another
@@ -227,14 +237,23 @@ impl View {
         if self.evidence_only || (known.has_heard(heard) && !lacks) {
             return Ok(Vec::new());
         }
-        let seen = match Seen::read(heard, &known.signers(), &self.cosigners)? {
-            Read::Seen(seen) => seen,
-            Read::Unsigned => return self.hear_fallen(heard),
+        let Read { seen, doubt } = Seen::read(heard, &known.signers(), &self.cosigners);
+        let Some(seen) = seen else {
+            return doubt.map_or_else(|| Ok(self.hear_fallen(heard)), Err);
         };
+        self.doubt = doubt.or(self.doubt.take());
         let richer = lacks && known.remains.take(seen.clone());
-        let change = known.hear(seen);
-        let is_told = change == Change::Richer;
+        let change = known.hear(seen.clone(), from);
+        let (is_told, convicts) = (change == Change::Richer, matches!(change, Change::Conflict(_)));
         let mut events = self.events(origin, change, heard);
+        if convicts
+            && let Some(known) = self.logs.get_mut(origin)
+            && !known.remains.is_empty()
+            && known.remains.take(seen)
+        {
+            // whoever cosigned what convicts the log may have cosigned the other side too
+            events.extend(self.accuse_cosigners(origin));
+        }
         if richer {
             events.extend((!is_told).then(|| Event::Richer(origin.clone())));
             events.extend(self.accuse_cosigners(origin));
@@ -243,21 +262,22 @@ impl View {
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
-    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, FalseSignature> {
+    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Vec<Event> {
         let origin = heard.checkpoint().origin();
-        let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
+        let Some(known) = self.logs.get_mut(origin) else { return Vec::new() };
         if known.remains.is_empty() || known.remains.has_heard(heard) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let fallen: Vec<VerifierKey> =
             known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
-        let seen = Seen::read_fallen(heard, &fallen, &self.cosigners)?;
+        let Read { seen, doubt } = Seen::read_fallen(heard, &fallen, &self.cosigners);
+        self.doubt = doubt.or(self.doubt.take());
         if !seen.is_some_and(|seen| known.remains.take(seen)) {
-            return Ok(Vec::new());
+            return Vec::new();
         }
         let mut events = vec![Event::Richer(origin.clone())];
         events.extend(self.accuse_cosigners(origin));
-        Ok(events)
+        events
     }
 
     /// Takes a head that this node itself has verified to have grown out of another, as its witness
@@ -272,8 +292,11 @@ impl View {
     ) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
         let mut events = self.hear(heard)?;
-        if let Some(known) = self.logs.get_mut(origin) {
-            let change = known.grow(before, heard.checkpoint().head());
+        let Some(known) = self.logs.get_mut(origin) else { return Ok(events) };
+        let is_there = known.adopted().is_some_and(|own| own.is_of(heard));
+        let seen = Seen::read(heard, &known.signers(), &self.cosigners).seen;
+        if let Some(seen) = seen.filter(|_| !is_there) {
+            let change = known.grow(before, seen);
             if change != Change::Nothing {
                 events = self.events(origin, change, heard);
             }

@@ -1,6 +1,6 @@
 //! Listening to others: what a message may cost, and who is not listened to.
 
-use ledger_core::gossip::{FalseSignature, Message, Moment};
+use ledger_core::gossip::{EvidenceRef, FalseSignature, Heard, Message, Moment};
 
 use super::peers::Sender;
 use super::{BUSY_WHEN_BROKEN, Gossip, Inner, Told};
@@ -38,18 +38,22 @@ impl Gossip {
     /// Answers a message of a round that somebody else began.
     pub fn answer(&self, from: &Sender, message: Message) -> Told {
         let now = self.now();
-        let spent = message.spend(&mut self.peers().asker(from, now).conduct, now);
-        if let Err(again) = spent {
+        let mut peers = self.peers();
+        let asker = peers.asker(from, now);
+        if let Err(again) = message.spend(&mut asker.conduct, now) {
+            drop(peers);
             return Told::Busy(self.refuse(from, now, again));
         }
+        let mut wanted = std::mem::take(&mut asker.wanted);
+        drop(peers);
         let mut inner = self.lock();
         self.refresh(&mut inner);
         let Inner { view, trees, .. } = &mut *inner;
-        let heard = view.answer(message, trees);
+        let heard = view.answer(message, &mut wanted, trees);
         let (debt, doubt) = (heard.debt(), heard.doubt);
         self.conclude(&mut inner, heard.events);
         drop(inner);
-        self.note_answered(from, debt, doubt.as_ref());
+        self.note_answered(from, debt, doubt.as_ref(), wanted);
         if self.is_broken() {
             return Told::Busy(BUSY_WHEN_BROKEN);
         }
@@ -61,11 +65,18 @@ impl Gossip {
     }
 
     /// Takes what a message led to from its sender's share, and remembers what is doubtful about it.
-    fn note_answered(&self, from: &Sender, debt: u32, doubt: Option<&FalseSignature>) {
+    fn note_answered(
+        &self,
+        from: &Sender,
+        debt: u32,
+        doubt: Option<&FalseSignature>,
+        wanted: Vec<EvidenceRef>,
+    ) {
         let mut peers = self.peers();
         let now = self.now();
         let asker = peers.asker(from, now);
         asker.conduct.owe(debt);
+        asker.wanted = wanted;
         if let Some(doubt) = doubt
             && asker.doubt(doubt, now)
         {
@@ -88,10 +99,18 @@ impl Gossip {
         Told::Busy(0)
     }
 
-    /// Remembers what was doubtful about the last round with a peer.
-    pub(super) fn note_doubt(&self, url: &str, doubt: Option<&FalseSignature>) {
+    /// A round with a peer begins: what was doubtful about the last one is over.
+    pub(super) fn forget_doubt(&self, url: &str) {
         if let Some(peer) = self.peers().peer(url) {
-            peer.doubt = doubt.map(ToString::to_string);
+            peer.doubt = None;
+        }
+    }
+
+    /// Takes what a peer's answer led to from its share, and remembers what is doubtful about it.
+    pub(super) fn note_heard(&self, url: &str, heard: &Heard) {
+        if let Some(peer) = self.peers().peer(url) {
+            peer.conduct.owe(heard.debt());
+            peer.doubt = heard.doubt.as_ref().map(ToString::to_string).or(peer.doubt.take());
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ledger_core::charter::{Charter, Member};
-use ledger_core::gossip::{Conduct, Moment};
+use ledger_core::gossip::{Conduct, EvidenceRef, Moment};
 use ledger_core::note::PublicKey;
 
 use crate::transport::{Caller, grpc_url, network};
@@ -41,6 +41,8 @@ pub struct Asker {
     pub conduct: Conduct,
     /// The last thing it did that no honest node does.
     pub trouble: Option<String>,
+    /// The evidence that it was asked for in answers.
+    pub wanted: Vec<EvidenceRef>,
     /// When it last asked for more than its share, and how many of its messages were turned away for
     /// that since it began to.
     flood: Option<(Moment, u64)>,
@@ -109,6 +111,7 @@ impl Peers {
         let new = || Asker {
             conduct: Conduct::new(now),
             trouble: None,
+            wanted: Vec::new(),
             flood: None,
             doubt: None,
             number,

@@ -189,7 +189,7 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
     let begun = tokio::task::spawn_blocking(move || beginning.begin(salt)).await;
     let (mut round, mut next) = begun.map_err(|e| unreached(&e))?;
     let mut met = Met::Idle;
-    gossip.note_doubt(url, None);
+    gossip.forget_doubt(url);
     loop {
         let told = to_wire(&next);
         gossip.figures().sent += told.encoded_len() as u64;
@@ -214,9 +214,7 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
         });
         let (same, heard) = taken.await.map_err(|e| unreached(&e))?;
         round = same;
-        if heard.doubt.is_some() {
-            gossip.note_doubt(url, heard.doubt.as_ref());
-        }
+        gossip.note_heard(url, &heard);
         if let Some(fault) = heard.fault {
             return Err(Ended::Fault(fault.to_string()));
         }

@@ -33,7 +33,7 @@ const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// Times that one log's questions are looked at again as long as some are settled: whoever sends many old
 /// heads does not have each wait for the next second.
-const PASSES: usize = 64;
+const PASSES: usize = 256;
 
 /// Tiles of a log that are kept between its questions: all of them are about the right edge of one tree.
 const KEPT_TILES: usize = 32;
@@ -41,8 +41,10 @@ const KEPT_TILES: usize = 32;
 /// An address.
 struct Place {
     source: Source,
-    /// Of the address itself, where it is not reached.
-    pace: Pace,
+    /// Of its checkpoint, and of its tiles: whatever becomes of old tiles must keep nobody from the newest
+    /// head.
+    heads: Pace,
+    proofs: Pace,
     tiles: VecDeque<(TileCoord, Vec<u8>)>,
 }
 
@@ -55,23 +57,20 @@ struct Pace {
 impl Place {
     fn open(dialer: &Dialer, url: &str) -> Option<Place> {
         let source = Source::open_within(dialer, url, TIMEOUT).ok()?;
-        Some(Place { source, pace: Pace::new(), tiles: VecDeque::new() })
+        Some(Place { source, heads: Pace::new(), proofs: Pace::new(), tiles: VecDeque::new() })
     }
 
-    /// The log's checkpoint, if it is time to ask.
+    /// The log's checkpoint.
     fn checkpoint(&mut self) -> Option<Vec<u8>> {
-        if !self.pace.is_due() {
-            return None;
-        }
         let read = self.source.checkpoint();
-        self.note(read.as_ref().err());
+        self.heads.note(read.as_ref().err());
         read.ok()
     }
 
     /// What the larger tree was at the smaller size, out of its tiles; `None` if it is not time to ask,
     /// or the address is not reached.
     fn show(&mut self, question: &Question) -> Option<Result<Beginning, NotShown>> {
-        if !self.pace.is_due() {
+        if !self.proofs.is_due() {
             return None;
         }
         let Question { smaller, larger, .. } = question;
@@ -81,24 +80,13 @@ impl Place {
             Err(BeginningError::Read(TileReadError::Source(error))) => Some(error),
             _ => None,
         };
-        self.note(failed);
+        self.proofs.note(failed);
         let is_unreached = failed.is_some_and(|error| matches!(error, ReadError::Failed(_)));
         if shown.is_err() {
             // one of those that were kept may be what is wrong
             self.tiles.clear();
         }
         (!is_unreached).then(|| shown.map_err(|_| NotShown))
-    }
-
-    /// A file that is not there is the log's matter; an address that is not reached is left alone.
-    fn note(&mut self, error: Option<&ReadError>) {
-        match error {
-            Some(error @ ReadError::Failed(_)) => {
-                tracing::debug!(%error, "a log's files");
-                self.pace.slow_down(MAX_BACK_OFF);
-            }
-            _ => self.pace = Pace::new(),
-        }
     }
 }
 
@@ -109,6 +97,17 @@ impl Pace {
 
     fn is_due(&self) -> bool {
         Instant::now() >= self.due
+    }
+
+    /// A file that is not there is the log's matter; an address that is not reached is left alone.
+    fn note(&mut self, error: Option<&ReadError>) {
+        match error {
+            Some(error @ ReadError::Failed(_)) => {
+                tracing::debug!(%error, "a log's files");
+                self.slow_down(MAX_BACK_OFF);
+            }
+            _ => *self = Pace::new(),
+        }
     }
 
     /// Pauses, each time for twice as long, up to a longest pause.
@@ -214,10 +213,13 @@ impl Seeker {
         let asked = task.questions.iter().flat_map(|(_, urls)| urls);
         let known: Vec<&String> = task.addresses.iter().chain(asked).collect();
         self.places.retain(|url, _| known.contains(&url));
-        if self.polled.is_none_or(|polled| polled.elapsed() >= POLL) {
-            self.polled = Some(Instant::now());
+        if self.must_poll(&task.addresses) {
             for url in &task.addresses {
-                let read = self.place(url).and_then(Place::checkpoint);
+                let Some(place) = self.place(url).filter(|place| place.heads.is_due()) else {
+                    continue;
+                };
+                let read = place.checkpoint();
+                self.polled = Some(Instant::now());
                 let head = read.and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
                 // nothing is held while the log is waited for: the node may stop meanwhile
                 let Some(gossip) = self.gossip.upgrade() else { return };
@@ -226,7 +228,7 @@ impl Seeker {
         }
         let mut questions = task.questions;
         for _ in 0..PASSES {
-            if !self.settle(&questions) {
+            if !self.settle(&questions) || self.must_poll(&task.addresses) {
                 return;
             }
             let Some(gossip) = self.gossip.upgrade() else { return };
@@ -235,32 +237,34 @@ impl Seeker {
         }
     }
 
-    /// Learns what the log shows about questions. Whether it showed anything.
+    /// Whether it is time to read a checkpoint at one of these addresses.
+    fn must_poll(&mut self, addresses: &[String]) -> bool {
+        self.polled.is_none_or(|polled| polled.elapsed() >= POLL)
+            && addresses.iter().any(|url| self.place(url).is_some_and(|own| own.heads.is_due()))
+    }
+
+    /// Learns what the log shows about the first of these questions that can be settled: others may not
+    /// have to be asked any more then. Whether there was one.
     fn settle(&mut self, questions: &[(Question, Vec<String>)]) -> bool {
-        let mut has_shown = false;
         self.unshown.retain(|(own, _)| questions.iter().any(|(question, _)| question == own));
         for (question, urls) in questions {
             let before = self.unshown.iter().position(|(own, _)| own == question);
             if before.is_some_and(|at| !self.unshown[at].1.is_due()) {
                 continue;
             }
-            match self.ask(question, urls) {
-                None => {}
-                Some(Err(NotShown)) => {
-                    let at = before.unwrap_or_else(|| {
-                        self.unshown.push((question.clone(), Pace::new()));
-                        self.unshown.len() - 1
-                    });
-                    self.unshown[at].1.slow_down(POLL);
-                }
-                Some(Ok(shown)) => {
-                    let Some(gossip) = self.gossip.upgrade() else { return false };
-                    gossip.learn(question, &shown);
-                    has_shown = true;
-                }
+            let Some(asked) = self.ask(question, urls) else { continue };
+            let Some(gossip) = self.gossip.upgrade() else { return false };
+            if asked.is_ok_and(|shown| gossip.learn(question, &shown)) {
+                return true;
             }
+            // also what is shown and settles nothing is not asked for again at once
+            let at = before.unwrap_or_else(|| {
+                self.unshown.push((question.clone(), Pace::new()));
+                self.unshown.len() - 1
+            });
+            self.unshown[at].1.slow_down(POLL);
         }
-        has_shown
+        false
     }
 
     /// What any of these addresses shows; `None` if none is reached.

@@ -9,8 +9,8 @@ use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::evidence::ClaimedEvidence;
 use ledger_core::gossip::{
-    Beginnings, Conduct, Event, FalseSignature, Fault, KnownKeys, LogStatus, Message, Moment,
-    Question, Round, Salt, Standing, View,
+    Beginnings, Conduct, Event, EvidenceRef, FalseSignature, Fault, KnownKeys, LogStatus, Message,
+    Moment, Question, Round, Salt, Standing, View,
 };
 use ledger_core::merkle::{Beginning, TreeHead};
 use ledger_core::note::{SignerKey, VerifierKey};
@@ -63,6 +63,8 @@ pub struct Node {
     asked: BTreeMap<usize, Conduct>,
     /// Of those who ask it.
     askers: BTreeMap<usize, Conduct>,
+    /// The evidence that a peer was asked for in answers.
+    wanted: BTreeMap<usize, Vec<EvidenceRef>>,
     asking: Option<Asking>,
     rounds: u64,
     /// What was said to it, for a node that says it again.
@@ -96,6 +98,7 @@ impl Node {
             synced: Disk::default(),
             asked: BTreeMap::new(),
             askers: BTreeMap::new(),
+            wanted: BTreeMap::new(),
             asking: None,
             rounds: 0,
             heard: Vec::new(),
@@ -113,6 +116,7 @@ impl Node {
         self.asking = None;
         self.asked.clear();
         self.askers.clear();
+        self.wanted.clear();
         if !loses {
             return false;
         }
@@ -331,7 +335,8 @@ impl World {
             self.observer.count("refused-to-listen");
             None
         } else {
-            let mut heard = own.view.answer(message, &mut trees);
+            let wanted = own.wanted.entry(peer).or_default();
+            let mut heard = own.view.answer(message, wanted, &mut trees);
             own.asker(peer, now).owe(heard.debt());
             if !heard.events.is_empty() && self.cheats(Cheat::Touchy) {
                 heard.fault = Some(Fault::OutOfTurn);
@@ -366,6 +371,7 @@ impl World {
             return self.observer.count("costly");
         }
         let heard = asking.round.hear(&mut own.view, message, &mut trees);
+        own.asked(peer, now).owe(heard.debt());
         if heard.reply.is_none() && heard.fault.is_none() {
             own.asked(peer, now).succeeded();
         }
