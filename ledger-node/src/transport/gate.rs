@@ -281,8 +281,8 @@ impl Gate {
         self.refused[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// The network to count by; nothing for those that are spared.
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    /// The network to count an address by; nothing for those that are spared.
+    pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let spared = self.limits.spare_loopback && address.to_canonical().is_loopback();
         (!spared).then(|| network(address))
     }
