@@ -46,6 +46,9 @@ use crate::transport::{self, Caller, Door, Gate};
 /// long, beyond it the connection refuses.
 const MAX_REQUEST: usize = 128 << 10;
 
+/// The end of the path of the call whose records take room at the admission, one by one.
+const SUBMIT_STREAM: &str = "/SubmitStream";
+
 /// Entries that wait for a slow reader of `GetEntries`.
 const ENTRIES_AHEAD: usize = 16;
 
@@ -116,7 +119,7 @@ pub fn serve(
     let gossip = weighed::Weighed::new(gossip, room.clone());
     let witness = weighed::Weighed::new(witness, room.clone());
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
-    let ledger = weighed::Weighed::new(ledger, room);
+    let ledger = weighed::Weighed::new(ledger, room).except(SUBMIT_STREAM);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;

@@ -56,12 +56,19 @@ pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 pub struct Weighed<S> {
     inner: S,
     room: Room,
+    stream: Option<&'static str>,
 }
 
 impl<S> Weighed<S> {
     /// Weighs the calls of this service.
     pub fn new(inner: S, room: Room) -> Weighed<S> {
-        Weighed { inner, room }
+        Weighed { inner, room, stream: None }
+    }
+
+    /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and whose
+    /// messages take room one by one where they are used.
+    pub fn except(self, stream: &'static str) -> Weighed<S> {
+        Weighed { stream: Some(stream), ..self }
     }
 }
 
@@ -85,7 +92,8 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let place = Place::default();
         request.extensions_mut().insert(place.clone());
-        let (room, taken) = (self.room.clone(), place.clone());
+        let is_weighed = self.stream.is_none_or(|stream| !request.uri().path().ends_with(stream));
+        let (room, taken) = (is_weighed.then(|| self.room.clone()), place.clone());
         let metered = request.map(|body| Metered { body, seen: 0, counted: 0, room, place: taken });
         let answering = self.inner.call(metered);
         Box::pin(async move {
@@ -104,20 +112,22 @@ pub struct Metered {
     seen: usize,
     /// Units that were taken for it.
     counted: usize,
-    room: Room,
+    /// Where room is taken, if it is.
+    room: Option<Room>,
     place: Place,
 }
 
 impl Metered {
     /// Takes room for so many more bytes.
     fn weigh(&mut self, more: usize) -> Result<(), Status> {
+        let Some(room) = &self.room else { return Ok(()) };
         self.seen = self.seen.saturating_add(more);
         let needed = self.seen.saturating_sub(FREE).div_ceil(UNIT);
         let missing = u32::try_from(needed.saturating_sub(self.counted)).unwrap_or(u32::MAX);
         if missing == 0 {
             return Ok(());
         }
-        let Ok(permit) = Arc::clone(&self.room.0).try_acquire_many_owned(missing) else {
+        let Ok(permit) = Arc::clone(&room.0).try_acquire_many_owned(missing) else {
             let why = "too many large messages at once";
             return Err(Failure::new(Code::ResourceExhausted, why, "try again in a second").into());
         };
@@ -216,11 +226,11 @@ mod tests {
         let room = Room::of(LARGE);
         let place = Place::default();
         let body = Body::new(axum::body::Body::from(vec![0; FREE + LARGE]));
-        let taken = (room.clone(), place.clone());
+        let taken = (Some(room.clone()), place.clone());
         let mut metered = Metered { body, seen: 0, counted: 0, room: taken.0, place: taken.1 };
         metered.weigh(FREE + LARGE).expect("there is room");
         drop(metered);
-        let mut service = Weighed { inner: slow, room };
+        let mut service = Weighed::new(slow, room);
         let refused = service.call(self::body(FREE + 1)).await.expect("an answer");
         assert!(is_refused(&refused), "the work goes on");
         drop(place);
@@ -230,10 +240,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stream_may_bring_more_than_all_messages_may_hold() {
+        let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        answer.notify_one();
+        let mut service = Weighed::new(Slow { read, answer }, Room::of(LARGE)).except("/Records");
+        let mut stream = body(FREE + LARGE + UNIT);
+        *stream.uri_mut() = "/ledger.v1.Test/Records".parse().expect("a path");
+        assert!(!is_refused(&service.call(stream).await.expect("an answer")));
+        let other = body(FREE + LARGE + UNIT);
+        assert!(is_refused(&service.call(other).await.expect("an answer")));
+    }
+
+    #[tokio::test]
     async fn large_messages_are_few_at_once_until_they_are_answered_and_small_ones_pass() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = Slow { read: Arc::clone(&read), answer: Arc::clone(&answer) };
-        let mut service = Weighed { inner: slow, room: Room::of(LARGE) };
+        let mut service = Weighed::new(slow, Room::of(LARGE));
         let first = tokio::spawn(service.call(body(FREE + LARGE)));
         read.notified().await;
         let second = service.call(body(FREE + 1)).await.expect("an answer");

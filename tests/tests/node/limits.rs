@@ -232,6 +232,18 @@ async fn records_whose_answers_nobody_takes_hold_no_room_that_others_need() {
     client.submit(submit(&founded.consortium.incident(1))).await.expect("there is room");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_brings_more_than_all_messages_may_hold_at_once() {
+    const RECORDS: usize = 1_100;
+    let (_founded, node) = limited(&[]);
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    let records = std::iter::repeat_with(garbage).take(RECORDS);
+    let answers = client.submit_stream(tokio_stream::iter(records)).await.expect("it begins");
+    let answered =
+        answers.into_inner().map(|answer| answer.expect("an answer to each")).fold(0, |n, _| n + 1);
+    assert_eq!(answered.await, RECORDS);
+}
+
 #[test]
 fn a_node_without_tls_listens_on_this_machine_alone_unless_it_is_told_otherwise() {
     let founded = Founded::new();
