@@ -7,6 +7,7 @@ mod mirror;
 mod pending;
 mod shares;
 mod stream;
+mod unread;
 mod weighed;
 mod witness;
 mod witnesses;
@@ -34,6 +35,7 @@ use tonic::{Code, Extensions, Request, Response, Status};
 
 use self::answers::{Answers, Waiting};
 use self::shares::{Share, Shares};
+use self::weighed::{Rooms, Weighed};
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
@@ -70,7 +72,7 @@ const MAX_MESSAGE: usize = 1024;
 #[derive(Clone)]
 struct Face {
     service: Arc<Service>,
-    /// Taken by those who read entries or drafts.
+    /// Taken by those who read entries or drafts, or list evidence.
     entry_streams: Shares,
     /// Taken by those who submit in streams: as many as there may be connections.
     submit_streams: Shares,
@@ -115,11 +117,12 @@ pub fn serve(
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
         .max_encoding_message_size(gossip::MAX_MESSAGE);
-    let room = weighed::Room::default();
-    let gossip = weighed::Weighed::new(gossip, room.clone());
-    let witness = weighed::Weighed::new(witness, room.clone());
+    let rooms = Rooms::new(Arc::clone(&gate));
+    let gossip = Weighed::new(gossip, rooms.clone());
+    let witness = Weighed::new(witness, rooms.clone());
+    let mirror = Weighed::new(mirror, rooms.clone());
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
-    let ledger = weighed::Weighed::new(ledger, room).except(SUBMIT_STREAM);
+    let ledger = Weighed::new(ledger, rooms).except(SUBMIT_STREAM);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter.set_serving::<LedgerServer<Face>>().await;

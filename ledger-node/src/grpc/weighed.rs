@@ -1,4 +1,5 @@
-//! What messages hold of the memory: all that have not been answered together only so much.
+//! What messages hold of the memory: all that have not been answered together only so much, and their
+//! answers too.
 //!
 //! A message is collected before it is read, and evidence may be large. Without this bound a few
 //! connections with all their streams could fill the memory.
@@ -19,6 +20,8 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::Failure;
+use super::unread::Unread;
+use crate::transport::{Caller, Gate};
 
 /// Bytes of a message that nothing is asked for: records, and what nodes tell each other every round.
 const FREE: usize = 16 << 10;
@@ -30,7 +33,7 @@ const UNIT: usize = 1 << 10;
 /// size a few times over while it is judged.
 const ROOM: usize = 128 << 20;
 
-/// The room for messages, shared by all services.
+/// The room for messages.
 #[derive(Debug, Clone)]
 pub struct Room(Arc<Semaphore>);
 
@@ -55,14 +58,29 @@ pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 #[derive(Debug, Clone)]
 pub struct Weighed<S> {
     inner: S,
-    room: Room,
+    rooms: Rooms,
     stream: Option<&'static str>,
+}
+
+/// Where room is taken for messages and their answers, and who is counted by network; shared by all services.
+#[derive(Debug, Clone)]
+pub struct Rooms {
+    gate: Arc<Gate>,
+    messages: Room,
+    answers: Unread,
+}
+
+impl Rooms {
+    /// All of it is free.
+    pub fn new(gate: Arc<Gate>) -> Rooms {
+        Rooms { gate, messages: Room::default(), answers: Unread::default() }
+    }
 }
 
 impl<S> Weighed<S> {
     /// Weighs the calls of this service.
-    pub fn new(inner: S, room: Room) -> Weighed<S> {
-        Weighed { inner, room, stream: None }
+    pub fn new(inner: S, rooms: Rooms) -> Weighed<S> {
+        Weighed { inner, rooms, stream: None }
     }
 
     /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and whose
@@ -93,14 +111,17 @@ where
         let place = Place::default();
         request.extensions_mut().insert(place.clone());
         let is_weighed = self.stream.is_none_or(|stream| !request.uri().path().ends_with(stream));
-        let (room, taken) = (is_weighed.then(|| self.room.clone()), place.clone());
+        let (room, taken) = (is_weighed.then(|| self.rooms.messages.clone()), place.clone());
+        let caller = request.extensions().get::<Caller>();
+        let network = caller.and_then(|caller| self.rooms.gate.counted(caller.address.ip()));
+        let answers = self.rooms.answers.clone();
         let metered = request.map(|body| Metered { body, seen: 0, counted: 0, room, place: taken });
         let answering = self.inner.call(metered);
         Box::pin(async move {
-            let answered = answering.await;
+            let answer = answering.await?;
             // not before the message was judged
             drop(place);
-            answered
+            Ok(answers.hold(network, answer).await)
         })
     }
 }
@@ -173,6 +194,7 @@ mod tests {
     use tokio::sync::Notify;
 
     use super::*;
+    use crate::transport::Limits;
 
     /// Reads a body to its end, says so, and answers when it is told to.
     struct Slow {
@@ -211,6 +233,11 @@ mod tests {
 
     const LARGE: usize = 1 << 20;
 
+    fn weighed(inner: Slow, messages: Room) -> Weighed<Slow> {
+        let rooms = Rooms::new(Gate::new(Limits::default()));
+        Weighed::new(inner, Rooms { messages, ..rooms })
+    }
+
     fn body(bytes: usize) -> Request<Body> {
         Request::new(Body::new(axum::body::Body::from(vec![0; bytes])))
     }
@@ -230,7 +257,7 @@ mod tests {
         let mut metered = Metered { body, seen: 0, counted: 0, room: taken.0, place: taken.1 };
         metered.weigh(FREE + LARGE).expect("there is room");
         drop(metered);
-        let mut service = Weighed::new(slow, room);
+        let mut service = weighed(slow, room);
         let refused = service.call(self::body(FREE + 1)).await.expect("an answer");
         assert!(is_refused(&refused), "the work goes on");
         drop(place);
@@ -243,7 +270,7 @@ mod tests {
     async fn a_stream_may_bring_more_than_all_messages_may_hold() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         answer.notify_one();
-        let mut service = Weighed::new(Slow { read, answer }, Room::of(LARGE)).except("/Records");
+        let mut service = weighed(Slow { read, answer }, Room::of(LARGE)).except("/Records");
         let mut stream = body(FREE + LARGE + UNIT);
         *stream.uri_mut() = "/ledger.v1.Test/Records".parse().expect("a path");
         assert!(!is_refused(&service.call(stream).await.expect("an answer")));
@@ -255,7 +282,7 @@ mod tests {
     async fn large_messages_are_few_at_once_until_they_are_answered_and_small_ones_pass() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = Slow { read: Arc::clone(&read), answer: Arc::clone(&answer) };
-        let mut service = Weighed::new(slow, Room::of(LARGE));
+        let mut service = weighed(slow, Room::of(LARGE));
         let first = tokio::spawn(service.call(body(FREE + LARGE)));
         read.notified().await;
         let second = service.call(body(FREE + 1)).await.expect("an answer");
