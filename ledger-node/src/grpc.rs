@@ -29,9 +29,12 @@ use ledger_proto::v1::{
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::server::NamedService as _;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
 use tonic::{Code, Extensions, Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
 use self::answers::{Answers, Waiting};
 use self::shares::{Share, Shares};
@@ -48,8 +51,18 @@ use crate::transport::{self, Caller, Door, Gate};
 /// long, beyond it the connection refuses.
 const MAX_REQUEST: usize = 128 << 10;
 
+/// Bytes of a request to the mirror, to health and to reflection: a name and some numbers.
+const MAX_SMALL_REQUEST: usize = 4 << 10;
+
+/// Streams of reflection at once, and those of one network.
+const REFLECTIONS: usize = 64;
+const REFLECTIONS_PER_NETWORK: usize = REFLECTIONS / 4;
+
 /// The end of the path of the call whose records take room at the admission, one by one.
 const SUBMIT_STREAM: &str = "/SubmitStream";
+
+/// The end of the path of the call whose messages are small, and as many as its caller likes.
+const REFLECTION_STREAM: &str = "/ServerReflectionInfo";
 
 /// Entries that wait for a slow reader of `GetEntries`.
 const ENTRIES_AHEAD: usize = 16;
@@ -99,21 +112,20 @@ pub fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+        .build_v1()?
+        .max_decoding_message_size(MAX_SMALL_REQUEST);
     let gate = Arc::clone(&service.gate);
     let tls = service.tls.as_ref().map(|tls| tls.acceptor(transport::Face::Grpc));
     let door = Door { listener, gate: Arc::clone(&gate), face: transport::Face::Grpc, tls };
     let [most, each] = [gate.limits().connections, gate.limits().connections_per_address];
     let face = Face {
-        service,
+        service: Arc::clone(&service),
         entry_streams: Shares::new(ENTRY_STREAMS, ENTRY_STREAMS_PER_NETWORK),
         submit_streams: Shares::new(most as usize, each as usize),
         authority: Arc::default(),
     };
-    let is_witness = face.service.witness.is_some();
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
-    let is_mirror = face.service.mirror.is_some();
-    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_REQUEST);
+    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_SMALL_REQUEST);
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
         .max_encoding_message_size(gossip::MAX_MESSAGE);
@@ -122,21 +134,14 @@ pub fn serve(
     let witness = Weighed::new(witness, rooms.clone());
     let mirror = Weighed::new(mirror, rooms.clone());
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
+    let reflection = Weighed::new(reflection, rooms.clone())
+        .except(REFLECTION_STREAM)
+        .in_turns(Shares::new(REFLECTIONS, REFLECTIONS_PER_NETWORK));
     let ledger = Weighed::new(ledger, rooms).except(SUBMIT_STREAM);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_serving::<LedgerServer<Face>>().await;
-        reporter.set_serving::<GossipServer<Face>>().await;
-        if is_witness {
-            reporter.set_serving::<WitnessServer<Face>>().await;
-        } else {
-            reporter.set_not_serving::<WitnessServer<Face>>().await;
-        }
-        if is_mirror {
-            reporter.set_serving::<MirrorServer<Face>>().await;
-        } else {
-            reporter.set_not_serving::<MirrorServer<Face>>().await;
-        }
+        let health = health.max_decoding_message_size(MAX_SMALL_REQUEST);
+        report(&reporter, &service).await;
         let incoming = door.open(stopping.clone());
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
@@ -159,6 +164,23 @@ pub fn serve(
             tracing::error!(%error, "gRPC ended");
         }
     })
+}
+
+/// Says what is served.
+async fn report(reporter: &HealthReporter, service: &Service) {
+    let status = |is_there| match is_there {
+        true => ServingStatus::Serving,
+        false => ServingStatus::NotServing,
+    };
+    let [witness, mirror] = [service.witness.is_some(), service.mirror.is_some()].map(status);
+    for (name, status) in [
+        (LedgerServer::<Face>::NAME, ServingStatus::Serving),
+        (GossipServer::<Face>::NAME, ServingStatus::Serving),
+        (WitnessServer::<Face>::NAME, witness),
+        (MirrorServer::<Face>::NAME, mirror),
+    ] {
+        reporter.set_service_status(name, status).await;
+    }
 }
 
 /// Counts a request, and refuses it if its network asks too often.

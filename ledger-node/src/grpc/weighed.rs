@@ -20,6 +20,7 @@ use tonic::{Code, Status};
 use tower_service::Service;
 
 use super::Failure;
+use super::shares::{Share, Shares};
 use super::unread::Unread;
 use crate::transport::{Caller, Gate};
 
@@ -60,6 +61,7 @@ pub struct Weighed<S> {
     inner: S,
     rooms: Rooms,
     stream: Option<&'static str>,
+    turns: Option<Shares>,
 }
 
 /// Where room is taken for messages and their answers, and who is counted by network; shared by all services.
@@ -80,13 +82,18 @@ impl Rooms {
 impl<S> Weighed<S> {
     /// Weighs the calls of this service.
     pub fn new(inner: S, rooms: Rooms) -> Weighed<S> {
-        Weighed { inner, rooms, stream: None }
+        Weighed { inner, rooms, stream: None, turns: None }
     }
 
     /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and whose
     /// messages take room one by one where they are used.
     pub fn except(self, stream: &'static str) -> Weighed<S> {
         Weighed { stream: Some(stream), ..self }
+    }
+
+    /// Gives each call a turn until its answer ends, and refuses those that there is none for.
+    pub fn in_turns(self, turns: Shares) -> Weighed<S> {
+        Weighed { turns: Some(turns), ..self }
     }
 }
 
@@ -115,14 +122,48 @@ where
         let caller = request.extensions().get::<Caller>();
         let network = caller.and_then(|caller| self.rooms.gate.counted(caller.address.ip()));
         let answers = self.rooms.answers.clone();
+        let turn = self.turns.as_ref().map(|turns| turns.take(network, 1));
+        if matches!(turn, Some(None)) {
+            let why = "too many such calls at once";
+            let refused = Failure::new(Code::ResourceExhausted, why, "try again in a while");
+            return Box::pin(async { Ok(Status::from(refused).into_http()) });
+        }
         let metered = request.map(|body| Metered { body, seen: 0, counted: 0, room, place: taken });
         let answering = self.inner.call(metered);
         Box::pin(async move {
             let answer = answering.await?;
             // not before the message was judged
             drop(place);
-            Ok(answers.hold(network, answer).await)
+            let answer = answers.hold(network, answer).await;
+            Ok(answer.map(|body| Body::new(InTurn { body, _turn: turn.flatten() })))
         })
+    }
+}
+
+/// An answer whose call has a turn, or needs none.
+#[derive(Debug)]
+struct InTurn {
+    body: Body,
+    _turn: Option<Share>,
+}
+
+impl hyper::body::Body for InTurn {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

@@ -8,12 +8,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ledger_proto::v1::ledger_client::LedgerClient;
+use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::wait::{so, until, until_async};
 use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use super::gossip::Member;
 use crate::process::{Founded, submit};
@@ -183,13 +190,13 @@ async fn who_takes_no_entries_gives_its_turn_back_and_one_network_has_not_all() 
     let mut greedy = greedy(&node).await;
     let mut held = Vec::new();
     let refused = loop {
-        match greedy.get_entries(all.clone()).await {
+        match greedy.get_entries(all).await {
             Ok(stream) => held.push(stream),
             Err(refused) => break refused,
         }
     };
     assert_eq!((held.len(), refused.code()), (16, Code::ResourceExhausted), "{refused}");
-    let stream = until_async(async || client.get_entries(all.clone()).await).await.into_inner();
+    let stream = until_async(async || client.get_entries(all).await).await.into_inner();
     let read = stream.fold(0, |count, entry| count + u64::from(entry.is_ok())).await;
     assert_eq!(read, ENTRIES + 1, "and the charter");
 }
@@ -242,6 +249,49 @@ async fn a_stream_brings_more_than_all_messages_may_hold_at_once() {
     let answered =
         answers.into_inner().map(|answer| answer.expect("an answer to each")).fold(0, |n, _| n + 1);
     assert_eq!(answered.await, RECORDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_are_told_names_take_no_more_and_reflection_is_for_few_at_once() {
+    let (_founded, node) = limited(&[]);
+    let channel = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
+    let channel = channel.connect().await.expect("it listens");
+    let name = "n".repeat(5_000);
+
+    let request = HealthCheckRequest { service: name.clone() };
+    let refused = HealthClient::new(channel.clone()).check(request).await.expect_err("too long");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    let request = wire::GetConsistencyRequest {
+        origin: name.clone(),
+        ..wire::GetConsistencyRequest::default()
+    };
+    let mut mirror = MirrorClient::new(channel.clone());
+    let refused = mirror.get_consistency(request).await.expect_err("too long");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+
+    let mut client = ServerReflectionClient::new(channel);
+    let mut held = Vec::new();
+    let refused = loop {
+        let (asks, asked) = tokio::sync::mpsc::channel(1);
+        match client.server_reflection_info(ReceiverStream::new(asked)).await {
+            Ok(stream) => held.push((asks, stream)),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((held.len(), refused.code()), (16, Code::ResourceExhausted), "{refused}");
+    held.clear();
+    let ask = |name: &str| {
+        let message_request = Some(MessageRequest::FileContainingSymbol(name.to_owned()));
+        ServerReflectionRequest { host: String::new(), message_request }
+    };
+    let requests = [ask("ledger.v1.Ledger"), ask(&name)];
+    let mut answers = until_async(async || {
+        client.server_reflection_info(tokio_stream::iter(requests.clone())).await
+    })
+    .await
+    .into_inner();
+    answers.message().await.expect("an answer").expect("what was asked for");
+    assert!(answers.message().await.is_ok_and(|answer| answer.is_none()), "nothing more is read");
 }
 
 #[test]
