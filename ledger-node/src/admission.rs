@@ -110,9 +110,13 @@ impl Admission {
     /// # Errors
     /// [`Refusal::ShuttingDown`].
     pub async fn room(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let bytes = u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes).await;
+        let room = Arc::clone(&self.room).acquire_many_owned(units(bytes)).await;
         room.map_err(|_| Refusal::ShuttingDown)
+    }
+
+    /// Room for a record of `bytes`, if there is some at once. Whoever holds room already waits for no more.
+    pub fn room_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.room).try_acquire_many_owned(units(bytes)).ok()
     }
 
     /// As [`Admission::room`], but not for ever.
@@ -144,4 +148,9 @@ impl Admission {
     pub fn close(&self) {
         self.queue.write().expect("no panics under this lock").take();
     }
+}
+
+/// What a record of `bytes` takes of the room.
+fn units(bytes: usize) -> u32 {
+    u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX)
 }

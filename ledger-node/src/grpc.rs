@@ -1,10 +1,13 @@
 //! The gRPC face, `ledger.v1`: wire types to core types and back, and nothing else.
 
+mod answers;
 mod authority;
 pub mod gossip;
 mod mirror;
 mod pending;
+mod shares;
 mod stream;
+mod unread;
 mod weighed;
 mod witness;
 mod witnesses;
@@ -25,12 +28,17 @@ use ledger_proto::v1::{
     self as wire, get_authority_request, get_inclusion_proof_request::Leaf, lookup_request,
 };
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::watch;
+use tonic::server::NamedService as _;
 use tonic::service::InterceptorLayer;
 use tonic::transport::Server;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Extensions, Request, Response, Status};
+use tonic_health::ServingStatus;
+use tonic_health::server::HealthReporter;
 
+use self::answers::{Answers, Waiting};
+use self::shares::{Share, Shares};
+use self::weighed::{Rooms, Weighed};
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
@@ -43,11 +51,25 @@ use crate::transport::{self, Caller, Door, Gate};
 /// long, beyond it the connection refuses.
 const MAX_REQUEST: usize = 128 << 10;
 
+/// Bytes of a request to the mirror, to health and to reflection: a name and some numbers.
+const MAX_SMALL_REQUEST: usize = 4 << 10;
+
+/// Streams of reflection at once, and those of one network.
+const REFLECTIONS: usize = 64;
+const REFLECTIONS_PER_NETWORK: usize = REFLECTIONS / 4;
+
+/// The end of the path of the call whose records take room at the admission, one by one.
+const SUBMIT_STREAM: &str = "/SubmitStream";
+
+/// The end of the path of the call whose messages are small, and as many as its caller likes.
+const REFLECTION_STREAM: &str = "/ServerReflectionInfo";
+
 /// Entries that wait for a slow reader of `GetEntries`.
 const ENTRIES_AHEAD: usize = 16;
 
-/// `GetEntries` streams at once: each holds an entry bundle in memory.
+/// `GetEntries` streams at once, each of which holds an entry bundle in memory, and those of one network.
 const ENTRY_STREAMS: usize = 64;
+const ENTRY_STREAMS_PER_NETWORK: usize = ENTRY_STREAMS / 4;
 
 /// Requests one connection may have under way.
 const STREAMS_PER_CONNECTION: u32 = 256;
@@ -63,7 +85,10 @@ const MAX_MESSAGE: usize = 1024;
 #[derive(Clone)]
 struct Face {
     service: Arc<Service>,
-    entry_streams: Arc<Semaphore>,
+    /// Taken by those who read entries or drafts, or list evidence.
+    entry_streams: Shares,
+    /// Taken by those who submit in streams: as many as there may be connections.
+    submit_streams: Shares,
     authority: Arc<authority::Cache>,
 }
 
@@ -87,38 +112,36 @@ pub fn serve(
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(wire::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-        .build_v1()?;
+        .build_v1()?
+        .max_decoding_message_size(MAX_SMALL_REQUEST);
     let gate = Arc::clone(&service.gate);
     let tls = service.tls.as_ref().map(|tls| tls.acceptor(transport::Face::Grpc));
     let door = Door { listener, gate: Arc::clone(&gate), face: transport::Face::Grpc, tls };
-    let entry_streams = Arc::new(Semaphore::new(ENTRY_STREAMS));
-    let face = Face { service, entry_streams, authority: Arc::default() };
-    let is_witness = face.service.witness.is_some();
+    let [most, each] = [gate.limits().connections, gate.limits().connections_per_address];
+    let face = Face {
+        service: Arc::clone(&service),
+        entry_streams: Shares::new(ENTRY_STREAMS, ENTRY_STREAMS_PER_NETWORK),
+        submit_streams: Shares::new(most as usize, each as usize),
+        authority: Arc::default(),
+    };
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
-    let is_mirror = face.service.mirror.is_some();
-    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_REQUEST);
+    let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_SMALL_REQUEST);
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
         .max_encoding_message_size(gossip::MAX_MESSAGE);
-    let room = weighed::Room::default();
-    let gossip = weighed::Weighed::new(gossip, room.clone());
-    let witness = weighed::Weighed::new(witness, room.clone());
+    let rooms = Rooms::new(Arc::clone(&gate));
+    let gossip = Weighed::new(gossip, rooms.clone());
+    let witness = Weighed::new(witness, rooms.clone());
+    let mirror = Weighed::new(mirror, rooms.clone());
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
-    let ledger = weighed::Weighed::new(ledger, room);
+    let reflection = Weighed::new(reflection, rooms.clone())
+        .except(REFLECTION_STREAM)
+        .in_turns(Shares::new(REFLECTIONS, REFLECTIONS_PER_NETWORK));
+    let ledger = Weighed::new(ledger, rooms).except(SUBMIT_STREAM);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_serving::<LedgerServer<Face>>().await;
-        reporter.set_serving::<GossipServer<Face>>().await;
-        if is_witness {
-            reporter.set_serving::<WitnessServer<Face>>().await;
-        } else {
-            reporter.set_not_serving::<WitnessServer<Face>>().await;
-        }
-        if is_mirror {
-            reporter.set_serving::<MirrorServer<Face>>().await;
-        } else {
-            reporter.set_not_serving::<MirrorServer<Face>>().await;
-        }
+        let health = health.max_decoding_message_size(MAX_SMALL_REQUEST);
+        report(&reporter, &service).await;
         let incoming = door.open(stopping.clone());
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
@@ -141,6 +164,23 @@ pub fn serve(
             tracing::error!(%error, "gRPC ended");
         }
     })
+}
+
+/// Says what is served.
+async fn report(reporter: &HealthReporter, service: &Service) {
+    let status = |is_there| match is_there {
+        true => ServingStatus::Serving,
+        false => ServingStatus::NotServing,
+    };
+    let [witness, mirror] = [service.witness.is_some(), service.mirror.is_some()].map(status);
+    for (name, status) in [
+        (LedgerServer::<Face>::NAME, ServingStatus::Serving),
+        (GossipServer::<Face>::NAME, ServingStatus::Serving),
+        (WitnessServer::<Face>::NAME, witness),
+        (MirrorServer::<Face>::NAME, mirror),
+    ] {
+        reporter.set_service_status(name, status).await;
+    }
 }
 
 /// Counts a request, and refuses it if its network asks too often.
@@ -186,13 +226,14 @@ impl Ledger for Face {
         Ok(Response::new(self.answer(outcome, wait, PATIENCE).await?))
     }
 
-    type SubmitStreamStream = ReceiverStream<Result<wire::SubmitStreamResponse, Status>>;
+    type SubmitStreamStream = Waiting<wire::SubmitStreamResponse>;
 
     async fn submit_stream(
         &self,
         request: Request<tonic::Streaming<wire::SubmitRequest>>,
     ) -> Result<Response<Self::SubmitStreamStream>, Status> {
-        Ok(Response::new(stream::submit(self.clone(), request.into_inner())))
+        let turn = self.turn(&self.submit_streams, request.extensions())?;
+        Ok(Response::new(stream::submit(self.clone(), request.into_inner(), turn)))
     }
 
     async fn get_checkpoint(
@@ -262,12 +303,13 @@ impl Ledger for Face {
             .map(Response::new)
     }
 
-    type GetEntriesStream = ReceiverStream<Result<wire::GetEntriesResponse, Status>>;
+    type GetEntriesStream = Waiting<wire::GetEntriesResponse>;
 
     async fn get_entries(
         &self,
         request: Request<wire::GetEntriesRequest>,
     ) -> Result<Response<Self::GetEntriesStream>, Status> {
+        let turn = self.turn(&self.entry_streams, request.extensions())?;
         let wire::GetEntriesRequest { start, count } = request.into_inner();
         let published = self.service.current_soon().await.map_err(Failure::from)?;
         let size = published.size().get();
@@ -276,18 +318,13 @@ impl Ledger for Face {
             return Err(Failure::new(Code::OutOfRange, message, "start within the log").into());
         }
         let end = count.map_or(size, |count| start.saturating_add(count).min(size));
-        let Ok(turn) = Arc::clone(&self.entry_streams).try_acquire_owned() else {
-            let message = "too many clients read entries at once";
-            let hint = "try again in a while, or read the tiles over HTTP";
-            return Err(Failure::new(Code::ResourceExhausted, message, hint).into());
-        };
-        let (sender, receiver) = mpsc::channel(ENTRIES_AHEAD);
+        let (answers, stream) = Answers::new(ENTRIES_AHEAD, self.idle());
         let face = self.clone();
         tokio::spawn(async move {
-            face.send_entries(start..end, &sender).await;
+            face.send_entries(start..end, answers).await;
             drop(turn);
         });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(Response::new(stream))
     }
 
     async fn lookup(
@@ -325,13 +362,14 @@ impl Ledger for Face {
         Ok(Response::new(pending::propose(self, request.into_inner()).await?))
     }
 
-    type ListPendingStream = ReceiverStream<Result<wire::PendingDraft, Status>>;
+    type ListPendingStream = Waiting<wire::PendingDraft>;
 
     async fn list_pending(
         &self,
         request: Request<wire::ListPendingRequest>,
     ) -> Result<Response<Self::ListPendingStream>, Status> {
-        Ok(Response::new(pending::list(self, request.into_inner()).await?))
+        let turn = self.turn(&self.entry_streams, request.extensions())?;
+        Ok(Response::new(pending::list(self, request.into_inner(), turn).await?))
     }
 
     async fn cosign(
@@ -368,11 +406,26 @@ impl Face {
         done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
     }
 
-    /// Sends entries bundle by bundle; a slow reader holds up nobody else.
+    /// How long a caller may let answers lie.
+    fn idle(&self) -> Duration {
+        self.service.gate.limits().idle()
+    }
+
+    /// A caller's turn, until it is dropped: so many may have one at once, and of one network a part of them.
+    fn turn(&self, turns: &Shares, extensions: &Extensions) -> Result<Share, Failure> {
+        let caller = extensions.get::<Caller>();
+        let network = caller.and_then(|caller| self.service.gate.counted(caller.address.ip()));
+        turns.take(network, 1).ok_or_else(|| {
+            let hint = "try again in a while; entries are also read as tiles over HTTP";
+            Failure::new(Code::ResourceExhausted, "too many such streams at once", hint)
+        })
+    }
+
+    /// Sends entries bundle by bundle, to a reader who may be slow but takes something now and then.
     async fn send_entries(
         &self,
         mut range: std::ops::Range<u64>,
-        sender: &mpsc::Sender<Result<wire::GetEntriesResponse, Status>>,
+        mut answers: Answers<wire::GetEntriesResponse>,
     ) {
         let width = u64::from(TILE_WIDTH);
         while !range.is_empty() {
@@ -383,7 +436,7 @@ impl Face {
             let bundle = match read.await {
                 Ok(bundle) => bundle,
                 Err(failure) => {
-                    let _ = sender.send(Err(failure.into())).await;
+                    let _ = answers.send(Err(failure.into())).await;
                     return;
                 }
             };
@@ -392,7 +445,7 @@ impl Face {
                 let entry = bundle.get((index % width) as usize).unwrap_or_default();
                 let entry = bytes::Bytes::copy_from_slice(entry);
                 let response = wire::GetEntriesResponse { index, entry };
-                if sender.send(Ok(response)).await.is_err() {
+                if answers.send(Ok(response)).await.is_err() {
                     return;
                 }
             }

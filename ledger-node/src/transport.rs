@@ -6,6 +6,7 @@
 //! certificate ([`ServerTls`]). Whoever has a node key shows it there. What a request may hold is the
 //! faces' own matter. A [`Dialer`] is the other direction: how the node, and `ledger`, reach others.
 
+mod calls;
 mod connection;
 mod dial;
 mod door;
@@ -22,6 +23,7 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
+pub use calls::{endpoint, within};
 pub use connection::{Caller, Connection};
 pub use dial::{DialError, Dialer, grpc_url};
 pub use door::{Door, Incoming};

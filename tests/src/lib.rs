@@ -11,6 +11,7 @@ pub mod registers_model;
 pub mod served;
 pub mod sim;
 pub mod site;
+pub mod stalling;
 pub mod wait;
 pub mod witness;
 pub mod year;

@@ -3,12 +3,12 @@
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::hash::Hash;
-use ledger_node::transport::{DialError, grpc_url};
+use ledger_node::transport::{DialError, endpoint, grpc_url};
 use ledger_proto::v1;
 use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::mirror_client::MirrorClient;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::failure::Failure;
@@ -82,8 +82,8 @@ impl Node {
         if !url.contains("://") && !is_of_this_machine(&full) {
             return Err(no_address(&"it does not say whether to speak TLS"));
         }
-        let endpoint = Endpoint::from_shared(full.clone()).map_err(|e| no_address(&e))?;
-        let connected = reach::dialer().connect(&endpoint.connect_timeout(CONNECT_TIMEOUT)).await;
+        let endpoint = endpoint(&full, CONNECT_TIMEOUT).map_err(|e| no_address(&e))?;
+        let connected = reach::dialer().connect(&endpoint).await;
         let channel = connected.map_err(|e| {
             let hint = match why_tls(&e) {
                 true => "whose certificate is it? --ca FILE names an authority of your own",

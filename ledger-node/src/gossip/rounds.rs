@@ -12,17 +12,19 @@ use ledger_proto::v1::gossip_client::GossipClient;
 use prost::Message as _;
 use tokio::sync::watch;
 use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::Gossip;
 use crate::clock::Clock;
 use crate::grpc::gossip::{Reply, from_wire, to_wire};
 use crate::log::Published;
 use crate::publisher::Signed;
+use crate::transport::within;
 use crate::witness::Witness;
 
-/// How long a peer may take for one message.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// How often a peer may take all the time that one answer has, in one round: others wait for their turn,
+/// and alarms for the end of the round.
+const SLOW_ANSWERS: u32 = 2;
 
 /// Where heads come from on this node.
 pub struct Own {
@@ -87,7 +89,7 @@ async fn feed(gossip: &Arc<Gossip>, own: &Own) {
 async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
     let began = Instant::now();
     let ended = match lines.to(gossip, url) {
-        Ok(channel) => round(gossip, url, channel).await,
+        Ok(channel) => bounded(gossip, url, channel).await,
         Err(error) => Err(Ended::Unreached(error.to_string())),
     };
     let (now, moment) = (own.clock.now(), gossip.now());
@@ -161,8 +163,7 @@ impl Lines {
         if let Some(channel) = self.0.get(url) {
             return Ok(channel.clone());
         }
-        let endpoint = Endpoint::from_shared(url.to_owned())?;
-        let channel = gossip.dialer().lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
+        let channel = gossip.dialer().lazy(url)?;
         self.0.insert(url.to_owned(), channel.clone());
         Ok(channel)
     }
@@ -176,6 +177,14 @@ impl Lines {
     fn cut(&mut self, url: &str) {
         self.0.remove(url);
     }
+}
+
+/// A round, which ends in its time whatever the peer does.
+async fn bounded(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met, Ended> {
+    let patience = gossip.dialer().patience() * SLOW_ANSWERS;
+    let late = || Ended::Unreached(format!("its answers took more than {patience:?}"));
+    let ended = tokio::time::timeout(patience, round(gossip, url, channel)).await;
+    ended.unwrap_or_else(|_| Err(late()))
 }
 
 async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met, Ended> {
@@ -193,7 +202,7 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
     loop {
         let told = to_wire(&next);
         gossip.figures().sent += told.encoded_len() as u64;
-        let answer = client.tell(told).await;
+        let answer = within(gossip.dialer().patience(), client.tell(told)).await;
         let answer = answer.map_err(|status| match status.code() {
             Code::ResourceExhausted => Ended::Full(status.message().to_owned()),
             _ => Ended::Unreached(status.message().to_owned()),

@@ -12,9 +12,9 @@ use ledger_core::hash::Hash;
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_proto::v1::{self as wire, gossip_message::Message as Wire, gossip_server};
 use prost::Message as _;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status};
 
+use super::answers::{Answers, Waiting};
 use super::weighed::Place;
 use super::{Face, Failure, hash_bytes};
 use crate::gossip::Told;
@@ -196,6 +196,15 @@ fn busy(retry_after: u64) -> wire::GossipMessage {
     wire::GossipMessage { message: Some(Wire::Busy(wire::GossipBusy { retry_after })) }
 }
 
+fn summary(evidence: &ClaimedEvidence) -> wire::EvidenceSummary {
+    wire::EvidenceSummary {
+        id: id_bytes(&evidence.id()),
+        kind: evidence.kind().to_owned(),
+        origin: evidence.origin().to_owned(),
+        size: evidence.as_str().len() as u64,
+    }
+}
+
 #[tonic::async_trait]
 impl gossip_server::Gossip for Face {
     async fn tell(
@@ -304,30 +313,28 @@ impl gossip_server::Gossip for Face {
         }))
     }
 
-    type ListEvidenceStream = ReceiverStream<Result<wire::EvidenceSummary, Status>>;
+    type ListEvidenceStream = Waiting<wire::EvidenceSummary>;
 
     async fn list_evidence(
         &self,
-        _: Request<wire::ListEvidenceRequest>,
+        request: Request<wire::ListEvidenceRequest>,
     ) -> Result<Response<Self::ListEvidenceStream>, Status> {
+        let turn = self.turn(&self.entry_streams, request.extensions())?;
         let store = std::sync::Arc::clone(self.service.gossip.evidence());
-        let (sender, receiver) = tokio::sync::mpsc::channel(LISTED_AHEAD);
+        let (mut answers, waiting) = Answers::new(LISTED_AHEAD, self.idle());
         tokio::spawn(async move {
-            // one at a time: together they may be large
             for id in store.ids() {
-                let Some(evidence) = store.get(id) else { continue };
-                let summary = wire::EvidenceSummary {
-                    id: id_bytes(&evidence.id()),
-                    kind: evidence.kind().to_owned(),
-                    origin: evidence.origin().to_owned(),
-                    size: evidence.as_str().len() as u64,
+                // one at a time, and none while its caller is waited for: they may be large
+                let Some(summary) = store.get(id).map(|evidence| summary(&evidence)) else {
+                    continue;
                 };
-                if sender.send(Ok(summary)).await.is_err() {
-                    return;
+                if answers.send(Ok(summary)).await.is_err() {
+                    break;
                 }
             }
+            drop(turn);
         });
-        Ok(Response::new(ReceiverStream::new(receiver)))
+        Ok(Response::new(waiting))
     }
 
     async fn get_evidence(

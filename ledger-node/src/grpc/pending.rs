@@ -1,15 +1,13 @@
 //! Co-signing over the wire: every call is authenticated before anything is stored or shown.
 
-use std::sync::Arc;
-
 use ledger_core::charter::Lack;
 use ledger_core::record::StatementId;
 use ledger_core::request::Call;
 use ledger_proto::v1::{self as wire, pending_lack::What};
-use tokio::sync::mpsc;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Code, Status};
+use tonic::Code;
 
+use super::answers::{Answers, Waiting};
+use super::shares::Share;
 use super::{Face, Failure, hash_bytes, hash_of};
 use crate::node::Service;
 use crate::pending::{Asker, State, View, blocking, log_if_complete};
@@ -91,7 +89,8 @@ pub async fn withdraw(
 pub async fn list(
     face: &Face,
     request: wire::ListPendingRequest,
-) -> Result<ReceiverStream<Result<wire::PendingDraft, Status>>, Failure> {
+    turn: Share,
+) -> Result<Waiting<wire::PendingDraft>, Failure> {
     let wire::ListPendingRequest { request, statement } = request;
     let statement = statement.map(|statement| statement_id(&statement)).transpose()?;
     let (asker, drafts) = at_desk(face, move |service| {
@@ -107,11 +106,7 @@ pub async fn list(
         Ok((asker, drafts))
     })
     .await?;
-    let Ok(turn) = Arc::clone(&face.entry_streams).try_acquire_owned() else {
-        let hint = "try again in a while";
-        return Err(Failure::new(Code::ResourceExhausted, "too many clients read at once", hint));
-    };
-    let (sender, receiver) = mpsc::channel(DRAFTS_AHEAD);
+    let (mut answers, waiting) = Answers::new(DRAFTS_AHEAD, face.idle());
     let face = face.clone();
     tokio::spawn(async move {
         for statement in drafts {
@@ -121,13 +116,13 @@ pub async fn list(
                 Err(failure) if failure.code == Code::NotFound => continue,
                 Err(failure) => Err(failure.into()),
             };
-            if sender.send(shown).await.is_err() {
-                return;
+            if answers.send(shown).await.is_err() {
+                break;
             }
         }
         drop(turn);
     });
-    Ok(ReceiverStream::new(receiver))
+    Ok(waiting)
 }
 
 /// Runs something that reads and writes files, away from the threads that serve sockets.

@@ -5,13 +5,15 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
+use ledger_core::charter::SignedRecord;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status, Streaming};
 
+use super::answers::{Answers, Waiting};
+use super::shares::Share;
 use super::{Face, Failure, PATIENCE};
 use crate::admission::Admitted;
 use crate::refusal::Refusal;
@@ -26,8 +28,6 @@ const PIECES_AHEAD: usize = 8;
 /// Records that may be between the queue and their answers; of each only its outcome is kept.
 const ANSWERS_AHEAD: usize = 8192;
 
-type Response = Result<wire::SubmitStreamResponse, Status>;
-
 /// A request, and the room that its record takes in the node.
 struct Received {
     request: wire::SubmitRequest,
@@ -37,8 +37,13 @@ struct Received {
 /// A request after verification.
 struct Checked {
     wait: i32,
-    verdict: Result<Admitted, Refusal>,
-    room: OwnedSemaphorePermit,
+    verdict: Verdict,
+}
+
+enum Verdict {
+    /// Refused, or in the log already: the record is dropped, and takes no more room.
+    Known(Outcome),
+    Verified(Box<SignedRecord>, OwnedSemaphorePermit),
 }
 
 /// What the reader hands on, in order.
@@ -59,15 +64,22 @@ enum State {
     Queued(oneshot::Receiver<Outcome>),
 }
 
-/// Logs what arrives and answers every request in order.
-pub fn submit(face: Face, requests: Streaming<wire::SubmitRequest>) -> ReceiverStream<Response> {
+/// Logs what arrives and answers every request in order, as long as somebody takes answers.
+pub fn submit(
+    face: Face,
+    requests: Streaming<wire::SubmitRequest>,
+    turn: Share,
+) -> Waiting<wire::SubmitStreamResponse> {
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
-    let (responses, stream) = mpsc::channel(PIECE * PIECES_AHEAD);
+    let (responses, stream) = Answers::new(PIECE * PIECES_AHEAD, face.idle());
     tokio::spawn(read(face.clone(), requests, pieces));
     tokio::spawn(enqueue(face.clone(), checked, awaited));
-    tokio::spawn(answer(face, answers, responses));
-    ReceiverStream::new(stream)
+    tokio::spawn(async move {
+        answer(face, answers, responses).await;
+        drop(turn);
+    });
+    stream
 }
 
 /// Reads requests as they come and has them verified in pieces. While the node has no room, nothing
@@ -77,8 +89,9 @@ async fn read(
     mut requests: Streaming<wire::SubmitRequest>,
     pieces: mpsc::Sender<Read>,
 ) {
+    let mut left = None;
     loop {
-        let (piece, end) = read_piece(&face, &mut requests).await;
+        let (piece, end) = read_piece(&face, &mut requests, &mut left).await;
         if !piece.is_empty() {
             let face = face.clone();
             let verified = tokio::spawn(async move { check(&face, piece) });
@@ -98,18 +111,17 @@ async fn read(
 }
 
 /// Waits for one request and takes those that have already arrived behind it; says whether and how
-/// the stream ended.
+/// the stream ended. What finds no room at once is `left` for the next piece: a piece that waited for
+/// room while it holds some would keep it from others, who do the same.
 async fn read_piece(
     face: &Face,
     requests: &mut Streaming<wire::SubmitRequest>,
+    left: &mut Option<wire::SubmitRequest>,
 ) -> (Vec<Received>, Option<Result<(), Status>>) {
     let mut piece = Vec::with_capacity(PIECE);
-    let mut stopping = face.service.stopping.clone();
-    let mut next = tokio::select! {
-        next = requests.message() => next.transpose(),
-        _ = stopping.wait_for(|stop| *stop) => {
-            Some(Err(Failure::from(Refusal::ShuttingDown).into()))
-        }
+    let mut next = match left.take() {
+        Some(request) => Some(Ok(request)),
+        None => read_one(face, requests).await,
     };
     loop {
         let request = match next {
@@ -117,9 +129,17 @@ async fn read_piece(
             Some(Err(status)) => return (piece, Some(Err(status))),
             None => return (piece, Some(Ok(()))),
         };
-        match face.service.admission.room(request.record.len()).await {
-            Ok(room) => piece.push(Received { request, room }),
-            Err(refusal) => return (piece, Some(Err(Failure::from(refusal).into()))),
+        let (admission, bytes) = (&face.service.admission, request.record.len());
+        match admission.room_now(bytes) {
+            Some(room) => piece.push(Received { request, room }),
+            None if piece.is_empty() => match admission.room(bytes).await {
+                Ok(room) => piece.push(Received { request, room }),
+                Err(refusal) => return (piece, Some(Err(Failure::from(refusal).into()))),
+            },
+            None => {
+                *left = Some(request);
+                return (piece, None);
+            }
         }
         if piece.len() == PIECE {
             return (piece, None);
@@ -135,11 +155,29 @@ async fn read_piece(
     }
 }
 
+/// The next request, unless the node stops.
+async fn read_one(
+    face: &Face,
+    requests: &mut Streaming<wire::SubmitRequest>,
+) -> Option<Result<wire::SubmitRequest, Status>> {
+    let mut stopping = face.service.stopping.clone();
+    tokio::select! {
+        next = requests.message() => next.transpose(),
+        _ = stopping.wait_for(|stop| *stop) => {
+            Some(Err(Failure::from(Refusal::ShuttingDown).into()))
+        }
+    }
+}
+
 fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
     let check = |Received { request, room }: Received| {
         let wire::SubmitRequest { record, wait } = request;
-        let verdict = face.service.admission.check(&record);
-        Checked { wait, verdict, room }
+        let verdict = match face.service.admission.check(&record) {
+            Err(refusal) => Verdict::Known(Outcome::Refused(refusal)),
+            Ok(Admitted::Duplicate(at)) => Verdict::Known(Outcome::Duplicate(at)),
+            Ok(Admitted::Verified(signed)) => Verdict::Verified(signed, room),
+        };
+        Checked { wait, verdict }
     };
     piece.into_iter().map(check).collect()
 }
@@ -158,11 +196,10 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
                 return;
             }
         };
-        for Checked { wait, verdict, room } in piece {
+        for Checked { wait, verdict } in piece {
             let state = match verdict {
-                Err(refusal) => State::Known(Outcome::Refused(refusal)),
-                Ok(Admitted::Duplicate(at)) => State::Known(Outcome::Duplicate(at)),
-                Ok(Admitted::Verified(signed)) => {
+                Verdict::Known(outcome) => State::Known(outcome),
+                Verdict::Verified(signed, room) => {
                     match face.service.admission.enqueue(*signed, room).await {
                         Ok(outcome) => State::Queued(outcome),
                         Err(refusal) => State::Known(Outcome::Refused(refusal)),
@@ -180,7 +217,7 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
 async fn answer(
     face: Face,
     mut answers: mpsc::Receiver<Awaited>,
-    responses: mpsc::Sender<Response>,
+    mut responses: Answers<wire::SubmitStreamResponse>,
 ) {
     let mut patience = PATIENCE;
     while let Some(awaited) = answers.recv().await {

@@ -2,6 +2,7 @@
 //!
 //! Nothing that comes from here is trusted: whoever asks verifies it against a signed head.
 
+use std::future::Future;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use ledger_core::merkle::{
 use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader};
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::{self as wire, ledger_client::LedgerClient};
-use tonic::Code;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+use tonic::{Code, Status};
 
 use crate::source::{ReadError, Source};
-use crate::transport::{Dialer, grpc_url};
+use crate::transport::{Dialer, grpc_url, within};
 
 /// Bundles that are fetched at the same time.
 const FETCHERS: u64 = 4;
@@ -27,21 +28,23 @@ const FETCHERS: u64 = 4;
 /// bundle has 16 MiB.
 const AHEAD: usize = 1;
 
-/// How long a node may take for an answer, and between two entries of a stream.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Where a log is read.
 #[derive(Debug, Clone)]
 pub enum Feed {
     /// Its tiles.
     Tiles(Source),
     /// A node.
-    Node {
-        /// The connection.
-        client: LedgerClient<Channel>,
-        /// Drives it.
-        runtime: tokio::runtime::Handle,
-    },
+    Node(NodeFeed),
+}
+
+/// A node that is asked from a thread.
+#[derive(Debug, Clone)]
+pub struct NodeFeed {
+    client: LedgerClient<Channel>,
+    /// Drives the connection.
+    runtime: tokio::runtime::Handle,
+    /// How long the node may take for an answer, and for as many entries as a bundle has.
+    patience: Duration,
 }
 
 /// Why something could not be read.
@@ -70,18 +73,17 @@ impl Feed {
             let opened = Source::open_by(dialer, source);
             return opened.map(Feed::Tiles).map_err(|e| unusable(e.to_string()));
         };
-        let endpoint = Endpoint::from_shared(url);
-        let endpoint = endpoint.map_err(|e| unusable(e.to_string()))?;
         let _inside = runtime.enter();
-        let client = LedgerClient::new(dialer.lazy(&endpoint.connect_timeout(TIMEOUT)));
-        Ok(Feed::Node { client, runtime: runtime.clone() })
+        let channel = dialer.lazy(&url).map_err(|e| unusable(e.to_string()))?;
+        let (client, runtime) = (LedgerClient::new(channel), runtime.clone());
+        Ok(Feed::Node(NodeFeed { client, runtime, patience: dialer.patience() }))
     }
 
     /// Where tiles can be read, if they can.
     pub fn tiles(&self) -> Option<String> {
         match self {
             Feed::Tiles(source) => Some(source.to_string()),
-            Feed::Node { .. } => None,
+            Feed::Node(_) => None,
         }
     }
 
@@ -89,11 +91,10 @@ impl Feed {
     pub fn checkpoint(&self) -> Result<ClaimedCheckpoint, FeedError> {
         let bytes = match self {
             Feed::Tiles(source) => source.checkpoint().map_err(|e| read_error("checkpoint", e))?,
-            Feed::Node { client, runtime } => {
-                let mut client = client.clone();
-                let asked = client.get_checkpoint(within(wire::GetCheckpointRequest {}));
-                let answer = runtime.block_on(asked).map_err(|e| status(&e))?;
-                answer.into_inner().checkpoint.to_vec()
+            Feed::Node(node) => {
+                let mut client = node.client.clone();
+                let asked = client.get_checkpoint(wire::GetCheckpointRequest {});
+                node.wait(asked)?.into_inner().checkpoint.to_vec()
             }
         };
         ClaimedCheckpoint::parse(&bytes)
@@ -107,12 +108,11 @@ impl Feed {
                 let mut nodes = TileReader::new(source, new);
                 prove_consistency(&mut nodes, old, new).map_err(prove_error)
             }
-            Feed::Node { client, runtime } => {
+            Feed::Node(node) => {
                 let (old_size, new_size) = (old.get(), Some(new.get()));
                 let request = wire::GetConsistencyProofRequest { old_size, new_size };
-                let mut client = client.clone();
-                let asked = client.get_consistency_proof(within(request));
-                let answer = runtime.block_on(asked).map_err(|e| status(&e))?.into_inner();
+                let mut client = node.client.clone();
+                let answer = node.wait(client.get_consistency_proof(request))?.into_inner();
                 let hashes: Result<Vec<_>, _> =
                     answer.hashes.iter().map(|hash| hash.as_ref().try_into()).collect();
                 let hashes = hashes.map_err(|_| damaged("a hash of a proof"))?;
@@ -129,14 +129,13 @@ impl Feed {
                 let mut nodes = TileReader::new(source, size);
                 prove_inclusion(&mut nodes, index, size).map_err(prove_error)
             }
-            Feed::Node { client, runtime } => {
+            Feed::Node(node) => {
                 use wire::get_inclusion_proof_request::Leaf;
                 let leaf = Some(Leaf::Index(index.get()));
                 let tree_size = Some(size.get());
                 let request = wire::GetInclusionProofRequest { leaf, tree_size };
-                let mut client = client.clone();
-                let asked = client.get_inclusion_proof(within(request));
-                let answer = runtime.block_on(asked).map_err(|e| status(&e))?.into_inner();
+                let mut client = node.client.clone();
+                let answer = node.wait(client.get_inclusion_proof(request))?.into_inner();
                 let hashes: Result<Vec<_>, _> =
                     answer.hashes.iter().map(|hash| hash.as_ref().try_into()).collect();
                 let hashes = hashes.map_err(|_| damaged("a hash of a proof"))?;
@@ -158,13 +157,12 @@ impl Feed {
                 }
                 Ok(bundle.swap_remove(at))
             }
-            Feed::Node { client, runtime } => {
+            Feed::Node(node) => {
                 let request = wire::GetEntriesRequest { start: index.get(), count: Some(1) };
-                let mut client = client.clone();
-                let first = runtime.block_on(async {
-                    client.get_entries(within(request)).await?.into_inner().message().await
-                });
-                let first = first.map_err(|e| status(&e))?;
+                let mut client = node.client.clone();
+                let first = node.wait(async {
+                    client.get_entries(request).await?.into_inner().message().await
+                })?;
                 let first = first.filter(|first| first.index == index.get());
                 first.map(|own| own.entry.to_vec()).ok_or_else(|| damaged("an entry"))
             }
@@ -200,16 +198,20 @@ impl Feed {
                     });
                 }
             }
-            Feed::Node { client, runtime } => {
+            Feed::Node(node) => {
                 let (send, receive) = sync_channel(AHEAD);
                 ready.push(receive);
-                let client = client.clone();
-                scope.spawn(move || runtime.block_on(stream(client, from, size, &send)));
+                scope.spawn(move || {
+                    if let Err(error) = node.stream(from, size, &send) {
+                        // whoever takes entries may have gone
+                        let _ = send.send(Err(error));
+                    }
+                });
             }
         }
         let skip = match self {
             Feed::Tiles(_) => usize::try_from(from.get() % width).unwrap_or(0),
-            Feed::Node { .. } => 0,
+            Feed::Node(_) => 0,
         };
         Ahead { ready, turn: 0, skip }
     }
@@ -245,46 +247,47 @@ fn fetch(source: &Source, number: u64, size: TreeSize) -> Result<Vec<Vec<u8>>, F
     Ok(bundle.iter().map(<[u8]>::to_vec).collect())
 }
 
-async fn stream(
-    mut client: LedgerClient<Channel>,
-    from: TreeSize,
-    size: TreeSize,
-    send: &SyncSender<Result<Vec<Vec<u8>>, FeedError>>,
-) {
-    let (start, count) = (from.get(), size.get().saturating_sub(from.get()));
-    let request = wire::GetEntriesRequest { start, count: Some(count) };
-    let silent = || FeedError::Unreachable("the node sends no more entries".to_owned());
-    let read = async {
-        let mut entries = client.get_entries(request).await.map_err(|e| status(&e))?.into_inner();
-        let mut next = start;
+impl NodeFeed {
+    /// Waits for what comes of a call, but not for ever.
+    fn wait<T>(&self, call: impl Future<Output = Result<T, Status>>) -> Result<T, FeedError> {
+        self.runtime.block_on(within(self.patience, call)).map_err(|e| status(&e))
+    }
+
+    /// Sends the entries from `from` to the end of the tree of `size` leaves, as long as somebody takes them.
+    fn stream(
+        &self,
+        from: TreeSize,
+        size: TreeSize,
+        send: &SyncSender<Result<Vec<Vec<u8>>, FeedError>>,
+    ) -> Result<(), FeedError> {
+        let count = Some(size.get().saturating_sub(from.get()));
+        let request = wire::GetEntriesRequest { start: from.get(), count };
+        let mut client = self.client.clone();
+        let mut entries = self.wait(client.get_entries(request))?.into_inner();
+        let mut next = from.get();
         while next < size.get() {
-            let mut some = Vec::with_capacity(usize::from(TILE_WIDTH));
-            while next < size.get() && some.len() < usize::from(TILE_WIDTH) {
-                let entry = tokio::time::timeout(TIMEOUT, entries.message()).await;
-                let entry = entry.map_err(|_| silent())?.map_err(|e| status(&e))?;
-                let entry = entry.ok_or_else(silent)?;
-                if entry.index != next {
-                    return Err(damaged("the order of entries"));
+            let until = size.get().min(next + u64::from(TILE_WIDTH));
+            let some = self.wait(async {
+                let mut some = Vec::with_capacity(usize::from(TILE_WIDTH));
+                for _ in next..until {
+                    some.extend(entries.message().await?);
                 }
-                some.push(entry.entry.to_vec());
-                next += 1;
+                Ok(some)
+            })?;
+            if some.iter().zip(next..).any(|(entry, index)| entry.index != index) {
+                return Err(damaged("the order of entries"));
             }
+            next += some.len() as u64;
+            let some = some.into_iter().map(|entry| entry.entry.to_vec()).collect();
             if send.send(Ok(some)).is_err() {
                 return Ok(());
             }
+            if next < until {
+                return Err(FeedError::Unreachable("the node sends no more entries".to_owned()));
+            }
         }
         Ok(())
-    };
-    if let Err(error) = read.await {
-        // whoever takes entries may have gone
-        let _ = send.send(Err(error));
     }
-}
-
-fn within<T>(message: T) -> tonic::Request<T> {
-    let mut request = tonic::Request::new(message);
-    request.set_timeout(TIMEOUT);
-    request
 }
 
 fn damaged(what: &str) -> FeedError {
@@ -309,7 +312,10 @@ fn prove_error(error: ProveError<TileReadError<ReadError>>) -> FeedError {
 
 fn status(status: &tonic::Status) -> FeedError {
     let text = status.message().lines().next().unwrap_or_default();
-    let text = format!("the node says {:?}: {text}", status.code());
+    let text = match status.code() {
+        Code::DeadlineExceeded => format!("the node is too slow: {text}"),
+        code => format!("the node says {code:?}: {text}"),
+    };
     match status.code() {
         Code::OutOfRange | Code::NotFound | Code::DataLoss | Code::InvalidArgument => {
             FeedError::Damaged(text)

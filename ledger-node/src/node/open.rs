@@ -198,5 +198,6 @@ fn secured(
     let shown = node_key.map(certificate).transpose()?.map(Arc::new);
     let pair = config.tls.pair()?.map(|(certificate, key)| (dir.join(certificate), dir.join(key)));
     let tls = pair.map(|pair| ServerTls::open(layout, pair, shown.clone())).transpose()?;
-    Ok((tls, Dialer::new(authorities, shown, Arc::default(), Arc::clone(clock))))
+    let (nodes, patience) = (Arc::default(), config.limits.answer());
+    Ok((tls, Dialer::new(authorities, shown, nodes, Arc::clone(clock), patience)))
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use ledger_core::witness::{AddCheckpoint, Answer, Refusal};
 use ledger_proto::v1::{self as wire, witness_client::WitnessClient};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::plan::Contact;
-use crate::transport::Dialer;
+use crate::transport::{Dialer, within};
 use crate::witness::{Witness, WitnessError};
 
 /// How long a witness may take for an answer.
@@ -52,11 +52,7 @@ impl Link {
                 let url = format!("{prefix}/add-checkpoint").into();
                 Some(Link::Http { agent: config.into(), url })
             }
-            Contact::Grpc(url) => {
-                let endpoint = Endpoint::from_shared(url.clone()).ok()?;
-                let channel = dialer.lazy(&endpoint.connect_timeout(TIMEOUT).timeout(TIMEOUT));
-                Some(Link::Grpc(WitnessClient::new(channel)))
-            }
+            Contact::Grpc(url) => Some(Link::Grpc(WitnessClient::new(dialer.lazy(url).ok()?))),
         }
     }
 
@@ -111,7 +107,8 @@ async fn call(
             .collect(),
         checkpoint: request.checkpoint().to_string().into_bytes().into(),
     };
-    let answer = client.add_checkpoint(request).await.map_err(|e| e.message().to_owned())?;
+    let answer = within(TIMEOUT, client.add_checkpoint(request)).await;
+    let answer = answer.map_err(|e| e.message().to_owned())?;
     read(answer.into_inner()).ok_or_else(|| "the witness gave no answer that can be read".into())
 }
 

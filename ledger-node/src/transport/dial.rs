@@ -25,12 +25,15 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::line::{Duplex, Line};
 use super::node_key::HoldsOneOf;
-use super::{NodeKey, Nodes, provider};
+use super::{NodeKey, Nodes, endpoint, provider};
 use crate::clock::{Clock, SystemClock};
 
 /// Ports of URLs that name none.
 const PLAIN_PORT: u16 = 80;
 const TLS_PORT: u16 = 443;
+
+/// How long whoever is asked may take, where nothing is set.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often it is looked whether the term of a key has ended whose holder is connected.
 const LOOK_AGAIN: Duration = Duration::from_secs(30);
@@ -50,6 +53,8 @@ struct Parts {
     own: Option<Arc<CertifiedKey>>,
     nodes: Arc<Nodes>,
     clock: Arc<dyn Clock>,
+    /// How long a connection, or a whole answer, is waited for.
+    patience: Duration,
     /// Made when the first address wants them.
     config: OnceLock<Arc<ClientConfig>>,
     roots: OnceLock<RootCerts>,
@@ -127,19 +132,20 @@ impl Default for Dialer {
 impl Dialer {
     /// Believes these authorities beside the web's, and knows no node.
     pub fn believing(authorities: Vec<CertificateDer<'static>>) -> Dialer {
-        Dialer::new(authorities, None, Arc::default(), Arc::new(SystemClock))
+        Dialer::new(authorities, None, Arc::default(), Arc::new(SystemClock), PATIENCE)
     }
 
     /// Believes these authorities beside the web's, shows its own node key to those who ask for one, and
-    /// expects those of `nodes`.
+    /// expects those of `nodes`. Whoever is asked may take `patience` for a whole answer.
     pub fn new(
         authorities: Vec<CertificateDer<'static>>,
         own: Option<Arc<CertifiedKey>>,
         nodes: Arc<Nodes>,
         clock: Arc<dyn Clock>,
+        patience: Duration,
     ) -> Dialer {
         let (config, roots) = (OnceLock::new(), OnceLock::new());
-        Dialer(Arc::new(Parts { authorities, own, nodes, clock, config, roots }))
+        Dialer(Arc::new(Parts { authorities, own, nodes, clock, patience, config, roots }))
     }
 
     /// The nodes that it knows.
@@ -147,9 +153,18 @@ impl Dialer {
         &self.0.nodes
     }
 
+    /// How long whoever is asked may take for a whole answer.
+    pub fn patience(&self) -> Duration {
+        self.0.patience
+    }
+
     /// A channel to a node, at a URL as [`grpc_url`] makes it; it connects when it is used.
-    pub fn lazy(&self, endpoint: &Endpoint) -> Channel {
-        endpoint.connect_with_connector_lazy(Connector(self.clone()))
+    ///
+    /// # Errors
+    /// If it is no URL.
+    pub fn lazy(&self, url: &str) -> Result<Channel, tonic::transport::Error> {
+        let endpoint = endpoint(url, self.0.patience)?;
+        Ok(endpoint.connect_with_connector_lazy(Connector(self.clone())))
     }
 
     /// A channel to a node, connected.

@@ -30,6 +30,9 @@ const REQUEST_SECONDS: u32 = 30;
 /// of life more often than that.
 const IDLE_SECONDS: u32 = 120;
 
+/// Seconds for the whole answer of another node: 16 MiB of entries come over a line of 5 Mbit/s.
+const ANSWER_SECONDS: u32 = 30;
+
 /// The largest number in `[limits]`: a million connections or requests are no limit any more.
 const MOST: u32 = 1_000_000;
 
@@ -50,6 +53,8 @@ pub struct Limits {
     pub request_seconds: u32,
     /// Seconds for which no byte comes or goes before a connection is closed.
     pub idle_seconds: u32,
+    /// Seconds for the whole answer of another node.
+    pub answer_seconds: u32,
     /// Whether programs on this machine may have as many connections and requests as they like, up to
     /// `connections`. Turn it off behind a proxy that does not count by itself.
     pub spare_loopback: bool,
@@ -63,6 +68,7 @@ impl Default for Limits {
             requests_per_second: REQUESTS_PER_SECOND,
             request_seconds: REQUEST_SECONDS,
             idle_seconds: IDLE_SECONDS,
+            answer_seconds: ANSWER_SECONDS,
             spare_loopback: true,
         }
     }
@@ -88,6 +94,7 @@ impl Limits {
             ("requests_per_second", self.requests_per_second),
             ("request_seconds", self.request_seconds),
             ("idle_seconds", self.idle_seconds),
+            ("answer_seconds", self.answer_seconds),
         ] {
             if !(1..=MOST).contains(&value) {
                 return Err(LimitsError { name, value });
@@ -104,6 +111,11 @@ impl Limits {
     /// How long a connection may be silent.
     pub fn idle(&self) -> Duration {
         Duration::from_secs(self.idle_seconds.into())
+    }
+
+    /// How long another node may take for a whole answer.
+    pub fn answer(&self) -> Duration {
+        Duration::from_secs(self.answer_seconds.into())
     }
 }
 
@@ -269,8 +281,8 @@ impl Gate {
         self.refused[reason as usize].load(Ordering::Relaxed)
     }
 
-    /// The network to count by; nothing for those that are spared.
-    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    /// The network to count an address by; nothing for those that are spared.
+    pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let spared = self.limits.spare_loopback && address.to_canonical().is_loopback();
         (!spared).then(|| network(address))
     }

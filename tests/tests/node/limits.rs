@@ -3,16 +3,27 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ledger_proto::v1::ledger_client::LedgerClient;
+use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::{NodeProcess, run};
-use ledger_tests::wait::{so, until};
-use tonic::Code;
+use ledger_tests::wait::{so, until, until_async};
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 
 use super::gossip::Member;
-use crate::process::Founded;
+use crate::process::{Founded, submit};
 
 /// Longer than any limit that these tests set.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,10 +36,11 @@ fn limited(settings: &[(&str, u32)]) -> (Founded, NodeProcess) {
     (founded, node)
 }
 
-fn limit(dir: &Path, settings: &[(&str, u32)]) {
+/// Sets these limits, and has a node count programs on its own machine too.
+pub(super) fn limit(dir: &Path, settings: &[(&str, u32)]) {
     let config = dir.join("config.toml");
     let text = std::fs::read_to_string(&config).expect("written by init");
-    let (others, _) = text.split_once("[limits]").expect("the section");
+    let others = text.split("[limits]").next().unwrap_or_default();
     let mut text = format!("{others}[limits]\nspare_loopback = false\n");
     for (name, value) in settings {
         text.push_str(&format!("{name} = {value}\n"));
@@ -153,6 +165,133 @@ fn slow_heads_slow_bodies_and_silence_hold_nothing() {
     assert!(is_served(&mut kept));
     ended(&mut kept);
     assert_eq!(figure(&node.http, "ledger_refused_total{reason=\"slow\"}"), 3);
+}
+
+/// A client that takes no byte of any answer, and shows signs of life all the while.
+async fn greedy(node: &NodeProcess) -> LedgerClient<Channel> {
+    let endpoint = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
+    let endpoint = endpoint.initial_stream_window_size(0);
+    let endpoint = endpoint.http2_keep_alive_interval(Duration::from_millis(300));
+    LedgerClient::new(endpoint.connect().await.expect("it listens"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_entries_gives_its_turn_back_and_one_network_has_not_all() {
+    // more than waits for a slow reader
+    const ENTRIES: u64 = 200;
+    let (founded, node) = limited(&[("idle_seconds", 2)]);
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    let records: Vec<_> = (0..ENTRIES).map(|n| submit(&founded.consortium.incident(n))).collect();
+    let answers = client.submit_stream(tokio_stream::iter(records)).await.expect("an answer");
+    let answered = answers.into_inner().fold(0, |count, answer| count + u64::from(answer.is_ok()));
+    assert_eq!(answered.await, ENTRIES);
+
+    let all = wire::GetEntriesRequest { start: 0, count: None };
+    let mut greedy = greedy(&node).await;
+    let mut held = Vec::new();
+    let refused = loop {
+        match greedy.get_entries(all).await {
+            Ok(stream) => held.push(stream),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((held.len(), refused.code()), (16, Code::ResourceExhausted), "{refused}");
+    let stream = until_async(async || client.get_entries(all).await).await.into_inner();
+    let read = stream.fold(0, |count, entry| count + u64::from(entry.is_ok())).await;
+    assert_eq!(read, ENTRIES + 1, "and the charter");
+}
+
+/// A record that is none, nearly as large as a message may be.
+fn garbage() -> wire::SubmitRequest {
+    wire::SubmitRequest { record: vec![0; 130_000].into(), wait: 0 }
+}
+
+/// Streams so many empty records, and large ones behind them; says how many of all have gone.
+async fn stream_garbage(
+    client: &mut LedgerClient<Channel>,
+    empty: u64,
+) -> (Arc<AtomicU64>, Streaming<wire::SubmitStreamResponse>) {
+    let gone = Arc::<AtomicU64>::default();
+    let count = Arc::clone(&gone);
+    let records = std::iter::from_fn(move || {
+        let is_large = count.fetch_add(1, Ordering::Relaxed) >= empty;
+        Some(if is_large { garbage() } else { wire::SubmitRequest::default() })
+    });
+    let stream = client.submit_stream(tokio_stream::iter(records)).await.expect("it begins");
+    (gone, stream.into_inner())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_whose_answers_nobody_takes_hold_no_room_that_others_need() {
+    // so many answers wait for their caller; then so many records wait behind them, ten of them taken
+    const EMPTY: u64 = 8_500;
+    const LARGE: u64 = 18;
+    let (founded, node) = limited(&[]);
+    let mut streams = Vec::new();
+    for _ in 0..60 {
+        // together more than the room for records
+        let mut greedy = greedy(&node).await;
+        let (gone, stream) = stream_garbage(&mut greedy, EMPTY).await;
+        until_async(async || so(gone.load(Ordering::Relaxed), |gone| *gone > EMPTY + LARGE)).await;
+        streams.push((greedy, stream));
+    }
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    client.submit(submit(&founded.consortium.incident(1))).await.expect("there is room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_brings_more_than_all_messages_may_hold_at_once() {
+    const RECORDS: usize = 1_100;
+    let (_founded, node) = limited(&[]);
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    let records = std::iter::repeat_with(garbage).take(RECORDS);
+    let answers = client.submit_stream(tokio_stream::iter(records)).await.expect("it begins");
+    let answered =
+        answers.into_inner().map(|answer| answer.expect("an answer to each")).fold(0, |n, _| n + 1);
+    assert_eq!(answered.await, RECORDS);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_that_are_told_names_take_no_more_and_reflection_is_for_few_at_once() {
+    let (_founded, node) = limited(&[]);
+    let channel = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
+    let channel = channel.connect().await.expect("it listens");
+    let name = "n".repeat(5_000);
+
+    let request = HealthCheckRequest { service: name.clone() };
+    let refused = HealthClient::new(channel.clone()).check(request).await.expect_err("too long");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+    let request = wire::GetConsistencyRequest {
+        origin: name.clone(),
+        ..wire::GetConsistencyRequest::default()
+    };
+    let mut mirror = MirrorClient::new(channel.clone());
+    let refused = mirror.get_consistency(request).await.expect_err("too long");
+    assert_eq!(refused.code(), Code::OutOfRange, "{refused}");
+
+    let mut client = ServerReflectionClient::new(channel);
+    let mut held = Vec::new();
+    let refused = loop {
+        let (asks, asked) = tokio::sync::mpsc::channel(1);
+        match client.server_reflection_info(ReceiverStream::new(asked)).await {
+            Ok(stream) => held.push((asks, stream)),
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!((held.len(), refused.code()), (16, Code::ResourceExhausted), "{refused}");
+    held.clear();
+    let ask = |name: &str| {
+        let message_request = Some(MessageRequest::FileContainingSymbol(name.to_owned()));
+        ServerReflectionRequest { host: String::new(), message_request }
+    };
+    let requests = [ask("ledger.v1.Ledger"), ask(&name)];
+    let mut answers = until_async(async || {
+        client.server_reflection_info(tokio_stream::iter(requests.clone())).await
+    })
+    .await
+    .into_inner();
+    answers.message().await.expect("an answer").expect("what was asked for");
+    assert!(answers.message().await.is_ok_and(|answer| answer.is_none()), "nothing more is read");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod process;
 mod publishing;
 mod refused_heads;
 mod shutdown;
+mod stalls;
 mod tls;
 mod tls_nodes;
 mod witness;

@@ -1,0 +1,98 @@
+//! What callers share of something that there is only so much of: all together, and those of one network.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Something that is taken while a call lasts.
+#[derive(Debug, Clone)]
+pub struct Shares(Arc<Whole>);
+
+#[derive(Debug)]
+struct Whole {
+    most: usize,
+    /// The most that one network takes, where it is counted.
+    each: usize,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    all: usize,
+    networks: HashMap<IpAddr, usize>,
+}
+
+/// What a call has taken; given back when it is dropped.
+#[derive(Debug)]
+pub struct Share {
+    whole: Arc<Whole>,
+    network: Option<IpAddr>,
+    amount: usize,
+}
+
+impl Shares {
+    /// So much for all together, and of it so much for one network.
+    pub fn new(most: usize, each: usize) -> Shares {
+        Shares(Arc::new(Whole { most, each, taken: Mutex::default() }))
+    }
+
+    /// Takes some of it for a network, or for somebody who is not counted by network; `None` where that is
+    /// too much.
+    pub fn take(&self, network: Option<IpAddr>, amount: usize) -> Option<Share> {
+        let Whole { most, each, .. } = *self.0;
+        let mut taken = self.0.lock();
+        let of_network = network.and_then(|network| taken.networks.get(&network)).copied();
+        let of_network = of_network.unwrap_or_default();
+        let is_too_much = network.is_some() && amount > each.saturating_sub(of_network);
+        if is_too_much || amount > most.saturating_sub(taken.all) {
+            return None;
+        }
+        taken.all += amount;
+        if let Some(network) = network {
+            taken.networks.insert(network, of_network + amount);
+        }
+        Some(Share { whole: Arc::clone(&self.0), network, amount })
+    }
+}
+
+impl Whole {
+    fn lock(&self) -> MutexGuard<'_, Taken> {
+        // nothing panics between two sums
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut taken = self.whole.lock();
+        taken.all -= self.amount;
+        let Some(network) = self.network else { return };
+        if let Some(of_network) = taken.networks.get_mut(&network) {
+            *of_network -= self.amount;
+            if *of_network == 0 {
+                taken.networks.remove(&network);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_network_takes_the_share_of_others_and_all_is_given_back() {
+        let shares = Shares::new(8, 3);
+        let network = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let first = shares.take(network(1), 2).expect("there is room");
+        assert!(shares.take(network(1), 2).is_none(), "more than its share");
+        let rest = shares.take(network(1), 1).expect("there is room");
+        let other = shares.take(network(2), 3).expect("others have theirs");
+        assert!(shares.take(None, 3).is_none(), "more than there is");
+        let spared = shares.take(None, 2).expect("the rest");
+        assert!(shares.take(network(3), 1).is_none(), "nothing is left");
+        drop((first, rest, other, spared));
+        let taken = shares.0.lock();
+        assert_eq!((taken.all, taken.networks.len()), (0, 0));
+    }
+}

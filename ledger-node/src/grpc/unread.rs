@@ -1,0 +1,245 @@
+//! What answers hold of the memory as long as their callers do not read them.
+//!
+//! A caller may ask for much with few bytes, and then take nothing. So large answers together hold only so
+//! much, those to one network a part of it, and none for ever.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::http::Response;
+use bytes::Bytes;
+use hyper::body::{Body as _, Frame};
+use tokio::task::JoinHandle;
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use super::Failure;
+use super::shares::{Share, Shares};
+
+/// Bytes of an answer that nothing is asked for.
+const FREE: usize = 16 << 10;
+
+/// Bytes of all larger answers together, and of those to one network: evidence may have 33 MiB.
+const ROOM: usize = 128 << 20;
+const ROOM_PER_NETWORK: usize = ROOM / 2;
+
+/// Bytes that a connection is handed at once: those it keeps until its caller reads them.
+const PIECE: usize = 16 << 10;
+
+/// How long a caller may take for a large answer: the largest comes over a line of 3 Mbit/s.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The room for answers, shared by all services.
+#[derive(Debug, Clone)]
+pub struct Unread {
+    room: Shares,
+    patience: Duration,
+}
+
+impl Default for Unread {
+    fn default() -> Unread {
+        Unread { room: Shares::new(ROOM, ROOM_PER_NETWORK), patience: PATIENCE }
+    }
+}
+
+impl Unread {
+    /// The answer to somebody of a network, which takes room if it is large; a refusal where there is none.
+    pub async fn hold(&self, network: Option<IpAddr>, answer: Response<Body>) -> Response<Body> {
+        let (head, mut body) = answer.into_parts();
+        let first = match at_hand(&mut body).await {
+            Poll::Pending => return Response::from_parts(head, body),
+            Poll::Ready(Some(Ok(frame))) if bytes_of(&frame) > FREE => {
+                let Some(share) = self.room.take(network, bytes_of(&frame)) else {
+                    let (why, hint) = ("too many large answers at once", "try again in a while");
+                    let refused = Failure::new(Code::ResourceExhausted, why, hint);
+                    return Status::from(refused).into_http();
+                };
+                let bytes = frame.into_data().unwrap_or_default();
+                First::Large(Large::new(bytes, share, self.patience))
+            }
+            Poll::Ready(frame) => First::Small(frame),
+        };
+        Response::from_parts(head, Body::new(Begun { first, rest: body }))
+    }
+}
+
+/// The first frame of an answer, if it is there: a message that nobody waits for is whole in it.
+async fn at_hand(body: &mut Body) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    let poll = |context: &mut Context<'_>| Poll::Ready(Pin::new(&mut *body).poll_frame(context));
+    std::future::poll_fn(poll).await
+}
+
+fn bytes_of(frame: &Frame<Bytes>) -> usize {
+    frame.data_ref().map_or(0, Bytes::len)
+}
+
+/// An answer whose first frame was looked at.
+#[derive(Debug)]
+struct Begun {
+    first: First,
+    rest: Body,
+}
+
+#[derive(Debug)]
+enum First {
+    Small(Option<Result<Frame<Bytes>, Status>>),
+    Large(Large),
+    Taken,
+}
+
+impl hyper::body::Body for Begun {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let First::Large(large) = &self.first {
+            match large.next() {
+                Ok(None) => self.first = First::Taken,
+                Ok(Some(piece)) => return Poll::Ready(Some(Ok(Frame::data(piece)))),
+                Err(status) => return Poll::Ready(Some(Err(status))),
+            }
+        }
+        match std::mem::replace(&mut self.first, First::Taken) {
+            First::Small(frame) => Poll::Ready(frame),
+            _ => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.first, First::Taken) && self.rest.is_end_stream()
+    }
+}
+
+/// A large message, which is taken away from a caller who is too slow.
+#[derive(Debug)]
+struct Large {
+    held: Arc<Mutex<Held>>,
+    timer: JoinHandle<()>,
+}
+
+#[derive(Debug)]
+enum Held {
+    /// Bytes that the connection was not handed yet, and the room of the whole.
+    Waiting {
+        bytes: Bytes,
+        _share: Share,
+    },
+    Taken,
+    GivenUp,
+}
+
+impl Large {
+    fn new(bytes: Bytes, share: Share, patience: Duration) -> Large {
+        let held = Arc::new(Mutex::new(Held::Waiting { bytes, _share: share }));
+        let late = Arc::clone(&held);
+        let timer = tokio::spawn(async move {
+            tokio::time::sleep(patience).await;
+            let mut held = lock(&late);
+            if matches!(*held, Held::Waiting { .. }) {
+                *held = Held::GivenUp;
+            }
+        });
+        Large { held, timer }
+    }
+
+    /// The next piece; none when all are taken.
+    fn next(&self) -> Result<Option<Bytes>, Status> {
+        let mut held = lock(&self.held);
+        match &mut *held {
+            Held::Waiting { bytes, .. } if bytes.len() > PIECE => Ok(Some(bytes.split_to(PIECE))),
+            Held::Waiting { bytes, .. } => {
+                let last = std::mem::take(bytes);
+                *held = Held::Taken;
+                Ok(Some(last))
+            }
+            Held::Taken => Ok(None),
+            Held::GivenUp => Err(Status::deadline_exceeded("the answer was not read in time")),
+        }
+    }
+}
+
+impl Drop for Large {
+    fn drop(&mut self) {
+        // the timer's task may go later
+        *lock(&self.held) = Held::Taken;
+        self.timer.abort();
+    }
+}
+
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    // nothing panics while it is changed
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LARGE: usize = 1 << 20;
+
+    fn answer(bytes: usize) -> Response<Body> {
+        Response::new(Body::new(axum::body::Body::from(vec![7; bytes])))
+    }
+
+    fn is_refused(answer: &Response<Body>) -> bool {
+        answer.headers().contains_key("grpc-status")
+    }
+
+    async fn read(answer: Response<Body>) -> Result<usize, Status> {
+        let mut body = answer.into_body();
+        let mut bytes = 0;
+        loop {
+            let poll = |context: &mut Context<'_>| Pin::new(&mut body).poll_frame(context);
+            let Some(frame) = std::future::poll_fn(poll).await else { return Ok(bytes) };
+            let frame = frame?;
+            assert!(bytes_of(&frame) <= PIECE, "nobody is handed more at once");
+            bytes += bytes_of(&frame);
+        }
+    }
+
+    #[tokio::test]
+    async fn answers_that_nobody_reads_hold_only_so_much_and_small_ones_pass() {
+        let unread = Unread { room: Shares::new(3 * LARGE, 2 * LARGE), patience: PATIENCE };
+        let network = |n: u8| Some(IpAddr::from([192, 0, 2, n]));
+        let held = [1, 1].map(|n| unread.hold(network(n), answer(LARGE)));
+        let [first, second] = held;
+        let (first, second) = (first.await, second.await);
+        assert!(!is_refused(&first) && !is_refused(&second));
+        assert!(is_refused(&unread.hold(network(1), answer(LARGE)).await), "more than its share");
+        let small = unread.hold(network(1), answer(FREE)).await;
+        let other = unread.hold(network(2), answer(LARGE)).await;
+        assert!(is_refused(&unread.hold(None, answer(LARGE)).await), "more than there is");
+        for (answer, bytes) in [(first, LARGE), (small, FREE), (other, LARGE)] {
+            assert_eq!(read(answer).await.expect("it is whole"), bytes);
+        }
+        drop(second);
+        assert!(unread.room.take(None, 3 * LARGE).is_some(), "all was given back");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_read_in_time_holds_nothing_more() {
+        let (room, patience) = (Shares::new(LARGE, LARGE), Duration::from_millis(1));
+        let unread = Unread { room, patience };
+        let slow = unread.hold(None, answer(LARGE)).await;
+        while unread.room.take(None, LARGE).is_none() {
+            tokio::task::yield_now().await;
+        }
+        let status = read(slow).await.expect_err("it is gone");
+        assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_not_at_hand_is_passed_on() {
+        let never = tokio_stream::pending::<Result<Vec<u8>, std::convert::Infallible>>();
+        let body = Body::new(axum::body::Body::from_stream(never));
+        let unread = Unread { room: Shares::new(0, 0), patience: PATIENCE };
+        assert!(!is_refused(&unread.hold(None, Response::new(body)).await));
+        assert!(is_refused(&unread.hold(None, answer(FREE + 1)).await));
+    }
+}
