@@ -28,8 +28,8 @@
 //! | asker | [`Message::Exchange`] | its heads, evidence and questions for the lines that differ |
 //! | answerer | [`Message::Exchange`] | its own for these, and answers |
 //!
-//! and so on, at most [`MAX_LEGS`] messages by the asker. The answerer remembers nothing between
-//! messages. The salt is fresh in every round, so that no log can prepare heads whose lines collide.
+//! and so on, at most [`MAX_LEGS`] messages by the asker. Between messages the answerer remembers nothing
+//! but the evidence that it asked for. The salt is fresh in every round, so that no log can prepare heads whose lines collide.
 
 mod conduct;
 mod exchange;
@@ -52,8 +52,9 @@ pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reac
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.
 pub const PATIENCE_ROUNDS: u32 = 4;
 
-/// Open heads of one log. The first that were heard stay: a log cannot push out what convicts it by
-/// signing more, and one that signs so many has raised the alarm anyway.
+/// Open heads of one log that others bring who ask; there are as many places again for what the node reads
+/// itself or hears from peers that it asks. The first that were heard stay: a log cannot push out what
+/// convicts it by signing more, and strangers cannot take the places of peers.
 pub const MAX_OPEN: usize = 8;
 
 /// Heads kept that are proven to lie on the adopted head's history: a head that was heard before is
