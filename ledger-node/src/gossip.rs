@@ -30,7 +30,7 @@ use ledger_core::evidence::{ClaimedEvidence, Trust};
 use ledger_core::gossip::{Heard, Lineage, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::PublicKey;
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::clock::Clock;
 use crate::config::ConfiguredPeer;
@@ -125,6 +125,8 @@ pub struct Gossip {
     began: Instant,
     /// Wakes the seeker; it ends when this is gone.
     questions: mpsc::SyncSender<()>,
+    /// Messages of others that are looked at.
+    answering: Arc<Semaphore>,
     alarm: watch::Sender<Option<OwnTrouble>>,
     figures: Mutex<Figures>,
 }
@@ -144,6 +146,10 @@ struct Inner {
     /// Whether that is another head than the stored one.
     moved: bool,
 }
+
+/// Messages of others that are looked at: the view is one, and whoever waits for it must not hold the
+/// threads on which all else reads and writes.
+const MAX_ANSWERING: usize = 8;
 
 /// How long peers are sent away by a node whose disk failed, in milliseconds: until it was
 /// restarted.
@@ -224,6 +230,7 @@ impl Gossip {
             broken: AtomicBool::new(false),
             began: Instant::now(),
             questions,
+            answering: Arc::new(Semaphore::new(MAX_ANSWERING)),
             alarm: watch::Sender::new(None),
             figures: Mutex::default(),
         });
@@ -326,6 +333,11 @@ impl Gossip {
     /// How peers and logs are reached.
     pub fn dialer(&self) -> &Dialer {
         &self.dialer
+    }
+
+    /// Waits until another message may be looked at; it may as long as this is held.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.answering).acquire_owned().await.ok()
     }
 
     /// Whether a log may be cosigned.

@@ -231,10 +231,11 @@ impl gossip_server::Gossip for Face {
             gossip.count_bytes(received, answer.encoded_len());
             return Ok(Response::new(answer));
         }
+        let turn = gossip.turn().await;
         // signatures are checked and evidence is kept: nothing for the runtime's threads
         let told = tokio::task::spawn_blocking(move || {
             // it counts as long as it is there, also when whoever sent it has gone
-            let _place = place;
+            let _held = (place, turn);
             match from_wire(message) {
                 Ok(Reply::Message(message)) => gossip.answer(&from, message),
                 Ok(Reply::Busy(_)) => gossip.turn_away(&from, &Malformed("askers are never busy")),
