@@ -73,7 +73,11 @@ async fn a_witness_that_never_ends_its_answer_is_asked_again() {
     let text = text.replace("[witness_urls]\n", &url);
     std::fs::write(&config, text).expect("a writable folder");
     let (node, _client) = log.serve().await;
-    let told = |why: &String| why.contains("no whole answer came within 10s");
-    until(|| node.service().board.statuses()[2].trouble.as_ref().is_some_and(|(why, _)| told(why)))
-        .await;
+    // the board has its rows once the witnesses are asked first
+    until(|| {
+        let statuses = node.service().board.statuses();
+        let trouble = statuses.get(2).and_then(|status| status.trouble.as_ref());
+        trouble.is_some_and(|(why, _)| why.contains("no whole answer came within 10s"))
+    })
+    .await;
 }
