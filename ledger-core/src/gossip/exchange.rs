@@ -28,8 +28,11 @@ const MAX_WANTED: usize = 16;
 /// What a head costs, in units of about one signature check, that has to be settled.
 const OPEN_UNITS: usize = 16;
 
-/// What a message costs in which a line of a known key is false.
-const DOUBT_UNITS: usize = 64;
+/// What a line of a known key costs that is false: it was checked, and should not have been sent.
+const FAILED_UNITS: usize = 16;
+
+/// False lines in one message after which its further heads are passed over.
+const MAX_FAILED: usize = 64;
 
 /// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures
 /// travel when they are newer by a step, long before anybody calls the log stale, and not in every
@@ -69,6 +72,8 @@ pub struct Heard {
     pub fault: Option<Fault>,
     /// What it may have made up; nothing was taken of it.
     pub doubt: Option<FalseSignature>,
+    /// How many lines are so.
+    failed: usize,
 }
 
 impl Round {
@@ -149,12 +154,12 @@ impl Heard {
             Some(Message::Exchange(told)) => told.evidence.as_ref().map_or(0, evidence_units),
             _ => 0,
         };
-        let doubted = self.doubt.as_ref().map_or(0, |_| DOUBT_UNITS);
-        u32::try_from(opened * OPEN_UNITS + carried + doubted).unwrap_or(u32::MAX)
+        let units = opened * OPEN_UNITS + carried + self.failed * FAILED_UNITS;
+        u32::try_from(units).unwrap_or(u32::MAX)
     }
 
     fn nothing() -> Heard {
-        Heard { reply: None, events: Vec::new(), fault: None, doubt: None }
+        Heard { reply: None, events: Vec::new(), fault: None, doubt: None, failed: 0 }
     }
 
     fn fault(fault: Fault) -> Heard {
@@ -180,7 +185,7 @@ impl Message {
 impl View {
     /// Answers a message of a round that a peer began. `wanted` is the evidence that this peer was asked for
     /// in answers before: other evidence of it is not judged. The caller keeps it for each peer by itself,
-    /// so that nobody makes a node forget what it asked of another.
+    /// as far as it can tell them apart, so that nobody makes a node forget what it asked of another.
     pub fn answer(
         &mut self,
         message: Message,
@@ -205,7 +210,7 @@ impl View {
                     reply.wants.truncate(MAX_WANTED);
                     let asked = held.into_iter().filter(|own| reply.wants.contains(&own.id));
                     wanted.extend(asked);
-                    wanted.drain(..wanted.len().saturating_sub(MAX_WANTED));
+                    keep_newest(wanted);
                 }
                 heard
             }
@@ -318,9 +323,9 @@ impl View {
         if !told.fits() {
             return Heard::fault(Fault::TooMuch);
         }
-        let Heard { events, fault, doubt, .. } = self.take(&told, from, asked);
-        if fault.is_some() {
-            return Heard { reply: None, events, fault, doubt };
+        let heard = self.take(&told, from, asked);
+        if heard.fault.is_some() {
+            return heard;
         }
         let mut reply = Exchange::new(told.salt);
         self.tell(&mut reply, &told.about, &told.heads, &told.held);
@@ -329,7 +334,7 @@ impl View {
         let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
         let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
-        Heard { reply, events, fault, doubt }
+        Heard { reply, ..heard }
     }
 
     /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies nothing.
@@ -343,12 +348,14 @@ impl View {
             return heard;
         }
         for head in &told.heads {
-            match self.hear_from(head, from) {
-                Ok(events) => heard.events.extend(events),
-                Err(doubt) => heard.doubt = heard.doubt.or(Some(doubt)),
+            if heard.failed >= MAX_FAILED {
+                break;
             }
+            let listened = self.listen(head, from);
+            heard.events.extend(listened.events);
+            heard.doubt = heard.doubt.or(listened.doubt);
+            heard.failed += listened.failed;
         }
-        heard.doubt = heard.doubt.or(self.doubt.take());
         for answer in &told.answers {
             match self.learn(&answer.question, &answer.beginning) {
                 Ok(events) => heard.events.extend(events),
@@ -426,6 +433,18 @@ impl View {
         let beginning = remembered.or_else(|| trees.beginning(origin, smaller.size, larger))?;
         Some(Answer { question, beginning })
     }
+}
+
+/// Keeps what names the evidence that was asked for last.
+fn keep_newest(wanted: &mut Vec<EvidenceRef>) {
+    let mut ids: Vec<EvidenceId> = Vec::new();
+    for own in wanted.iter().rev() {
+        if !ids.contains(&own.id) && ids.len() < MAX_WANTED {
+            ids.push(own.id);
+        }
+    }
+    wanted.retain(|own| ids.contains(&own.id));
+    wanted.truncate(MAX_REFS);
 }
 
 fn head_bytes(seen: &super::seen::Seen) -> Vec<u8> {

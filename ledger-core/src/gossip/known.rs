@@ -41,6 +41,8 @@ pub enum Standing {
 /// A head whose place is not known yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Open {
+    /// Whose places it takes.
+    from: Teller,
     last: Aged,
     /// Heads that are proven to lie on its history: a log that signs on and on is as old as the first.
     path: VecDeque<Aged>,
@@ -53,10 +55,12 @@ struct Aged {
     age: u32,
 }
 
-/// Who told of a head. Closed.
+/// Who told of a head. Each has places of their own. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Teller {
-    /// The node itself, or a peer that it asked.
+pub enum Teller {
+    /// The own witness, which cosigned it.
+    Witness,
+    /// The log, or a peer that the node asked.
     Asked,
     /// Somebody who asked the node: anybody.
     Anybody,
@@ -154,7 +158,9 @@ impl Known {
             return Change::Conflict(Box::new(conflict));
         }
         if let Some(held) = self.held_mut(heard.head()) {
-            return if held.merge(&heard) { Change::Richer } else { Change::Nothing };
+            // lines of another text over the same head, with other extensions, say nothing of this one
+            let is_richer = held.is_same(&heard) && held.merge(&heard);
+            return if is_richer { Change::Richer } else { Change::Nothing };
         }
         let rival = self.all().find(|held| held.head().size == heard.head().size);
         if let Some(rival) = rival {
@@ -179,17 +185,13 @@ impl Known {
         if self.was_shown(heard.head()) {
             return Change::Nothing;
         }
-        let room = match from {
-            Teller::Asked => 2 * MAX_OPEN,
-            Teller::Anybody => MAX_OPEN,
-        };
-        if self.open.len() >= room {
+        if self.open.iter().filter(|open| open.from == from).count() >= MAX_OPEN {
             // old heads of an honest log may be shown in heaps: it has as long to settle them as others
             self.overflow.get_or_insert(Overflow { age: 0, again: true }).again = true;
             return Change::Nothing;
         }
         let last = Aged { seen: heard, age: 0 };
-        self.open.push(Open { last, path: VecDeque::new() });
+        self.open.push(Open { from, last, path: VecDeque::new() });
         Change::Opened
     }
 
@@ -245,10 +247,14 @@ impl Known {
         if adopted.head() != before || before.size >= head.size {
             return Change::Nothing;
         }
+        let contradicts = |held: &Seen| held.head().size == head.size && *held.head() != head;
+        if self.all().any(contradicts) {
+            return Change::Nothing;
+        }
         let is_open = self.open.iter().any(|open| open.has(&head));
         if !is_open && grown.counts(self.keys.trusted()) {
             let last = Aged { seen: grown, age: 0 };
-            self.open.push(Open { last, path: VecDeque::new() });
+            self.open.push(Open { from: Teller::Witness, last, path: VecDeque::new() });
         }
         let origin = adopted.checkpoint().checkpoint().origin().clone();
         self.join(&Question { origin, smaller: *before, larger: head })
@@ -270,13 +276,13 @@ impl Known {
             }
             (None, None) if into_adopted => self.strike(smaller),
             (None, Some(at)) if adopted == Some(*smaller) => {
-                let Open { last, path } = self.open.remove(at);
+                let Open { last, path, .. } = self.open.remove(at);
                 let before = self.adopted.replace(last.seen);
                 merge(&mut self.path, path.into_iter().map(|own| own.seen).chain(before));
                 Change::Adopted
             }
             (Some(at), Some(of)) if at != of => {
-                let Open { last, path } = self.open[at].clone();
+                let Open { last, path, .. } = self.open[at].clone();
                 self.open[of].absorb(path.into_iter().chain([last]));
                 self.open.remove(at);
                 Change::Settled
@@ -410,7 +416,7 @@ impl Known {
         self.path = settled.rev().collect();
         self.open = open.into_iter().filter_map(|open| open.counting(&trusted)).collect();
         if self.adopted.is_none() && !self.open.is_empty() {
-            let Open { last, path } = self.open.remove(0);
+            let Open { last, path, .. } = self.open.remove(0);
             self.adopted = Some(last.seen);
             self.path = path.into_iter().map(|own| own.seen).collect();
         }
@@ -482,12 +488,12 @@ impl Open {
 
     /// What is left of it where only these keys count.
     fn counting(self, trusted: &[VerifierKey]) -> Option<Open> {
-        let age = self.age();
+        let (from, age) = (self.from, self.age());
         let all = self.path.into_iter().chain([self.last]);
         let mut left: VecDeque<Aged> = all.filter(|own| own.seen.counts(trusted)).collect();
         let mut last = left.pop_back()?;
         last.age = last.age.max(age);
-        Some(Open { last, path: left })
+        Some(Open { from, last, path: left })
     }
 }
 

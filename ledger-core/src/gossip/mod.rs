@@ -41,7 +41,7 @@ mod view;
 
 pub use conduct::{Conduct, Moment};
 pub use exchange::{Beginnings, Heard, Round};
-pub use known::{Question, Standing};
+pub use known::{Question, Standing, Teller};
 pub use message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEADS, MAX_LINES, MAX_QUESTIONS,
     MAX_REFS, Message, Salt, Summary,
@@ -52,9 +52,10 @@ pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reac
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.
 pub const PATIENCE_ROUNDS: u32 = 4;
 
-/// Open heads of one log that others bring who ask; there are as many places again for what the node reads
-/// itself or hears from peers that it asks. The first that were heard stay: a log cannot push out what
-/// convicts it by signing more, and strangers cannot take the places of peers.
+/// Open heads of one log that others bring who ask; there are as many places for what the node reads itself
+/// or hears from peers that it asks, and for what its own witness cosigned ([`Teller`]). The first that
+/// were heard stay: a log cannot push out what convicts it by signing more, and strangers cannot take
+/// the places of peers.
 pub const MAX_OPEN: usize = 8;
 
 /// Heads kept that are proven to lie on the adopted head's history: a head that was heard before is

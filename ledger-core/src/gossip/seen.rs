@@ -39,6 +39,21 @@ pub(super) struct Read {
     pub(super) seen: Option<Seen>,
     /// A line that names a known key and does not verify by it. It is left out.
     pub(super) doubt: Option<FalseSignature>,
+    /// How many such lines were tried.
+    pub(super) failed: usize,
+}
+
+/// Lines that do not verify.
+#[derive(Debug, Default)]
+struct Failed {
+    last: Option<FalseSignature>,
+    count: usize,
+}
+
+impl Read {
+    fn of(seen: Option<Seen>, failed: Failed) -> Read {
+        Read { seen, doubt: failed.last, failed: failed.count }
+    }
 }
 
 impl Seen {
@@ -49,13 +64,13 @@ impl Seen {
         log_keys: &[VerifierKey],
         cosigners: &[VerifierKey],
     ) -> Read {
-        let mut doubt = None;
-        let signers = signers(heard, log_keys, &mut doubt);
+        let mut failed = Failed::default();
+        let signers = signers(heard, log_keys, &mut failed);
         if signers.is_empty() {
-            return Read { seen: None, doubt };
+            return Read::of(None, failed);
         }
-        let seen = Seen::of(heard, signers, cosigned(heard, cosigners, &mut doubt));
-        Read { seen: Some(seen), doubt }
+        let seen = Seen::of(heard, signers, cosigned(heard, cosigners, &mut failed));
+        Read::of(Some(seen), failed)
     }
 
     /// Keeps what known cosigners signed of a log whose keys have fallen; nothing if nobody did.
@@ -64,11 +79,11 @@ impl Seen {
         fallen: &[VerifierKey],
         cosigners: &[VerifierKey],
     ) -> Read {
-        let mut doubt = None;
-        let signers = signers(heard, fallen, &mut doubt);
-        let cosigned = cosigned(heard, cosigners, &mut doubt);
+        let mut failed = Failed::default();
+        let signers = signers(heard, fallen, &mut failed);
+        let cosigned = cosigned(heard, cosigners, &mut failed);
         let seen = (!cosigned.is_empty()).then(|| Seen::of(heard, signers, cosigned));
-        Read { seen, doubt }
+        Read::of(seen, failed)
     }
 
     /// A head that is known to be signed by those of these keys that have a line.
@@ -173,31 +188,23 @@ impl Seen {
 }
 
 /// What these keys of the log signed: those that sign texts, in its name.
-fn signers(
-    heard: &ClaimedCheckpoint,
-    keys: &[VerifierKey],
-    doubt: &mut Option<FalseSignature>,
-) -> Vec<Signed> {
+fn signers(heard: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed) -> Vec<Signed> {
     let origin = heard.checkpoint().origin().as_str();
     let of_log =
         |key: &&VerifierKey| key.algorithm() == Algorithm::Ed25519 && key.name().as_str() == origin;
     let signed = |key: &VerifierKey| {
         let text = heard.note().text().as_bytes();
         let verify = |line: &Signature| key.verify(text, line.bytes()).then_some(());
-        let (line, ()) = line_of(heard, key, verify, doubt)?;
+        let (line, ()) = line_of(heard, key, verify, failed)?;
         Some(Signed { key: key.clone(), line })
     };
     keys.iter().filter(of_log).filter_map(signed).collect()
 }
 
-fn cosigned(
-    heard: &ClaimedCheckpoint,
-    keys: &[VerifierKey],
-    doubt: &mut Option<FalseSignature>,
-) -> Vec<Cosigned> {
+fn cosigned(heard: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed) -> Vec<Cosigned> {
     let cosigned = |key: &VerifierKey| {
         let verify = |line: &Signature| cosignature::verify_line(heard.note(), key, line);
-        let (line, time) = line_of(heard, key, verify, doubt)?;
+        let (line, time) = line_of(heard, key, verify, failed)?;
         Some(Cosigned { key: key.clone(), time, line })
     };
     keys.iter().filter_map(cosigned).collect()
@@ -208,13 +215,16 @@ fn line_of<T>(
     heard: &ClaimedCheckpoint,
     key: &VerifierKey,
     verify: impl Fn(&Signature) -> Option<T>,
-    doubt: &mut Option<FalseSignature>,
+    failed: &mut Failed,
 ) -> Option<(Signature, T)> {
     let lines = heard.note().signatures().iter().filter(|line| line.is_by(key));
     for line in lines.take(TRIED_LINES) {
         match verify(line) {
             Some(said) => return Some((line.clone(), said)),
-            None => *doubt = Some(FalseSignature(key.name().to_string())),
+            None => {
+                failed.count += 1;
+                failed.last = Some(FalseSignature(key.name().to_string()));
+            }
         }
     }
     None

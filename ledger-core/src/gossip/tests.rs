@@ -218,7 +218,8 @@ fn strangers_tell(view: &mut View, head: &ClaimedCheckpoint) {
 
 /// A log of nine open heads, the first of which lie on one history.
 fn overflowing() -> View {
-    let mut view = holding(&[head("a"), head("abX")]);
+    let mut view = holding(&[head("a")]);
+    strangers_tell(&mut view, &head("abX"));
     for more in 0..MAX_OPEN {
         strangers_tell(&mut view, &head(&"y".repeat(10 + more)));
     }
@@ -286,23 +287,58 @@ fn old_heads_that_keep_coming_raise_no_alarm_where_the_log_can_be_read() {
 /// witness goes on, and so do the peers that the node asks.
 #[test]
 fn places_that_strangers_fill_keep_out_no_head_of_the_own_witness_or_of_a_peer() {
-    let all = "a".repeat(60);
+    let all = "a".repeat(80);
     let mut view = holding(&[head(&all[..30])]);
-    let heads: Vec<_> = (1..=20).map(|size| head(&all[..size])).collect();
-    answer(
-        &mut view,
-        Message::Exchange(Box::new(Exchange { heads, ..Exchange::new(Salt([1; 16])) })),
-    );
-    assert_eq!(view.log(&origin()).expect("known").open.len(), MAX_OPEN);
+    let open = |view: &View| view.log(&origin()).expect("known").open.len();
+    for size in 1..=20 {
+        strangers_tell(&mut view, &head(&all[..size]));
+    }
+    assert_eq!(open(&view), MAX_OPEN);
     view.hear(&head(&"b".repeat(25))).expect("signed");
-    assert_eq!(view.log(&origin()).expect("known").open.len(), MAX_OPEN + 1, "a peer has room");
+    assert_eq!(open(&view), MAX_OPEN + 1, "a peer has room");
     for size in 31..31 + 2 * MAX_OPEN {
         view.hear(&head(&all[..size])).expect("signed");
     }
+    assert_eq!(open(&view), 2 * MAX_OPEN);
     let before = *head(&all[..30]).checkpoint().head();
-    let events = view.grown(&before, &head(&all[..50])).expect("signed");
+    let events = view.grown(&before, &head(&all[..60])).expect("signed");
     assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]), "{events:?}");
-    assert_eq!(adopted(&view), Some(head(&all[..50])));
+    assert_eq!(adopted(&view), Some(head(&all[..60])));
+    // what it cosigned of another history than the adopted one has room too
+    view.grown(&before, &head(&"c".repeat(70))).expect("signed");
+    assert_eq!(open(&view), 2 * MAX_OPEN + 1);
+    // and a request's own proof convicts without any place
+    let (one, other) = (head(&all[..60]), head(&"d".repeat(75)));
+    let size = one.checkpoint().head().size;
+    let of = *other.checkpoint().head();
+    let shown = Trees(vec![tree(&"d".repeat(75))]).beginning(&origin(), size, &of).expect("held");
+    let events = view.contradict(Heads { one: &one, other: &other }, &shown);
+    assert!(matches!(events.as_slice(), [Event::Convicted(_)]) && convicted(&view));
+}
+
+/// A log of two keys, one of which signed two heads of one size: what the own witness cosigns of that is
+/// evidence, and no growth.
+#[test]
+fn what_the_own_witness_cosigned_is_not_adopted_over_a_contradiction() {
+    let second = key(ORIGIN, Algorithm::Ed25519, 7);
+    let keys = vec![log().verifier().clone(), second.verifier().clone()];
+    let known =
+        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let mut view = View::new(vec![known], Vec::new());
+    let by_both = |leaves: &str| {
+        let one = head(leaves);
+        let other = Checkpoint::new(origin(), tree(leaves).frontier().head()).sign(&second);
+        one.with_signatures(other.note().signatures().iter().cloned()).expect("room")
+    };
+    view.hear(&by_both("ab")).expect("signed");
+    view.hear(&by_both("abX")).expect("signed");
+    let before = *head("ab").checkpoint().head();
+    let events = view.grown(&before, &by_both("abc")).expect("signed");
+    assert!(events.iter().any(|event| matches!(event, Event::Convicted(_))), "{events:?}");
+    view.hear(&by_both("abc")).expect("signed");
+    view.hear(&by_both("abX")).expect("signed");
+    view.hear(&by_both("abc")).expect("signed");
+    assert!(view.against(log().verifier()).is_some() && view.against(second.verifier()).is_some());
 }
 
 /// True proofs chain old heads one to another: those that are settled give no age to the rest.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::authority::AuthorityBundle;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
-    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, ProvenKeys,
-    Trust,
+    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Heads,
+    ProvenKeys, Trust,
 };
 use crate::hash::Hash;
 use crate::merkle::{Beginning, TreeHead};
@@ -116,6 +116,18 @@ pub struct LogStatus {
     pub standing: Standing,
 }
 
+/// What a head led to.
+#[derive(Debug, Default)]
+pub(super) struct Listened {
+    pub(super) events: Vec<Event>,
+    /// A line that names a known key and does not verify by it.
+    pub(super) doubt: Option<FalseSignature>,
+    /// How many such lines were tried.
+    pub(super) failed: usize,
+    /// Whether nothing was left of the head.
+    refused: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) evidence: ClaimedEvidence,
@@ -137,8 +149,6 @@ pub struct View {
     trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
-    /// A line that was left out of a head since this was taken last.
-    pub(super) doubt: Option<FalseSignature>,
     /// Evidence that was asked for and judged, whomever it convicted: it is not asked for again.
     pub(super) judged: VecDeque<EvidenceId>,
 }
@@ -214,10 +224,8 @@ impl View {
         &self.trust
     }
 
-    /// Takes a head, from whoever. A head of an unknown log, or signed by no trusted key, says
-    /// nothing.
-    ///
-    /// Lines that name a known key and do not verify are left out.
+    /// Takes a head that the node read itself. A head of an unknown log, or signed by no trusted key, says
+    /// nothing. Lines that name a known key and do not verify are left out.
     ///
     /// # Errors
     /// [`FalseSignature`] where no line of the log is left; nothing was taken.
@@ -225,23 +233,37 @@ impl View {
         self.hear_from(heard, Teller::Asked)
     }
 
-    pub(super) fn hear_from(
+    /// Takes a head, from whoever, as [`View::hear`].
+    ///
+    /// # Errors
+    /// [`FalseSignature`].
+    pub fn hear_from(
         &mut self,
         heard: &ClaimedCheckpoint,
         from: Teller,
     ) -> Result<Vec<Event>, FalseSignature> {
+        match self.listen(heard, from) {
+            Listened { refused: true, doubt: Some(doubt), .. } => Err(doubt),
+            listened => Ok(listened.events),
+        }
+    }
+
+    /// Takes a head, and says what is doubtful about it.
+    pub(super) fn listen(&mut self, heard: &ClaimedCheckpoint, from: Teller) -> Listened {
         let origin = heard.checkpoint().origin();
-        let Some(known) = self.logs.get_mut(origin) else { return Ok(Vec::new()) };
+        let Some(known) = self.logs.get_mut(origin) else { return Listened::default() };
         // of a log with several keys, a head that stays of one that fell may count by another
         let lacks = known.remains.lacks(heard);
         if self.evidence_only || (known.has_heard(heard) && !lacks) {
-            return Ok(Vec::new());
+            return Listened::default();
         }
-        let Read { seen, doubt } = Seen::read(heard, &known.signers(), &self.cosigners);
+        let Read { seen, doubt, failed } = Seen::read(heard, &known.signers(), &self.cosigners);
         let Some(seen) = seen else {
-            return doubt.map_or_else(|| Ok(self.hear_fallen(heard)), Err);
+            if doubt.is_some() {
+                return Listened { doubt, failed, refused: true, ..Listened::default() };
+            }
+            return self.listen_fallen(heard);
         };
-        self.doubt = doubt.or(self.doubt.take());
         let richer = lacks && known.remains.take(seen.clone());
         let change = known.hear(seen.clone(), from);
         let (is_told, convicts) = (change == Change::Richer, matches!(change, Change::Conflict(_)));
@@ -258,26 +280,25 @@ impl View {
             events.extend((!is_told).then(|| Event::Richer(origin.clone())));
             events.extend(self.accuse_cosigners(origin));
         }
-        Ok(events)
+        Listened { events, doubt, failed, refused: false }
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
-    fn hear_fallen(&mut self, heard: &ClaimedCheckpoint) -> Vec<Event> {
+    fn listen_fallen(&mut self, heard: &ClaimedCheckpoint) -> Listened {
         let origin = heard.checkpoint().origin();
-        let Some(known) = self.logs.get_mut(origin) else { return Vec::new() };
+        let Some(known) = self.logs.get_mut(origin) else { return Listened::default() };
         if known.remains.is_empty() || known.remains.has_heard(heard) {
-            return Vec::new();
+            return Listened::default();
         }
         let fallen: Vec<VerifierKey> =
             known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
-        let Read { seen, doubt } = Seen::read_fallen(heard, &fallen, &self.cosigners);
-        self.doubt = doubt.or(self.doubt.take());
-        if !seen.is_some_and(|seen| known.remains.take(seen)) {
-            return Vec::new();
+        let Read { seen, doubt, failed } = Seen::read_fallen(heard, &fallen, &self.cosigners);
+        let mut events = Vec::new();
+        if seen.is_some_and(|seen| known.remains.take(seen)) {
+            events.push(Event::Richer(origin.clone()));
+            events.extend(self.accuse_cosigners(origin));
         }
-        let mut events = vec![Event::Richer(origin.clone())];
-        events.extend(self.accuse_cosigners(origin));
-        events
+        Listened { events, doubt, failed, refused: false }
     }
 
     /// Takes a head that this node itself has verified to have grown out of another, as its witness
@@ -291,7 +312,10 @@ impl View {
         heard: &ClaimedCheckpoint,
     ) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
-        let mut events = self.hear(heard)?;
+        let mut events = self.hear_from(heard, Teller::Witness)?;
+        if events.iter().any(|event| matches!(event, Event::Convicted(_))) {
+            return Ok(events);
+        }
         let Some(known) = self.logs.get_mut(origin) else { return Ok(events) };
         let is_there = known.adopted().is_some_and(|own| own.is_of(heard));
         let seen = Seen::read(heard, &known.signers(), &self.cosigners).seen;
@@ -321,6 +345,25 @@ impl View {
         let adopted = known.adopted().map(|own| own.checkpoint().clone());
         let Some(adopted) = adopted else { return Ok(Vec::new()) };
         Ok(self.events(&question.origin, change, &adopted))
+    }
+
+    /// Takes two heads with what shows how they stand to each other. Neither need have a place among those
+    /// that are held.
+    pub fn contradict(&mut self, heads: Heads<'_>, beginning: &Beginning) -> Vec<Event> {
+        let of = self.logs.get(heads.one.checkpoint().origin());
+        let Some(known) = of.filter(|_| !self.evidence_only) else { return Vec::new() };
+        let counts = |head: &ClaimedCheckpoint| {
+            let seen = Seen::read(head, &known.signers(), &self.cosigners).seen;
+            seen.filter(|seen| seen.counts(known.keys.trusted()))
+        };
+        let (Some(one), Some(other)) = (counts(heads.one), counts(heads.other)) else {
+            return Vec::new();
+        };
+        let heads = Heads { one: one.checkpoint(), other: other.checkpoint() };
+        match Conflict::of_beginning(heads, beginning) {
+            Ok(Some(conflict)) => self.accuse(&conflict),
+            _ => Vec::new(),
+        }
     }
 
     /// Judges evidence and keeps it if it convicts a key that nothing was held against. What proves

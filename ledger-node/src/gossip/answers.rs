@@ -8,6 +8,9 @@ use super::{BUSY_WHEN_BROKEN, Gossip, Inner, Told};
 /// Bytes of a message that nobody has read yet that count as one unit of work: as evidence does.
 const BYTES_A_UNIT: usize = 4_096;
 
+/// Names of evidence that a sender was asked for; whoever shares an address shares them.
+const MAX_WANTED: usize = 256;
+
 impl Gossip {
     /// Whether a message of so many bytes may be looked at, before anything in it was: for how many
     /// milliseconds not, otherwise.
@@ -44,8 +47,9 @@ impl Gossip {
             drop(peers);
             return Told::Busy(self.refuse(from, now, again));
         }
-        let mut wanted = std::mem::take(&mut asker.wanted);
+        let before = asker.wanted.clone();
         drop(peers);
+        let mut wanted = before.clone();
         let mut inner = self.lock();
         self.refresh(&mut inner);
         let Inner { view, trees, .. } = &mut *inner;
@@ -53,7 +57,7 @@ impl Gossip {
         let (debt, doubt) = (heard.debt(), heard.doubt);
         self.conclude(&mut inner, heard.events);
         drop(inner);
-        self.note_answered(from, debt, doubt.as_ref(), wanted);
+        self.note_answered(from, debt, doubt.as_ref(), (&before, wanted));
         if self.is_broken() {
             return Told::Busy(BUSY_WHEN_BROKEN);
         }
@@ -70,13 +74,16 @@ impl Gossip {
         from: &Sender,
         debt: u32,
         doubt: Option<&FalseSignature>,
-        wanted: Vec<EvidenceRef>,
+        (before, wanted): (&[EvidenceRef], Vec<EvidenceRef>),
     ) {
         let mut peers = self.peers();
         let now = self.now();
         let asker = peers.asker(from, now);
         asker.conduct.owe(debt);
-        asker.wanted = wanted;
+        // another message of the same sender may have been answered meanwhile
+        asker.wanted.retain(|own| !before.contains(own) || wanted.contains(own));
+        asker.wanted.extend(wanted.into_iter().filter(|own| !before.contains(own)));
+        asker.wanted.drain(..asker.wanted.len().saturating_sub(MAX_WANTED));
         if let Some(doubt) = doubt
             && asker.doubt(doubt, now)
         {

@@ -1,7 +1,8 @@
 //! What the own witness cosigned, and what it was asked to cosign and did not.
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
-use ledger_core::gossip::{Event, Question};
+use ledger_core::evidence::Heads;
+use ledger_core::gossip::{Event, Question, Teller};
 use ledger_core::merkle::{Beginning, verify_consistency};
 use ledger_core::witness::AddCheckpoint;
 
@@ -23,7 +24,8 @@ impl Gossip {
     /// last. The proof of the request may show by itself that they contradict each other.
     pub fn hear_refused(&self, cosigned: Option<&ClaimedCheckpoint>, request: &AddCheckpoint) {
         self.hear_shown(cosigned, request, |inner| {
-            inner.view.hear(request.checkpoint()).unwrap_or_default()
+            // anybody may ask a witness
+            inner.view.hear_from(request.checkpoint(), Teller::Anybody).unwrap_or_default()
         });
     }
 
@@ -43,8 +45,13 @@ impl Gossip {
         self.refresh(&mut inner);
         let mut events = cosigned.map(|head| inner.grow(head)).unwrap_or_default();
         events.extend(first(&mut inner));
-        if let Some((question, shown)) = cosigned.and_then(|head| shown(head, request)) {
+        if let Some(head) = cosigned
+            && let Some((question, shown)) = shown(head, request)
+        {
             events.extend(inner.view.learn(&question, &shown).unwrap_or_default());
+            // there may have been no room for what is offered
+            let heads = Heads { one: head, other: request.checkpoint() };
+            events.extend(inner.view.contradict(heads, &shown));
         }
         self.conclude(&mut inner, events);
     }
@@ -63,7 +70,7 @@ impl Inner {
         self.moved |= before != Some(now);
         let heard = match before {
             Some(before) => self.view.grown(&before, head),
-            None => self.view.hear(head),
+            None => self.view.hear_from(head, Teller::Witness),
         };
         heard.unwrap_or_default()
     }

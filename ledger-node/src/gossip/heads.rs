@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::gossip::{LogStatus, View};
+use ledger_core::gossip::{LogStatus, MAX_OPEN, Teller, View};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, params};
@@ -82,6 +82,7 @@ impl Heads {
     pub fn recall(&self, view: &mut View) -> Result<BTreeMap<Origin, TreeHead>, HeadsError> {
         let sql = |error: rusqlite::Error| self.failed(&error);
         let mut cosigned = BTreeMap::new();
+        let mut heard: BTreeMap<Origin, usize> = BTreeMap::new();
         // the adopted head of a log first, so that it is adopted again
         let query = "SELECT note, state FROM heard ORDER BY origin, state IN (1, 2), rowid";
         let mut select = self.connection.prepare(query).map_err(sql)?;
@@ -89,8 +90,13 @@ impl Heads {
         for row in rows {
             let (note, state): (String, i64) = row.map_err(sql)?;
             let Ok(head) = ClaimedCheckpoint::parse(note.as_bytes()) else { continue };
-            let _ = view.hear(&head);
             let (origin, of) = (head.checkpoint().origin(), head.checkpoint().head());
+            // all that had a place has one again
+            let number = heard.entry(origin.clone()).or_default();
+            let tellers = [Teller::Asked, Teller::Anybody, Teller::Witness];
+            let from = tellers[(*number / MAX_OPEN).min(tellers.len() - 1)];
+            *number += usize::from(state != ADOPTED && state != COSIGNED);
+            let _ = view.hear_from(&head, from);
             match state {
                 ALARMING => view.recall_alarm(origin, of),
                 COSIGNED => {

@@ -223,18 +223,26 @@ async fn stream_garbage(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_whose_answers_nobody_takes_hold_no_room_that_others_need() {
-    // so many answers wait for their caller; then so many records wait behind them, ten of them taken
+    // so many answers wait for their caller, and what comes after them is large
     const EMPTY: u64 = 8_500;
-    const LARGE: u64 = 18;
     let (founded, node) = limited(&[]);
     let mut streams = Vec::new();
     for _ in 0..60 {
         // together more than the room for records
         let mut greedy = greedy(&node).await;
         let (gone, stream) = stream_garbage(&mut greedy, EMPTY).await;
-        until_async(async || so(gone.load(Ordering::Relaxed), |gone| *gone > EMPTY + LARGE)).await;
-        streams.push((greedy, stream));
+        streams.push((greedy, stream, gone));
     }
+    // until none takes any more
+    let mut before = Vec::new();
+    until_async(async || {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let now: Vec<u64> = streams.iter().map(|own| own.2.load(Ordering::Relaxed)).collect();
+        let stands = now == before && now.iter().all(|gone| *gone > EMPTY);
+        before.clone_from(&now);
+        so(now, |_| stands)
+    })
+    .await;
     let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
     client.submit(submit(&founded.consortium.incident(1))).await.expect("there is room");
 }
