@@ -3,7 +3,7 @@
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::hash::Hash;
-use ledger_node::transport::{DialError, endpoint, grpc_url};
+use ledger_node::transport::{self, DialError, endpoint, grpc_url};
 use ledger_proto::v1;
 use ledger_proto::v1::gossip_client::GossipClient;
 use ledger_proto::v1::ledger_client::LedgerClient;
@@ -22,7 +22,7 @@ const MAX_LISTED: usize = 65_536;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-/// How long one question may take; streams are not limited.
+/// How long one answer may take, and each message of one that comes as a stream.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Where the node is.
@@ -110,7 +110,7 @@ impl Node {
     /// # Errors
     /// [`Failure`] for what the node answers.
     pub async fn log(&mut self) -> Result<v1::GetLogResponse, Failure> {
-        let answer = self.client.get_log(within(v1::GetLogRequest {})).await;
+        let answer = within(self.client.get_log(v1::GetLogRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
@@ -119,7 +119,7 @@ impl Node {
     /// # Errors
     /// [`Failure`] for what the node answers.
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>, Failure> {
-        let answer = self.client.get_checkpoint(within(v1::GetCheckpointRequest {})).await;
+        let answer = within(self.client.get_checkpoint(v1::GetCheckpointRequest {})).await;
         answer.map(|a| a.into_inner().checkpoint.to_vec()).map_err(|e| failure(&e))
     }
 
@@ -128,7 +128,7 @@ impl Node {
     /// # Errors
     /// [`Failure`] for what the node answers.
     pub async fn witnesses(&mut self) -> Result<v1::GetWitnessesResponse, Failure> {
-        let answer = self.client.get_witnesses(within(v1::GetWitnessesRequest {})).await;
+        let answer = within(self.client.get_witnesses(v1::GetWitnessesRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
@@ -139,7 +139,7 @@ impl Node {
     pub async fn mirrored(&mut self) -> Result<v1::ListMirroredResponse, Failure> {
         let mut client =
             MirrorClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
-        let answer = client.list_mirrored(within(v1::ListMirroredRequest {})).await;
+        let answer = within(client.list_mirrored(v1::ListMirroredRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
@@ -148,7 +148,7 @@ impl Node {
     /// # Errors
     /// [`Failure`] for what the node answers.
     pub async fn gossip(&mut self) -> Result<v1::GetGossipResponse, Failure> {
-        let answer = self.gossip_client().get_gossip(within(v1::GetGossipRequest {})).await;
+        let answer = within(self.gossip_client().get_gossip(v1::GetGossipRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
@@ -157,11 +157,11 @@ impl Node {
     /// # Errors
     /// [`Failure`] for what the node answers.
     pub async fn evidence_ids(&mut self) -> Result<Vec<EvidenceId>, Failure> {
-        let request = within(v1::ListEvidenceRequest {});
-        let answer = self.gossip_client().list_evidence(request).await;
+        let request = v1::ListEvidenceRequest {};
+        let answer = within(self.gossip_client().list_evidence(request)).await;
         let mut listed = answer.map_err(|e| failure(&e))?.into_inner();
         let mut ids: Vec<EvidenceId> = Vec::new();
-        while let Some(summary) = listed.message().await.map_err(|e| failure(&e))? {
+        while let Some(summary) = within(listed.message()).await.map_err(|e| failure(&e))? {
             let id = <[u8; 32]>::try_from(&*summary.id)
                 .map_err(|_| wrong_answer("an id of evidence has not 32 bytes"))?;
             let id = EvidenceId::from_hash(Hash::from_bytes(id));
@@ -179,7 +179,7 @@ impl Node {
     /// [`Failure`] for what the node answers.
     pub async fn evidence(&mut self, id: EvidenceId) -> Result<Vec<u8>, Failure> {
         let request = v1::GetEvidenceRequest { id: id.as_hash().as_bytes().to_vec().into() };
-        let answer = self.gossip_client().get_evidence(within(request)).await;
+        let answer = within(self.gossip_client().get_evidence(request)).await;
         answer.map(|answer| answer.into_inner().file.to_vec()).map_err(|e| failure(&e))
     }
 
@@ -194,14 +194,14 @@ impl Node {
     /// [`Failure`] for what the node answers.
     pub async fn entry(&mut self, index: u64) -> Result<Vec<u8>, Failure> {
         let request = v1::GetEntriesRequest { start: index, count: Some(1) };
-        let mut entries = match self.client.get_entries(within(request)).await {
+        let mut entries = match within(self.client.get_entries(request)).await {
             Ok(answer) => answer.into_inner(),
             Err(status) if status.code() == Code::OutOfRange => {
                 return Err(self.unpublished(index).await);
             }
             Err(status) => return Err(failure(&status)),
         };
-        match entries.message().await.map_err(|e| failure(&e))? {
+        match within(entries.message()).await.map_err(|e| failure(&e))? {
             Some(entry) if entry.index == index => Ok(entry.entry.to_vec()),
             Some(entry) => Err(wrong_answer(format!("it sent entry {}", entry.index))),
             None => Err(self.unpublished(index).await),
@@ -233,7 +233,7 @@ impl Node {
     /// [`Failure`] for what the node answers.
     pub async fn lookup(&mut self, statement: [u8; 32]) -> Result<(u64, Vec<u8>), Failure> {
         let key = Some(v1::lookup_request::Key::Statement(statement.to_vec().into()));
-        let answer = self.client.lookup(within(v1::LookupRequest { key })).await;
+        let answer = within(self.client.lookup(v1::LookupRequest { key })).await;
         answer.map(|a| a.into_inner()).map(|a| (a.index, a.entry.to_vec())).map_err(|e| failure(&e))
     }
 
@@ -252,7 +252,7 @@ impl Node {
             LeafName::Statement(id) => Leaf::Statement(id.to_vec().into()),
         });
         let request = v1::GetInclusionProofRequest { leaf, tree_size };
-        let answer = self.client.get_inclusion_proof(within(request)).await;
+        let answer = within(self.client.get_inclusion_proof(request)).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
@@ -266,7 +266,7 @@ impl Node {
             LeafName::Index(index) => Leaf::Index(index),
             LeafName::Statement(id) => Leaf::Statement(id.to_vec().into()),
         });
-        let answer = self.client.get_authority(within(v1::GetAuthorityRequest { leaf })).await;
+        let answer = within(self.client.get_authority(v1::GetAuthorityRequest { leaf })).await;
         answer.map(|answer| answer.into_inner().bundle.to_vec()).map_err(|e| failure(&e))
     }
 
@@ -280,7 +280,7 @@ impl Node {
         new_size: Option<u64>,
     ) -> Result<v1::GetConsistencyProofResponse, Failure> {
         let request = v1::GetConsistencyProofRequest { old_size, new_size };
-        let answer = self.client.get_consistency_proof(within(request)).await;
+        let answer = within(self.client.get_consistency_proof(request)).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 }
@@ -380,11 +380,10 @@ pub fn trouble(text: &str) -> String {
     }
 }
 
-/// A question that is given up after a while.
-pub fn within<T>(message: T) -> tonic::Request<T> {
-    let mut request = tonic::Request::new(message);
-    request.set_timeout(ANSWER_TIMEOUT);
-    request
+/// A question that is given up after a while, its whole answer included: whoever begins one and does not
+/// end it keeps nobody.
+pub async fn within<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    transport::within(ANSWER_TIMEOUT, call).await
 }
 
 /// A statement id that a node sent, for people.

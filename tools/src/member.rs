@@ -90,7 +90,7 @@ impl Member {
         let request = self.request(&Call::Propose { record: record.as_bytes() })?;
         let message =
             v1::ProposeRequest { request: request.into(), record: record.to_bytes().into() };
-        let answer = self.node.client().propose(client::within(message)).await;
+        let answer = client::within(self.node.client().propose(message)).await;
         let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
         self.check(draft, Some(record.statement()))
     }
@@ -129,7 +129,7 @@ impl Member {
             statement: bytes_of(statement).into(),
             signature: signature.into_bytes().into(),
         };
-        let answer = self.node.client().cosign(client::within(message)).await;
+        let answer = client::within(self.node.client().cosign(message)).await;
         let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
         self.check(draft, Some(statement))
     }
@@ -150,7 +150,7 @@ impl Member {
         let note = note.to_string().into_bytes();
         let request = self.request(&Call::Decline { note: &note })?;
         let message = v1::DeclineRequest { request: request.into(), decline: note.into() };
-        let answer = self.node.client().decline(client::within(message)).await;
+        let answer = client::within(self.node.client().decline(message)).await;
         let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
         self.check(draft, Some(statement))
     }
@@ -163,7 +163,7 @@ impl Member {
         let request = self.request(&Call::Withdraw { statement })?;
         let message =
             v1::WithdrawRequest { request: request.into(), statement: bytes_of(statement).into() };
-        let answer = self.node.client().withdraw(client::within(message)).await;
+        let answer = client::within(self.node.client().withdraw(message)).await;
         let draft = answer.map_err(|e| client::failure(&e))?.into_inner().draft;
         self.check(draft, Some(statement))
     }
@@ -188,10 +188,12 @@ impl Member {
         let request = self.request(&Call::ListPending { statement })?;
         let statement = statement.map(|statement| bytes_of(statement).into());
         let message = v1::ListPendingRequest { request: request.into(), statement };
-        let answer = self.node.client().list_pending(client::within(message)).await;
+        let answer = client::within(self.node.client().list_pending(message)).await;
         let mut stream = answer.map_err(|e| client::failure(&e))?.into_inner();
         let mut drafts = Vec::new();
-        while let Some(draft) = stream.message().await.map_err(|e| client::failure(&e))? {
+        while let Some(draft) =
+            client::within(stream.message()).await.map_err(|e| client::failure(&e))?
+        {
             if drafts.len() == MAX_DRAFTS {
                 return Err(client::wrong_answer("it sends drafts without end"));
             }
