@@ -1,13 +1,14 @@
 //! Gossip among many nodes that know many logs, with the pure core: no sockets, nothing is lost.
 //!
-//! `cargo bench -p ledger-benches --bench gossip` prints, for each size of a consortium, how many rounds
-//! pass until every node holds evidence after two of them were shown heads that contradict each other,
-//! beside `ceil(log2 n)` and beside a bare rumour: a bit that starts at two nodes and spreads by the
-//! same meetings. And what gossip costs: bytes of messages for each node and round while nothing
-//! happens, while every log grows in every round, and while a fork is found.
+//! `cargo bench -p ledger-benches --bench gossip` prints, for each size of a consortium, how many
+//! rounds pass until every node holds evidence after two of them were shown heads that contradict
+//! each other, beside `ceil(log2 n)` and beside a bare rumour: a bit that starts at two nodes and
+//! spreads by the same meetings. And what gossip costs: bytes of messages for each node and round
+//! while nothing happens, while every log grows in every round, and while a fork is found.
 //!
-//! In a round each node in turn, in a random order, asks one other, at random. A message counts once, for its
-//! protobuf fields, without what HTTP/2 adds. Proofs come from gossip alone: nobody reads a log's tiles.
+//! In a round each node in turn, in a random order, asks one other, at random. A message counts
+//! once, for its protobuf fields, without what HTTP/2 adds. Proofs come from gossip alone: nobody
+//! reads a log's tiles.
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};

@@ -1,9 +1,10 @@
 //! A real mirror that copies a large log over HTTP and gRPC on loopback, in a process of its own.
 //!
-//! `cargo bench -p ledger-benches --bench mirror` prints how long a million entries of 1 KiB take from the
-//! mirror's start to its cosignature: of any C2SP log, and of a log of ours, each of whose entries is
-//! judged, from its files and from a node; and in the same run how long a client takes that only fetches
-//! the same bundles and looks at nothing. `LEDGER_BENCH_ENTRIES` sets another number of entries; see RESULTS.md.
+//! `cargo bench -p ledger-benches --bench mirror` prints how long a million entries of 1 KiB take
+//! from the mirror's start to its cosignature: of any C2SP log, and of a log of ours, each of whose
+//! entries is judged, from its files and from a node; and in the same run how long a client takes
+//! that only fetches the same bundles and looks at nothing. `LEDGER_BENCH_ENTRIES` sets another
+//! number of entries; see RESULTS.md.
 
 use std::ffi::OsStr;
 use std::path::Path;

@@ -1,9 +1,9 @@
 //! A real node in a process of its own, asked over loopback.
 //!
 //! `cargo bench -p ledger-benches --bench submit` prints, for the machine it runs on, what a bare
-//! `fdatasync` and a bare signature check take, and in the same run how long an idle node takes from
-//! Submit to a published proof that this client has verified, and how many signed records a second it
-//! takes over one stream. Figures are medians over rounds; see RESULTS.md.
+//! `fdatasync` and a bare signature check take, and in the same run how long an idle node takes
+//! from Submit to a published proof that this client has verified, and how many signed records a
+//! second it takes over one stream. Figures are medians over rounds; see RESULTS.md.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,7 +1,7 @@
 //! A real log that two of three real witnesses have to cosign, all in processes of their own.
 //!
-//! `cargo bench -p ledger-benches --bench witnessed` prints how long an idle log takes from Submit to a
-//! proof that its policy accepts, verified by this client, and in the same run what the disk's
+//! `cargo bench -p ledger-benches --bench witnessed` prints how long an idle log takes from Submit
+//! to a proof that its policy accepts, verified by this client, and in the same run what the disk's
 //! `fdatasync` takes; see RESULTS.md.
 
 use std::ffi::OsStr;

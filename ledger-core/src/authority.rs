@@ -239,8 +239,8 @@ impl AuthorityBundle {
     /// Judges the bundle for a record: everything is in the tree of one accepted checkpoint, the
     /// governance entries follow from the anchor, and the state that the record names admits it.
     ///
-    /// `policy` says which checkpoints to accept; without one the policy of the charter does, as the
-    /// last governance entry leaves it.
+    /// `policy` says which checkpoints to accept; without one the policy of the charter does, as
+    /// the last governance entry leaves it.
     ///
     /// # Errors
     /// [`AuthorityError`]; see [`AuthorityError::is_unlawful`].

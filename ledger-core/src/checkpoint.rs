@@ -29,7 +29,8 @@ pub struct ClaimedCheckpoint {
 
 /// A checkpoint that a known key of its log signed.
 ///
-/// Only [`ClaimedCheckpoint::verify`] and [`Policy::verify`](crate::policy::Policy::verify) make it.
+/// Only [`ClaimedCheckpoint::verify`] and [`Policy::verify`](crate::policy::Policy::verify) make
+/// it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedCheckpoint {
     claimed: ClaimedCheckpoint,
@@ -76,7 +77,8 @@ impl Origin {
     /// Takes a log's name.
     ///
     /// # Errors
-    /// [`ParseCheckpointError::Origin`] for an empty or reserved name or one with control characters.
+    /// [`ParseCheckpointError::Origin`] for an empty or reserved name or one with control
+    /// characters.
     pub fn new(text: &str) -> Result<Origin, ParseCheckpointError> {
         let reserved = RESERVED_FIRST_LINES.contains(&text);
         if text.is_empty() || reserved || text.chars().any(char::is_control) {
@@ -189,8 +191,8 @@ impl ClaimedCheckpoint {
         Ok(ClaimedCheckpoint { note, checkpoint: self.checkpoint.clone() })
     }
 
-    /// Checks that one of the log's keys signed, and that no line of any of these keys is false.
-    /// A key belongs to the log when its name is the checkpoint's origin and it signs texts (`0x01`).
+    /// Checks that one of the log's keys signed, and that no line of any of these keys is false. A
+    /// key belongs to the log when its name is the checkpoint's origin and it signs texts (`0x01`).
     ///
     /// # Errors
     /// [`CheckpointError`] says why the checkpoint is not trusted.

@@ -1,9 +1,9 @@
 //! Are the entries of a log lawful? The judgement that auditors and mirrors share.
 //!
-//! It has two halves. [`Look::at`] checks form and signatures, which is dear and needs no order: it can
-//! run on all cores. [`Lawful::judge`] then judges the entries one after another: times, what comes
-//! twice, and authority at each place. What was seen before is for the caller to remember ([`Seen`]),
-//! so that a log may be larger than memory.
+//! It has two halves. [`Look::at`] checks form and signatures, which is dear and needs no order: it
+//! can run on all cores. [`Lawful::judge`] then judges the entries one after another: times, what
+//! comes twice, and authority at each place. What was seen before is for the caller to remember
+//! ([`Seen`]), so that a log may be larger than memory.
 
 use std::collections::HashMap;
 use std::convert::Infallible;

@@ -28,8 +28,8 @@ use crate::record::{StatementId, format_time, parse_time};
 /// The first line of every request's text, without its newline.
 pub const FIRST_LINE: &str = "ledger-request/v1";
 
-/// How far ahead a request may end, in seconds. Nonces are remembered so long, and clocks may differ
-/// by what a client leaves of it.
+/// How far ahead a request may end, in seconds. Nonces are remembered so long, and clocks may
+/// differ by what a client leaves of it.
 pub const MAX_LIFETIME: u64 = 600;
 
 const LINES: [&str; 5] = ["origin", "method", "body", "nonce", "expires"];
@@ -299,8 +299,8 @@ impl ClaimedRequest {
     ///
     /// # Errors
     /// [`RequestError`] for another log, method or body, a time that is over or too far, a key that
-    /// is unknown, of another use or may sign nothing now, and a signature that does not verify. A key
-    /// that was revoked and may still sign its replacement neither declines nor withdraws.
+    /// is unknown, of another use or may sign nothing now, and a signature that does not verify. A
+    /// key that was revoked and may still sign its replacement neither declines nor withdraws.
     pub fn verify(
         &self,
         charter: &Charter,

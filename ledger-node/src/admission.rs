@@ -19,7 +19,8 @@ const QUEUE_RECORDS: usize = 16_384;
 /// Bytes of records that wait for the sequencer at most.
 const QUEUE_BYTES: usize = 64 << 20;
 
-/// How long a single record waits for room before it is refused. A stream waits as long as it takes.
+/// How long a single record waits for room before it is refused. A stream waits as long as it
+/// takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What admission found out about a record.
@@ -104,8 +105,8 @@ impl Admission {
         })
     }
 
-    /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room first,
-    /// so that all records between a socket and the journal have a bound.
+    /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room
+    /// first, so that all records between a socket and the journal have a bound.
     ///
     /// # Errors
     /// [`Refusal::ShuttingDown`].
@@ -114,7 +115,8 @@ impl Admission {
         room.map_err(|_| Refusal::ShuttingDown)
     }
 
-    /// Room for a record of `bytes`, if there is some at once. Whoever holds room already waits for no more.
+    /// Room for a record of `bytes`, if there is some at once. Whoever holds room already waits for
+    /// no more.
     pub fn room_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.room).try_acquire_many_owned(units(bytes)).ok()
     }

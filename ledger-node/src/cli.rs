@@ -40,8 +40,8 @@ pub enum Command {
     #[command(after_help = "Example:\n  ledger-node reindex --dir log")]
     Reindex(DirArgs),
     /// Bring back what a restored backup misses, out of another copy of the log; or the whole log,
-    /// where its directory is gone. The node must not be running; nothing is written before all of it
-    /// is proven to be the log's own.
+    /// where its directory is gone. The node must not be running; nothing is written before all of
+    /// it is proven to be the log's own.
     #[command(after_help = "Example:\n  ledger-node recover --dir log --from \
                             https://mirror.example/mirror/HASH\n\nExample: the directory is gone, \
                             but not the key\n  ledger-node recover --dir log --from \
@@ -50,8 +50,8 @@ pub enum Command {
                             anew would fork it: a node that has witnesses asks them at its start; \
                             without any, be sure.")]
     Recover(RecoverArgs),
-    /// Make a certificate and its key for TLS, signed by nobody else: others believe it once they are
-    /// given the file.
+    /// Make a certificate and its key for TLS, signed by nobody else: others believe it once they
+    /// are given the file.
     #[command(
         after_help = "Example:\n  ledger-node certificate --name node.example --name 10.0.0.7 \
                             --certificate tls.pem --key tls.key\n\nThen, in config.toml:\n  [tls]\n  \
@@ -118,8 +118,8 @@ pub struct InitArgs {
     /// A key that this node witnesses with, for itself and others; may be given several times.
     #[arg(long = "witness-key", value_name = "FILE")]
     pub witness_keys: Vec<PathBuf>,
-    /// Where a witness of the policy is reached, if the policy does not say so; may be given several
-    /// times.
+    /// Where a witness of the policy is reached, if the policy does not say so; may be given
+    /// several times.
     #[arg(long = "witness-url", value_name = "NAME=URL", value_parser = name_and_url)]
     pub witness_urls: Vec<(String, String)>,
 }
@@ -139,12 +139,12 @@ pub struct ServeArgs {
     /// Where HTTP listens; port 0 takes any free one.
     #[arg(long, value_name = "ADDR")]
     pub http: Option<SocketAddr>,
-    /// Listen beyond this machine without TLS: a proxy, a tunnel or a private network keeps others from
-    /// reading along.
+    /// Listen beyond this machine without TLS: a proxy, a tunnel or a private network keeps others
+    /// from reading along.
     #[arg(long)]
     pub plain: bool,
-    /// Sign although this witness, by its name in the policy, says that it saw more of this log; may
-    /// be given several times. Only if you know that the witness is wrong.
+    /// Sign although this witness, by its name in the policy, says that it saw more of this log;
+    /// may be given several times. Only if you know that the witness is wrong.
     #[arg(long = "without-witness", value_name = "NAME")]
     pub without_witnesses: Vec<String>,
     /// Sign although witnesses say another time. Only if you know that the clock is right.

@@ -1,4 +1,5 @@
-//! Time as an argument: the system's clock, and one that tests set; and when a clock cannot be right.
+//! Time as an argument: the system's clock, and one that tests set; and when a clock cannot be
+//! right.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,8 +20,8 @@ pub trait Clock: Send + Sync + 'static {
     fn elapsed(&self) -> Duration;
 }
 
-/// Why a clock cannot be right. One wrong time in a log stands there for ever, and every later entry
-/// must not be earlier.
+/// Why a clock cannot be right. One wrong time in a log stands there for ever, and every later
+/// entry must not be earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClockError {

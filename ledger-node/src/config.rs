@@ -46,16 +46,16 @@ const MAX_KEY_FILE: u64 = 16 << 10;
 pub struct Config {
     /// The file with the key that signs this log's heads; mode 0600, not below `site`.
     pub log_key: PathBuf,
-    /// The file with the key whose place `log_key` has taken, until it is retired: with it the node signs
-    /// one head more, the first over its retirement.
+    /// The file with the key whose place `log_key` has taken, until it is retired: with it the node
+    /// signs one head more, the first over its retirement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_log_key: Option<PathBuf>,
     /// Files with keys of type 0x04 or 0x06 with which this node witnesses its own log and others;
     /// mode 0600, not below `site`. With none it is no witness.
     #[serde(default)]
     pub witness_keys: Vec<PathBuf>,
-    /// Files with keys of type 0x04 or 0x06 with which this node cosigns the logs that it mirrors; mode
-    /// 0600, not below `site`, never a witness's. With none it is no mirror.
+    /// Files with keys of type 0x04 or 0x06 with which this node cosigns the logs that it mirrors;
+    /// mode 0600, not below `site`, never a witness's. With none it is no mirror.
     #[serde(default)]
     pub mirror_keys: Vec<PathBuf>,
     /// Where gRPC listens; port 0 takes any free one.
@@ -99,8 +99,8 @@ pub struct Config {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct GossipConfig {
-    /// gRPC addresses of peers, `grpcs://HOST:PORT`, `grpc://HOST:PORT` or URLs, beside the node addresses
-    /// in the charter; after a space, the key that a node must show which is no member's.
+    /// gRPC addresses of peers, `grpcs://HOST:PORT`, `grpc://HOST:PORT` or URLs, beside the node
+    /// addresses in the charter; after a space, the key that a node must show which is no member's.
     pub peers: Vec<String>,
     /// Seconds between rounds, 1 to 3600.
     pub interval_seconds: u32,

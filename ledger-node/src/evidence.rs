@@ -1,7 +1,7 @@
 //! The evidence that a node holds: files that convict, kept for good below `private/evidence`.
 //!
-//! Every file is judged again whenever it is read. A key against which there is evidence is no longer
-//! to be trusted: [`EvidenceStore::against`] says so.
+//! Every file is judged again whenever it is read. A key against which there is evidence is no
+//! longer to be trusted: [`EvidenceStore::against`] says so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -110,8 +110,8 @@ impl EvidenceStore {
         Ok(EvidenceStore { folder: folder.to_owned(), inner })
     }
 
-    /// Judges evidence and keeps it: durable when this returns. Says whether it is new here; more of
-    /// it against a key that enough is held against is not kept.
+    /// Judges evidence and keeps it: durable when this returns. Says whether it is new here; more
+    /// of it against a key that enough is held against is not kept.
     ///
     /// # Errors
     /// [`EvidenceStoreError::Refused`] if it convicts nobody known here.

@@ -147,8 +147,8 @@ struct Inner {
     moved: bool,
 }
 
-/// Messages of others that are looked at: the view is one, and whoever waits for it must not hold the
-/// threads on which all else reads and writes.
+/// Messages of others that are looked at: the view is one, and whoever waits for it must not hold
+/// the threads on which all else reads and writes.
 const MAX_ANSWERING: usize = 8;
 
 /// How long peers are sent away by a node whose disk failed, in milliseconds: until it was
@@ -249,7 +249,8 @@ impl Gossip {
         self.know(&mut inner);
         let Inner { view, heads, cosigned, trees, .. } = &mut *inner;
         *cosigned = heads.recall(view)?;
-        // what was open of the own log may be settled by now, by a recovery: no alarm is raised before
+        // what was open of the own log may be settled by now, by a recovery: no alarm is raised
+        // before
         let events = view.consult(trees);
         self.conclude(&mut inner, events);
         self.note_fallen(&inner);
@@ -318,7 +319,8 @@ impl Gossip {
         self.dialer.nodes().set(of_charter.collect(), pinned.collect());
     }
 
-    /// Learns whose keys the charter names now. Whoever changes the charter need not wait for a round.
+    /// Learns whose keys the charter names now. Whoever changes the charter need not wait for a
+    /// round.
     pub fn follow_charter(&self) {
         self.refresh(&mut self.lock());
     }
@@ -458,8 +460,8 @@ impl Gossip {
         inner.view.questions().into_iter().map(of).collect()
     }
 
-    /// Takes what the log itself, or whoever serves a copy, shows about a question. Whether anything
-    /// followed.
+    /// Takes what the log itself, or whoever serves a copy, shows about a question. Whether
+    /// anything followed.
     fn learn(&self, question: &Question, beginning: &Beginning) -> bool {
         let mut inner = self.lock();
         let events = inner.view.learn(question, beginning).unwrap_or_default();

@@ -55,8 +55,8 @@ pub fn entries(
     })
 }
 
-/// The governance entries of a checkpoint's tree, each with its proof, as a bundle about the last of
-/// them. Nothing is verified but that stored entries have the hashes that the tiles say.
+/// The governance entries of a checkpoint's tree, each with its proof, as a bundle about the last
+/// of them. Nothing is verified but that stored entries have the hashes that the tiles say.
 ///
 /// # Errors
 /// [`GovernanceError`].
@@ -110,8 +110,8 @@ fn latest(
 const MAX_CLAIMED: usize = 10_000;
 
 /// What a log's own entries say about its rules: the whole chain where it can be followed, else the
-/// charter at index 0 alone. Nothing is verified against a tree; that the members of the charter signed
-/// each change is.
+/// charter at index 0 alone. Nothing is verified against a tree; that the members of the charter
+/// signed each change is.
 ///
 /// # Errors
 /// Why there is no charter.
@@ -124,7 +124,8 @@ pub fn claimed(
     Ok(follow(size, read).unwrap_or(founded))
 }
 
-/// The governance entries behind `after` that a tree's own lines name, read before anything is verified.
+/// The governance entries behind `after` that a tree's own lines name, read before anything is
+/// verified.
 ///
 /// # Errors
 /// What `read` says.

@@ -67,7 +67,8 @@ const REFLECTION_STREAM: &str = "/ServerReflectionInfo";
 /// Entries that wait for a slow reader of `GetEntries`.
 const ENTRIES_AHEAD: usize = 16;
 
-/// `GetEntries` streams at once, each of which holds an entry bundle in memory, and those of one network.
+/// `GetEntries` streams at once, each of which holds an entry bundle in memory, and those of one
+/// network.
 const ENTRY_STREAMS: usize = 64;
 const ENTRY_STREAMS_PER_NETWORK: usize = ENTRY_STREAMS / 4;
 
@@ -96,8 +97,8 @@ struct Face {
 /// back for the proof.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How long a call may take until its answer begins, what the caller has to send of it included: longer
-/// than anything that is waited for, and no caller holds a message for ever.
+/// How long a call may take until its answer begins, what the caller has to send of it included:
+/// longer than anything that is waited for, and no caller holds a message for ever.
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// Serves gRPC, health and reflection until `stopping` turns true.
@@ -411,7 +412,8 @@ impl Face {
         self.service.gate.limits().idle()
     }
 
-    /// A caller's turn, until it is dropped: so many may have one at once, and of one network a part of them.
+    /// A caller's turn, until it is dropped: so many may have one at once, and of one network a
+    /// part of them.
     fn turn(&self, turns: &Shares, extensions: &Extensions) -> Result<Share, Failure> {
         let caller = extensions.get::<Caller>();
         let network = caller.and_then(|caller| self.service.gate.counted(caller.address.ip()));
@@ -421,7 +423,8 @@ impl Face {
         })
     }
 
-    /// Sends entries bundle by bundle, to a reader who may be slow but takes something now and then.
+    /// Sends entries bundle by bundle, to a reader who may be slow but takes something now and
+    /// then.
     async fn send_entries(
         &self,
         mut range: std::ops::Range<u64>,
@@ -453,8 +456,8 @@ impl Face {
         }
     }
 
-    /// The answer to a record whose outcome is known. Waits for `patience` until it is published, if
-    /// the answer shows something published.
+    /// The answer to a record whose outcome is known. Waits for `patience` until it is published,
+    /// if the answer shows something published.
     async fn answer(
         &self,
         outcome: Outcome,

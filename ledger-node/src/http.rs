@@ -1,5 +1,5 @@
-//! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, the schemas of records,
-//! a health check and metrics.
+//! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, the schemas of
+//! records, a health check and metrics.
 
 mod figures;
 mod health;

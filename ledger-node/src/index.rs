@@ -37,7 +37,8 @@ pub enum Key {
     Statement(StatementId),
     /// The leaf hash.
     Leaf(Hash),
-    /// The digest of issuer and id, see [`Envelope::unique_key`](ledger_core::record::Envelope::unique_key).
+    /// The digest of issuer and id, see
+    /// [`Envelope::unique_key`](ledger_core::record::Envelope::unique_key).
     IssuerAndId(Hash),
     /// The digest of issuer and series, see
     /// [`Envelope::series_key`](ledger_core::record::Envelope::series_key): every revision has it.
@@ -421,7 +422,8 @@ fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::
     transaction.commit()
 }
 
-/// What is stored of the sum: a changed size must show too, for entries below it are not read again.
+/// What is stored of the sum: a changed size must show too, for entries below it are not read
+/// again.
 fn seal(sum: i64, size: u64) -> i64 {
     sum.wrapping_add(mix(0, size as i64))
 }

@@ -121,8 +121,8 @@ pub fn init(founding: &Founding<'_>) -> Result<InitReport, InitError> {
     make_beside(founding.dir, |making| found(founding, making))
 }
 
-/// Makes a log's directory beside its place and renames it when it is complete: an interrupted start
-/// leaves no half log.
+/// Makes a log's directory beside its place and renames it when it is complete: an interrupted
+/// start leaves no half log.
 pub(crate) fn make_beside<T, E: From<StoreError>>(
     dir: &Path,
     make: impl FnOnce(&Path) -> Result<T, E>,

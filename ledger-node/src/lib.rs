@@ -1,12 +1,12 @@
 //! The ledger's daemon as a library: what `ledger-node` runs, and what `ledger demo` embeds.
 //!
 //! A record's way: [`admission`] checks form and signatures and puts it into a bounded queue; the
-//! [`sequencer`], the only writer, judges it at its final place, writes it to the [`store`], signs the
-//! head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that know a
-//! wire format. Drafts that lack signatures wait in [`pending`], apart from the log. [`recovery`] brings
-//! a log up to its journal after any kind of stop. The [`witness`] cosigns other logs' heads, and its own;
-//! the [`mirror`] copies other logs and cosigns what it holds; [`gossip`] compares what everybody saw. All
-//! connections come through [`transport`].
+//! [`sequencer`], the only writer, judges it at its final place, writes it to the [`store`], signs
+//! the head and publishes it through the [`publisher`]; `grpc` and `http` are the only files that
+//! know a wire format. Drafts that lack signatures wait in [`pending`], apart from the log.
+//! [`recovery`] brings a log up to its journal after any kind of stop. The [`witness`] cosigns
+//! other logs' heads, and its own; the [`mirror`] copies other logs and cosigns what it holds;
+//! [`gossip`] compares what everybody saw. All connections come through [`transport`].
 
 pub mod admission;
 pub mod cli;

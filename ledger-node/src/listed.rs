@@ -44,8 +44,8 @@ struct Stamp {
     inode: u64,
 }
 
-/// The list as the node knows it, read again when the file changed. A file that cannot be used changes
-/// nothing.
+/// The list as the node knows it, read again when the file changed. A file that cannot be used
+/// changes nothing.
 pub struct Listed<T> {
     path: PathBuf,
     parse: fn(&str) -> Result<T, String>,

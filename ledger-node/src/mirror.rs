@@ -1,11 +1,11 @@
-//! The node as a mirror: it copies chosen logs, verifies every byte, and cosigns with a key of its own
-//! what it holds durably, and nothing else.
+//! The node as a mirror: it copies chosen logs, verifies every byte, and cosigns with a key of its
+//! own what it holds durably, and nothing else.
 //!
-//! Each log of the list `mirror-logs` has a thread that copies it (`copy`) from its source (`feed`). Of
-//! logs of our kind each entry is judged, too (`law`): the copy ends before the first that is unlawful or
-//! of the future, and evidence is made (`accuse`). A copy is a C2SP `tlog-tiles` site below
-//! `DIR/mirrors`; what was promised stands in `private/mirror/state.sqlite` and is durable before
-//! anybody sees it.
+//! Each log of the list `mirror-logs` has a thread that copies it (`copy`) from its source
+//! (`feed`). Of logs of our kind each entry is judged, too (`law`): the copy ends before the first
+//! that is unlawful or of the future, and evidence is made (`accuse`). A copy is a C2SP
+//! `tlog-tiles` site below `DIR/mirrors`; what was promised stands in `private/mirror/state.sqlite`
+//! and is durable before anybody sees it.
 
 mod accuse;
 mod chunks;
@@ -39,7 +39,8 @@ pub use law::MAX_AHEAD;
 pub use served::{Progress, Reason, Served, Status};
 pub use trouble::Trouble;
 
-/// Keys with which one node mirrors: a checkpoint has room for no more lines beside those it came with.
+/// Keys with which one node mirrors: a checkpoint has room for no more lines beside those it came
+/// with.
 pub const MAX_MIRROR_KEYS: usize = 8;
 
 /// What a mirror is made from.

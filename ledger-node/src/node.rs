@@ -417,8 +417,8 @@ impl RunningNode {
         &self.service
     }
 
-    /// Waits until nothing more is sequenced although nobody asked the node to stop: the disk failed,
-    /// the clock is wrong, or witnesses know more of this log than the node does.
+    /// Waits until nothing more is sequenced although nobody asked the node to stop: the disk
+    /// failed, the clock is wrong, or witnesses know more of this log than the node does.
     pub async fn failed(&mut self) -> SequencerError {
         let Some(sequencer) = &mut self.sequencer else {
             return SequencerError::Store(StoreError::Failed);
@@ -506,7 +506,8 @@ struct Begun {
 }
 
 impl Begun {
-    /// Asks the witnesses whether the log is what they saw, then sequences until the queue is closed.
+    /// Asks the witnesses whether the log is what they saw, then sequences until the queue is
+    /// closed.
     async fn sequence(
         self,
         mut closed: watch::Receiver<bool>,

@@ -1,8 +1,8 @@
 //! Co-signing: drafts that wait for members' signatures, apart from the log.
 //!
 //! A draft is no record of the log until it has gone the way of all records, through admission and
-//! sequencer, which judge it as if somebody had submitted it. A crash between logging and noting that
-//! it is logged is harmless: the draft is found in the log again.
+//! sequencer, which judge it as if somebody had submitted it. A crash between logging and noting
+//! that it is logged is harmless: the draft is found in the log again.
 
 mod book;
 mod draft;
@@ -233,8 +233,8 @@ async fn submit(admission: &Admission, record: &[u8]) -> Result<Outcome, Refusal
     }
 }
 
-/// Sends a draft that lacks nothing to the log, and waits until it is there. Goes on if whoever waits
-/// goes away.
+/// Sends a draft that lacks nothing to the log, and waits until it is there. Goes on if whoever
+/// waits goes away.
 pub async fn log_if_complete(service: &Arc<Service>, statement: StatementId) {
     let service = Arc::clone(service);
     let logging = tokio::spawn(async move { log(&service, statement).await });

@@ -1,9 +1,10 @@
 //! From a signed head to a published checkpoint: the policy's quorum of cosignatures.
 //!
-//! The sequencer hands over every head that it signs and goes on; it never waits for a witness. Under
-//! a policy that asks for no cosignature the checkpoint is published there and then. Otherwise the
-//! [`gather`] task asks the witnesses of the [`Plan`], each through a worker of its own, and publishes
-//! when the quorum holds. [`confirm`] asks the same witnesses at a start, before anything is signed.
+//! The sequencer hands over every head that it signs and goes on; it never waits for a witness.
+//! Under a policy that asks for no cosignature the checkpoint is published there and then.
+//! Otherwise the [`gather`] task asks the witnesses of the [`Plan`], each through a worker of its
+//! own, and publishes when the quorum holds. [`confirm`] asks the same witnesses at a start, before
+//! anything is signed.
 
 pub mod board;
 pub mod confirm;
@@ -125,8 +126,8 @@ impl Publisher {
         self.signed.borrow().as_ref().map(|signed| signed.head.checkpoint().head().size)
     }
 
-    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head. Policies
-    /// before the present one are out of force once readers have seen it.
+    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head.
+    /// Policies before the present one are out of force once readers have seen it.
     pub fn is_enough(
         &self,
         signed: &Signed,
@@ -237,7 +238,8 @@ fn complete(signed: &Signed, lines: &[Signature]) -> ClaimedCheckpoint {
     signed.head.with_signatures(lines).expect("the number of lines was bounded")
 }
 
-/// Adds the cosignatures that readers see already on the same head, of witnesses without a newer one.
+/// Adds the cosignatures that readers see already on the same head, of witnesses without a newer
+/// one.
 fn keep(signed: &Signed, seen: &ClaimedCheckpoint, lines: &mut Vec<Signature>) {
     if seen.note().text() != signed.head.note().text() {
         return;

@@ -126,8 +126,8 @@ impl RecoveryError {
 pub enum Demand {
     /// All that the log has promised and shown.
     Everything,
-    /// Whatever is here, as long as it does not contradict what was promised: the rest is to be brought
-    /// back.
+    /// Whatever is here, as long as it does not contradict what was promised: the rest is to be
+    /// brought back.
     WhatIsHere,
 }
 
@@ -207,7 +207,8 @@ fn restore_edge(reader: &LogReader, base: &TreeHead) -> Result<Edge, RecoveryErr
     Ok(Edge::restore(reader.tiles(), base)?)
 }
 
-/// The head that this node promised last; whose signature it bears is judged once the charter is read.
+/// The head that this node promised last; whose signature it bears is judged once the charter is
+/// read.
 fn promised_head(store: &dyn Store) -> Result<Option<ClaimedCheckpoint>, RecoveryError> {
     let Some(text) = store.head()? else { return Ok(None) };
     Ok(Some(ClaimedCheckpoint::parse(text.as_bytes())?))
@@ -223,7 +224,8 @@ fn published_claim(store: &dyn Store) -> Result<Option<ClaimedCheckpoint>, Recov
 }
 
 /// The head that readers saw last, if one of these keys signed it; it is no larger than what was
-/// promised. A file that this log did not sign says nothing: it is damaged, and will be written again.
+/// promised. A file that this log did not sign says nothing: it is damaged, and will be written
+/// again.
 fn published_head(
     claimed: Option<&ClaimedCheckpoint>,
     keys: &[VerifierKey],

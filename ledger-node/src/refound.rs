@@ -1,8 +1,8 @@
 //! Making a log again whose directory is gone, out of another copy of it and its log key.
 //!
 //! The copy may be anybody's: it begins with the charter that the operator knows, its governance
-//! entries follow from that charter, and its entries give the root of a checkpoint that a log key in
-//! force has signed. Nothing less is taken, and nothing is left behind where it fails.
+//! entries follow from that charter, and its entries give the root of a checkpoint that a log key
+//! in force has signed. Nothing less is taken, and nothing is left behind where it fails.
 
 use std::fs;
 use std::path::Path;
@@ -67,8 +67,8 @@ fn make(lost: &Lost<'_>, dir: &Path) -> Result<Retrieved, RetrieveError> {
     Ok(Retrieved { had: TreeSize::ZERO, has: target.size })
 }
 
-/// Reads the whole copy, and proves that it is the log of the anchor: its checkpoint, its governance,
-/// its leaf hashes.
+/// Reads the whole copy, and proves that it is the log of the anchor: its checkpoint, its
+/// governance, its leaf hashes.
 fn prove(lost: &Lost<'_>) -> Result<(ClaimedCheckpoint, Governance, Vec<Hash>), RetrieveError> {
     let copy = lost.from.checkpoint().map_err(|e| RetrieveError::Copy("checkpoint".into(), e))?;
     let copy = ClaimedCheckpoint::parse(&copy)?;

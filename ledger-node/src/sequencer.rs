@@ -83,7 +83,8 @@ pub struct Place {
     pub statement: StatementId,
 }
 
-/// Why the sequencer stopped. What it had not yet answered is unknown until the log is opened again.
+/// Why the sequencer stopped. What it had not yet answered is unknown until the log is opened
+/// again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SequencerError {
@@ -571,9 +572,9 @@ impl Sequencer {
         Ok(self.parts.publisher.take(Signed { head, plan: Arc::clone(&self.plan) })?)
     }
 
-    /// The retired key, if the head of the edge is the first over its retirement. Whoever forks the log
-    /// across the change then contradicts this head by one key, and not by two of which one may be a
-    /// thief's.
+    /// The retired key, if the head of the edge is the first over its retirement. Whoever forks the
+    /// log across the change then contradicts this head by one key, and not by two of which one may
+    /// be a thief's.
     fn bridge(&self, charter: &Charter) -> Option<&SignerKey> {
         let previous = self.parts.previous_log_key.as_ref()?;
         let mut retired = charter.retired_log_keys().iter();
@@ -630,8 +631,8 @@ impl From<FindError> for SequencerError {
     }
 }
 
-/// The entry of the tree of `size` leaves whose keys are the `same`: the index names candidates, and
-/// the entries themselves decide.
+/// The entry of the tree of `size` leaves whose keys are the `same`: the index names candidates,
+/// and the entries themselves decide.
 ///
 /// # Errors
 /// [`FindError`].

@@ -47,8 +47,8 @@ pub trait Files: Send + Sync + 'static {
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError>;
 }
 
-/// Where a log lives. All methods block; a failed write leaves it unknown whether it was applied, and
-/// the caller stops, reopens and replays.
+/// Where a log lives. All methods block; a failed write leaves it unknown whether it was applied,
+/// and the caller stops, reopens and replays.
 pub trait Store: Files {
     /// Everything the journal holds, to bring tiles and head up to it.
     ///
@@ -63,8 +63,8 @@ pub trait Store: Files {
     /// [`StoreError`]; after one the store takes no more batches.
     fn append(&self, at: &TreeHead, entries: &[Vec<u8>]) -> Result<(), StoreError>;
 
-    /// Writes a tile or bundle, unless it is there with the same bytes. Once a full one is there, the
-    /// partial ones at its place may go.
+    /// Writes a tile or bundle, unless it is there with the same bytes. Once a full one is there,
+    /// the partial ones at its place may go.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when other bytes are there; they stay.

@@ -1,10 +1,11 @@
-//! Connections: who may have how many, how long they may be silent, what keeps others from reading them,
-//! and who is at the other end.
+//! Connections: who may have how many, how long they may be silent, what keeps others from reading
+//! them, and who is at the other end.
 //!
-//! Both faces take their connections from one kind of [`Door`]: it counts them at the node's [`Gate`],
-//! which also counts requests, gives up on those that stay silent, and has TLS spoken where there is a
-//! certificate ([`ServerTls`]). Whoever has a node key shows it there. What a request may hold is the
-//! faces' own matter. A [`Dialer`] is the other direction: how the node, and `ledger`, reach others.
+//! Both faces take their connections from one kind of [`Door`]: it counts them at the node's
+//! [`Gate`], which also counts requests, gives up on those that stay silent, and has TLS spoken
+//! where there is a certificate ([`ServerTls`]). Whoever has a node key shows it there. What a
+//! request may hold is the faces' own matter. A [`Dialer`] is the other direction: how the node,
+//! and `ledger`, reach others.
 
 mod calls;
 mod connection;

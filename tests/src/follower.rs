@@ -72,8 +72,8 @@ impl Follower {
     /// Takes the next entry.
     ///
     /// # Panics
-    /// If it is none, if its time lies before the last one's, or if its statement or its issuer's id
-    /// is in the log already.
+    /// If it is none, if its time lies before the last one's, or if its statement or its issuer's
+    /// id is in the log already.
     pub fn push(&mut self, bytes: &[u8]) {
         let at = self.size().next_index().expect("room");
         let entry = Entry::parse(bytes).unwrap_or_else(|error| panic!("entry {at}: {error}"));

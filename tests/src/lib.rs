@@ -30,16 +30,17 @@ const LEVELS_ABOVE: usize = 2;
 /// # Panics
 /// Never, as long as the crate lies in the workspace.
 pub fn workspace() -> PathBuf {
-    // the variable of the running test comes first: two clones that share a target folder share what
-    // was compiled, so that the path compiled into it may be the other's
+    // the variable of the running test comes first: two clones that share a target folder share
+    // what was compiled, so that the path compiled into it may be the other's
     let folder = std::env::var_os("CARGO_MANIFEST_DIR");
     let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     let root = folder.ancestors().find(|at| at.join("Cargo.lock").is_file());
     root.expect("the crate lies in the workspace").to_owned()
 }
 
-/// A folder of test data that is too large or too foreign for the repository, if it is at hand: below
-/// `$LEDGER_SHARED_DATA`, or below a folder `shared/data` beside the workspace or one level higher.
+/// A folder of test data that is too large or too foreign for the repository, if it is at hand:
+/// below `$LEDGER_SHARED_DATA`, or below a folder `shared/data` beside the workspace or one level
+/// higher.
 ///
 /// Without it says that the test was skipped; the caller just returns.
 ///

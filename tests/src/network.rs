@@ -34,8 +34,8 @@ enum Ground {
 }
 
 impl Network {
-    /// So many hosts in network namespaces of their own. Where that is not allowed, or programs for it
-    /// are missing, they are on the loopback, and standard error says so.
+    /// So many hosts in network namespaces of their own. Where that is not allowed, or programs for
+    /// it are missing, they are on the loopback, and standard error says so.
     ///
     /// # Panics
     /// If there is no free port on the loopback.
@@ -124,8 +124,8 @@ impl Network {
         }
     }
 
-    /// Takes these hosts off the switch; they reach each other and nobody else. Without links it does
-    /// nothing.
+    /// Takes these hosts off the switch; they reach each other and nobody else. Without links it
+    /// does nothing.
     ///
     /// # Panics
     /// If it cannot be done.
@@ -149,7 +149,8 @@ impl Network {
     }
 }
 
-/// A network namespace: it is there as long as a process in it, which waits for the end of its input.
+/// A network namespace: it is there as long as a process in it, which waits for the end of its
+/// input.
 #[derive(Debug)]
 struct Namespace {
     holder: Child,

@@ -20,8 +20,8 @@ use crate::workspace;
 /// If it cannot be built.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
-    // cargo builds no other package's programs for a test; the flags are those of tests/run, so that
-    // what it has built is used as it is
+    // cargo builds no other package's programs for a test; the flags are those of tests/run, so
+    // that what it has built is used as it is
     BUILT.get_or_init(|| {
         let mut build = Command::new(env!("CARGO"));
         build.current_dir(workspace()).args(["build", "--locked", "--quiet"]);

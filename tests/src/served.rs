@@ -13,7 +13,8 @@ use ledger_core::checkpoint::{Checkpoint, Origin};
 use ledger_core::note::SignerKey;
 use tokio::net::TcpListener;
 
-/// Writes the site of a log with these entries, whose name is its key's: checkpoint, tiles, bundles.
+/// Writes the site of a log with these entries, whose name is its key's: checkpoint, tiles,
+/// bundles.
 ///
 /// # Panics
 /// If it cannot be written.

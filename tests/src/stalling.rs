@@ -32,8 +32,8 @@ impl Stalling {
         Stalling::serve(Router::new().fallback(stall)).await
     }
 
-    /// Ends no answer to this call, such as `/ledger.v1.Ledger/GetEntries`, and lets the node at a URL
-    /// answer all others.
+    /// Ends no answer to this call, such as `/ledger.v1.Ledger/GetEntries`, and lets the node at a
+    /// URL answer all others.
     ///
     /// # Panics
     /// If there is no free port, or no such URL.

@@ -1,5 +1,6 @@
-//! A witness for tests, with faults to order: it is silent, forgets, lies about sizes and trees, or has
-//! a wrong clock. It shares the core's judgement with ours, but neither its storage nor its service.
+//! A witness for tests, with faults to order: it is silent, forgets, lies about sizes and trees, or
+//! has a wrong clock. It shares the core's judgement with ours, but neither its storage nor its
+//! service.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,5 @@
-//! Addresses of nodes in records: a record is for good, so a typo is worth a word before it is signed.
+//! Addresses of nodes in records: a record is for good, so a typo is worth a word before it is
+//! signed.
 
 use ledger_core::record::{Object, Value};
 use ledger_node::transport::grpc_url;

@@ -208,8 +208,8 @@ impl Node {
         }
     }
 
-    /// The failure of an entry that the node does not send: nobody is accused, for the entry may not
-    /// exist, or wait for the quorum.
+    /// The failure of an entry that the node does not send: nobody is accused, for the entry may
+    /// not exist, or wait for the quorum.
     async fn unpublished(&mut self, index: u64) -> Failure {
         let shown = match self.checkpoint().await {
             Ok(shown) => shown,
@@ -380,8 +380,8 @@ pub fn trouble(text: &str) -> String {
     }
 }
 
-/// A question that is given up after a while, its whole answer included: whoever begins one and does not
-/// end it keeps nobody.
+/// A question that is given up after a while, its whole answer included: whoever begins one and
+/// does not end it keeps nobody.
 pub async fn within<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     transport::within(ANSWER_TIMEOUT, call).await
 }

@@ -31,8 +31,8 @@ pub fn dialer() -> &'static Dialer {
     DIALER.get_or_init(Dialer::default)
 }
 
-/// The nodes of a log's tree up to a size. The source may have grown past it: then it holds the partial
-/// tiles of its own size only.
+/// The nodes of a log's tree up to a size. The source may have grown past it: then it holds the
+/// partial tiles of its own size only.
 pub fn nodes(source: &Source, size: TreeSize) -> TileReader<&Source> {
     let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
     let latest = latest.map_or(size, |latest| latest.checkpoint().head().size);

@@ -189,9 +189,9 @@ pub fn home(record: &Path, folder: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Writes the proof of a record: `NAME.tlog-proof`, or, when the log holds it with other signatures,
-/// `NAME.logged.record` and `NAME.logged.tlog-proof`, which belong together. Returns the proof's
-/// path.
+/// Writes the proof of a record: `NAME.tlog-proof`, or, when the log holds it with other
+/// signatures, `NAME.logged.record` and `NAME.logged.tlog-proof`, which belong together. Returns
+/// the proof's path.
 ///
 /// # Errors
 /// [`Failure`] when a file cannot be written.

@@ -38,8 +38,8 @@ pub struct TrustArgs {
     /// The charter's statement id, from a source you trust: keys, members and policy follow from it
     #[arg(long, value_name = "STATEMENT")]
     pub anchor: Option<String>,
-    /// The charter's record file, or an authority bundle of the log (`prove --authority`), which tells of
-    /// later changes too; must begin with the statement of --anchor
+    /// The charter's record file, or an authority bundle of the log (`prove --authority`), which
+    /// tells of later changes too; must begin with the statement of --anchor
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub charter: Option<PathBuf>,
 }
@@ -53,8 +53,8 @@ pub struct Trust {
     pub governance: Option<Governance>,
     /// Where it comes from.
     pub basis: Basis,
-    /// Log keys that the charter behind the policy has retired: each counts for heads that do not yet
-    /// hold its retirement. Empty under a policy of the user's own.
+    /// Log keys that the charter behind the policy has retired: each counts for heads that do not
+    /// yet hold its retirement. Empty under a policy of the user's own.
     retired: Vec<RetiredLogKey>,
 }
 

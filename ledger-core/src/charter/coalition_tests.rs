@@ -95,8 +95,8 @@ proptest! {
         }
     }
 
-    /// Lawful histories of any changes: the charter can always be changed again, no public key comes
-    /// twice, and the leaves alone give the same state, from any prefix.
+    /// Lawful histories of any changes: the charter can always be changed again, no public key
+    /// comes twice, and the leaves alone give the same state, from any prefix.
     #[test]
     fn any_lawful_history_replays_and_never_deadlocks(
         steps in prop::collection::vec((any::<[u8; 4]>(), any::<[u8; 4]>(), any::<u8>()), 1..40)

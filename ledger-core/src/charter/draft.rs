@@ -105,7 +105,8 @@ impl CharterDraft {
         self
     }
 
-    /// Where a member's node listens for gRPC, and the key that it shows there; the member comes first.
+    /// Where a member's node listens for gRPC, and the key that it shows there; the member comes
+    /// first.
     #[must_use]
     pub fn node(mut self, name: &str, address: &str, key: Option<VerifierKey>) -> CharterDraft {
         match self.members.iter_mut().find(|own| own.name == name) {

@@ -34,7 +34,8 @@ impl Charter {
         self.changed(record.record(), &purpose, &signers, (logged, index))
     }
 
-    /// The charter after a governance record that these have signed, whether or not they are enough.
+    /// The charter after a governance record that these have signed, whether or not they are
+    /// enough.
     pub(super) fn changed(
         &self,
         record: &Record,
@@ -105,8 +106,8 @@ impl Charter {
         Ok(())
     }
 
-    /// After a member has revoked keys of its own: where members in force are too few without it, the
-    /// keys that this entry revoked may still sign their replacement.
+    /// After a member has revoked keys of its own: where members in force are too few without it,
+    /// the keys that this entry revoked may still sign their replacement.
     fn keep_for_replacement(&mut self, member: usize, at: u64, index: LeafIndex) {
         let is_needed = self.governance.iter().any(|requirement| {
             self.needs_held_over(requirement, at) && self.held(member, requirement.role(), at)

@@ -12,8 +12,8 @@ impl Charter {
     /// Verifies each signature line of a record: a known key of use `record`, a strict signature.
     ///
     /// Where the rule for the record's kind asks for the role `public`, a line may also be by the
-    /// key that the record itself brings as `vkey`, named `public/` and SHA-256 of the public key in
-    /// hex.
+    /// key that the record itself brings as `vkey`, named `public/` and SHA-256 of the public key
+    /// in hex.
     ///
     /// # Errors
     /// [`Rejection::UnknownKey`], [`Rejection::WrongUse`] or [`Rejection::BadSignature`], for the
@@ -66,8 +66,8 @@ impl Charter {
     /// would refuse.
     ///
     /// # Errors
-    /// [`Rejection::IndexZero`], [`Rejection::NotBehind`], [`Rejection::WrongLog`], [`Rejection::CharterAgain`],
-    /// [`Rejection::IssuedTooLate`] or [`Rejection::IssuedTooEarly`].
+    /// [`Rejection::IndexZero`], [`Rejection::NotBehind`], [`Rejection::WrongLog`],
+    /// [`Rejection::CharterAgain`], [`Rejection::IssuedTooLate`] or [`Rejection::IssuedTooEarly`].
     fn check_place(
         &self,
         envelope: &Envelope,

@@ -63,8 +63,8 @@ impl Charter {
         lacks
     }
 
-    /// The charter after a governance record that lacks signatures, as if all had signed it who may;
-    /// `None` for other records, which change nothing.
+    /// The charter after a governance record that lacks signatures, as if all had signed it who
+    /// may; `None` for other records, which change nothing.
     ///
     /// # Errors
     /// [`Rejection`]: no signature helps.
@@ -98,8 +98,8 @@ impl Charter {
         })
     }
 
-    /// Whether a record could still get all that it lacks at a time in POSIX seconds, if the members
-    /// in `without` sign no more than they have.
+    /// Whether a record could still get all that it lacks at a time in POSIX seconds, if the
+    /// members in `without` sign no more than they have.
     pub fn can_be_completed(&self, record: &Record, without: &[&str], time: u64) -> bool {
         let gathering = Gathering::of(self, record, time);
         let willing = |member: &str| !without.contains(&member) && gathering.can_sign(member);

@@ -1,10 +1,10 @@
 //! Authority: who may do what, decided by the log's own entries and nothing else.
 //!
-//! A [`Charter`] is a pure fold over the governance entries: [`Charter::found`] reads the first, and
-//! each `membership` or `norm` that [`Charter::admit`] admits gives the [next state](Change). Judging
-//! a record has two halves: [`Charter::verify`] checks its signatures, which is dear and depends on
-//! no order; [`Charter::admit`] checks the rules at its place in the log, which is cheap and is done
-//! again by the sequencer, by auditors and in browsers.
+//! A [`Charter`] is a pure fold over the governance entries: [`Charter::found`] reads the first,
+//! and each `membership` or `norm` that [`Charter::admit`] admits gives the [next state](Change).
+//! Judging a record has two halves: [`Charter::verify`] checks its signatures, which is dear and
+//! depends on no order; [`Charter::admit`] checks the rules at its place in the log, which is cheap
+//! and is done again by the sequencer, by auditors and in browsers.
 
 mod change;
 mod draft;

@@ -84,8 +84,8 @@ pub enum ChainError<E> {
     Order(LeafIndex),
 }
 
-/// The governance entries up to the one at `latest`, the charter first: each `logged` line names the
-/// one before, down to 0.
+/// The governance entries up to the one at `latest`, the charter first: each `logged` line names
+/// the one before, down to 0.
 ///
 /// # Errors
 /// [`ChainError`].
@@ -243,8 +243,8 @@ impl Governance {
     /// Judges a record at its place, by the entry that its `logged` line names.
     ///
     /// # Errors
-    /// [`JudgeError`]: the rule that refuses it, or that the line contradicts the governance entries
-    /// that are known here.
+    /// [`JudgeError`]: the rule that refuses it, or that the line contradicts the governance
+    /// entries that are known here.
     pub fn judge(
         &self,
         record: &Record,

@@ -12,7 +12,8 @@ use super::{Charter, Member, MemberKey, PUBLIC, Rejection, Requirement, Standing
 pub enum Reach {
     /// All that its member may sign.
     Full,
-    /// Changes of the charter, and nothing else: its term ran out, and members in force are too few.
+    /// Changes of the charter, and nothing else: its term ran out, and members in force are too
+    /// few.
     Governance,
     /// The revocation of its member's own keys: the member is suspended.
     Revocation,
@@ -66,8 +67,8 @@ impl Charter {
     /// What a key may sign at a time in POSIX seconds, its use aside.
     ///
     /// # Errors
-    /// [`Rejection::KeyRevoked`], [`Rejection::NotInGoodStanding`] or [`Rejection::KeyNotValid`]: it
-    /// signs nothing at all.
+    /// [`Rejection::KeyRevoked`], [`Rejection::NotInGoodStanding`] or [`Rejection::KeyNotValid`]:
+    /// it signs nothing at all.
     pub fn reach(&self, key: &MemberKey, at: u64) -> Result<Reach, Rejection> {
         let refused = || Err(self.refusal(key, at));
         let in_term = key.term().contains(at);
@@ -94,8 +95,8 @@ impl Charter {
         }
     }
 
-    /// The member that a signature line of a record speaks for, if it may at a time in POSIX seconds.
-    /// That the line verifies is not looked at.
+    /// The member that a signature line of a record speaks for, if it may at a time in POSIX
+    /// seconds. That the line verifies is not looked at.
     ///
     /// # Errors
     /// [`Rejection`] says why it does not count.
@@ -162,8 +163,8 @@ impl Charter {
 
     /// How many of the signers count for a requirement.
     ///
-    /// Stewards whose term or key ran out count for a change of the charter, while it cannot be made
-    /// without them: they fill the seats that nobody in force could take, and no other.
+    /// Stewards whose term or key ran out count for a change of the charter, while it cannot be
+    /// made without them: they fill the seats that nobody in force could take, and no other.
     pub(super) fn count(
         &self,
         requirement: &Requirement,

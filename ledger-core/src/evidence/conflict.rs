@@ -19,8 +19,8 @@ pub struct Conflict(Shape);
 /// What contradicts what. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// One size, two roots. The first has the smaller root, byte by byte, so that equal evidence has
-    /// one form.
+    /// One size, two roots. The first has the smaller root, byte by byte, so that equal evidence
+    /// has one form.
     SameSize { a: ClaimedCheckpoint, b: ClaimedCheckpoint },
     /// The larger tree has `root`, and not the root of `a`, at the size of `a`.
     SplitHistory { a: ClaimedCheckpoint, b: ClaimedCheckpoint, root: Hash, proof: ConsistencyProof },
@@ -69,8 +69,8 @@ impl<'a> Heads<'a> {
 }
 
 impl Conflict {
-    /// What two heads show by themselves: one size with two roots, or an empty tree with a root that
-    /// no empty tree has.
+    /// What two heads show by themselves: one size with two roots, or an empty tree with a root
+    /// that no empty tree has.
     pub fn of_heads(heads: Heads<'_>) -> Option<Conflict> {
         let Heads { one, other } = heads;
         let bad = [one, other].into_iter().find_map(Conflict::of_head);

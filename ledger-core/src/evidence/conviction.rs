@@ -17,8 +17,8 @@ pub struct Conviction {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Culprit {
-    /// A log, by these of its keys: one, which signed everything; or two that the judge knew to be in
-    /// force, one of which signed falsely.
+    /// A log, by these of its keys: one, which signed everything; or two that the judge knew to be
+    /// in force, one of which signed falsely.
     Log {
         /// The log's name.
         origin: String,
@@ -34,7 +34,8 @@ pub enum Culprit {
         /// The governance entry that retired it.
         at: LeafIndex,
     },
-    /// A witness or mirror. The log may have misbehaved too, but that is for other evidence to show.
+    /// A witness or mirror. The log may have misbehaved too, but that is for other evidence to
+    /// show.
     Cosigner {
         /// The log whose heads it cosigned.
         origin: String,

@@ -8,8 +8,8 @@ use crate::merkle::{VerifyError, verify_inclusion};
 /// Two leaves under one head that break a rule of every ledger, and the charter at index 0, which
 /// shows that the log is a ledger. Nobody is known to have signed the head.
 ///
-/// A value always breaks the rule: what does not is refused when it is made or read. That entry 0 is
-/// a lawful charter is judged with the signatures.
+/// A value always breaks the rule: what does not is refused when it is made or read. That entry 0
+/// is a lawful charter is judged with the signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LeafPair {
     rule: LeafRule,

@@ -15,8 +15,9 @@ use super::{Claim, ClaimedEvidence, Conflict, LeafPair, MAX_AUTHORITY, Trust};
 pub struct Case<'a> {
     /// What its judges know.
     pub trust: &'a Trust,
-    /// What it may carry for judges who know an anchor alone: at most [`MAX_AUTHORITY`] bundles of one
-    /// charter. What such a judge does not need is left out, and all of it where it would not do.
+    /// What it may carry for judges who know an anchor alone: at most [`MAX_AUTHORITY`] bundles of
+    /// one charter. What such a judge does not need is left out, and all of it where it would not
+    /// do.
     pub authority: &'a [AuthorityBundle],
 }
 
@@ -65,8 +66,8 @@ impl ClaimedEvidence {
         convicting(Claim::Cosigner(conflict), &authority_of(case)?, case.trust)
     }
 
-    /// Evidence that the log took what its rules refuse. The bundle is that of the record, as for any
-    /// proof of authority.
+    /// Evidence that the log took what its rules refuse. The bundle is that of the record, as for
+    /// any proof of authority.
     pub fn unlawful_leaf(
         record: &Record,
         bundle: &AuthorityBundle,
@@ -107,8 +108,8 @@ impl ClaimedEvidence {
         None
     }
 
-    /// The same evidence with these bundles in place of its own, as far as a judge who knows an anchor
-    /// alone needs them; `None` where it would convict nobody by `case`.
+    /// The same evidence with these bundles in place of its own, as far as a judge who knows an
+    /// anchor alone needs them; `None` where it would convict nobody by `case`.
     pub fn with_authority(&self, case: Case<'_>) -> Option<ClaimedEvidence> {
         convicting(self.claim.clone(), &authority_of(case)?, case.trust)
     }

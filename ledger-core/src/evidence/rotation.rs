@@ -210,8 +210,8 @@ fn evidence_gets_its_bundles_where_they_are_known_and_stays_one_file_a_culprit()
     assert_eq!(again.against(new().verifier()), Some(bare.id()));
 }
 
-/// What is made of a log whose charter is not known, and of a witness that cosigned both of its sides
-/// and that the charter of another log names.
+/// What is made of a log whose charter is not known, and of a witness that cosigned both of its
+/// sides and that the charter of another log names.
 fn of_foreign_log(log: &Rotated) -> Vec<ClaimedEvidence> {
     let foreign = crate::record::tests::signer("foreign.example", 9);
     let mut view = view(&new(), Some(lineage(log, &[])));

@@ -72,8 +72,8 @@ impl Trust {
         logs.chain(witnesses).cloned().fold(self, Trust::with_key)
     }
 
-    /// Knows the charter with this statement id, beside those known before: the keys of its log follow
-    /// from the authority bundles that the evidence carries.
+    /// Knows the charter with this statement id, beside those known before: the keys of its log
+    /// follow from the authority bundles that the evidence carries.
     #[must_use]
     pub fn with_anchor(mut self, anchor: StatementId) -> Trust {
         if !self.anchors.contains(&anchor) {

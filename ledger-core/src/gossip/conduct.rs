@@ -6,7 +6,8 @@ use std::time::Duration;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Moment(pub u64);
 
-/// Units of work that a peer may cause at once: a first meeting of nodes that know hundreds of logs.
+/// Units of work that a peer may cause at once: a first meeting of nodes that know hundreds of
+/// logs.
 const BURST: u32 = 4_096;
 
 /// Units of work that a peer may cause in a second: about a hundredth of one core.
@@ -85,8 +86,8 @@ impl Conduct {
         }
     }
 
-    /// Takes units for what a message has led to. Where more is owed than is left, the peer may not cause
-    /// anything before it is paid.
+    /// Takes units for what a message has led to. Where more is owed than is left, the peer may not
+    /// cause anything before it is paid.
     pub fn owe(&mut self, units: u32) {
         let paid = units.min(self.units);
         self.units -= paid;

@@ -146,8 +146,8 @@ impl Round {
 }
 
 impl Heard {
-    /// What it costs, in units of about one signature check, besides looking at the message: heads have to
-    /// be settled, and evidence has to be carried.
+    /// What it costs, in units of about one signature check, besides looking at the message: heads
+    /// have to be settled, and evidence has to be carried.
     pub fn debt(&self) -> u32 {
         let opened = self.events.iter().filter(|event| matches!(event, Event::Opened(_))).count();
         let carried = match &self.reply {
@@ -183,9 +183,10 @@ impl Message {
 }
 
 impl View {
-    /// Answers a message of a round that a peer began. `wanted` is the evidence that this peer was asked for
-    /// in answers before: other evidence of it is not judged. The caller keeps it for each peer by itself,
-    /// as far as it can tell them apart, so that nobody makes a node forget what it asked of another.
+    /// Answers a message of a round that a peer began. `wanted` is the evidence that this peer was
+    /// asked for in answers before: other evidence of it is not judged. The caller keeps it for
+    /// each peer by itself, as far as it can tell them apart, so that nobody makes a node forget
+    /// what it asked of another.
     pub fn answer(
         &mut self,
         message: Message,
@@ -337,7 +338,8 @@ impl View {
         Heard { reply, ..heard }
     }
 
-    /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies nothing.
+    /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies
+    /// nothing.
     fn take(&mut self, told: &Exchange, from: Teller, asked: &[EvidenceRef]) -> Heard {
         let mut heard = Heard::nothing();
         if let Some(evidence) = &told.evidence {
@@ -365,8 +367,8 @@ impl View {
         heard
     }
 
-    /// Judges evidence, if it was asked for, in this round or in an answer: judging it is what costs a node
-    /// most.
+    /// Judges evidence, if it was asked for, in this round or in an answer: judging it is what
+    /// costs a node most.
     ///
     /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a
     /// fault where no judge could take it for evidence, or where whom the peer named has signed

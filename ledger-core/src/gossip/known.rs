@@ -44,7 +44,8 @@ struct Open {
     /// Whose places it takes.
     from: Teller,
     last: Aged,
-    /// Heads that are proven to lie on its history: a log that signs on and on is as old as the first.
+    /// Heads that are proven to lie on its history: a log that signs on and on is as old as the
+    /// first.
     path: VecDeque<Aged>,
 }
 
@@ -66,9 +67,9 @@ pub enum Teller {
     Anybody,
 }
 
-/// Heads were turned away because others were open. It ends when none is open any more, and with a round
-/// in which all that came had room, or all that were open before it were settled: what was turned
-/// away is told again.
+/// Heads were turned away because others were open. It ends when none is open any more, and with a
+/// round in which all that came had room, or all that were open before it were settled: what was
+/// turned away is told again.
 #[derive(Debug, Clone, Copy)]
 struct Overflow {
     /// Rounds that it has lasted.
@@ -158,7 +159,8 @@ impl Known {
             return Change::Conflict(Box::new(conflict));
         }
         if let Some(held) = self.held_mut(heard.head()) {
-            // lines of another text over the same head, with other extensions, say nothing of this one
+            // lines of another text over the same head, with other extensions, say nothing of this
+            // one
             let is_richer = held.is_same(&heard) && held.merge(&heard);
             return if is_richer { Change::Richer } else { Change::Nothing };
         }
@@ -186,7 +188,8 @@ impl Known {
             return Change::Nothing;
         }
         if self.open.iter().filter(|open| open.from == from).count() >= MAX_OPEN {
-            // old heads of an honest log may be shown in heaps: it has as long to settle them as others
+            // old heads of an honest log may be shown in heaps: it has as long to settle them as
+            // others
             self.overflow.get_or_insert(Overflow { age: 0, again: true }).again = true;
             return Change::Nothing;
         }
@@ -237,8 +240,8 @@ impl Known {
         change
     }
 
-    /// Adopts a head that was verified to have grown out of one that lies on the history of the adopted
-    /// head, if it is larger than that. It need not be open: there may have been no room.
+    /// Adopts a head that was verified to have grown out of one that lies on the history of the
+    /// adopted head, if it is larger than that. It need not be open: there may have been no room.
     pub(super) fn grow(&mut self, before: &TreeHead, grown: Seen) -> Change {
         let Some(adopted) = &self.adopted else {
             return Change::Nothing;
@@ -293,8 +296,8 @@ impl Known {
         change
     }
 
-    /// A head on the history of an open one lies on the adopted history too, and with it all that are
-    /// smaller: they have been settled, however old they are.
+    /// A head on the history of an open one lies on the adopted history too, and with it all that
+    /// are smaller: they have been settled, however old they are.
     fn strike(&mut self, head: &TreeHead) -> Change {
         let lies = |open: &&mut Open| open.path.iter().any(|own| own.seen.head() == head);
         let Some(open) = self.open.iter_mut().find(lies) else { return Change::Nothing };
@@ -397,8 +400,8 @@ impl Known {
         self.keys.trusted().iter().chain(&self.retired).cloned().collect()
     }
 
-    /// Knows other keys from now on. Heads that none of them signed are forgotten, and open ones that no
-    /// trusted key did.
+    /// Knows other keys from now on. Heads that none of them signed are forgotten, and open ones
+    /// that no trusted key did.
     pub(super) fn set_keys(&mut self, keys: LogKeys, retired: Vec<VerifierKey>) {
         if self.keys != keys || self.retired != retired {
             // what was shown of heads that are forgotten now may have to be shown again
@@ -474,8 +477,8 @@ impl Open {
         self.all().map(|seen| *seen.head()).collect()
     }
 
-    /// Takes another's history into its own. Where there is no room for all, the age of those that go
-    /// passes to the smallest that stays.
+    /// Takes another's history into its own. Where there is no room for all, the age of those that
+    /// go passes to the smallest that stays.
     fn absorb(&mut self, more: impl Iterator<Item = Aged>) {
         self.path.extend(more);
         self.path.make_contiguous().sort_by_key(|own| own.seen.head().size);
@@ -501,9 +504,9 @@ fn in_order(one: TreeHead, other: TreeHead) -> (TreeHead, TreeHead) {
     if one.size < other.size { (one, other) } else { (other, one) }
 }
 
-/// Of two histories, the pairs of heads that stand next to each other in size, one of each, the largest
-/// first. Whoever holds a part of either tree can answer about one of them, also where nobody holds
-/// the trees of both ends: heads of one history were ends once.
+/// Of two histories, the pairs of heads that stand next to each other in size, one of each, the
+/// largest first. Whoever holds a part of either tree can answer about one of them, also where
+/// nobody holds the trees of both ends: heads of one history were ends once.
 fn neighbours(one: &[TreeHead], other: &[TreeHead]) -> Vec<(TreeHead, TreeHead)> {
     let of = |history: &[TreeHead], side: bool| -> Vec<(TreeHead, bool)> {
         history.iter().map(|head| (*head, side)).collect()

@@ -51,7 +51,8 @@ pub struct Line {
 pub struct EvidenceRef {
     /// Its name.
     pub id: EvidenceId,
-    /// SHA-256 of a public key that it convicts: whoever has evidence against that key needs no more.
+    /// SHA-256 of a public key that it convicts: whoever has evidence against that key needs no
+    /// more.
     pub culprit: Hash,
 }
 
@@ -138,8 +139,8 @@ impl Exchange {
             && self.answers.len() <= MAX_ANSWERS
     }
 
-    /// What it costs its receiver in units of about one signature check: checks and hashing, and looking
-    /// up what it names.
+    /// What it costs its receiver in units of about one signature check: checks and hashing, and
+    /// looking up what it names.
     pub(super) fn cost(&self) -> u32 {
         let checks = 2 * self.heads.len() + self.answers.len() + self.questions.len();
         let names = self.held.len() / 16 + self.wants.len() / 4 + self.about.len() / 64;

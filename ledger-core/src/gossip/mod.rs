@@ -1,23 +1,23 @@
 //! Gossip: what a node makes of the heads, proofs and evidence that others show it.
 //!
-//! A [`View`] is everything that one node knows of all logs. It is a pure step: whatever is heard is
-//! an argument, and the [`Event`]s that follow from it are the result. Clocks, sockets, disks and the
-//! choice of peers are the caller's.
+//! A [`View`] is everything that one node knows of all logs. It is a pure step: whatever is heard
+//! is an argument, and the [`Event`]s that follow from it are the result. Clocks, sockets, disks
+//! and the choice of peers are the caller's.
 //!
 //! # What a view holds of a log
 //! One **adopted** head, the largest that is proven to have grown out of all that were adopted
 //! before; and the **open** heads: each validly signed by the log, and so far proven neither to lie
 //! on the adopted head's history nor to contradict it. Two heads that contradict each other by
 //! themselves (one size, two roots) become evidence at once. For any other pair [`View::questions`]
-//! says what has to be shown, and a [`Beginning`](crate::merkle::Beginning) from anybody settles it:
-//! the heads agree, or there is evidence. Open heads that are shown to lie on one history are held,
-//! and passed on, as the largest of them. A head that stays open for [`PATIENCE_ROUNDS`] raises the
-//! alarm [`Standing::Unreconciled`]: nobody is convicted, but the log is not cosigned any more until
-//! the question is settled. Of a log that was convicted the heads that convicted it stay, so that
-//! whoever cosigned both is convicted too, whenever the cosignatures come.
+//! says what has to be shown, and a [`Beginning`](crate::merkle::Beginning) from anybody settles
+//! it: the heads agree, or there is evidence. Open heads that are shown to lie on one history are
+//! held, and passed on, as the largest of them. A head that stays open for [`PATIENCE_ROUNDS`]
+//! raises the alarm [`Standing::Unreconciled`]: nobody is convicted, but the log is not cosigned
+//! any more until the question is settled. Of a log that was convicted the heads that convicted it
+//! stay, so that whoever cosigned both is convicted too, whenever the cosignatures come.
 //!
-//! Open heads are passed on like adopted ones. So whoever holds the tiles of the larger tree hears of
-//! the smaller head, and all nodes that are connected come to know the same heads.
+//! Open heads are passed on like adopted ones. So whoever holds the tiles of the larger tree hears
+//! of the smaller head, and all nodes that are connected come to know the same heads.
 //!
 //! # A round
 //! | from | message | says |
@@ -28,8 +28,9 @@
 //! | asker | [`Message::Exchange`] | its heads, evidence and questions for the lines that differ |
 //! | answerer | [`Message::Exchange`] | its own for these, and answers |
 //!
-//! and so on, at most [`MAX_LEGS`] messages by the asker. Between messages the answerer remembers nothing
-//! but the evidence that it asked for. The salt is fresh in every round, so that no log can prepare heads whose lines collide.
+//! and so on, at most [`MAX_LEGS`] messages by the asker. Between messages the answerer remembers
+//! nothing but the evidence that it asked for. The salt is fresh in every round, so that no log can
+//! prepare heads whose lines collide.
 
 mod conduct;
 mod exchange;
@@ -52,10 +53,10 @@ pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reac
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.
 pub const PATIENCE_ROUNDS: u32 = 4;
 
-/// Open heads of one log that others bring who ask; there are as many places for what the node reads itself
-/// or hears from peers that it asks, and for what its own witness cosigned ([`Teller`]). The first that
-/// were heard stay: a log cannot push out what convicts it by signing more, and strangers cannot take
-/// the places of peers.
+/// Open heads of one log that others bring who ask; there are as many places for what the node
+/// reads itself or hears from peers that it asks, and for what its own witness cosigned
+/// ([`Teller`]). The first that were heard stay: a log cannot push out what convicts it by signing
+/// more, and strangers cannot take the places of peers.
 pub const MAX_OPEN: usize = 8;
 
 /// Heads kept that are proven to lie on the adopted head's history: a head that was heard before is
@@ -68,8 +69,8 @@ pub const MAX_KEPT_PROOFS: usize = 8;
 /// Questions asked about one pair of histories beside that about their ends.
 const MAX_NEIGHBOURS: usize = 8;
 
-/// Messages that the asker sends in one round, while the other side sends evidence: each holds one piece at
-/// most.
+/// Messages that the asker sends in one round, while the other side sends evidence: each holds one
+/// piece at most.
 pub const MAX_LEGS: usize = 24;
 
 /// Messages that the asker sends in one round otherwise.

@@ -11,8 +11,8 @@ use super::seen::Seen;
 const MAX_CONFLICTS: usize = 4;
 
 /// Heads kept beside those: what convicted the log at other nodes. The smallest stay, so that all
-/// nodes come to keep the same. With fewer, a log that shows every node heads of its own could crowd out
-/// those that convict a cosigner.
+/// nodes come to keep the same. With fewer, a log that shows every node heads of its own could
+/// crowd out those that convict a cosigner.
 const MAX_OTHERS: usize = 32;
 
 /// The heads of one log that contradict each other, with whoever cosigned them.

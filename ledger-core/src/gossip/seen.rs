@@ -34,8 +34,8 @@ struct Cosigned {
 /// What became of a head that was read.
 #[derive(Debug)]
 pub(super) struct Read {
-    /// What known keys signed of it; `None` where no known key of the log did: it is by a key of later
-    /// days, or one that was convicted.
+    /// What known keys signed of it; `None` where no known key of the log did: it is by a key of
+    /// later days, or one that was convicted.
     pub(super) seen: Option<Seen>,
     /// A line that names a known key and does not verify by it. It is left out.
     pub(super) doubt: Option<FalseSignature>,

@@ -237,7 +237,8 @@ fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
     assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
     assert_eq!(view.tick(), [], "it is said once");
     assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
-    // younger heads take the places of those that are settled, others are turned away: the alarm stays
+    // younger heads take the places of those that are settled, others are turned away: the alarm
+    // stays
     let all = "a".repeat(40);
     let mut view = holding(&[head("a")]);
     for size in 2..=MAX_OPEN + 2 {
@@ -265,8 +266,8 @@ fn settle_oldest(view: &mut View, all: &str) {
     view.learn(&asked, &shown).expect("true");
 }
 
-/// Old heads of an honest log, which anybody can send in any number: each is settled within a round, and
-/// there is always another.
+/// Old heads of an honest log, which anybody can send in any number: each is settled within a
+/// round, and there is always another.
 #[test]
 fn old_heads_that_keep_coming_raise_no_alarm_where_the_log_can_be_read() {
     let all = "a".repeat(250);
@@ -283,8 +284,8 @@ fn old_heads_that_keep_coming_raise_no_alarm_where_the_log_can_be_read() {
     }
 }
 
-/// Anybody can fill the places of a log that can be read nowhere, where nothing is ever settled: the own
-/// witness goes on, and so do the peers that the node asks.
+/// Anybody can fill the places of a log that can be read nowhere, where nothing is ever settled:
+/// the own witness goes on, and so do the peers that the node asks.
 #[test]
 fn places_that_strangers_fill_keep_out_no_head_of_the_own_witness_or_of_a_peer() {
     let all = "a".repeat(80);
@@ -316,8 +317,8 @@ fn places_that_strangers_fill_keep_out_no_head_of_the_own_witness_or_of_a_peer()
     assert!(matches!(events.as_slice(), [Event::Convicted(_)]) && convicted(&view));
 }
 
-/// A log of two keys, one of which signed two heads of one size: what the own witness cosigns of that is
-/// evidence, and no growth.
+/// A log of two keys, one of which signed two heads of one size: what the own witness cosigns of
+/// that is evidence, and no growth.
 #[test]
 fn what_the_own_witness_cosigned_is_not_adopted_over_a_contradiction() {
     let second = key(ORIGIN, Algorithm::Ed25519, 7);
@@ -382,8 +383,8 @@ fn old_heads_that_are_chained_by_proofs_grow_no_older_than_they_are() {
     assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
 }
 
-/// A head that was settled long ago is forgotten in the end, and heard again: also of a log that signs
-/// nothing new.
+/// A head that was settled long ago is forgotten in the end, and heard again: also of a log that
+/// signs nothing new.
 #[test]
 fn heads_that_were_settled_and_forgotten_may_be_heard_again_and_again() {
     let all = "a".repeat(60);
@@ -417,8 +418,8 @@ fn a_heap_of_old_heads_raises_no_alarm_where_the_tree_is_at_hand() {
     }
 }
 
-/// Found by the simulator: a node that took its first questions to others never came to those of the
-/// last log, because the logs before it left theirs open for good.
+/// Found by the simulator: a node that took its first questions to others never came to those of
+/// the last log, because the logs before it left theirs open for good.
 #[test]
 fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
     let names: Vec<String> = (0..20).map(|at| format!("log{at:02}.example")).collect();
@@ -553,7 +554,8 @@ fn cosigners_that_a_peer_has_more_are_taken_over() {
     assert_eq!(adopted(&one), Some(cosigned("abc", 5)));
     assert_eq!(one.status().remove(0).cosigned_at, Some(5));
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
-    // a quiet log is cosigned again and again: that is told now and then, so that nobody calls it stale
+    // a quiet log is cosigned again and again: that is told now and then, so that nobody calls it
+    // stale
     other.hear(&cosigned("abc", 6)).expect("honest");
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
     other.hear(&cosigned("abc", 1_806)).expect("honest");

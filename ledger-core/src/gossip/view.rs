@@ -93,8 +93,8 @@ pub enum Fault {
     FalseEvidence(EvidenceId),
 }
 
-/// A line that names a known key does not verify by it. Whoever passed it on made it up, or knows another
-/// key by the same name and id: ids are short, and whoever names keys can make two for one.
+/// A line that names a known key does not verify by it. Whoever passed it on made it up, or knows
+/// another key by the same name and id: ids are short, and whoever names keys can make two for one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("it passed on a head whose line of {0} does not verify: one of the two knows another key")]
 pub struct FalseSignature(pub String);
@@ -224,8 +224,8 @@ impl View {
         &self.trust
     }
 
-    /// Takes a head that the node read itself. A head of an unknown log, or signed by no trusted key, says
-    /// nothing. Lines that name a known key and do not verify are left out.
+    /// Takes a head that the node read itself. A head of an unknown log, or signed by no trusted
+    /// key, says nothing. Lines that name a known key and do not verify are left out.
     ///
     /// # Errors
     /// [`FalseSignature`] where no line of the log is left; nothing was taken.
@@ -347,8 +347,8 @@ impl View {
         Ok(self.events(&question.origin, change, &adopted))
     }
 
-    /// Takes two heads with what shows how they stand to each other. Neither need have a place among those
-    /// that are held.
+    /// Takes two heads with what shows how they stand to each other. Neither need have a place
+    /// among those that are held.
     pub fn contradict(&mut self, heads: Heads<'_>, beginning: &Beginning) -> Vec<Event> {
         let of = self.logs.get(heads.one.checkpoint().origin());
         let Some(known) = of.filter(|_| !self.evidence_only) else { return Vec::new() };

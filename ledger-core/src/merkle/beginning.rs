@@ -32,8 +32,8 @@ pub enum BeginningError<E> {
 }
 
 impl Beginning {
-    /// Reads what the tree of `larger` was at a smaller size: at most some 130 nodes, which need not
-    /// be trusted.
+    /// Reads what the tree of `larger` was at a smaller size: at most some 130 nodes, which need
+    /// not be trusted.
     ///
     /// # Errors
     /// [`BeginningError`] when the nodes cannot be read, or are not those of that tree.
@@ -52,9 +52,10 @@ impl Beginning {
         Ok(beginning)
     }
 
-    /// What a consistency proof shows by itself of the tree of `larger`, whatever tree it was made to
-    /// vouch for: the root at another size. `None` when it does not lead to the larger root, and where
-    /// the smaller size is a power of two: such a proof begins with a root that it does not hold.
+    /// What a consistency proof shows by itself of the tree of `larger`, whatever tree it was made
+    /// to vouch for: the root at another size. `None` when it does not lead to the larger root, and
+    /// where the smaller size is a power of two: such a proof begins with a root that it does not
+    /// hold.
     pub fn of_proof(
         proof: &ConsistencyProof,
         smaller: TreeSize,

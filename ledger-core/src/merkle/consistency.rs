@@ -69,9 +69,9 @@ pub fn verify_consistency(
     if both { Ok(()) } else { Err(VerifyError::RootMismatch) }
 }
 
-/// The root that the tree of `new` had at a smaller size, out of a proof alone. `None` when the proof
-/// does not lead to that tree, and for a size that is a power of two: such a tree is one complete
-/// subtree, whose root no proof holds.
+/// The root that the tree of `new` had at a smaller size, out of a proof alone. `None` when the
+/// proof does not lead to that tree, and for a size that is a power of two: such a tree is one
+/// complete subtree, whose root no proof holds.
 pub(super) fn root_within(
     proof: &ConsistencyProof,
     size: TreeSize,
@@ -86,8 +86,8 @@ pub(super) fn root_within(
     (new_root == new.root).then_some(old_root)
 }
 
-/// The roots of two trees of different sizes, neither empty, that a proof leads to. The root of `old`
-/// is where it begins if that tree is one complete subtree, and else is not looked at.
+/// The roots of two trees of different sizes, neither empty, that a proof leads to. The root of
+/// `old` is where it begins if that tree is one complete subtree, and else is not looked at.
 fn roots(
     proof: &ConsistencyProof,
     old: &TreeHead,

@@ -22,7 +22,8 @@ impl Frontier {
         Frontier::default()
     }
 
-    /// Takes the hashes of [`complete_subtrees`](super::complete_subtrees) of `size`, in that order.
+    /// Takes the hashes of [`complete_subtrees`](super::complete_subtrees) of `size`, in that
+    /// order.
     ///
     /// Returns `None` when their number does not fit the size. The caller checks the root.
     pub fn from_hashes(size: TreeSize, hashes: Vec<Hash>) -> Option<Frontier> {

@@ -219,8 +219,8 @@ impl VerifierKey {
         PublicKey(self.key.as_bytes().into())
     }
 
-    /// Whether `signature` (64 bytes of Ed25519, 2420 of ML-DSA-44) is this key's over `message`, by
-    /// the one strict rule.
+    /// Whether `signature` (64 bytes of Ed25519, 2420 of ML-DSA-44) is this key's over `message`,
+    /// by the one strict rule.
     ///
     /// The message is what the algorithm signs: for `0x01` the note's text, for `0x04` and `0x06`
     /// what [`cosignature`](crate::cosignature) builds.

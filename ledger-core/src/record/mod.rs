@@ -89,8 +89,8 @@ pub struct Record {
     body: Object,
 }
 
-/// What a record says about itself, without the members of its kind: enough to find it and to say what
-/// it is.
+/// What a record says about itself, without the members of its kind: enough to find it and to say
+/// what it is.
 ///
 /// The note, the JSON rules, the signature lines' order, the digests of sealed members and the
 /// envelope have been checked, the kind's members have not.

@@ -87,7 +87,8 @@ fn starts_any(chains: &Chains<'_>, chain: u32) -> bool {
     chains.standing(chain).any(|at| !chains.chronicle.starts(chains.fact(at)).is_empty())
 }
 
-/// The records that can meet the duties of one chain: its own, and those of chains that refer to it.
+/// The records that can meet the duties of one chain: its own, and those of chains that refer to
+/// it.
 pub(super) struct Candidates<'c, 'a> {
     chains: &'c Chains<'a>,
     groups: Vec<Group>,

@@ -1,4 +1,5 @@
-//! What one record does to a row, case by case; histories at random are compared in the tests crate.
+//! What one record does to a row, case by case; histories at random are compared in the tests
+//! crate.
 
 use std::sync::Arc;
 

@@ -25,8 +25,8 @@ impl Gossip {
         conduct.spend(now, units).map_err(|again| self.refuse(from, now, again))
     }
 
-    /// Counts a message that is not looked at; gives the milliseconds after which its sender may try
-    /// again.
+    /// Counts a message that is not looked at; gives the milliseconds after which its sender may
+    /// try again.
     fn refuse(&self, from: &Sender, now: Moment, again: Moment) -> u64 {
         let mut peers = self.peers();
         let asker = peers.asker(from, now);
@@ -68,7 +68,8 @@ impl Gossip {
         heard.reply.map_or(Told::Busy(0), Told::Answer)
     }
 
-    /// Takes what a message led to from its sender's share, and remembers what is doubtful about it.
+    /// Takes what a message led to from its sender's share, and remembers what is doubtful about
+    /// it.
     fn note_answered(
         &self,
         from: &Sender,

@@ -1,5 +1,5 @@
-//! What follows from what was heard: it is kept, said in the node's output, and raises the alarm of the
-//! own log.
+//! What follows from what was heard: it is kept, said in the node's output, and raises the alarm of
+//! the own log.
 
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,8 @@ pub enum OwnTrouble {
 }
 
 impl Gossip {
-    /// Keeps what follows from events, and says it. Nobody is told of evidence before it is durable.
+    /// Keeps what follows from events, and says it. Nobody is told of evidence before it is
+    /// durable.
     pub(super) fn conclude(&self, inner: &mut Inner, events: Vec<Event>) {
         let mut moved = std::mem::take(&mut inner.moved);
         for event in &events {
@@ -78,7 +79,8 @@ impl Gossip {
         }
     }
 
-    /// Evidence cannot be kept: the node ends, and does nothing until then by which anybody is told.
+    /// Evidence cannot be kept: the node ends, and does nothing until then by which anybody is
+    /// told.
     fn fail(&self, error: &EvidenceStoreError) {
         self.broken.store(true, Ordering::Release);
         self.raise(OwnTrouble::Unkept(error.to_string()));

@@ -9,7 +9,8 @@ use ledger_core::witness::AddCheckpoint;
 use super::{Gossip, Inner};
 
 impl Gossip {
-    /// Hears what the own witness has cosigned last: each grew out of the one before, as it verified.
+    /// Hears what the own witness has cosigned last: each grew out of the one before, as it
+    /// verified.
     pub fn hear_cosigned(&self, latest: impl IntoIterator<Item = ClaimedCheckpoint>) {
         let mut inner = self.lock();
         self.refresh(&mut inner);
@@ -20,8 +21,8 @@ impl Gossip {
         self.conclude(&mut inner, events);
     }
 
-    /// Hears a head that the own witness was asked to cosign and refused, beside the one that it cosigned
-    /// last. The proof of the request may show by itself that they contradict each other.
+    /// Hears a head that the own witness was asked to cosign and refused, beside the one that it
+    /// cosigned last. The proof of the request may show by itself that they contradict each other.
     pub fn hear_refused(&self, cosigned: Option<&ClaimedCheckpoint>, request: &AddCheckpoint) {
         self.hear_shown(cosigned, request, |inner| {
             // anybody may ask a witness
@@ -30,7 +31,8 @@ impl Gossip {
     }
 
     /// Hears the proof of a request that the own witness could answer but for what is open here. It
-    /// counts where it leads to a head that is: any other head would be one more that is not settled.
+    /// counts where it leads to a head that is: any other head would be one more that is not
+    /// settled.
     pub fn hear_proof(&self, cosigned: Option<&ClaimedCheckpoint>, request: &AddCheckpoint) {
         self.hear_shown(cosigned, request, |_| Vec::new());
     }
@@ -58,8 +60,8 @@ impl Gossip {
 }
 
 impl Inner {
-    /// Hears a head that the own witness cosigned. One that is older than what is known is passed over:
-    /// it was the latest while somebody else told of the next.
+    /// Hears a head that the own witness cosigned. One that is older than what is known is passed
+    /// over: it was the latest while somebody else told of the next.
     fn grow(&mut self, head: &ClaimedCheckpoint) -> Vec<Event> {
         let (origin, now) = (head.checkpoint().origin(), *head.checkpoint().head());
         let before = self.cosigned.get(origin).copied();
@@ -76,7 +78,8 @@ impl Inner {
     }
 }
 
-/// What the proof of a request says about the head that was cosigned last and the one that is offered.
+/// What the proof of a request says about the head that was cosigned last and the one that is
+/// offered.
 fn shown(cosigned: &ClaimedCheckpoint, request: &AddCheckpoint) -> Option<(Question, Beginning)> {
     let (smaller, offered) = (*cosigned.checkpoint().head(), request.checkpoint().checkpoint());
     let (larger, proof) = (*offered.head(), request.proof());

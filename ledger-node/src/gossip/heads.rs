@@ -1,4 +1,5 @@
-//! The heads that a node has heard of, in SQLite: what it adopted, what is open, what raised the alarm.
+//! The heads that a node has heard of, in SQLite: what it adopted, what is open, what raised the
+//! alarm.
 //!
 //! Losing them loses no promise: they are what makes a fork visible that began before a restart.
 
@@ -74,8 +75,8 @@ impl Heads {
         Ok(Heads { connection, path: path.to_owned(), kept: BTreeMap::new() })
     }
 
-    /// Lets a view hear all that is stored, and gives the adopted heads that the own witness cosigned.
-    /// Heads that no known key signed are passed over.
+    /// Lets a view hear all that is stored, and gives the adopted heads that the own witness
+    /// cosigned. Heads that no known key signed are passed over.
     ///
     /// # Errors
     /// [`HeadsError`].
@@ -108,8 +109,8 @@ impl Heads {
         Ok(cosigned)
     }
 
-    /// Replaces what is stored of logs that changed, and forgets those that are not among these; `cosigned`
-    /// is what the own witness cosigned last of each log. Durable when it returns.
+    /// Replaces what is stored of logs that changed, and forgets those that are not among these;
+    /// `cosigned` is what the own witness cosigned last of each log. Durable when it returns.
     ///
     /// # Errors
     /// [`HeadsError`].

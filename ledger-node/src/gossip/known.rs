@@ -1,4 +1,5 @@
-//! Which logs and cosigners the node knows: from its charter, from the witness's list, from its mirror.
+//! Which logs and cosigners the node knows: from its charter, from the witness's list, from its
+//! mirror.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +24,8 @@ pub struct AlsoKnown {
     pub lineage: Option<Lineage>,
 }
 
-/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of its
-/// policy.
+/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of
+/// its policy.
 pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
     let mut logs = Vec::new();
     if let Ok(origin) = Origin::new(charter.origin()) {

@@ -12,8 +12,8 @@ use crate::transport::{Caller, grpc_url, network};
 /// Addresses whose conduct is remembered: those that came first go first.
 const MAX_ASKERS: usize = 4_096;
 
-/// Milliseconds for which it is shown that somebody asked for more than its share, or sent what cannot be
-/// verified.
+/// Milliseconds for which it is shown that somebody asked for more than its share, or sent what
+/// cannot be verified.
 const SHOWN_MS: u64 = 60_000;
 
 /// Peers that a charter may name beside those of the configuration.
@@ -30,7 +30,8 @@ pub struct Peer {
     pub met: Option<(u64, u64)>,
     /// What is wrong with it.
     pub trouble: Option<String>,
-    /// What it sent in the last round that cannot be verified: it made that up, or knows other keys.
+    /// What it sent in the last round that cannot be verified: it made that up, or knows other
+    /// keys.
     pub doubt: Option<String>,
 }
 
@@ -43,8 +44,8 @@ pub struct Asker {
     pub trouble: Option<String>,
     /// The evidence that it was asked for in answers.
     pub wanted: Vec<EvidenceRef>,
-    /// When it last asked for more than its share, and how many of its messages were turned away for
-    /// that since it began to.
+    /// When it last asked for more than its share, and how many of its messages were turned away
+    /// for that since it began to.
     flood: Option<(Moment, u64)>,
     /// What it sent last that cannot be verified, and when.
     doubt: Option<(Moment, String)>,
@@ -97,8 +98,8 @@ impl Peers {
         self.asked.iter_mut().find(|peer| peer.url == url)
     }
 
-    /// Whoever asks: a node that is known by its key under its name, wherever it asks from, everybody
-    /// else by the network.
+    /// Whoever asks: a node that is known by its key under its name, wherever it asks from,
+    /// everybody else by the network.
     pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut Asker {
         if !self.askers.contains_key(caller) && self.askers.len() >= MAX_ASKERS {
             let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
@@ -119,8 +120,8 @@ impl Peers {
         self.askers.entry(caller.clone()).or_insert_with(new)
     }
 
-    /// Whoever is not listened to for now, or asked for more than its share or sent what cannot be verified
-    /// a short while ago.
+    /// Whoever is not listened to for now, or asked for more than its share or sent what cannot be
+    /// verified a short while ago.
     pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &Asker)> {
         let is_shown = move |asker: &Asker| {
             let recent = asker.floods(now).is_some() || asker.doubted(now).is_some();
@@ -137,7 +138,8 @@ impl Asker {
         self.trouble = Some(what.to_string());
     }
 
-    /// It sent what is made up, or what somebody sends who knows other keys. Whether that begins now.
+    /// It sent what is made up, or what somebody sends who knows other keys. Whether that begins
+    /// now.
     pub fn doubt(&mut self, what: &dyn std::error::Error, now: Moment) -> bool {
         let is_new = self.doubted(now).is_none();
         self.doubt = Some((now, what.to_string()));

@@ -22,8 +22,8 @@ use crate::publisher::Signed;
 use crate::transport::within;
 use crate::witness::Witness;
 
-/// How often a peer may take all the time that one answer has, in one round: others wait for their turn,
-/// and alarms for the end of the round.
+/// How often a peer may take all the time that one answer has, in one round: others wait for their
+/// turn, and alarms for the end of the round.
 const SLOW_ANSWERS: u32 = 2;
 
 /// Where heads come from on this node.
@@ -234,8 +234,8 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
     }
 }
 
-/// A number that nobody outside can foresee: the standard library's hash keys come from the system's
-/// random numbers.
+/// A number that nobody outside can foresee: the standard library's hash keys come from the
+/// system's random numbers.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

@@ -1,4 +1,5 @@
-//! Looking for what settles questions: the tiles of the larger tree, from wherever the log is served.
+//! Looking for what settles questions: the tiles of the larger tree, from wherever the log is
+//! served.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
@@ -31,18 +32,19 @@ const POLL: Duration = Duration::from_secs(10);
 const BACK_OFF: Duration = Duration::from_secs(1);
 const MAX_BACK_OFF: Duration = Duration::from_secs(60);
 
-/// Times that one log's questions are looked at again as long as some are settled: whoever sends many old
-/// heads does not have each wait for the next second.
+/// Times that one log's questions are looked at again as long as some are settled: whoever sends
+/// many old heads does not have each wait for the next second.
 const PASSES: usize = 256;
 
-/// Tiles of a log that are kept between its questions: all of them are about the right edge of one tree.
+/// Tiles of a log that are kept between its questions: all of them are about the right edge of one
+/// tree.
 const KEPT_TILES: usize = 32;
 
 /// An address.
 struct Place {
     source: Source,
-    /// Of its checkpoint, and of its tiles: whatever becomes of old tiles must keep nobody from the newest
-    /// head.
+    /// Of its checkpoint, and of its tiles: whatever becomes of old tiles must keep nobody from the
+    /// newest head.
     heads: Pace,
     proofs: Pace,
     tiles: VecDeque<(TileCoord, Vec<u8>)>,
@@ -67,8 +69,8 @@ impl Place {
         read.ok()
     }
 
-    /// What the larger tree was at the smaller size, out of its tiles; `None` if it is not time to ask,
-    /// or the address is not reached.
+    /// What the larger tree was at the smaller size, out of its tiles; `None` if it is not time to
+    /// ask, or the address is not reached.
     fn show(&mut self, question: &Question) -> Option<Result<Beginning, NotShown>> {
         if !self.proofs.is_due() {
             return None;
@@ -127,8 +129,8 @@ struct Task {
     questions: Vec<(Question, Vec<String>)>,
 }
 
-/// Seeks until the gossip has gone. Each log has a thread of its own: one that is slow, or never done,
-/// takes no other's turn.
+/// Seeks until the gossip has gone. Each log has a thread of its own: one that is slow, or never
+/// done, takes no other's turn.
 pub(super) fn run(gossip: &Weak<Gossip>, waiting: &Receiver<()>) {
     let mut seekers: BTreeMap<Origin, SyncSender<Task>> = BTreeMap::new();
     while waiting.recv_timeout(LOOK_AGAIN) != Err(RecvTimeoutError::Disconnected) {
@@ -243,8 +245,8 @@ impl Seeker {
             && addresses.iter().any(|url| self.place(url).is_some_and(|own| own.heads.is_due()))
     }
 
-    /// Learns what the log shows about the first of these questions that can be settled: others may not
-    /// have to be asked any more then. Whether there was one.
+    /// Learns what the log shows about the first of these questions that can be settled: others may
+    /// not have to be asked any more then. Whether there was one.
     fn settle(&mut self, questions: &[(Question, Vec<String>)]) -> bool {
         self.unshown.retain(|(own, _)| questions.iter().any(|(question, _)| question == own));
         for (question, urls) in questions {

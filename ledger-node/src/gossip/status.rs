@@ -6,8 +6,8 @@ use ledger_core::gossip::{LogStatus, Moment, Standing};
 use super::Gossip;
 use super::peers::{Asker, Peer};
 
-/// Seconds after which the newest cosignature of a head is called stale: logs of ours have their heads
-/// cosigned again every quarter of an hour, and readers commonly ask for an hour.
+/// Seconds after which the newest cosignature of a head is called stale: logs of ours have their
+/// heads cosigned again every quarter of an hour, and readers commonly ask for an hour.
 const STALE_AFTER: u64 = 3_600;
 
 /// Counters since the node started.

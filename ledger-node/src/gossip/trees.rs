@@ -1,5 +1,5 @@
-//! The trees on this node's disk, out of which its own questions and those of peers are answered: the
-//! own log's, and the mirror's copies.
+//! The trees on this node's disk, out of which its own questions and those of peers are answered:
+//! the own log's, and the mirror's copies.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

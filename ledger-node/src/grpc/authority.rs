@@ -14,8 +14,8 @@ use crate::governance::{self, GovernanceError};
 use crate::log::Published;
 use crate::node::Service;
 
-/// The governance entries with their proofs under the checkpoint that was asked about last: they are
-/// the same in all bundles under it.
+/// The governance entries with their proofs under the checkpoint that was asked about last: they
+/// are the same in all bundles under it.
 #[derive(Debug, Default)]
 pub(super) struct Cache(Mutex<Option<(TreeSize, Arc<[GovernanceEntry]>)>>);
 

@@ -1,4 +1,5 @@
-//! What callers share of something that there is only so much of: all together, and those of one network.
+//! What callers share of something that there is only so much of: all together, and those of one
+//! network.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -36,8 +37,8 @@ impl Shares {
         Shares(Arc::new(Whole { most, each, taken: Mutex::default() }))
     }
 
-    /// Takes some of it for a network, or for somebody who is not counted by network; `None` where that is
-    /// too much.
+    /// Takes some of it for a network, or for somebody who is not counted by network; `None` where
+    /// that is too much.
     pub fn take(&self, network: Option<IpAddr>, amount: usize) -> Option<Share> {
         let Whole { most, each, .. } = *self.0;
         let mut taken = self.0.lock();

@@ -111,8 +111,8 @@ async fn read(
 }
 
 /// Waits for one request and takes those that have already arrived behind it; says whether and how
-/// the stream ended. What finds no room at once is `left` for the next piece: a piece that waited for
-/// room while it holds some would keep it from others, who do the same.
+/// the stream ended. What finds no room at once is `left` for the next piece: a piece that waited
+/// for room while it holds some would keep it from others, who do the same.
 async fn read_piece(
     face: &Face,
     requests: &mut Streaming<wire::SubmitRequest>,

@@ -1,7 +1,7 @@
 //! What answers hold of the memory as long as their callers do not read them.
 //!
-//! A caller may ask for much with few bytes, and then take nothing. So large answers together hold only so
-//! much, those to one network a part of it, and none for ever.
+//! A caller may ask for much with few bytes, and then take nothing. So large answers together hold
+//! only so much, those to one network a part of it, and none for ever.
 
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -46,7 +46,8 @@ impl Default for Unread {
 }
 
 impl Unread {
-    /// The answer to somebody of a network, which takes room if it is large; a refusal where there is none.
+    /// The answer to somebody of a network, which takes room if it is large; a refusal where there
+    /// is none.
     pub async fn hold(&self, network: Option<IpAddr>, answer: Response<Body>) -> Response<Body> {
         let (head, mut body) = answer.into_parts();
         let first = match at_hand(&mut body).await {

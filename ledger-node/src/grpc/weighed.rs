@@ -1,5 +1,5 @@
-//! What messages hold of the memory: all that have not been answered together only so much, and their
-//! answers too.
+//! What messages hold of the memory: all that have not been answered together only so much, and
+//! their answers too.
 //!
 //! A message is collected before it is read, and evidence may be large. Without this bound a few
 //! connections with all their streams could fill the memory.
@@ -24,14 +24,15 @@ use super::shares::{Share, Shares};
 use super::unread::Unread;
 use crate::transport::{Caller, Gate};
 
-/// Bytes of a message that nothing is asked for: records, and what nodes tell each other every round.
+/// Bytes of a message that nothing is asked for: records, and what nodes tell each other every
+/// round.
 const FREE: usize = 16 << 10;
 
 /// Bytes that are counted together.
 const UNIT: usize = 1 << 10;
 
-/// Bytes of all messages together beyond what is free: three of the largest, each of which may take its
-/// size a few times over while it is judged.
+/// Bytes of all messages together beyond what is free: three of the largest, each of which may take
+/// its size a few times over while it is judged.
 const ROOM: usize = 128 << 20;
 
 /// The room for messages.
@@ -50,8 +51,8 @@ impl Room {
     }
 }
 
-/// What a call has taken of the room. Whoever works on after the call may have ended, because its caller
-/// went away, keeps a copy until it is done.
+/// What a call has taken of the room. Whoever works on after the call may have ended, because its
+/// caller went away, keeps a copy until it is done.
 #[derive(Debug, Clone, Default)]
 pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 
@@ -64,7 +65,8 @@ pub struct Weighed<S> {
     turns: Option<Shares>,
 }
 
-/// Where room is taken for messages and their answers, and who is counted by network; shared by all services.
+/// Where room is taken for messages and their answers, and who is counted by network; shared by all
+/// services.
 #[derive(Debug, Clone)]
 pub struct Rooms {
     gate: Arc<Gate>,
@@ -85,8 +87,8 @@ impl<S> Weighed<S> {
         Weighed { inner, rooms, stream: None, turns: None }
     }
 
-    /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and whose
-    /// messages take room one by one where they are used.
+    /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and
+    /// whose messages take room one by one where they are used.
     pub fn except(self, stream: &'static str) -> Weighed<S> {
         Weighed { stream: Some(stream), ..self }
     }

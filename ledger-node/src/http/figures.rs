@@ -1,4 +1,5 @@
-//! The figures of gossip, of the mirror and of connections for Prometheus: no label holds a name that others choose.
+//! The figures of gossip, of the mirror and of connections for Prometheus: no label holds a name
+//! that others choose.
 
 use std::fmt::Write as _;
 

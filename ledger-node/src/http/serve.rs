@@ -22,7 +22,8 @@ use crate::transport::{Gate, Incoming, Reason};
 /// Bytes of the largest head.
 const MAX_HEAD: usize = 32 << 10;
 
-/// Serves until there are no more connections, then ends those that are open after what they are at.
+/// Serves until there are no more connections, then ends those that are open after what they are
+/// at.
 pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
     let patience = gate.limits().request();
     let mut builder = http1::Builder::new();

@@ -1,5 +1,5 @@
-//! A filter before the table: it says of nearly every key that was never added that it was not, in a
-//! cache miss or two instead of a walk down a B-tree. Nearly every record that arrives is new.
+//! A filter before the table: it says of nearly every key that was never added that it was not, in
+//! a cache miss or two instead of a walk down a B-tree. Nearly every record that arrives is new.
 //!
 //! A chain of blocked Bloom filters, each of twice the room of the one before. Keys are prefixes of
 //! digests, so that their own bits are the hash functions. Whoever makes digests that meet the

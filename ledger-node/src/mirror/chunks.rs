@@ -1,5 +1,5 @@
-//! Chunks of a log on their way into the copy: the next ones are gathered, and looked at, while one is
-//! judged and written.
+//! Chunks of a log on their way into the copy: the next ones are gathered, and looked at, while one
+//! is judged and written.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -144,8 +144,8 @@ impl Copy {
         }
     }
 
-    /// Copies what is held as far as it is not here, and shows it as it was. Nothing is signed that was
-    /// not signed before, so nothing that has come to light since hinders it.
+    /// Copies what is held as far as it is not here, and shows it as it was. Nothing is signed that
+    /// was not signed before, so nothing that has come to light since hinders it.
     fn bring_back(&mut self) -> Result<(), Trouble> {
         if self.shows_held {
             return Ok(());
@@ -193,7 +193,8 @@ impl Copy {
     }
 
     /// Tells gossip once what was held and pending before: gossip may have heard of another history
-    /// meanwhile. Where the source has no proof of it, the copy answers once the pending tree is here.
+    /// meanwhile. Where the source has no proof of it, the copy answers once the pending tree is
+    /// here.
     fn tell_gossip(&mut self) {
         let Some(held) = self.held().filter(|_| !self.told) else { return };
         self.common.gossip.hear(std::slice::from_ref(held));
@@ -273,8 +274,8 @@ impl Copy {
         Ok(true)
     }
 
-    /// Takes up the lines that a checkpoint over our tree has and ours lacks. Which keys count is known
-    /// only once all of the tree is here.
+    /// Takes up the lines that a checkpoint over our tree has and ours lacks. Which keys count is
+    /// known only once all of the tree is here.
     fn gather(
         &mut self,
         ours: &ClaimedCheckpoint,
@@ -325,7 +326,8 @@ impl Copy {
         Ok(())
     }
 
-    /// Copies the entries up to a checkpoint's tree; what was judged before a failure is judged anew.
+    /// Copies the entries up to a checkpoint's tree; what was judged before a failure is judged
+    /// anew.
     fn copy_to(&mut self, pending: &ClaimedCheckpoint, target: TreeHead) -> Result<(), Trouble> {
         let copied = self.copy_chunks(pending, target);
         if copied.is_err() {
@@ -493,8 +495,8 @@ impl Copy {
         Ok(())
     }
 
-    /// Makes the right edge of the copy stand by itself, where it was only the beginning of full tiles:
-    /// those are written over.
+    /// Makes the right edge of the copy stand by itself, where it was only the beginning of full
+    /// tiles: those are written over.
     fn free_edge(&self) -> Result<(), Trouble> {
         let site = &self.served.site;
         site.start_from(self.edge.size());

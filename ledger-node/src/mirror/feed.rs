@@ -253,7 +253,8 @@ impl NodeFeed {
         self.runtime.block_on(within(self.patience, call)).map_err(|e| status(&e))
     }
 
-    /// Sends the entries from `from` to the end of the tree of `size` leaves, as long as somebody takes them.
+    /// Sends the entries from `from` to the end of the tree of `size` leaves, as long as somebody
+    /// takes them.
     fn stream(
         &self,
         from: TreeSize,

@@ -159,8 +159,8 @@ pub fn worth_keeping(
     kept.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Our checkpoint with what another over the same tree adds to it: lines of keys that ours lacks, and
-/// later ones. `None` where it adds nothing; it never takes a line away.
+/// Our checkpoint with what another over the same tree adds to it: lines of keys that ours lacks,
+/// and later ones. `None` where it adds nothing; it never takes a line away.
 pub fn gathered(
     copy: &Copy,
     charter: Option<&Arc<Charter>>,

@@ -15,8 +15,8 @@ use crate::index::{EntryKeys, Index, Key};
 use crate::log::LogReader;
 use crate::recovery::catch_up;
 
-/// How far an entry's time may lie ahead of this node's clock, in seconds: as far as a sequencer's clock
-/// may be from its witnesses'.
+/// How far an entry's time may lie ahead of this node's clock, in seconds: as far as a sequencer's
+/// clock may be from its witnesses'.
 pub const MAX_AHEAD: u64 = crate::clock::MAX_WITNESS_OFFSET;
 
 /// The fold over a log's entries, from its charter on.
@@ -109,8 +109,8 @@ impl Law {
         self.fold.charter()
     }
 
-    /// Judges the next entries by what they show, each with its leaf hash. After a stop the fold is of no
-    /// more use.
+    /// Judges the next entries by what they show, each with its leaf hash. After a stop the fold is
+    /// of no more use.
     pub fn judge(
         &mut self,
         first: TreeSize,

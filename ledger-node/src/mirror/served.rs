@@ -85,7 +85,7 @@ impl Served {
     }
 
     /// The checkpoint with the mirror's cosignatures, if there is one.
-    // SPEC tlog-mirror/introduction: the checkpoint that is served includes the mirror's cosignature
+    // SPEC tlog-mirror/introduction: what is served includes the mirror's cosignature
     pub fn checkpoint(&self) -> Option<Arc<ClaimedCheckpoint>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -116,8 +116,8 @@ impl Served {
         }
     }
 
-    /// A tile or bundle of the tree that is cosigned. Where a partial one has given way to a full one
-    /// that is not cosigned yet, it is cut out of that.
+    /// A tile or bundle of the tree that is cosigned. Where a partial one has given way to a full
+    /// one that is not cosigned yet, it is cut out of that.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -141,12 +141,12 @@ impl Served {
         }))
     }
 
-    /// The proof that the tree of `new` leaves begins with that of `old`, both of the cosigned tree; the
-    /// proof has been verified.
+    /// The proof that the tree of `new` leaves begins with that of `old`, both of the cosigned
+    /// tree; the proof has been verified.
     ///
     /// # Errors
-    /// [`ReadError::OutOfRange`] where nothing so large is cosigned, [`ReadError::SizesReversed`], and
-    /// what hinders reading the copy.
+    /// [`ReadError::OutOfRange`] where nothing so large is cosigned, [`ReadError::SizesReversed`],
+    /// and what hinders reading the copy.
     pub fn consistency(&self, old: TreeSize, new: TreeSize) -> Result<ConsistencyProof, ReadError> {
         let held = self.checkpoint().ok_or(ReadError::OutOfRange(TreeSize::ZERO))?;
         let size = held.checkpoint().head().size;

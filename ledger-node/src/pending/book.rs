@@ -68,7 +68,8 @@ impl Book {
     /// Opens the folder of drafts, which is made if there is none. A draft waits for `lifetime`
     /// seconds.
     ///
-    /// A file that holds no draft is renamed and left to the operator: the log does not depend on it.
+    /// A file that holds no draft is renamed and left to the operator: the log does not depend on
+    /// it.
     ///
     /// # Errors
     /// [`StoreError`] when the folder cannot be read, or the list of used requests is damaged.
@@ -263,7 +264,8 @@ impl Book {
         shows(charter, asker, draft).then(|| draft.view(charter, &asker.member, asker.time))
     }
 
-    /// The statement ids of the drafts that a member is shown, those that have waited longest first.
+    /// The statement ids of the drafts that a member is shown, those that have waited longest
+    /// first.
     pub fn list(&mut self, charter: &Charter, asker: &Asker) -> Vec<StatementId> {
         self.tidy(asker.time);
         let drafts = self.drafts.values().filter(|draft| shows(charter, asker, draft));

@@ -18,8 +18,8 @@ use crate::store::StoreError;
 /// The first word of the file.
 const FORMAT: &str = "ledger-nonces/v1";
 
-/// Requests that one member may make in the ten minutes for which they are remembered: a program that
-/// looks every second, and room to spare.
+/// Requests that one member may make in the ten minutes for which they are remembered: a program
+/// that looks every second, and room to spare.
 pub const MAX_PER_MEMBER: usize = 1024;
 
 /// Lines that the file may have above twice the needed ones before it is written anew.

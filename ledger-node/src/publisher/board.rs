@@ -7,8 +7,8 @@ use ledger_core::TreeSize;
 
 use super::plan::{Plan, name};
 
-/// An answer that takes longer is slow: readers of a log that grows get this witness's cosignature a
-/// head later, if at all.
+/// An answer that takes longer is slow: readers of a log that grows get this witness's cosignature
+/// a head later, if at all.
 pub const SLOW: Duration = Duration::from_secs(2);
 
 /// How a witness does, as far as an operator must know.
@@ -43,7 +43,8 @@ pub struct WitnessStatus {
     pub cosignatures: u64,
     /// How many requests failed since the node started.
     pub failures: u64,
-    /// What is wrong with it, and since when in POSIX seconds, if its last answer was no cosignature.
+    /// What is wrong with it, and since when in POSIX seconds, if its last answer was no
+    /// cosignature.
     pub trouble: Option<(String, u64)>,
     /// Since when the request that is under way has waited for its answer.
     pub asked_since: Option<Instant>,

@@ -1,7 +1,8 @@
 //! Before a log signs anything new after a start: is what this node remembers what witnesses saw?
 //!
 //! A restored backup, a copied directory or a second instance would sign a second history with the
-//! log's own key. The witnesses know: the last promised head is sent to all of them as if it were new.
+//! log's own key. The witnesses know: the last promised head is sent to all of them as if it were
+//! new.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -97,9 +98,9 @@ pub struct Consent {
 /// Sends the last promised head to the witnesses of the plan, and waits until a quorum agrees that
 /// there is no later one; as long as it takes. The answers of all who are quick count.
 ///
-/// The node's own witness was restored together with its log, and knows no more: it makes up a quorum
-/// only once all others agree. A witness that the operator leaves out counts as if it agreed; what is
-/// published needs the real quorum in any case.
+/// The node's own witness was restored together with its log, and knows no more: it makes up a
+/// quorum only once all others agree. A witness that the operator leaves out counts as if it
+/// agreed; what is published needs the real quorum in any case.
 ///
 /// # Errors
 /// [`ConfirmError`] as soon as one witness knows more, or the clock is off.

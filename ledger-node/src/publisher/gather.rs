@@ -1,12 +1,13 @@
 //! Gathering cosignatures: rounds over the latest signed head, one worker for each witness.
 //!
-//! A round is about one head. It ends once that head is published and a newer one waits; a head that
-//! finds no quorum for a while gives way to a newer one, and cosignatures that come later still count
-//! for it, so that slow witnesses do not starve a busy log. Witnesses that answer after the quorum was
-//! there are added to the published checkpoint while it is the latest, and now and then a round waits
-//! for them a moment, so that monitors see what all witnesses say also when the log is busy. On a quiet
-//! log rounds repeat over the same head, so that the times of cosignatures stay fresh; each of them needs
-//! the quorum anew, and leaves the lines of witnesses that are silent now.
+//! A round is about one head. It ends once that head is published and a newer one waits; a head
+//! that finds no quorum for a while gives way to a newer one, and cosignatures that come later
+//! still count for it, so that slow witnesses do not starve a busy log. Witnesses that answer after
+//! the quorum was there are added to the published checkpoint while it is the latest, and now and
+//! then a round waits for them a moment, so that monitors see what all witnesses say also when the
+//! log is busy. On a quiet log rounds repeat over the same head, so that the times of cosignatures
+//! stay fresh; each of them needs the quorum anew, and leaves the lines of witnesses that are
+//! silent now.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -32,8 +33,8 @@ use crate::witness::Witness;
 /// How long a head may wait for its quorum while a newer one is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Heads without a quorum that are not given up: a witness may take three requests of ten seconds, and
-/// a round gives way after [`PATIENCE`].
+/// Heads without a quorum that are not given up: a witness may take three requests of ten seconds,
+/// and a round gives way after [`PATIENCE`].
 const ROUNDS_KEPT: usize = 8;
 
 /// How often all witnesses that are well get the time to cosign the same head, and how much time.
@@ -303,8 +304,8 @@ impl Gatherer {
         }
     }
 
-    /// A witness gave no cosignature. If so many say that this node does not know the whole log that
-    /// the others are no quorum, nothing more may be signed.
+    /// A witness gave no cosignature. If so many say that this node does not know the whole log
+    /// that the others are no quorum, nothing more may be signed.
     fn missed(&mut self, witness: usize, silence: Silence) {
         self.board.failed(witness, silence.to_string(), self.asking.now());
         let Some(plan) = self.round.as_ref().map(|round| Arc::clone(&round.signed.plan)) else {

@@ -152,7 +152,8 @@ impl std::fmt::Display for Contact {
     }
 }
 
-/// The names with an address that no witness of a policy has: a typo, or a witness that is yet to come.
+/// The names with an address that no witness of a policy has: a typo, or a witness that is yet to
+/// come.
 pub fn strangers(policy: &Policy, urls: &BTreeMap<String, String>) -> Vec<String> {
     let known: BTreeSet<String> = policy.witnesses().iter().map(name).collect();
     urls.keys().filter(|name| !known.contains(*name)).cloned().collect()
@@ -200,9 +201,9 @@ impl Plan {
         Ok(plan)
     }
 
-    /// The same plan, for heads that bring it into force: the witnesses of the policies before it have
-    /// to cosign them too. Whoever restores a copy of the log from before the change asks those, and
-    /// they will know better.
+    /// The same plan, for heads that bring it into force: the witnesses of the policies before it
+    /// have to cosign them too. Whoever restores a copy of the log from before the change asks
+    /// those, and they will know better.
     #[must_use]
     pub fn after(mut self, before: impl IntoIterator<Item = Policy>, contacts: &Contacts) -> Plan {
         for policy in before {
@@ -237,7 +238,8 @@ impl Plan {
     }
 
     /// Whether cosignatures by the witnesses at these places of [`Plan::witnesses`] are enough. For
-    /// policies before this one, witnesses that the operator leaves out count as if they had cosigned.
+    /// policies before this one, witnesses that the operator leaves out count as if they had
+    /// cosigned.
     pub fn is_enough(&self, cosigned: &BTreeSet<usize>, left_out: &BTreeSet<usize>) -> bool {
         let counts = |at: &usize| cosigned.contains(at) || left_out.contains(at);
         let of_old = |old: &Before| {
@@ -273,8 +275,8 @@ impl Plan {
         self.witnesses.get(at).map(|planned| name(&planned.witness)).unwrap_or_default()
     }
 
-    /// The witnesses in the policy's order, then those of policies before it; each with the way to it
-    /// if there is one.
+    /// The witnesses in the policy's order, then those of policies before it; each with the way to
+    /// it if there is one.
     pub fn witnesses(&self) -> impl Iterator<Item = (&PolicyWitness, Option<&Contact>)> {
         self.witnesses.iter().map(|planned| (&planned.witness, planned.contact.as_ref()))
     }

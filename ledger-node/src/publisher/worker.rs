@@ -128,7 +128,8 @@ impl Worker {
         Err(Silence::Failed("it keeps answering 409".into()))
     }
 
-    /// The proof that the tree of `new` leaves begins with that of `old` leaves, out of the own tiles.
+    /// The proof that the tree of `new` leaves begins with that of `old` leaves, out of the own
+    /// tiles.
     async fn proof(&self, old: TreeSize, new: TreeSize) -> Result<ConsistencyProof, Silence> {
         if old.is_empty() || old == new {
             return Ok(ConsistencyProof::default());

@@ -303,8 +303,8 @@ fn parse_frame(content: &[u8], at: usize, number: u64) -> Option<Frame> {
 
 /// Reads frames up to the first that is not whole, and returns where that is.
 ///
-/// An unfinished frame is how a crash leaves a journal. A whole frame *behind* a damaged one is not:
-/// then something that was durable has been lost, and going on would fork the log.
+/// An unfinished frame is how a crash leaves a journal. A whole frame *behind* a damaged one is
+/// not: then something that was durable has been lost, and going on would fork the log.
 fn read_frames(
     content: &[u8],
     number: u64,

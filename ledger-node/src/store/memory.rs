@@ -69,8 +69,8 @@ impl MemoryStore {
         self.lock().writes
     }
 
-    /// What is left after a power cut: the journal, the head, the tiles made durable; the checkpoint
-    /// that readers had seen stays too, for they remember it.
+    /// What is left after a power cut: the journal, the head, the tiles made durable; the
+    /// checkpoint that readers had seen stays too, for they remember it.
     pub fn crashed(&self) -> MemoryStore {
         let shared = self.lock();
         let left = Shared {
@@ -117,8 +117,8 @@ impl MemoryStore {
 }
 
 impl Shared {
-    /// Writes a tile; a full one takes the place of partial ones, as on a disk: at once, and for good
-    /// where the journal starts from a tree that has a partial one there.
+    /// Writes a tile; a full one takes the place of partial ones, as on a disk: at once, and for
+    /// good where the journal starts from a tree that has a partial one there.
     fn insert(&mut self, coord: TileCoord, bytes: &[u8]) {
         self.tiles.insert(coord, bytes.to_vec());
         if !coord.is_full() {

@@ -33,8 +33,8 @@ impl Files for Site {
 }
 
 impl Site {
-    /// Opens the site in `root`, of a log whose journal starts from the tree of `base` leaves; unfinished
-    /// files, which lie in `temporary` on the same disk, are removed.
+    /// Opens the site in `root`, of a log whose journal starts from the tree of `base` leaves;
+    /// unfinished files, which lie in `temporary` on the same disk, are removed.
     pub fn open(root: PathBuf, temporary: PathBuf, base: TreeSize) -> Result<Site, StoreError> {
         if temporary.exists() {
             fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
@@ -67,8 +67,9 @@ impl Site {
         self.overwrite(coord, bytes)
     }
 
-    /// Writes a file over whatever is there, and takes away a full one in whose place a partial one is
-    /// written: what lies beyond the tree that is known to be whole may be the leavings of a crash.
+    /// Writes a file over whatever is there, and takes away a full one in whose place a partial one
+    /// is written: what lies beyond the tree that is known to be whole may be the leavings of a
+    /// crash.
     pub fn renew(&self, coord: TileCoord, bytes: &[u8]) -> Result<(), StoreError> {
         self.overwrite(coord, bytes)?;
         let full = self.path(coord.to_full());
@@ -107,8 +108,8 @@ impl Site {
 
     /// Removes the partial tiles in whose place a full one stands.
     ///
-    /// Where the journal starts from a tree that has a partial tile here, that tile alone holds what
-    /// the journal no longer has: the full one must be durable before it goes.
+    /// Where the journal starts from a tree that has a partial tile here, that tile alone holds
+    /// what the journal no longer has: the full one must be durable before it goes.
     // SPEC tlog-tiles/partial-tiles: partial tiles may go once the full one is there
     fn drop_partial(&self, coord: TileCoord) -> Result<(), StoreError> {
         if !coord.is_full() {
@@ -139,8 +140,8 @@ impl Site {
         text.map_err(|_| StoreError::Damaged("site/checkpoint is not text".into()))
     }
 
-    /// The journal starts from the tree of `base` leaves from now on. Returns the files written since
-    /// the last call: once [`Site::sync`] has made them durable, the older journal may go.
+    /// The journal starts from the tree of `base` leaves from now on. Returns the files written
+    /// since the last call: once [`Site::sync`] has made them durable, the older journal may go.
     pub fn start_from(&self, base: TreeSize) -> BTreeSet<TileCoord> {
         self.base.store(base.get(), Ordering::Release);
         std::mem::take(&mut self.unsynced())

@@ -1,7 +1,7 @@
 //! Calls to other nodes: a connection that has died is noticed, and a whole answer has its time.
 //!
-//! tonic's own limits end with the headers of an answer. Whoever sends those and then nothing more, or a
-//! byte now and then, would be waited for without end.
+//! tonic's own limits end with the headers of an answer. Whoever sends those and then nothing more,
+//! or a byte now and then, would be waited for without end.
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,12 +9,13 @@ use std::time::Duration;
 use tonic::Status;
 use tonic::transport::Endpoint;
 
-/// How often the other end is asked for a sign of life, and how long it may take for one. Only while an
-/// answer is waited for: between two rounds of gossip nothing passes.
+/// How often the other end is asked for a sign of life, and how long it may take for one. Only
+/// while an answer is waited for: between two rounds of gossip nothing passes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Prepares a connection to a URL as [`grpc_url`](super::grpc_url) makes it; `patience` is for connecting.
+/// Prepares a connection to a URL as [`grpc_url`](super::grpc_url) makes it; `patience` is for
+/// connecting.
 ///
 /// # Errors
 /// If it is no URL.

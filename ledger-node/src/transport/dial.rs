@@ -1,8 +1,8 @@
 //! Reaching others: plain, or by TLS with whoever must be there.
 //!
-//! Where a charter or the configuration names a key for a node's address, whoever answers there must show
-//! that key. Everywhere else a certificate for the address counts, from the authorities that browsers
-//! believe or one that the operator names.
+//! Where a charter or the configuration names a key for a node's address, whoever answers there
+//! must show that key. Everywhere else a certificate for the address counts, from the authorities
+//! that browsers believe or one that the operator names.
 
 use std::future::Future;
 use std::io;
@@ -43,8 +43,8 @@ pub(super) const HTTP_2: &[u8] = b"h2";
 
 /// How this program reaches others. Copies share what they know.
 ///
-/// Connections that it makes end by themselves when another key is known for their address, or the term
-/// of the key ends that was shown: channels then connect anew, and ask who is there.
+/// Connections that it makes end by themselves when another key is known for their address, or the
+/// term of the key ends that was shown: channels then connect anew, and ask who is there.
 #[derive(Debug, Clone)]
 pub struct Dialer(Arc<Parts>);
 
@@ -96,12 +96,12 @@ pub enum DialError {
     Tls(io::Error),
 }
 
-/// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`, and `grpcs://` is
-/// `https://`.
+/// A gRPC address as a URL to connect to: `grpc://HOST:PORT` is `http://HOST:PORT`, and `grpcs://`
+/// is `https://`.
 ///
-/// Each address has one spelling, by which it is looked up: the host in lower case, and the port, also
-/// where it is the usual one. `None` for what is no address of a node: with a path, or a name before the
-/// host.
+/// Each address has one spelling, by which it is looked up: the host in lower case, and the port,
+/// also where it is the usual one. `None` for what is no address of a node: with a path, or a name
+/// before the host.
 pub fn grpc_url(address: &str) -> Option<String> {
     let (scheme, rest) = address.split_once("://")?;
     let (scheme, usual) = match scheme {
@@ -135,8 +135,8 @@ impl Dialer {
         Dialer::new(authorities, None, Arc::default(), Arc::new(SystemClock), PATIENCE)
     }
 
-    /// Believes these authorities beside the web's, shows its own node key to those who ask for one, and
-    /// expects those of `nodes`. Whoever is asked may take `patience` for a whole answer.
+    /// Believes these authorities beside the web's, shows its own node key to those who ask for
+    /// one, and expects those of `nodes`. Whoever is asked may take `patience` for a whole answer.
     pub fn new(
         authorities: Vec<CertificateDer<'static>>,
         own: Option<Arc<CertifiedKey>>,
@@ -276,8 +276,8 @@ fn builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
         .expect("the provider speaks TLS 1.3")
 }
 
-/// Why a handshake failed. A server that must show a node key and has none, or another one, ends it as
-/// one does whose certificate cannot be used.
+/// Why a handshake failed. A server that must show a node key and has none, or another one, ends it
+/// as one does whose certificate cannot be used.
 fn why(error: io::Error, is_pinned: bool) -> DialError {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     match error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {

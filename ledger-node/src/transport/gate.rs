@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::network;
 
-/// Connections at once, to both faces together: well below what a process may open by default (1,024
-/// files), of which the store needs some.
+/// Connections at once, to both faces together: well below what a process may open by default
+/// (1,024 files), of which the store needs some.
 const CONNECTIONS: u32 = 512;
 
 /// Connections at once from one network: a browser opens 6, and an office has one address.
@@ -20,14 +20,15 @@ const CONNECTIONS_PER_ADDRESS: u32 = 64;
 /// Requests a second from one network: an audit that reads tiles one after another stays below.
 const REQUESTS_PER_SECOND: u32 = 500;
 
-/// Seconds in which what was not asked for is saved up: whoever comes now and then is never refused.
+/// Seconds in which what was not asked for is saved up: whoever comes now and then is never
+/// refused.
 const SAVED_SECONDS: u64 = 10;
 
 /// Seconds for the head of an HTTP request, for a TLS handshake, and for the whole body.
 const REQUEST_SECONDS: u32 = 30;
 
-/// Seconds for which no byte comes or goes before a connection is closed. HTTP/2 is asked for a sign
-/// of life more often than that.
+/// Seconds for which no byte comes or goes before a connection is closed. HTTP/2 is asked for a
+/// sign of life more often than that.
 const IDLE_SECONDS: u32 = 120;
 
 /// Seconds for the whole answer of another node: 16 MiB of entries come over a line of 5 Mbit/s.
@@ -55,8 +56,8 @@ pub struct Limits {
     pub idle_seconds: u32,
     /// Seconds for the whole answer of another node.
     pub answer_seconds: u32,
-    /// Whether programs on this machine may have as many connections and requests as they like, up to
-    /// `connections`. Turn it off behind a proxy that does not count by itself.
+    /// Whether programs on this machine may have as many connections and requests as they like, up
+    /// to `connections`. Turn it off behind a proxy that does not count by itself.
     pub spare_loopback: bool,
 }
 

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-/// The network that stands for an address: an IPv4 address itself, of an IPv6 address the network of 64
-/// bits, which is what one customer is given.
+/// The network that stands for an address: an IPv4 address itself, of an IPv6 address the network
+/// of 64 bits, which is what one customer is given.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),

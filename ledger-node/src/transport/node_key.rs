@@ -1,8 +1,8 @@
 //! Node keys in TLS: whoever answers or asks shows that it holds a key which a charter names.
 //!
-//! The certificate is made anew at each start and signed by the key itself. Nothing in it counts but the
-//! key: names and dates are the charter's matter. TLS 1.3 alone is spoken, in which the holder signs the
-//! whole handshake.
+//! The certificate is made anew at each start and signed by the key itself. Nothing in it counts
+//! but the key: names and dates are the charter's matter. TLS 1.3 alone is spoken, in which the
+//! holder signs the whole handshake.
 
 use std::fmt;
 
@@ -84,8 +84,8 @@ pub fn certificate(key: &SignerKey) -> Result<CertifiedKey, UnusableNodeKey> {
 #[derive(Debug)]
 pub struct HoldsOneOf(pub Vec<NodeKey>);
 
-/// Lets whoever asks show a node key, or none. Whose key it is, and what that allows, is decided for
-/// each request: keys come and go while connections stay.
+/// Lets whoever asks show a node key, or none. Whose key it is, and what that allows, is decided
+/// for each request: keys come and go while connections stay.
 #[derive(Debug)]
 pub struct MayHoldOne;
 

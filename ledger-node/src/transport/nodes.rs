@@ -16,8 +16,8 @@ pub struct KnownNode {
     pub name: String,
     /// Where it listens for gRPC, as a URL.
     pub url: Option<String>,
-    /// The keys that it may show, and when, if not always. None is left of a member whose keys were all
-    /// revoked, and then nobody is that node.
+    /// The keys that it may show, and when, if not always. None is left of a member whose keys were
+    /// all revoked, and then nobody is that node.
     pub keys: Vec<(NodeKey, Option<Term>)>,
 }
 
@@ -26,9 +26,9 @@ pub struct KnownNode {
 pub struct Nodes(watch::Sender<Vec<KnownNode>>);
 
 impl Nodes {
-    /// Knows these members' nodes and those of the configuration from now on. At an address that the
-    /// configuration names with a key, that key alone counts. Where two members claim one address, nobody
-    /// is believed there: one of them would pass for the other.
+    /// Knows these members' nodes and those of the configuration from now on. At an address that
+    /// the configuration names with a key, that key alone counts. Where two members claim one
+    /// address, nobody is believed there: one of them would pass for the other.
     pub fn set(&self, members: Vec<KnownNode>, pinned: Vec<KnownNode>) {
         let at = |nodes: &[KnownNode], url: &Option<String>| {
             nodes.iter().filter(|node| url.is_some() && node.url == *url).count()
@@ -47,8 +47,8 @@ impl Nodes {
         self.0.send_replace(known);
     }
 
-    /// The keys of which whoever listens at a URL must show one at this second; `None` where no key is
-    /// known for it.
+    /// The keys of which whoever listens at a URL must show one at this second; `None` where no key
+    /// is known for it.
     pub fn expected(&self, url: &str, now: u64) -> Option<Vec<NodeKey>> {
         let known = self.0.borrow();
         let mut there = known.iter().filter(|node| node.url.as_deref() == Some(url)).peekable();
@@ -57,8 +57,8 @@ impl Nodes {
         Some(keys.map(|(key, _)| *key).collect())
     }
 
-    /// Whether somebody at a URL is believed at this second, by the key that was shown there, or `None`
-    /// where nobody had to show one.
+    /// Whether somebody at a URL is believed at this second, by the key that was shown there, or
+    /// `None` where nobody had to show one.
     fn believes(&self, url: &str, shown: Option<NodeKey>, now: u64) -> bool {
         match (self.expected(url, now), shown) {
             (None, None) => true,

@@ -36,9 +36,9 @@ impl SelfSignError {
     }
 }
 
-/// Makes a key and a certificate for host names and IP addresses, signed by the key itself, as two new
-/// files of PEM; the key's has mode 0600. It has no end that anybody lives to see: who gives up its key
-/// takes it away from where it is believed.
+/// Makes a key and a certificate for host names and IP addresses, signed by the key itself, as two
+/// new files of PEM; the key's has mode 0600. It has no end that anybody lives to see: who gives up
+/// its key takes it away from where it is believed.
 ///
 /// # Errors
 /// [`SelfSignError`].

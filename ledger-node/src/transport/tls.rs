@@ -1,4 +1,5 @@
-//! TLS on the node's own ports: the certificate for everybody, and the node key for those who ask for it.
+//! TLS on the node's own ports: the certificate for everybody, and the node key for those who ask
+//! for it.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

@@ -13,7 +13,8 @@ pub use crate::listed::{ListError as LogsError, MAX_LIST_BYTES as MAX_LOGS_FILE}
 /// The file's name in a log's directory.
 pub const LOGS_FILE: &str = "witness-logs";
 
-/// Keys that one log may have: its checkpoints for monitors carry a line of each, and the witness's.
+/// Keys that one log may have: its checkpoints for monitors carry a line of each, and the
+/// witness's.
 pub const MAX_LOG_KEYS: usize = 16;
 
 /// A line of the file: a key that signs for the log of the same name.

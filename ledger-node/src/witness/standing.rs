@@ -12,8 +12,8 @@ use super::{Kept, Witness};
 use crate::gossip::Gossip;
 
 impl Witness {
-    /// Nothing is cosigned for a log whose heads are not shown to belong together, unless the request
-    /// shows it.
+    /// Nothing is cosigned for a log whose heads are not shown to belong together, unless the
+    /// request shows it.
     pub(super) async fn check_standing(&self, asked: &Authenticated) -> Result<(), Refusal> {
         let origin = asked.checkpoint().origin();
         if let Standing::Unreconciled(_) = self.gossip.standing(origin) {
@@ -35,8 +35,8 @@ impl Witness {
         }
     }
 
-    /// Lays what the log signed beside what was cosigned, if it may contradict it. A proof that somebody
-    /// merely spoiled shows nothing: the heads themselves are compared.
+    /// Lays what the log signed beside what was cosigned, if it may contradict it. A proof that
+    /// somebody merely spoiled shows nothing: the heads themselves are compared.
     // SPEC tlog-witness/add-checkpoint: the request MAY be logged, as proof of log misbehaviour
     pub(super) async fn look_into(&self, request: &AddCheckpoint, refusal: &Refusal) {
         let offered = request.checkpoint().checkpoint();

@@ -1,8 +1,9 @@
 //! The registers once more, straight from docs/registers.md: slow, and by another way.
 //!
-//! Every question goes over all entries again; only what a year of entries would ask millions of times
-//! is asked once: who refers to what, and which records stand. Rows are lines of text, so that the model shares no
-//! type of result with what it checks; [`shown`] prints the rows of the core in the same way.
+//! Every question goes over all entries again; only what a year of entries would ask millions of
+//! times is asked once: who refers to what, and which records stand. Rows are lines of text, so
+//! that the model shares no type of result with what it checks; [`shown`] prints the rows of the
+//! core in the same way.
 
 pub mod shown;
 

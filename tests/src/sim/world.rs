@@ -309,8 +309,8 @@ impl World {
         }
     }
 
-    /// Who cosigned two of the heads, of one size, by which honest nodes have convicted a log; and who
-    /// is convicted anywhere.
+    /// Who cosigned two of the heads, of one size, by which honest nodes have convicted a log; and
+    /// who is convicted anywhere.
     fn guilty_of(&mut self, log: usize) {
         let origin = self.logs[log].origin.clone();
         let views: Vec<_> = self.plan.honest().map(|node| &self.nodes[node].view).collect();

@@ -45,7 +45,8 @@ async fn evidence(dir: &Path) -> (PathBuf, ClaimedEvidence) {
     (path, ClaimedEvidence::parse(&bytes).expect("evidence"))
 }
 
-/// Whether a program that knows nothing but the anchor, or nothing but the key, convicts by the file.
+/// Whether a program that knows nothing but the anchor, or nothing but the key, convicts by the
+/// file.
 #[track_caller]
 fn convicts(file: &Path, anchor: StatementId, key: &SignerKey) {
     let (file, anchor) = (file.display().to_string(), anchor.to_string());

@@ -29,8 +29,8 @@ const ROUNDS: u64 = 100;
 /// Milliseconds after which most rounds end, whatever was acknowledged.
 const LONGEST_ROUND: u64 = 200;
 
-/// The whole log is audited after every round; on a machine so slow that this time has passed, after
-/// every tenth.
+/// The whole log is audited after every round; on a machine so slow that this time has passed,
+/// after every tenth.
 const AUDITS: Duration = Duration::from_secs(300);
 
 /// Milliseconds within which a node has started, most of the time.

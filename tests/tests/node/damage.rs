@@ -302,7 +302,8 @@ async fn a_flipped_bit_in_any_file_is_refused_or_recovered_from() {
     let mut random = Random::from_environment();
     let founded = Founded::with_small_segments();
     let consortium = &founded.consortium;
-    // so large that two segments fill up: full tiles then are behind the journal, which heals nothing
+    // so large that two segments fill up: full tiles then are behind the journal, which heals
+    // nothing
     let long = (1000..1440).map(|n| consortium.long_incident(n, 60_000));
     let records = (0..260).map(|n| consortium.incident(n)).chain(long);
     let records = records.collect();

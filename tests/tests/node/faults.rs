@@ -1,6 +1,6 @@
 //! Every write of the sequencer fails in both ways that writes fail: lost, and applied yet reported
-//! failed. Whatever happens, after a restart nothing acknowledged is missing, nothing is there twice,
-//! and no two signed heads contradict each other.
+//! failed. Whatever happens, after a restart nothing acknowledged is missing, nothing is there
+//! twice, and no two signed heads contradict each other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

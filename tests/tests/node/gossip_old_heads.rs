@@ -1,5 +1,5 @@
-//! Old heads of honest logs, which anybody can send to anybody: they raise no alarm as long as the log
-//! can be read.
+//! Old heads of honest logs, which anybody can send to anybody: they raise no alarm as long as the
+//! log can be read.
 
 use std::time::{Duration, Instant};
 
@@ -38,8 +38,8 @@ async fn old_heads_that_keep_coming_raise_no_alarm_of_a_log_that_can_be_read() {
         so(logs, |logs| logs.iter().any(|log| log.origin == EVIL && log.adopted.is_some()))
     };
     until_async(held).await;
-    // longer than an alarm takes, a round a second: more at once than are kept open, and then others one
-    // after another
+    // longer than an alarm takes, a round a second: more at once than are kept open, and then
+    // others one after another
     let (began, mut size) = (Instant::now(), 1);
     while began.elapsed() < Duration::from_secs(2 * u64::from(PATIENCE_ROUNDS) + 2) {
         send(&member, size..size + 12).await;
@@ -62,8 +62,8 @@ async fn old_heads_that_keep_coming_raise_no_alarm_of_a_log_that_can_be_read() {
     until_async(settled).await;
 }
 
-/// Partial tiles go when the log has grown: a head that was read in between is never shown, and lies on
-/// the history of the next.
+/// Partial tiles go when the log has grown: a head that was read in between is never shown, and
+/// lies on the history of the next.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_head_whose_tiles_have_gone_keeps_nobody_from_the_next() {
     let tree = |size| SignedTree::forked(&evil(), size, 700, "");
@@ -93,8 +93,8 @@ async fn a_head_whose_tiles_have_gone_keeps_nobody_from_the_next() {
     until_async(async || log(|log| log.standing == "good" && log.open.is_empty()).await).await;
 }
 
-/// A backup that was restored hears of the heads that it lost, and stops. What was lost comes back: the
-/// node starts, and its log signs again.
+/// A backup that was restored hears of the heads that it lost, and stops. What was lost comes back:
+/// the node starts, and its log signs again.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alarm_about_the_own_log_ends_with_a_start_on_the_tree_that_it_was_about() {
     let (owner, other) = (Member::found(41), Member::found(42));

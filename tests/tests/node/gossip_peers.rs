@@ -1,5 +1,5 @@
-//! Peers of gossip over real sockets: where their addresses come from, what a round with nothing new
-//! costs, and what those take who answer too much or hardly at all.
+//! Peers of gossip over real sockets: where their addresses come from, what a round with nothing
+//! new costs, and what those take who answer too much or hardly at all.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

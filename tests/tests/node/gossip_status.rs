@@ -1,4 +1,5 @@
-//! What an operator sees of gossip: `ledger gossip status`, `ledger evidence --node`, and the figures.
+//! What an operator sees of gossip: `ledger gossip status`, `ledger evidence --node`, and the
+//! figures.
 
 use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Entries, Heads, Trust};
 use ledger_proto::v1::gossip_server::{Gossip, GossipServer};

@@ -58,7 +58,8 @@ fn connect(url: &str) -> TcpStream {
     socket
 }
 
-/// Whether the node has closed a connection: a limit ended it, if not within the patience it panics.
+/// Whether the node has closed a connection: a limit ended it, if not within the patience it
+/// panics.
 fn ended(socket: &mut TcpStream) -> Vec<u8> {
     let mut told = Vec::new();
     match socket.read_to_end(&mut told) {

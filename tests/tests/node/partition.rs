@@ -1,6 +1,6 @@
-//! Five nodes on machines of their own, one of them with two faces, which flood their side and send it
-//! garbage: the network is cut, each side is
-//! shown another history, one node loses its power, and when the network heals everybody learns of it.
+//! Five nodes on machines of their own, one of them with two faces, which flood their side and send
+//! it garbage: the network is cut, each side is shown another history, one node loses its power,
+//! and when the network heals everybody learns of it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use super::gossip::{Member, asks_at, log_of};
 
-/// What takes some rounds of a second after a partition takes no longer than this: peers that were not
-/// reached are left alone for a while each, those that misbehave take their share of the rounds, and the
-/// The sides of the network: two honest nodes each, and a face of the fifth.
+/// What takes some rounds of a second after a partition takes no longer than this: peers that were
+/// not reached are left alone for a while each, those that misbehave take their share of the
+/// rounds, and the The sides of the network: two honest nodes each, and a face of the fifth.
 const LEFT: [usize; 2] = [0, 1];
 const RIGHT: [usize; 2] = [2, 3];
 const LEFT_FACE: usize = 4;
@@ -170,7 +170,8 @@ impl World {
         self.ledger(from, &["gossip", "status", "--node", &url]).0 != 3
     }
 
-    /// Takes the evidence out of a node, carries it to where nothing else is, and has it judged there.
+    /// Takes the evidence out of a node, carries it to where nothing else is, and has it judged
+    /// there.
     fn convicts_elsewhere(&self, n: usize, id: &str) {
         let kept = self.honest[n].evidence(id);
         assert!(kept.is_file(), "node {n} has {} on its disk", kept.display());

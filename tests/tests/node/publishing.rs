@@ -1,4 +1,5 @@
-//! Publishing while witnesses are slow, silent or strange, while a log is quiet, and while a node stops.
+//! Publishing while witnesses are slow, silent or strange, while a log is quiet, and while a node
+//! stops.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -40,8 +40,8 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
         let mut refused = Vec::new();
         for stream in streams {
             let ended = stream.await.expect("no panic");
-            // a stream that was cut off says so, behind the answers; a busy machine may let a client
-            // start when the node listens no more
+            // a stream that was cut off says so, behind the answers; a busy machine may let a
+            // client start when the node listens no more
             let Some(status) = ended.status else {
                 assert_eq!((ended.answered, ended.refusals), (0, Vec::new()), "it ended silently");
                 refused.extend(ended.unanswered);
@@ -59,7 +59,8 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
             refused.extend(ended.unanswered);
         }
         if let Some(status) = unary.await.expect("no panic") {
-            // a request that crosses the node's GOAWAY was never read, and ends in the client's library
+            // a request that crosses the node's GOAWAY was never read, and ends in the client's
+            // library
             let crossed =
                 status.code() == Code::Internal && status.message().contains("h2 protocol");
             assert!(crossed || status.code() == Code::Unavailable, "{status}");

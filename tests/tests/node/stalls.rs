@@ -1,4 +1,5 @@
-//! Others that begin an answer and never end it: a peer of gossip, the source of a mirror, a witness.
+//! Others that begin an answer and never end it: a peer of gossip, the source of a mirror, a
+//! witness.
 
 use std::path::Path;
 

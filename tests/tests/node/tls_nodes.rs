@@ -48,7 +48,8 @@ impl Node {
         format!("grpcs://127.0.0.1:{}", self.port)
     }
 
-    /// Founds its log under a charter that names all nodes, each with the key that stands beside it.
+    /// Founds its log under a charter that names all nodes, each with the key that stands beside
+    /// it.
     fn found(&self, n: u8, nodes: [(&Node, &SignerKey); 3]) -> Founded {
         let log = key(&format!("tls{n}.test/log"), Algorithm::Ed25519, 170 + n);
         let consortium = Consortium { log, ..Consortium::new() };

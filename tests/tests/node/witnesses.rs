@@ -1,5 +1,5 @@
-//! A log and its witnesses over real sockets: what is published and when, what a node refuses to sign
-//! after a restore, and whose clock counts.
+//! A log and its witnesses over real sockets: what is published and when, what a node refuses to
+//! sign after a restore, and whose clock counts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Evidence files that were written once, in `tests/vectors/v1/evidence`: every later version reads
 //! them, reaches the same verdict, and prints the same bytes; docs/evidence.md shows one of each.
 //!
-//! `LEDGER_WRITE_EVIDENCE=1 cargo test -p ledger-tests evidence` writes them, for a new version of the
-//! formats; files of an old version are never written again.
+//! `LEDGER_WRITE_EVIDENCE=1 cargo test -p ledger-tests evidence` writes them, for a new version of
+//! the formats; files of an old version are never written again.
 
 use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};

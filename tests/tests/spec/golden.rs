@@ -1,8 +1,8 @@
 //! A small log that was written once, in `tests/vectors/v1`: later versions must still read it, and
 //! still write the same bytes from the same input.
 //!
-//! `LEDGER_WRITE_VECTORS=<folder> cargo test -p ledger-tests golden` writes such a log afresh, for a
-//! new version of the formats. Files of an old version are never written again.
+//! `LEDGER_WRITE_VECTORS=<folder> cargo test -p ledger-tests golden` writes such a log afresh, for
+//! a new version of the formats. Files of an old version are never written again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -51,7 +51,8 @@ fn theirs(hash: &Hash) -> tlog::Hash {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
-    /// A path of invented siblings makes a root; the verifier must find it, and no other length may.
+    /// A path of invented siblings makes a root; the verifier must find it, and no other length
+    /// may.
     #[test]
     fn inclusion_in_huge_trees_is_judged_as_the_rfc_recursion_does(
         n in sizes(), pick in any::<u64>(), mut siblings in hashes(), leaf in any::<[u8; 32]>(),

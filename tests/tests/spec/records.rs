@@ -1,8 +1,8 @@
 //! Every kind of record, three ways that must agree: the checker, the JSON Schema, the document.
 //!
-//! `tests/vectors/v1/records` holds one full example of each kind, and a table of malformed ones with
-//! the exact answers. `LEDGER_WRITE_TABLES=1 cargo test -p ledger-tests records` writes the answers
-//! and `docs/schemas` afresh; what it changed is for people to read.
+//! `tests/vectors/v1/records` holds one full example of each kind, and a table of malformed ones
+//! with the exact answers. `LEDGER_WRITE_TABLES=1 cargo test -p ledger-tests records` writes the
+//! answers and `docs/schemas` afresh; what it changed is for people to read.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! Sealed members against another implementation of RFC 9901: PyPI's `sd-jwt`.
 //!
 //! `tests/vectors/v1/sealed` holds what it sealed and how it opens what we sealed; `make.py` there
-//! writes both again. `LEDGER_WRITE_VECTORS=<folder> cargo test -p ledger-tests sealed_oracle` writes
-//! our half, `sealed/ours.json`.
+//! writes both again. `LEDGER_WRITE_VECTORS=<folder> cargo test -p ledger-tests sealed_oracle`
+//! writes our half, `sealed/ours.json`.
 
 use std::path::PathBuf;
 

@@ -118,7 +118,8 @@ fn large_consortia_keep_every_rule_in_any_weather() {
     assert!(report.idle_bytes < 1_024, "{} bytes to say nothing new", report.idle_bytes);
 }
 
-/// A log that was convicted by more heads than a node kept: a cosigner of two of them went free there.
+/// A log that was convicted by more heads than a node kept: a cosigner of two of them went free
+/// there.
 #[test]
 fn a_cosigner_falls_also_where_a_log_was_convicted_by_many_heads() {
     let outcome = sim::run(Plan::draw(1_019_300, Scale::Small));

@@ -1,5 +1,5 @@
-//! `docs/spec-map.md` names functions and tests, and `docs/threat-model.md` and `docs/interoperability.md`
-//! name tests: each of them exists.
+//! `docs/spec-map.md` names functions and tests, and `docs/threat-model.md` and
+//! `docs/interoperability.md` name tests: each of them exists.
 
 use std::path::{Path, PathBuf};
 
@@ -70,8 +70,8 @@ fn defines(source: &Source, name: &str) -> bool {
     })
 }
 
-/// Whether a module defines what `module::...::item` ends in, and names the types before it. Modules
-/// are those of ledger-core, behind `node` and `tools` those of ledger-node and the tools.
+/// Whether a module defines what `module::...::item` ends in, and names the types before it.
+/// Modules are those of ledger-core, behind `node` and `tools` those of ledger-node and the tools.
 fn has_function(all: &[Source], name: &str) -> bool {
     let parts: Vec<&str> = name.split("::").collect();
     let (folder, parts) = match parts.as_slice() {
@@ -150,7 +150,8 @@ fn what_is_not_there_is_not_found() {
     assert!(!has_test(&all, "parse"));
 }
 
-/// The names of tests in the last cells of a page's tables: words with an underscore between backquotes.
+/// The names of tests in the last cells of a page's tables: words with an underscore between
+/// backquotes.
 fn tests_in_tables(page: &str) -> Vec<(usize, String)> {
     let text = std::fs::read_to_string(workspace().join("docs").join(page)).expect("the page");
     let text = text.split("## Not promised").next().expect("the first part");

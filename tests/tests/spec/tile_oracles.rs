@@ -1,4 +1,5 @@
-//! Tile paths and tile contents against tlog_tiles; its paths name the tile height, ours are C2SP's.
+//! Tile paths and tile contents against tlog_tiles; its paths name the tile height, ours are
+//! C2SP's.
 
 use std::collections::BTreeMap;
 

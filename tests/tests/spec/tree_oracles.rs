@@ -35,7 +35,8 @@ impl Stored {
     }
 }
 
-/// RFC 6962 for rs_merkle: its leaves are hashed by the caller, a lone right node moves up as it is.
+/// RFC 6962 for rs_merkle: its leaves are hashed by the caller, a lone right node moves up as it
+/// is.
 #[derive(Clone)]
 struct Rfc6962;
 

@@ -1,7 +1,7 @@
 //! The table of `add-checkpoint` requests in `tests/vectors/v1/witness/add-checkpoint.json`: one
-//! after the other is put to one witness, and each row says what it answers and what it has cosigned
-//! afterwards. Here the pure judgement is held to the table; `tests/tests/node/witness.rs` sends the
-//! same requests to a node.
+//! after the other is put to one witness, and each row says what it answers and what it has
+//! cosigned afterwards. Here the pure judgement is held to the table; `tests/tests/node/witness.rs`
+//! sends the same requests to a node.
 //!
 //! `LEDGER_WRITE_TABLES=1 cargo test -p ledger-tests add_checkpoint` writes the table afresh.
 

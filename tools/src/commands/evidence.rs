@@ -50,7 +50,8 @@ Example: two checkpoints of one size; of two sizes the tiles of the larger tree 
   ledger evidence make mine.checkpoint theirs.checkpoint -o accusation.json --vkey \"$LOG_VKEY\"
   ledger evidence make then.checkpoint now.checkpoint --source DIR -o accusation.json --vkey \"$LOG_VKEY\"";
 
-/// List, show and export the evidence that a node holds, or a directory, and make it of two checkpoints
+/// List, show and export the evidence that a node holds, or a directory, and make it of two
+/// checkpoints
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -128,7 +129,8 @@ impl Known {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node, the folder or a file cannot be read, or when something is not evidence.
+/// [`Failure`] when the node, the folder or a file cannot be read, or when something is not
+/// evidence.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::List(args) => list(args, out),

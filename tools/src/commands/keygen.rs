@@ -17,7 +17,8 @@ Example: a key with which the member safety-lab.example signs records
 Example: the vkey of a key file, once more
   ledger keygen --show publishing.key";
 
-/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout; or show a key's vkey
+/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout; or show a
+/// key's vkey
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -57,8 +58,8 @@ enum Alg {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for a bad name, an algorithm that is not built, a file that exists, or one that holds no
-/// key.
+/// [`Failure`] for a bad name, an algorithm that is not built, a file that exists, or one that
+/// holds no key.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match (&args.show, &args.name, &args.out) {
         (Some(file), _, _) => print(&keys::read(file)?, file, out),

@@ -70,17 +70,19 @@ struct AddArgs {
     /// The directory of the node's own log
     #[arg(long)]
     dir: PathBuf,
-    /// Where it is read: a C2SP tlog-tiles URL, or a node of ours at grpc://HOST:PORT or grpcs://HOST:PORT
+    /// Where it is read: a C2SP tlog-tiles URL, or a node of ours at grpc://HOST:PORT or
+    /// grpcs://HOST:PORT
     #[arg(long, value_name = "URL")]
     from: String,
-    /// It is a log of ours: its charter's statement id. Keys follow from the charter, and every entry
-    /// is judged by it
+    /// It is a log of ours: its charter's statement id. Keys follow from the charter, and every
+    /// entry is judged by it
     #[arg(long, value_name = "STATEMENT")]
     anchor: Option<String>,
     /// Cosign only what the witnesses of the charter's policy have cosigned
     #[arg(long, requires = "anchor")]
     quorum: bool,
-    /// Cosign only what satisfies this C2SP tlog-policy; a path as the node sees it from its directory
+    /// Cosign only what satisfies this C2SP tlog-policy; a path as the node sees it from its
+    /// directory
     #[arg(long, value_name = "FILE", conflicts_with = "anchor")]
     policy: Option<String>,
 }

@@ -161,8 +161,8 @@ fn finish(
     })))
 }
 
-/// Judges a bundle as `ledger verify` will. One that shows that the log took what its rules refuse is
-/// kept all the same: it is what an auditor needs.
+/// Judges a bundle as `ledger verify` will. One that shows that the log took what its rules refuse
+/// is kept all the same: it is what an auditor needs.
 fn judge_bundle(file: &[u8], record: &[u8], args: &Args, trust: &Trust) -> Result<(), Failure> {
     let refused = |e: &dyn std::fmt::Display, hint: &str| {
         Failure::refused(format!("the authority bundle does not hold: {e}"), hint)

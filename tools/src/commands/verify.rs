@@ -52,8 +52,8 @@ Example: does this evidence convict anybody? The key is the log's or the witness
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, authority bundles, checkpoints, successions, records or evidence; X.tlog-proof and
-    /// X.authority pair with X.record beside them
+    /// tlog-proofs, authority bundles, checkpoints, successions, records or evidence; X.tlog-proof
+    /// and X.authority pair with X.record beside them
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
     /// The record of a single proof, when it does not lie beside it
@@ -62,8 +62,8 @@ pub struct Args {
     /// An older checkpoint: the log must have grown out of it
     #[arg(long, value_name = "CHECKPOINT")]
     old: Option<PathBuf>,
-    /// Where the proof of growth comes from, or the tree that a succession names: a tlog-tiles directory or
-    /// URL
+    /// Where the proof of growth comes from, or the tree that a succession names: a tlog-tiles
+    /// directory or URL
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// Where the proof of growth comes from: a node

@@ -1,4 +1,5 @@
-//! `ledger witness`: which logs a node witnesses besides its own, and how its own witnesses are doing.
+//! `ledger witness`: which logs a node witnesses besides its own, and how its own witnesses are
+//! doing.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Over random forked histories the right evidence is made, and convicts those who signed both sides
-//! and nobody else.
+//! Over random forked histories the right evidence is made, and convicts those who signed both
+//! sides and nobody else.
 
 use super::super::sample::{checkpoint, head_of, signed, size, tree};
 use super::super::*;
@@ -76,7 +76,8 @@ fn fork(log: &SignerKey, all: &[SignerKey], rng: &mut Rng) -> Fork {
     Fork { conflict, kind, both }
 }
 
-/// The file can be read again, convicts this key alone, and nobody for a judge who does not know it.
+/// The file can be read again, convicts this key alone, and nobody for a judge who does not know
+/// it.
 fn check(made: &ClaimedEvidence, culprit: &SignerKey, trust: &Trust, seed: u64) {
     let conviction = made.verify(trust).expect("it was made to convict");
     assert_eq!(conviction.culprit().keys(), [culprit.verifier().clone()], "seed {seed}");

@@ -4,8 +4,8 @@
 //! witnesses that cosign several of them as they grow. The adversary holds everything that anybody
 //! signed, keys of its own (two of them share name and id with honest ones), and honest keys that
 //! were retired. It assembles files out of that, and whoever a judge then convicts must be its own
-//! key. Over forked histories (`forks`) those who signed both sides are convicted. The seed of a history
-//! stands in the message of a failing test.
+//! key. Over forked histories (`forks`) those who signed both sides are convicted. The seed of a
+//! history stands in the message of a failing test.
 
 mod forks;
 mod heads;

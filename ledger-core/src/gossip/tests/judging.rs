@@ -236,8 +236,8 @@ fn evidence_that_was_asked_for_is_taken_whatever_others_name_meanwhile() {
     assert_eq!(wanted, []);
 }
 
-/// Two keys by one name and id: whoever names a log's keys can make them, and give one to each of two
-/// operators.
+/// Two keys by one name and id: whoever names a log's keys can make them, and give one to each of
+/// two operators.
 #[test]
 fn a_line_by_another_key_of_that_name_is_no_fault_and_hides_nothing_else() {
     let mut view = holding(&[head("abc")]);
@@ -250,8 +250,8 @@ fn a_line_by_another_key_of_that_name_is_no_fault_and_hides_nothing_else() {
     assert!(heard.debt() > 0, "it is not for nothing");
 }
 
-/// A witness with two keys by one name and id, of which one node knows this and another that, cosigns
-/// each side of a fork by another: no head may be dropped for it.
+/// A witness with two keys by one name and id, of which one node knows this and another that,
+/// cosigns each side of a fork by another: no head may be dropped for it.
 #[test]
 fn a_false_line_of_a_cosigner_hides_no_head_and_no_true_line() {
     let line = |leaves| cosignature::cosign(&cosigner(), head(leaves).checkpoint(), 3);

@@ -22,8 +22,8 @@ pub const CHARTER: KindDef = kind(&[
 
 const POLICY: Shape = Shape::Text;
 
-/// By relation (`amends`, `supersedes`, `retracts`, or `series`): the roles that may bind records of
-/// other issuers.
+/// By relation (`amends`, `supersedes`, `retracts`, or `series`): the roles that may bind records
+/// of other issuers.
 const BINDING: Shape = Shape::Map(&some(&Shape::Line));
 
 const REQUIREMENTS: Shape = some(&Shape::Object(REQUIREMENT));

@@ -9,8 +9,8 @@ use super::is_reserved;
 
 /// The place of one member, or of one element of a list.
 ///
-/// Names are joined by dots, elements counted from 0 in brackets: `findings[2].basis`. A name with a
-/// dot, bracket, quote, blank or control character in it stands in brackets as JSON:
+/// Names are joined by dots, elements counted from 0 in brackets: `findings[2].basis`. A name with
+/// a dot, bracket, quote, blank or control character in it stands in brackets as JSON:
 /// `ext["x.example"]`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SealPath {

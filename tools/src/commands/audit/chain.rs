@@ -1,6 +1,7 @@
 //! The governance entries of a log that is read from files, to learn its keys before the audit.
 //!
-//! Nothing here is verified against the tree: the audit itself does that afterwards, entry by entry.
+//! Nothing here is verified against the tree: the audit itself does that afterwards, entry by
+//! entry.
 
 use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -10,8 +11,8 @@ use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
 
 use ledger_node::source::{Source, split_bundle};
 
-/// What the log's own entries say about its rules: the whole chain where it can be followed, else the
-/// charter at index 0 alone.
+/// What the log's own entries say about its rules: the whole chain where it can be followed, else
+/// the charter at index 0 alone.
 pub fn read(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
     let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
     let size = claimed.checkpoint().head().size;

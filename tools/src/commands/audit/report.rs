@@ -60,7 +60,8 @@ impl Report {
         self.problems.len() >= MAX_PROBLEMS
     }
 
-    /// The problems that say that the log is not what was signed, and the entries that are unlawful.
+    /// The problems that say that the log is not what was signed, and the entries that are
+    /// unlawful.
     pub fn counts(&self) -> (usize, usize) {
         let unlawful = self.problems.iter().filter(|own| own["problem"] == "unlawful").count();
         (self.problems.len() - unlawful, unlawful)

@@ -1,5 +1,5 @@
-//! The third act: an operator without witnesses shows two audiences two histories, gossip convicts it,
-//! and a mirror keeps its log readable.
+//! The third act: an operator without witnesses shows two audiences two histories, gossip convicts
+//! it, and a mirror keeps its log readable.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};

@@ -25,7 +25,8 @@ pub(super) struct Member {
 }
 
 impl Demo {
-    /// Founds a log for an operator, whose policy names these witnesses; without any it asks nobody.
+    /// Founds a log for an operator, whose policy names these witnesses; without any it asks
+    /// nobody.
     pub(super) fn operator(
         &self,
         operator: &'static Operator,
@@ -116,7 +117,8 @@ impl Demo {
         Ok(made.object["vkey"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Publishes one record in a member's log, with a proof that its witnesses' quorum stands behind.
+    /// Publishes one record in a member's log, with a proof that its witnesses' quorum stands
+    /// behind.
     pub(super) fn publish(&self, member: &Member, n: usize) -> Result<(), Failure> {
         let short = member.operator.short;
         let json = self.path(&format!("records/{short}-{n}.json"));

@@ -347,7 +347,8 @@ impl Demo {
         Ok(node)
     }
 
-    /// The first act: publishing, proving, verifying, and the forger. Returns what happened as JSON.
+    /// The first act: publishing, proving, verifying, and the forger. Returns what happened as
+    /// JSON.
     fn tell(
         &self,
         anchor: &str,
@@ -408,8 +409,8 @@ impl Demo {
         }))
     }
 
-    /// Gives a member a new key: one steward lays the change out on the node, another finds it in its
-    /// inbox and signs, and the node logs it. Returns the change's statement id.
+    /// Gives a member a new key: one steward lays the change out on the node, another finds it in
+    /// its inbox and signs, and the node logs it. Returns the change's statement id.
     fn rotate(&self, anchor: &str, node: &str) -> Result<String, Failure> {
         let silent = self.out.silent();
         let (lab, other) = (MEMBERS[0].0, MEMBERS[1].0);

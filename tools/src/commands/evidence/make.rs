@@ -30,8 +30,8 @@ pub struct MakeArgs {
     /// The file of evidence; without this, stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Where the tiles of the larger tree are, when the checkpoints have two sizes: a tlog-tiles directory or
-    /// URL
+    /// Where the tiles of the larger tree are, when the checkpoints have two sizes: a tlog-tiles
+    /// directory or URL
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// A key that you know to be a log's or a cosigner's; may be given several times
