@@ -415,8 +415,7 @@ impl Face {
     /// A caller's turn, until it is dropped: so many may have one at once, and of one network a
     /// part of them.
     fn turn(&self, turns: &Shares, extensions: &Extensions) -> Result<Share, Failure> {
-        let caller = extensions.get::<Caller>();
-        let network = caller.and_then(|caller| self.service.gate.counted(caller.address.ip()));
+        let network = self.service.gate.network_of(extensions.get());
         turns.take(network, 1).ok_or_else(|| {
             let hint = "try again in a while; entries are also read as tiles over HTTP";
             Failure::new(Code::ResourceExhausted, "too many such streams at once", hint)

@@ -86,7 +86,7 @@ impl Round {
     /// Takes the peer's reply. Nothing to send means that the round is over.
     pub fn hear(&mut self, view: &mut View, message: Message, trees: &mut dyn Beginnings) -> Heard {
         self.legs += 1;
-        let carried = matches!(&message, Message::Exchange(told) if told.evidence.is_some());
+        let carried = message.evidence().is_some();
         let mut heard = match message {
             Message::Same => Heard::nothing(),
             Message::Lists { salt, lines } if salt == self.salt && self.legs == 2 => {
@@ -97,14 +97,9 @@ impl Round {
             }
             _ => Heard::fault(Fault::OutOfTurn),
         };
-        let carries = |told: &Message| match told {
-            Message::Exchange(told) => told.evidence.is_some(),
-            _ => false,
-        };
+        let carries = heard.reply.as_ref().is_some_and(|reply| reply.evidence().is_some());
         // whoever only talks has said by now what there is to say
-        let most =
-            if carried || heard.reply.as_ref().is_some_and(carries) { MAX_LEGS } else { MAX_TALK };
-        if self.legs > most {
+        if self.legs > if carried || carries { MAX_LEGS } else { MAX_TALK } {
             heard.reply = None;
         }
         heard
@@ -135,7 +130,6 @@ impl Round {
         };
         reply.wants = view.wanted(&self.asked);
         self.asked.retain(|own| reply.wants.contains(&own.id));
-        reply.evidence = None;
         while reply.evidence.is_none()
             && let Some(id) = self.owed.pop_front()
         {
@@ -150,10 +144,7 @@ impl Heard {
     /// have to be settled, and evidence has to be carried.
     pub fn debt(&self) -> u32 {
         let opened = self.events.iter().filter(|event| matches!(event, Event::Opened(_))).count();
-        let carried = match &self.reply {
-            Some(Message::Exchange(told)) => told.evidence.as_ref().map_or(0, evidence_units),
-            _ => 0,
-        };
+        let carried = self.reply.as_ref().and_then(Message::evidence).map_or(0, evidence_units);
         let units = opened * OPEN_UNITS + carried + self.failed * FAILED_UNITS;
         u32::try_from(units).unwrap_or(u32::MAX)
     }
@@ -168,6 +159,14 @@ impl Heard {
 }
 
 impl Message {
+    /// The evidence that it carries.
+    fn evidence(&self) -> Option<&ClaimedEvidence> {
+        match self {
+            Message::Exchange(told) => told.evidence.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Takes the units that looking at the message costs from the peer's.
     ///
     /// # Errors
@@ -201,14 +200,19 @@ impl View {
                 Heard { reply: Some(reply), ..Heard::nothing() }
             }
             Message::Exchange(told) => {
-                let (salt, held) = (told.salt, told.held.clone());
+                let (salt, held, wants) = (told.salt, told.held.clone(), told.wants.clone());
                 let sent = told.evidence.as_ref().map(ClaimedEvidence::id);
                 let mut heard = self.exchange(*told, (Teller::Anybody, wanted), trees);
                 wanted.retain(|own| Some(own.id) != sent);
+                let may_go_on = heard.fault.is_none();
                 // the asker waits for an answer, even where there is nothing to say
                 let nothing = || Message::Exchange(Box::new(Exchange::new(salt)));
-                if let Message::Exchange(reply) = heard.reply.get_or_insert_with(nothing) {
+                if let Message::Exchange(reply) = heard.reply.get_or_insert_with(nothing)
+                    && may_go_on
+                {
+                    reply.wants = self.wanted(&held);
                     reply.wants.truncate(MAX_WANTED);
+                    reply.evidence = wants.iter().find_map(|id| self.evidence_of(*id));
                     let asked = held.into_iter().filter(|own| reply.wants.contains(&own.id));
                     wanted.extend(asked);
                     keep_newest(wanted);
@@ -313,8 +317,8 @@ impl View {
         told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
     }
 
-    /// Takes what the other side told, and says what it may want to know. `asked` is the evidence
-    /// that it was asked for, where that is remembered.
+    /// Takes what the other side told, and says what it may want to know, evidence aside. `asked`
+    /// is the evidence that it was asked for.
     fn exchange(
         &mut self,
         told: Exchange,
@@ -330,8 +334,6 @@ impl View {
         }
         let mut reply = Exchange::new(told.salt);
         self.tell(&mut reply, &told.about, &told.heads, &told.held);
-        reply.wants = self.wanted(&told.held);
-        reply.evidence = told.wants.iter().find_map(|id| self.evidence_of(*id));
         let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
         let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
@@ -385,11 +387,10 @@ impl View {
         push_bounded(&mut self.judged, id, MAX_JUDGED);
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
-        let named_one = |culprit: Hash| named.is_empty() || named.contains(&culprit);
         match evidence.verify(self.trust()) {
             Ok(conviction) => {
                 let mut keys = conviction.culprit().keys().iter();
-                let is_true = keys.any(|key| named_one(culprit_hash(key)));
+                let is_true = keys.any(|key| named.contains(&culprit_hash(key)));
                 let events = self.convicted(evidence, conviction);
                 (events, (!is_true).then_some(Fault::FalseEvidence(id)))
             }

@@ -241,12 +241,17 @@ impl Known {
     }
 
     /// Adopts a head that was verified to have grown out of one that lies on the history of the
-    /// adopted head, if it is larger than that. It need not be open: there may have been no room.
-    pub(super) fn grow(&mut self, before: &TreeHead, grown: Seen) -> Change {
+    /// adopted head, if it is larger than that. It need not be open: there may have been no room,
+    /// and then it is read, by the keys whose signatures say anything here.
+    pub(super) fn grow(
+        &mut self,
+        before: &TreeHead,
+        head: TreeHead,
+        read: impl FnOnce(&[VerifierKey]) -> Option<Seen>,
+    ) -> Change {
         let Some(adopted) = &self.adopted else {
             return Change::Nothing;
         };
-        let head = *grown.head();
         if adopted.head() != before || before.size >= head.size {
             return Change::Nothing;
         }
@@ -254,12 +259,15 @@ impl Known {
         if self.all().any(contradicts) {
             return Change::Nothing;
         }
+        let origin = adopted.checkpoint().checkpoint().origin().clone();
         let is_open = self.open.iter().any(|open| open.has(&head));
-        if !is_open && grown.counts(self.keys.trusted()) {
-            let last = Aged { seen: grown, age: 0 };
+        if !is_open
+            && let Some(seen) = read(&self.signers())
+            && seen.counts(self.keys.trusted())
+        {
+            let last = Aged { seen, age: 0 };
             self.open.push(Open { from: Teller::Witness, last, path: VecDeque::new() });
         }
-        let origin = adopted.checkpoint().checkpoint().origin().clone();
         self.join(&Question { origin, smaller: *before, larger: head })
     }
 
@@ -348,7 +356,8 @@ impl Known {
     /// together. Where that is not shown within a round, anything that shows whose history an open
     /// head lies on, or that it lies on none.
     pub(super) fn questions(&self, origin: &Origin) -> Vec<Question> {
-        let Some(adopted) = self.adopted.as_ref() else { return Vec::new() };
+        let adopted = self.adopted.as_ref().filter(|_| !self.open.is_empty());
+        let Some(adopted) = adopted else { return Vec::new() };
         let mut open: Vec<&Open> = self.open.iter().collect();
         open.sort_by_key(|open| std::cmp::Reverse(open.age()));
         let ask = |(smaller, larger): (TreeHead, TreeHead)| {

@@ -317,13 +317,10 @@ impl View {
             return Ok(events);
         }
         let Some(known) = self.logs.get_mut(origin) else { return Ok(events) };
-        let is_there = known.adopted().is_some_and(|own| own.is_of(heard));
-        let seen = Seen::read(heard, &known.signers(), &self.cosigners).seen;
-        if let Some(seen) = seen.filter(|_| !is_there) {
-            let change = known.grow(before, seen);
-            if change != Change::Nothing {
-                events = self.events(origin, change, heard);
-            }
+        let read = |keys: &[VerifierKey]| Seen::read(heard, keys, &self.cosigners).seen;
+        let change = known.grow(before, *heard.checkpoint().head(), read);
+        if change != Change::Nothing {
+            events = self.events(origin, change, heard);
         }
         Ok(events)
     }

@@ -22,7 +22,7 @@ use tower_service::Service;
 use super::Failure;
 use super::shares::{Share, Shares};
 use super::unread::Unread;
-use crate::transport::{Caller, Gate};
+use crate::transport::Gate;
 
 /// Bytes of a message that nothing is asked for: records, and what nodes tell each other every
 /// round.
@@ -121,8 +121,7 @@ where
         request.extensions_mut().insert(place.clone());
         let is_weighed = self.stream.is_none_or(|stream| !request.uri().path().ends_with(stream));
         let (room, taken) = (is_weighed.then(|| self.rooms.messages.clone()), place.clone());
-        let caller = request.extensions().get::<Caller>();
-        let network = caller.and_then(|caller| self.rooms.gate.counted(caller.address.ip()));
+        let network = self.rooms.gate.network_of(request.extensions().get());
         let answers = self.rooms.answers.clone();
         let turn = self.turns.as_ref().map(|turns| turns.take(network, 1));
         if matches!(turn, Some(None)) {

@@ -57,8 +57,7 @@ impl Chunks {
 
     /// The next chunk.
     pub fn next(&self) -> Result<Chunk, FeedError> {
-        let ended = || FeedError::Unreachable("the source ended before its tree did".to_owned());
-        self.ready.recv().map_err(|_| ended())?
+        self.ready.recv().map_err(|_| FeedError::ended())?
     }
 
     /// What comes from now on is looked at with this charter.

@@ -58,6 +58,13 @@ pub enum FeedError {
     Damaged(String),
 }
 
+impl FeedError {
+    /// There is no more where more was promised.
+    pub fn ended() -> FeedError {
+        FeedError::Unreachable("the source ended before its tree did".to_owned())
+    }
+}
+
 impl Feed {
     /// Prepares the way to a source of the list; nothing is connected yet.
     ///
@@ -229,9 +236,8 @@ pub struct Ahead {
 impl Ahead {
     /// The next entries, up to 256.
     pub fn next(&mut self) -> Result<Vec<Vec<u8>>, FeedError> {
-        let ended = || FeedError::Unreachable("the source ended before its tree did".to_owned());
-        let receiver = self.ready.get(self.turn).ok_or_else(ended)?;
-        let mut entries = receiver.recv().map_err(|_| ended())??;
+        let receiver = self.ready.get(self.turn).ok_or_else(FeedError::ended)?;
+        let mut entries = receiver.recv().map_err(|_| FeedError::ended())??;
         self.turn = (self.turn + 1) % self.ready.len();
         entries.drain(..std::mem::take(&mut self.skip).min(entries.len()));
         Ok(entries)

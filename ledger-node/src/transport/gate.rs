@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::network;
+use super::{Caller, network};
 
 /// Connections at once, to both faces together: well below what a process may open by default
 /// (1,024 files), of which the store needs some.
@@ -282,8 +282,13 @@ impl Gate {
         self.refused[reason as usize].load(Ordering::Relaxed)
     }
 
+    /// The network to count a caller by; nothing for those that are spared, or not known.
+    pub fn network_of(&self, caller: Option<&Caller>) -> Option<IpAddr> {
+        caller.and_then(|caller| self.counted(caller.address.ip()))
+    }
+
     /// The network to count an address by; nothing for those that are spared.
-    pub fn counted(&self, address: IpAddr) -> Option<IpAddr> {
+    fn counted(&self, address: IpAddr) -> Option<IpAddr> {
         let spared = self.limits.spare_loopback && address.to_canonical().is_loopback();
         (!spared).then(|| network(address))
     }
