@@ -114,15 +114,33 @@ impl Member {
         GossipClient::connect(url).await.expect("it listens")
     }
 
-    /// How a log stands here.
-    async fn log(&self, origin: &str) -> wire::GossipLog {
-        let status = self.gossip().await.get_gossip(wire::GetGossipRequest {}).await;
-        let logs = status.expect("an answer").into_inner().logs;
-        logs.into_iter().find(|log| log.origin == origin).expect("it is known")
+    /// What the node says of gossip, once it is so.
+    pub(super) async fn says(
+        &self,
+        what: &str,
+        well: impl Fn(&wire::GetGossipResponse) -> bool,
+    ) -> wire::GetGossipResponse {
+        let mut client = self.gossip().await;
+        until_async(async || {
+            let status = client.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
+            so(status.into_inner(), &well).map_err(|status| (what, status))
+        })
+        .await
+    }
+
+    /// What the node says of a log, once it is so.
+    pub(super) async fn says_of(
+        &self,
+        origin: &str,
+        well: impl Fn(&wire::GossipLog) -> bool,
+    ) -> wire::GossipLog {
+        let is_it = |log: &wire::GossipLog| log.origin == origin && well(log);
+        let status = self.says(origin, |status| status.logs.iter().any(is_it)).await;
+        status.logs.into_iter().find(is_it).expect("it was there")
     }
 
     pub(super) async fn stands(&self, origin: &str, standing: &str) -> wire::GossipLog {
-        until_async(async || so(self.log(origin).await, |log| log.standing == standing)).await
+        self.says_of(origin, |log| log.standing == standing).await
     }
 
     /// What `ledger gossip status` says, and its exit code.
@@ -206,7 +224,11 @@ async fn a_fork_to_two_audiences_convicts_at_every_node_once_they_are_connected(
         let log = member.stands(EVIL, "convicted").await;
         assert!(convicts(&member.evidence(&log.evidence), &evil()));
         let own = member.consortium.log.verifier().name().to_string();
-        assert_eq!(member.log(&own).await.standing, "good", "nobody honest is accused");
+        assert_eq!(
+            member.says_of(&own, |_| true).await.standing,
+            "good",
+            "nobody honest is accused"
+        );
     }
     // a power cut takes nothing of it away
     nodes[1].kill();

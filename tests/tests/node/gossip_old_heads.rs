@@ -8,7 +8,7 @@ use ledger_proto::v1::gossip_message::Message;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::copy_folder;
 use ledger_tests::site::{SignedTree, TestSite};
-use ledger_tests::wait::{SOON, so, until_async};
+use ledger_tests::wait::SOON;
 
 use super::gossip::{EVIL, Member, evil};
 
@@ -32,12 +32,7 @@ async fn old_heads_that_keep_coming_raise_no_alarm_of_a_log_that_can_be_read() {
     member.asks([]);
     member.knows(&evil(), &site.url);
     let _node = member.serve().await;
-    let held = async || {
-        let status = member.gossip().await.get_gossip(wire::GetGossipRequest {}).await;
-        let logs = status.expect("an answer").into_inner().logs;
-        so(logs, |logs| logs.iter().any(|log| log.origin == EVIL && log.adopted.is_some()))
-    };
-    until_async(held).await;
+    member.says_of(EVIL, |log| log.adopted.is_some()).await;
     // longer than an alarm takes, a round a second: more at once than are kept open, and then
     // others one after another
     let (began, mut size) = (Instant::now(), 1);
@@ -48,18 +43,11 @@ async fn old_heads_that_keep_coming_raise_no_alarm_of_a_log_that_can_be_read() {
             send(&member, std::iter::once(size + more)).await;
         }
         size += 20;
-        let log = member.stands(EVIL, "good").await;
-        assert_eq!(log.standing, "good");
-        let status = member.gossip().await.get_gossip(wire::GetGossipRequest {}).await;
-        let status = status.expect("an answer").into_inner();
+        member.stands(EVIL, "good").await;
+        let status = member.says("anything", |_| true).await;
         assert!(status.logs.iter().all(|log| log.standing == "good"), "{status:?}");
     }
-    let settled = async || {
-        let status = member.gossip().await.get_gossip(wire::GetGossipRequest {}).await;
-        let logs = status.expect("an answer").into_inner().logs;
-        so(logs, |logs| logs.iter().all(|log| log.open.is_empty()))
-    };
-    until_async(settled).await;
+    member.says("all settled", |status| status.logs.iter().all(|log| log.open.is_empty())).await;
 }
 
 /// Partial tiles go when the log has grown: a head that was read in between is never shown, and
@@ -73,24 +61,16 @@ async fn a_head_whose_tiles_have_gone_keeps_nobody_from_the_next() {
     member.asks([]);
     member.knows(&evil(), &site.url);
     let _node = member.serve().await;
-    let log = async |well: fn(&wire::GossipLog) -> bool| {
-        let status = member.gossip().await.get_gossip(wire::GetGossipRequest {}).await;
-        let logs = status.expect("an answer").into_inner().logs;
-        so(logs, |logs| logs.iter().any(|log| log.origin == EVIL && well(log)))
-    };
-    until_async(async || log(|log| log.adopted.is_some()).await).await;
+    member.says_of(EVIL, |log| log.adopted.is_some()).await;
     send(&member, std::iter::once(400)).await;
-    until_async(async || log(|log| log.standing == "unreconciled").await).await;
+    member.stands(EVIL, "unreconciled").await;
     site.show(&tree(450));
-    let newest = async || {
-        log(|log| {
-            let adopted = log.adopted.as_deref().unwrap_or_default();
-            String::from_utf8_lossy(adopted).contains("\n450\n")
-        })
-        .await
+    let is_newest = |log: &wire::GossipLog| {
+        let adopted = log.adopted.as_deref().unwrap_or_default();
+        String::from_utf8_lossy(adopted).contains("\n450\n")
     };
-    until_async(newest).await;
-    until_async(async || log(|log| log.standing == "good" && log.open.is_empty()).await).await;
+    member.says_of(EVIL, is_newest).await;
+    member.says_of(EVIL, |log| log.standing == "good" && log.open.is_empty()).await;
 }
 
 /// A backup that was restored hears of the heads that it lost, and stops. What was lost comes back:

@@ -14,26 +14,11 @@ use ledger_proto::v1::{self as wire};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::key;
 use ledger_tests::site::{SignedTree, TestSite};
-use ledger_tests::wait::{so, until_async};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
 
 use super::gossip::{EVIL, Member, evil, free_port};
-
-/// What a node says of gossip, once it is so.
-async fn until(
-    member: &Member,
-    what: &str,
-    well: impl Fn(&wire::GetGossipResponse) -> bool,
-) -> wire::GetGossipResponse {
-    let mut client = member.gossip().await;
-    until_async(async || {
-        let status = client.get_gossip(wire::GetGossipRequest {}).await.expect("an answer");
-        so(status.into_inner(), &well).map_err(|status| (what, status))
-    })
-    .await
-}
 
 /// Passes bytes on both ways, and counts them.
 struct Proxy {
@@ -86,11 +71,11 @@ async fn a_round_with_nothing_new_costs_less_than_a_kibibyte_on_the_wire() {
     let proxy = Proxy::to(([127, 0, 0, 1], answerer.port).into()).await;
     asker.asks_at([proxy.address]);
     let _node = asker.serve().await;
-    until(&asker, "a warm connection", |status| status.idle_rounds >= 2).await;
+    asker.says("a warm connection", |status| status.idle_rounds >= 2).await;
     let before = proxy.bytes.load(Ordering::Relaxed);
-    let first = until(&asker, "rounds", |_| true).await;
+    let first = asker.says("rounds", |_| true).await;
     let last = first.idle_rounds + ROUNDS;
-    let status = until(&asker, "more rounds", |status| status.idle_rounds >= last).await;
+    let status = asker.says("more rounds", |status| status.idle_rounds >= last).await;
     let passed = proxy.bytes.load(Ordering::Relaxed) - before;
     assert_eq!((status.failed_rounds, status.idle_rounds), (0, status.rounds), "{status:?}");
     assert!(passed > 0 && passed < 1024 * ROUNDS, "{passed} bytes in {ROUNDS} rounds");
@@ -133,7 +118,7 @@ async fn members_gossip_at_the_addresses_of_their_charter_without_any_setting() 
     let (_node, _other) = (a.process(), b.process());
     for (member, other) in [(&a, &b), (&b, &a)] {
         member.stands(EVIL, "convicted").await;
-        let status = until(member, "peers", |_| true).await;
+        let status = member.says("peers", |_| true).await;
         let urls: Vec<&str> = status.peers.iter().map(|peer| peer.url.as_str()).collect();
         assert_eq!(urls, [format!("http://127.0.0.1:{}", other.port)], "all members but itself");
     }
@@ -208,7 +193,7 @@ async fn a_peer_whose_answers_cost_more_than_its_share_is_left_alone() {
     let costly = |status: &wire::GetGossipResponse| {
         status.peers.iter().any(|peer| peer.trouble.contains("more than its share"))
     };
-    let status = until(&member, "the end of its share", costly).await;
+    let status = member.says("the end of its share", costly).await;
     assert!(status.rounds > 1 && status.peers[0].retry_after > 0, "{status:?}");
 }
 
@@ -250,7 +235,7 @@ async fn logs_that_hang_take_no_other_logs_turn() {
             assert_eq!(log.standing, "good", "its tiles are there: {log:?}");
             adopted(&log) == Some(size.to_string())
         };
-        until(&member, "the honest log's head", settled).await;
+        member.says("the honest log's head", settled).await;
     }
 }
 

@@ -9,7 +9,7 @@ use ledger_core::cosignature::cosign;
 use ledger_core::evidence::{Entries, Trust};
 use ledger_core::note::{Algorithm, Signature, SignerKey};
 use ledger_core::policy::Policy;
-use ledger_core::record::{Entry, Logged};
+use ledger_core::record::{Entry, Logged, Record};
 use ledger_core::tile::TileCoord;
 use ledger_node::clock::ManualClock;
 use ledger_node::{Overrides, RunningNode};
@@ -20,6 +20,7 @@ use ledger_tests::served::ServedSite;
 use ledger_tests::wait::{so, until_async};
 use ledger_tests::year::{Breach, Site, Year};
 use ledger_tests::{index, key, size};
+use tempfile::TempDir;
 
 use super::mirror::{Mirror, cosigned, hash, ledger, log_key, status, trouble, wait};
 
@@ -98,28 +99,52 @@ async fn a_time_that_goes_back_and_a_statement_logged_twice_convict() {
     convicts(&mirror, "duplicate-leaf", &log, &year.entries[0]);
 }
 
+/// A log of ours that grows while it is mirrored: a charter and 299 incidents to begin with.
+struct Growing {
+    consortium: Consortium,
+    entries: Vec<Entry>,
+    folder: TempDir,
+    mirror: Mirror,
+    _source: ServedSite,
+}
+
+impl Growing {
+    async fn start() -> Growing {
+        let consortium = Consortium::new();
+        let line = Logged { time: consortium.time, governance: index(0) };
+        let entries = vec![Entry::new(line, consortium.charter())];
+        let folder = tempfile::tempdir().expect("a folder");
+        let source = ServedSite::start(folder.path()).await;
+        let mirror = Mirror::new(&ledger_list(&entries, &source.url));
+        let incidents: Vec<Record> = (1..300).map(|n| consortium.incident(n)).collect();
+        let mut ours = Growing { consortium, entries, folder, mirror, _source: source };
+        ours.log(incidents);
+        ours
+    }
+
+    /// Logs more records, whatever they are, and signs.
+    fn log(&mut self, records: impl IntoIterator<Item = Record>) {
+        let line = Logged { time: self.consortium.time, governance: index(0) };
+        self.entries.extend(records.into_iter().map(|record| Entry::new(line, record)));
+        Site::new(&self.entries, self.consortium.log.clone()).write(self.folder.path());
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_published_before_an_unlawful_leaf_stays_cosigned() {
-    let consortium = Consortium::new();
-    let line = Logged { time: consortium.time, governance: index(0) };
-    let mut entries = vec![Entry::new(line, consortium.charter())];
-    entries.extend((1..300).map(|n| Entry::new(line, consortium.incident(n))));
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
+    let mut ours = Growing::start().await;
+    let node = NodeProcess::serve(&ours.mirror.dir());
     cosigned(&node.grpc, 300).await;
     // a reviewer may not publish incidents
-    let json = consortium.incident_json(300).replace("lab.test", "board.test");
-    entries.push(Entry::new(line, consortium.signed(&json, &[&consortium.board])));
-    entries.extend((301..310).map(|n| Entry::new(line, consortium.incident(n))));
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    let json = ours.consortium.incident_json(300).replace("lab.test", "board.test");
+    let unlawful = ours.consortium.signed(&json, &[&ours.consortium.board]);
+    let more: Vec<Record> = (301..310).map(|n| ours.consortium.incident(n)).collect();
+    ours.log([unlawful].into_iter().chain(more));
     let log = trouble(&node.grpc, "unlawful").await;
     assert_eq!((log.size, log.pending_size), (Some(300), Some(310)));
-    convicts(&mirror, "unlawful-leaf", &consortium.log, &entries[0]);
+    convicts(&ours.mirror, "unlawful-leaf", &ours.consortium.log, &ours.entries[0]);
     drop(node);
-    let node = NodeProcess::serve(&mirror.dir());
+    let node = NodeProcess::serve(&ours.mirror.dir());
     wait(&node.grpc, "trouble again", |log| !log.trouble.is_empty()).await;
     let log = status(&node.grpc).await.expect("listed");
     assert_eq!(log.size, Some(300), "a restart forgives nothing: {}", log.trouble);
@@ -127,24 +152,17 @@ async fn what_was_published_before_an_unlawful_leaf_stays_cosigned() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_that_was_lost_is_served_again_whatever_its_log_did_since() {
-    let consortium = Consortium::new();
-    let line = Logged { time: consortium.time, governance: index(0) };
-    let mut entries = vec![Entry::new(line, consortium.charter())];
-    entries.extend((1..300).map(|n| Entry::new(line, consortium.incident(n))));
-    let folder = tempfile::tempdir().expect("a folder");
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
-    let source = ServedSite::start(folder.path()).await;
-    let mirror = Mirror::new(&ledger_list(&entries, &source.url));
-    let node = NodeProcess::serve(&mirror.dir());
+    let mut ours = Growing::start().await;
+    let node = NodeProcess::serve(&ours.mirror.dir());
     let before = cosigned(&node.grpc, 300).await;
     // the same record again is unlawful, and convicts
-    entries.push(Entry::new(line, consortium.incident(7)));
-    Site::new(&entries, consortium.log.clone()).write(folder.path());
+    let again = ours.consortium.incident(7);
+    ours.log([again]);
     trouble(&node.grpc, "unlawful").await;
-    convicts(&mirror, "duplicate-leaf", &consortium.log, &entries[0]);
+    convicts(&ours.mirror, "duplicate-leaf", &ours.consortium.log, &ours.entries[0]);
     drop(node);
-    std::fs::remove_dir_all(mirror.dir().join("mirrors")).expect("it was there");
-    let node = NodeProcess::serve(&mirror.dir());
+    std::fs::remove_dir_all(ours.mirror.dir().join("mirrors")).expect("it was there");
+    let node = NodeProcess::serve(&ours.mirror.dir());
     let log = cosigned(&node.grpc, 300).await;
     assert_eq!(log.checkpoint, before.checkpoint, "nothing is cosigned anew");
     let log = trouble(&node.grpc, "unlawful").await;

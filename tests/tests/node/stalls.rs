@@ -6,7 +6,6 @@ use std::path::Path;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::NodeProcess;
 use ledger_tests::stalling::Stalling;
-use ledger_tests::wait::{so, until_async};
 
 use super::gossip::Member;
 use super::limits::limit;
@@ -28,16 +27,10 @@ async fn a_peer_that_never_ends_its_answer_is_left_for_others() {
     member.asks_at([stalling.address, ([127, 0, 0, 1], honest.port).into()]);
     is_impatient(&member.dir());
     let _node = member.serve().await;
-    let mut client = member.gossip().await;
-    let mut status = async || {
-        let status = client.get_gossip(wire::GetGossipRequest {}).await;
-        status.expect("an answer").into_inner()
-    };
-    let failed = |status: &wire::GetGossipResponse| status.peers[0].failures > 1;
-    let seen = until_async(async || so(status().await, failed)).await;
+    let seen = member.says("failures", |status| status.peers[0].failures > 1).await;
     assert!(seen.peers[0].trouble.contains("no whole answer came within 1s"), "{seen:?}");
     let last = seen.rounds + 1;
-    let seen = until_async(async || so(status().await, |seen| seen.rounds > last)).await;
+    let seen = member.says("more rounds", |status| status.rounds > last).await;
     assert!(seen.peers[1].met_at.is_some() && seen.peers[1].trouble.is_empty(), "{seen:?}");
 }
 
