@@ -491,6 +491,34 @@ mod tests {
     }
 
     #[test]
+    fn a_bundle_refuses_a_second_governance_entry_of_one_issuer_and_id() {
+        let mut world = World::new();
+        let first = world.membership("a", vec![admit("f", &["publisher"])]);
+        world.log(&first, &["a", "b"]);
+        let id = first.text("id").expect("an id").to_owned();
+        // a change, and an ordinary record, under the id of the change before
+        let second = world.membership("a", vec![admit("g", &["publisher"])]).with("id", &*id);
+        let incident = world.incident("a").with("id", &*id);
+        let twice = world.entry(&incident, &["a"]);
+        world.log(&second, &["a", "b"]);
+        let object = world.incident("g");
+        world.log(&object, &["g"]);
+        let mut entries = entries(&world);
+        let message = "its issuer used its id already for entry 1";
+
+        let error = verify(&world, &bundle(&entries, 3, &[0, 1, 2]), entries[3].record());
+        let error = error.expect_err("auditors refuse entry 2, and so the key of g");
+        assert_eq!(error.to_string(), format!("governance entry 2: {message}"));
+        let error = verify(&world, &bundle(&entries, 2, &[0, 1]), entries[2].record());
+        let error = error.expect_err("the second change");
+        assert_eq!((error.to_string().as_str(), error.is_unlawful()), (message, true));
+        entries[2] = twice;
+        let error = verify(&world, &bundle(&entries, 2, &[0, 1]), entries[2].record());
+        let error = error.expect_err("an ordinary record");
+        assert_eq!((error.to_string().as_str(), error.is_unlawful()), (message, true));
+    }
+
+    #[test]
     fn an_unlawful_leaf_is_shown_by_its_bundle_with_the_rule() {
         let mut world = world();
         // the log takes a record by d, who is no publisher, and one that names the wrong entry
@@ -509,8 +537,7 @@ mod tests {
         entries.push(Entry::new(stale, record.clone()));
         let shown = verify(&world, &bundle(&entries, 5, &[0, 1, 3]), &record);
         let error = shown.expect_err("unlawful");
-        let message =
-            "the logged line names governance entry 1, but entry 3 came before the record";
+        let message = "the logged line names governance entry 1, but the latest is 3";
         assert_eq!((error.to_string().as_str(), error.is_unlawful()), (message, true));
         // without entry 3 nobody can tell
         verify(&world, &bundle(&entries, 5, &[0, 1]), &record).expect("not shown");

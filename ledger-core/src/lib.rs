@@ -17,7 +17,6 @@ pub mod evidence;
 pub mod gossip;
 pub mod hash;
 pub mod index;
-pub mod lawful;
 pub mod member_note;
 pub mod merkle;
 pub mod note;
@@ -30,5 +29,6 @@ pub mod succession;
 pub mod tile;
 pub mod witness;
 
+pub use charter::lawful;
 pub use hash::Hash;
 pub use index::{LeafIndex, TreeSize};

@@ -109,9 +109,9 @@ fn latest(
 /// Governance entries that are read before anything is verified: changes of a charter are rare.
 const MAX_CLAIMED: usize = 10_000;
 
-/// What a log's own entries say about its rules: the whole chain where it can be followed, else the
-/// charter at index 0 alone. Nothing is verified against a tree; that the members of the charter
-/// signed each change is.
+/// What a log's own entries say about its rules: the chain up to the first unlawful entry where it
+/// can be followed, else the charter at index 0 alone. Nothing is verified against a tree; that the
+/// members of the charter signed each change is.
 ///
 /// # Errors
 /// Why there is no charter.
@@ -169,5 +169,6 @@ fn follow(
         read(at)
     };
     let chain = governance_chain(at, read).ok()?;
-    Governance::replay(chain.iter().map(|(at, entry)| (*at, entry))).ok()
+    // an audit goes on by the rules before an unlawful entry too
+    Governance::replay_prefix(chain.iter().map(|(at, entry)| (*at, entry))).ok().map(|own| own.0)
 }

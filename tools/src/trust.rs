@@ -346,7 +346,8 @@ fn read_governance(path: &Path, anchor: StatementId) -> Result<Governance, Failu
     let logged = Logged { time: record.envelope().issued_at(), governance: LeafIndex::ZERO };
     Governance::found(&Entry::new(logged, record)).map_err(|e| {
         let message = match &e {
-            ReplayError::Rejected { rejection, .. } => rejection.to_string(),
+            ReplayError::Unlawful { why, .. } => why.to_string(),
+            ReplayError::NotJudged { why, .. } => why.clone(),
             other => other.to_string(),
         };
         refused(message, e.hint())

@@ -25,7 +25,7 @@ fn authority(charter: &Charter, at: u64) -> BTreeSet<String> {
 }
 
 /// Some change of any sort, by numbers.
-fn any_change(world: &World, n: &[u8; 4]) -> Object {
+pub(super) fn any_change(world: &World, n: &[u8; 4]) -> Object {
     let names = ["a", "b", "c", "d", "e", "f"];
     let member = names[usize::from(n[1]) % names.len()];
     let word = ["steward", "publisher", "reviewer"][usize::from(n[2]) % 3];
@@ -54,7 +54,7 @@ fn any_change(world: &World, n: &[u8; 4]) -> Object {
 }
 
 /// The names of the keys of members in `mask` that may be used, whatever became of them.
-fn names_of(world: &World, mask: u8) -> Vec<String> {
+pub(super) fn names_of(world: &World, mask: u8) -> Vec<String> {
     let chosen = |key: &&MemberKey| mask & (1 << (key.member() % 8)) != 0;
     let keys = world.charter.keys().iter().filter(chosen);
     keys.map(|key| key.key().name().to_string()).collect()

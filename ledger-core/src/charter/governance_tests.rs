@@ -590,13 +590,19 @@ fn a_record_is_never_judged_by_an_entry_behind_it_or_around_one_before_it() {
     };
     let (before, now) = (ISSUED, ISSUED + 100);
     assert_eq!(judge(now, 2, 3), Ok(()));
-    let message = "the logged line names governance entry 1, but entry 2 came before the record";
+    let message = "the logged line names governance entry 1, but the latest is 2";
     assert_eq!(judge(now, 1, 3), Err(message.to_owned()));
     let message = "the logged line names governance entry 9, which is not known here";
     assert_eq!(judge(now, 9, 10), Err(message.to_owned()));
-    let message = "the time of entry 3 contradicts the time of a governance entry";
+    let message = "its time 2026-11-23T11:23:20Z lies before the entry before it, \
+                   2026-11-23T11:25:00Z";
     assert_eq!(judge(before, 2, 3), Err(message.to_owned()));
     // an entry in the place of a governance entry, named by itself or by one behind it
-    let message = "entry 1 does not stand behind governance entry 2";
+    let message = "the logged line names governance entry 2, but the latest is 0";
     assert_eq!(judge(now, 2, 1), Err(message.to_owned()));
+    let other = governance.judge(&record, &Logged { time: before, governance: at(0) }, at(1));
+    let error = other.expect_err("another entry stands there");
+    assert!(!error.is_unlawful());
+    let statement = world.entries[1].1.record().statement();
+    assert_eq!(error.to_string(), format!("entry 1 of this log is another record, {statement}"));
 }

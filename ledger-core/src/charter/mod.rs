@@ -12,6 +12,7 @@ mod found;
 mod govern;
 mod judge;
 mod lacking;
+pub mod lawful;
 mod read;
 mod rejection;
 mod replay;
@@ -215,3 +216,6 @@ mod coalition_tests;
 
 #[cfg(all(test, feature = "sign"))]
 mod gathering_tests;
+
+#[cfg(all(test, feature = "sign"))]
+mod replay_tests;

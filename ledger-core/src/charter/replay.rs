@@ -1,11 +1,16 @@
 //! Authority at any index from leaves alone: the chain of governance entries.
+//!
+//! The chain is judged by [`Lawful`], the fold that audits run: an audit runs it over all entries,
+//! this over those of governance and the record in question. An entry that an audit finds unlawful
+//! for a reason that lies among these is unlawful here too.
 
 use std::sync::Arc;
 
 use crate::index::LeafIndex;
 use crate::record::{Entry, Kind, Logged, Record, StatementId};
 
-use super::{Change, Charter, Rejection};
+use super::lawful::{Finding, LaterEntry, Lawful, Look, Names, SeenBefore, SeenInMemory, Unlawful};
+use super::{Charter, Rejection};
 
 /// The governance entries of a log up to some index, each judged by the ones before it.
 ///
@@ -15,13 +20,15 @@ use super::{Change, Charter, Rejection};
 pub struct Governance {
     /// In the order of their indices, the charter's first; never empty.
     states: Vec<GovernanceState>,
+    /// The fold behind the last of them.
+    fold: Lawful<SeenInMemory>,
 }
 
 /// What one governance entry made of the rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GovernanceState {
     index: LeafIndex,
-    time: u64,
+    entry: LaterEntry,
     charter: Arc<Charter>,
 }
 
@@ -33,7 +40,7 @@ impl GovernanceState {
 
     /// The log's time of the entry.
     pub fn time(&self) -> u64 {
-        self.time
+        self.entry.logged.time
     }
 
     /// The entry's statement id.
@@ -62,16 +69,21 @@ pub enum ReplayError {
         /// Its kind.
         kind: Kind,
     },
-    /// The log's time goes back.
-    #[error("the time of governance entry {0} lies before the governance entry before it")]
-    TimeReversal(LeafIndex),
-    /// A rule refuses an entry.
-    #[error("governance entry {index}: {rejection}")]
-    Rejected {
+    /// An entry is unlawful.
+    #[error("governance entry {index}: {why}")]
+    Unlawful {
         /// The entry.
         index: LeafIndex,
         /// The rule.
-        rejection: Rejection,
+        why: Unlawful,
+    },
+    /// This version cannot judge an entry.
+    #[error("governance entry {index}: {why}")]
+    NotJudged {
+        /// The entry.
+        index: LeafIndex,
+        /// What it does not know.
+        why: String,
     },
 }
 
@@ -117,22 +129,23 @@ pub enum JudgeError {
     /// Its line names an entry that is not among these.
     #[error("the logged line names governance entry {0}, which is not known here")]
     Unknown(LeafIndex),
-    /// The log named the wrong governance entry: a later one stands before the record.
-    #[error(
-        "the logged line names governance entry {named}, but entry {latest} came before the record"
-    )]
-    Skipped {
-        /// What the line names.
-        named: LeafIndex,
-        /// The latest governance entry before the record.
-        latest: LeafIndex,
-    },
-    /// Its time contradicts the time of a governance entry before or behind it.
-    #[error("the time of entry {0} contradicts the time of a governance entry")]
-    TimeReversal(LeafIndex),
-    /// A rule refuses it.
+    /// It is unlawful.
     #[error(transparent)]
-    Rejected(#[from] Rejection),
+    Unlawful(#[from] Unlawful),
+    /// With it at its place a governance entry behind it is unlawful.
+    #[error("with this record at its place, {0}")]
+    Spoils(ReplayError),
+    /// Another record stands at its place.
+    #[error("entry {index} of this log is another record, {statement}")]
+    OtherRecord {
+        /// The place.
+        index: LeafIndex,
+        /// The statement that stands there.
+        statement: StatementId,
+    },
+    /// This version cannot judge it.
+    #[error("{0}")]
+    NotJudged(String),
 }
 
 impl JudgeError {
@@ -140,9 +153,9 @@ impl JudgeError {
     /// contradicts its own entries.
     pub fn is_unlawful(&self) -> bool {
         match self {
-            JudgeError::Unknown(_) => false,
-            JudgeError::Rejected(rejection) => !rejection.is_not_supported(),
-            JudgeError::Skipped { .. } | JudgeError::TimeReversal(_) => true,
+            JudgeError::Unknown(_) | JudgeError::OtherRecord { .. } => false,
+            JudgeError::NotJudged(_) => false,
+            JudgeError::Unlawful(_) | JudgeError::Spoils(_) => true,
         }
     }
 
@@ -152,13 +165,17 @@ impl JudgeError {
             JudgeError::Unknown(_) => {
                 "get the entries that decide: ledger prove --index N --authority -o LOG.authority"
             }
-            JudgeError::Rejected(rejection) => rejection.hint(),
-            JudgeError::Skipped { .. } | JudgeError::TimeReversal(_) => {
-                "keep the files: they show that the log misbehaved"
+            JudgeError::Unlawful(why) => why.hint(),
+            JudgeError::Spoils(error) => error.hint(),
+            JudgeError::OtherRecord { .. } => {
+                "keep both files: the log showed you two histories, or one of them is forged"
             }
+            JudgeError::NotJudged(_) => NEWER_VERSION,
         }
     }
 }
+
+const NEWER_VERSION: &str = "use a newer version of this program";
 
 impl ReplayError {
     /// What to do about it, for a `hint:` line.
@@ -167,8 +184,8 @@ impl ReplayError {
             ReplayError::NoCharter | ReplayError::NotGovernance { .. } => {
                 "follow the second number of each `logged` line down to 0"
             }
-            ReplayError::TimeReversal(_) => "keep the entries: they show that the log misbehaved",
-            ReplayError::Rejected { rejection, .. } => rejection.hint(),
+            ReplayError::Unlawful { why, .. } => why.hint(),
+            ReplayError::NotJudged { .. } => NEWER_VERSION,
         }
     }
 }
@@ -177,36 +194,33 @@ impl Governance {
     /// Begins with the entry at index 0.
     ///
     /// # Errors
-    /// [`ReplayError::Rejected`].
+    /// [`ReplayError::Unlawful`] or [`ReplayError::NotJudged`].
     pub fn found(entry: &Entry) -> Result<Governance, ReplayError> {
         let index = LeafIndex::ZERO;
-        let charter = Charter::found(entry);
-        let charter = charter.map_err(|rejection| ReplayError::Rejected { index, rejection })?;
-        let (time, charter) = (entry.logged().time, Arc::new(charter));
-        Ok(Governance { states: vec![GovernanceState { index, time, charter }] })
+        let charter = Charter::found(entry).map_err(|rejection| refused(index, rejection))?;
+        let charter = Arc::new(charter);
+        let fold = Lawful::founded(Arc::clone(&charter), entry, SeenInMemory::default());
+        Ok(Governance { states: vec![GovernanceState::new(index, entry, charter)], fold })
     }
 
     /// Goes on with the next governance entry.
     ///
     /// # Errors
-    /// [`ReplayError`]; nothing has changed then.
+    /// [`ReplayError`]; the rules have not changed then, as in an audit behind an unlawful entry.
     pub fn push(&mut self, index: LeafIndex, entry: &Entry) -> Result<(), ReplayError> {
-        let rejected = |rejection| ReplayError::Rejected { index, rejection };
-        let before = self.states.last().map_or(0, |state| state.time);
-        let time = entry.logged().time;
-        if time < before {
-            return Err(ReplayError::TimeReversal(index));
+        let kind = entry.record().kind();
+        if !kind.is_governance() {
+            return Err(ReplayError::NotGovernance { index, kind });
         }
-        let charter = self.charter();
-        let signed = charter.verify(entry.record().clone()).map_err(rejected)?;
-        match charter.admit(&signed, &entry.logged(), index).map_err(rejected)? {
-            Change::Record => {
-                Err(ReplayError::NotGovernance { index, kind: entry.record().kind() })
-            }
-            Change::Governance(next) => {
-                self.states.push(GovernanceState { index, time, charter: Arc::from(next) });
+        let look = Look::of(self.charter(), entry.logged(), entry.record());
+        let Ok(finding) = self.fold.judge(index, look);
+        match finding {
+            Finding::Lawful(admitted) => {
+                self.states.push(GovernanceState::new(index, entry, admitted.then));
                 Ok(())
             }
+            Finding::Unlawful(why) => Err(ReplayError::Unlawful { index, why }),
+            Finding::NotJudged(why) => Err(ReplayError::NotJudged { index, why }),
         }
     }
 
@@ -217,15 +231,25 @@ impl Governance {
     pub fn replay<'a>(
         entries: impl IntoIterator<Item = (LeafIndex, &'a Entry)>,
     ) -> Result<Governance, ReplayError> {
+        let (governance, end) = Governance::replay_prefix(entries)?;
+        end.map_or(Ok(governance), Err)
+    }
+
+    /// Replays entries as [`Governance::replay`] does, up to the first that does not belong there;
+    /// gives the governance before it, and why it does not.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the first entry founds no log.
+    pub fn replay_prefix<'a>(
+        entries: impl IntoIterator<Item = (LeafIndex, &'a Entry)>,
+    ) -> Result<(Governance, Option<ReplayError>), ReplayError> {
         let mut entries = entries.into_iter();
         let (LeafIndex::ZERO, first) = entries.next().ok_or(ReplayError::NoCharter)? else {
             return Err(ReplayError::NoCharter);
         };
         let mut governance = Governance::found(first)?;
-        for (index, entry) in entries {
-            governance.push(index, entry)?;
-        }
-        Ok(governance)
+        let end = entries.find_map(|(index, entry)| governance.push(index, entry).err());
+        Ok((governance, end))
     }
 
     /// The rules after the last of the entries.
@@ -240,10 +264,11 @@ impl Governance {
         Some(&self.states[at].charter)
     }
 
-    /// Judges a record at its place, by the entry that its `logged` line names.
+    /// Judges a record at its place, as an audit does that has seen the governance entries before
+    /// it and no others; gives the rules that judged it.
     ///
     /// # Errors
-    /// [`JudgeError`]: the rule that refuses it, or that the line contradicts the governance
+    /// [`JudgeError`]: the rule that refuses it, or that the record contradicts the governance
     /// entries that are known here.
     pub fn judge(
         &self,
@@ -251,33 +276,52 @@ impl Governance {
         logged: &Logged,
         index: LeafIndex,
     ) -> Result<Arc<Charter>, JudgeError> {
-        let named = logged.governance;
-        let charter = self.at(named).ok_or(JudgeError::Unknown(named))?;
-        // indices grow and times never go back: the neighbours speak for all
         let (before, rest) =
             self.states.split_at(self.states.partition_point(|state| state.index < index));
-        if let Some(latest) = before.last().map(|state| state.index)
-            && latest > named
-        {
-            return Err(JudgeError::Skipped { named, latest });
+        let last = before.last().unwrap_or(&self.states[0]);
+        let named = logged.governance;
+        if last.index < named && named < index {
+            return Err(JudgeError::Unknown(named));
         }
-        let after = rest.iter().find(|state| state.index > index);
-        let too_early = before.last().is_some_and(|state| state.time > logged.time);
-        if too_early || after.is_some_and(|state| state.time < logged.time) {
-            return Err(JudgeError::TimeReversal(index));
+        let time = before.last().map_or(0, GovernanceState::time);
+        let seen = SeenBefore { seen: self.fold.seen_so_far(), index };
+        let mut fold = Lawful::new(Arc::clone(&last.charter), time, seen);
+        let Ok(finding) = fold.judge(index, Look::of(&last.charter, *logged, record));
+        let admitted = match finding {
+            Finding::Lawful(admitted) => admitted,
+            Finding::Unlawful(why) => return Err(JudgeError::Unlawful(why)),
+            Finding::NotJudged(why) => return Err(JudgeError::NotJudged(why)),
+        };
+        if let Some(own) = rest.first().filter(|own| own.index == index) {
+            let (statement, same) = (own.statement(), own.statement() == record.statement());
+            // what stands behind it was judged with it
+            let other = JudgeError::OtherRecord { index, statement };
+            return if same { Ok(admitted.judge) } else { Err(other) };
         }
-        // the charter itself was judged when it was read
-        if index > LeafIndex::ZERO {
-            let signed = charter.verify(record.clone())?;
-            charter.admit(&signed, logged, index)?;
-        } else if record.statement() != charter.statement() {
-            return Err(JudgeError::Rejected(Rejection::IndexZero));
+        for later in rest {
+            if let Some(why) = admitted.spoils(index, &later.entry) {
+                return Err(JudgeError::Spoils(ReplayError::Unlawful { index: later.index, why }));
+            }
         }
-        Ok(Arc::clone(charter))
+        Ok(admitted.judge)
     }
 
     /// The entries and the rules after each.
     pub fn states(&self) -> &[GovernanceState] {
         &self.states
+    }
+}
+
+impl GovernanceState {
+    fn new(index: LeafIndex, entry: &Entry, charter: Arc<Charter>) -> GovernanceState {
+        let entry = LaterEntry { logged: entry.logged(), names: Names::of_record(entry.record()) };
+        GovernanceState { index, entry, charter }
+    }
+}
+
+fn refused(index: LeafIndex, rejection: Rejection) -> ReplayError {
+    match rejection {
+        new if new.is_not_supported() => ReplayError::NotJudged { index, why: new.to_string() },
+        rejection => ReplayError::Unlawful { index, why: Unlawful::Refused(rejection) },
     }
 }

@@ -1,6 +1,7 @@
 //! What can be wrong with a record, in the simulation's own words.
 
 use ledger_core::charter::{JudgeError, Rejection};
+use ledger_core::lawful::Unlawful;
 use ledger_core::record::Object;
 
 /// A rule that a record breaks.
@@ -73,8 +74,7 @@ impl Breach {
     /// For a rejection that nothing in a simulated year can bring about.
     pub fn of(error: &JudgeError) -> Breach {
         let rejection = match error {
-            JudgeError::Rejected(rejection) => rejection,
-            JudgeError::Skipped { .. } => return Breach::WrongGovernance,
+            JudgeError::Unlawful(Unlawful::Refused(rejection)) => rejection,
             other => panic!("no attempt of a year leads to this: {other}"),
         };
         match rejection {

@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use ledger_core::charter::Charter;
 use ledger_core::lawful::{Finding, Lawful, Look, SeenInMemory, Unlawful};
-use ledger_core::record::{Entry, Logged};
+use ledger_core::note::Algorithm;
+use ledger_core::record::{Draft, Entry, Logged, Record, RecordId};
 use ledger_tests::consortium::Consortium;
-use ledger_tests::index;
+use ledger_tests::year::Site;
+use ledger_tests::{index, key};
+use ledger_tools::cli::run_step;
+use ledger_tools::failure::Exit;
+use ledger_tools::output::Output;
+use serde_json::Value;
 
 struct Log {
     consortium: Consortium,
@@ -114,4 +120,71 @@ fn a_fold_that_goes_on_judges_as_one_that_never_stopped() {
     let Ok(finding) = fold.judge(index(2), look);
     let back = matches!(finding, Finding::Unlawful(Unlawful::TimeReversal { .. }));
     assert!(back, "{finding:?}");
+}
+
+/// What the program says, and how it ends.
+fn run(args: &[&str]) -> (Exit, Value) {
+    let outcome = run_step(args, &Output::new(true, true).silent()).expect("the files can be read");
+    (outcome.exit, outcome.object)
+}
+
+/// A log in which a member that the second of two changes admits publishes; what `ledger audit` says
+/// of it, and `ledger verify` of the authority bundle of that record.
+fn audited_and_verified(id_of_second: Option<RecordId>) -> [(Exit, Value); 2] {
+    let consortium = Consortium::at(1_790_000_000);
+    let charter = consortium.charter();
+    let role = serde_json::json!([
+        {"action": "assign_role", "member": "board.test", "role": "publisher"}
+    ]);
+    let first = consortium.membership(&charter, role);
+    let guest = key("guest.test", Algorithm::Ed25519, 77);
+    let admit = serde_json::json!([{
+        "action": "admit", "member": "guest.test", "roles": [{"role": "publisher"}],
+        "keys": [{"vkey": guest.verifier().to_string(), "use": "record"}],
+    }]);
+    // the fixture gives each change the same id
+    let second = consortium.membership(&first, admit);
+    let second = match id_of_second {
+        None => second,
+        Some(id) => {
+            let object = second.body().clone().with("id", id.to_string());
+            let draft = Draft::from_object(&object).expect("sound");
+            draft.sign(&[&consortium.lab, &consortium.institute]).expect("signed")
+        }
+    };
+    let json = consortium.incident_json(1).replace("lab.test", "guest.test");
+    let record = consortium.signed(&json, &[&guest]);
+    let records: [(u64, &Record); 4] = [(0, &charter), (0, &first), (1, &second), (2, &record)];
+    let entries = records.map(|(governance, record)| {
+        let logged = Logged { time: consortium.time, governance: index(governance) };
+        Entry::new(logged, record.clone())
+    });
+    let mut site = Site::new(&entries, consortium.log.clone());
+    let folder = tempfile::tempdir().expect("a folder");
+    site.write(folder.path());
+    let bundle = folder.path().join("guest.authority");
+    std::fs::write(&bundle, site.bundle(3, 3).to_string()).expect("written");
+    std::fs::write(folder.path().join("guest.record"), record.as_bytes()).expect("written");
+    let anchor = charter.statement().to_string();
+    let (log, bundle) = (folder.path().display().to_string(), bundle.display().to_string());
+    [
+        run(&["ledger", "audit", &log, "--anchor", &anchor]),
+        run(&["ledger", "verify", &bundle, "--anchor", &anchor]),
+    ]
+}
+
+#[test]
+fn an_audit_and_an_authority_bundle_give_one_verdict_on_one_log() {
+    let fresh = RecordId::from_parts(1_790_000_000_000, [2; 10]);
+    let [(audit, all), (verify, shown)] = audited_and_verified(Some(fresh));
+    assert_eq!((audit, verify), (Exit::Done, Exit::Done), "{all:#} {shown:#}");
+
+    let [(audit, all), (verify, shown)] = audited_and_verified(None);
+    assert_eq!((audit, verify), (Exit::Refused, Exit::Refused), "{all:#} {shown:#}");
+    let problem = &all["problems"][0];
+    let message = problem["message"].as_str().expect("a message");
+    assert_eq!((problem["index"].as_u64(), &problem["problem"]), (Some(2), &"unlawful".into()));
+    assert_eq!(message, "entry 2: its issuer used its id already for entry 1");
+    let said = shown["results"][0]["error"].to_string();
+    assert!(said.contains(&format!("governance {message}")), "{said}");
 }

@@ -1,19 +1,24 @@
-//! Are the entries of a log lawful? The judgement that auditors and mirrors share.
+//! Are the entries of a log lawful? The one judgement that audits, mirrors and authority bundles
+//! share.
 //!
-//! It has two halves. [`Look::at`] checks form and signatures, which is dear and needs no order: it
-//! can run on all cores. [`Lawful::judge`] then judges the entries one after another: times, what
-//! comes twice, and authority at each place. What was seen before is for the caller to remember
-//! ([`Seen`]), so that a log may be larger than memory.
+//! It has two halves. [`Look::at`] checks form and signatures, which is expensive and needs no
+//! order: it can run on all cores. [`Lawful::judge`] then judges the entries one after another:
+//! times, what comes twice, and authority at each place. What was seen before is for the caller to
+//! remember ([`Seen`]), so that a log may be larger than memory.
+//!
+//! A reader of an authority bundle has only some of the entries. [`Governance`](super::Governance)
+//! runs this fold over those, so that no rule can hold for one reader and not for another.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::charter::{Change, Charter, Rejection, SignedRecord};
 use crate::hash::Hash;
 use crate::index::LeafIndex;
 use crate::record::{Entry, Envelope, Logged, Outline, Record, StatementId, format_time};
+
+use super::{Change, Charter, Rejection, SignedRecord};
 
 /// What one entry shows, whatever came before it.
 #[derive(Debug, Clone)]
@@ -75,7 +80,7 @@ pub enum Standing {
 }
 
 /// Names in memory, two digests an entry.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeenInMemory(HashMap<[u8; 32], u64>);
 
 /// The verdict on one entry at its place.
@@ -131,7 +136,10 @@ pub enum Unlawful {
 }
 
 /// The fold over entries in order.
-#[derive(Debug)]
+///
+/// An entry changes nothing here but what [`Admitted::spoils`] looks at: the time, what was seen,
+/// and the charter.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lawful<S> {
     charter: Arc<Charter>,
     /// The time of the entry before.
@@ -154,7 +162,7 @@ impl Look {
         };
         match Record::parse(bytes) {
             Ok(record) => {
-                let names = Some(Names::of(record.statement(), record.envelope()));
+                let names = Some(Names::of_record(&record));
                 let verdict = match charter.verify(record) {
                     Ok(signed) => Verdict::Signed(Box::new(signed)),
                     Err(_) => Verdict::Refused(bytes.to_vec()),
@@ -169,6 +177,16 @@ impl Look {
         }
     }
 
+    /// Looks at an entry that was read before, with a charter at hand as for [`Look::at`].
+    pub fn of(charter: &Charter, logged: Logged, record: &Record) -> Look {
+        let names = Some(Names::of_record(record));
+        let verdict = match charter.verify(record.clone()) {
+            Ok(signed) => Verdict::Signed(Box::new(signed)),
+            Err(_) => Verdict::Refused(record.as_bytes().to_vec()),
+        };
+        Look { logged: Some(logged), names, verdict }
+    }
+
     /// The log's line, if it can be read.
     pub fn logged(&self) -> Option<Logged> {
         self.logged
@@ -176,6 +194,10 @@ impl Look {
 }
 
 impl Names {
+    pub(super) fn of_record(record: &Record) -> Names {
+        Names::of(record.statement(), record.envelope())
+    }
+
     fn of(statement: StatementId, envelope: &Envelope) -> Names {
         Names { statement, unique: envelope.unique_key() }
     }
@@ -188,6 +210,13 @@ impl<S: Seen> Lawful<S> {
         Lawful { charter, before, blind: None, seen }
     }
 
+    /// Begins with entry 0, which has just founded this charter.
+    pub(super) fn founded(charter: Arc<Charter>, first: &Entry, mut seen: S) -> Lawful<S> {
+        let names = Names::of_record(first.record());
+        seen.remember(LeafIndex::ZERO.get(), &names, Standing::Counts);
+        Lawful::new(charter, first.logged().time, seen)
+    }
+
     /// The charter in force.
     pub fn charter(&self) -> &Arc<Charter> {
         &self.charter
@@ -196,6 +225,11 @@ impl<S: Seen> Lawful<S> {
     /// The first change of the charter that this version cannot follow.
     pub fn blind(&self) -> Option<u64> {
         self.blind
+    }
+
+    /// What was seen, to read.
+    pub(super) fn seen_so_far(&self) -> &S {
+        &self.seen
     }
 
     /// What was seen.
@@ -264,14 +298,21 @@ impl<S: Seen> Lawful<S> {
             Verdict::NoRecord(_) => return Err(Rejection::IndexZero),
         };
         let judge = Arc::clone(&self.charter);
-        // the charter itself was founded before the fold began
-        if index > LeafIndex::ZERO
-            && let Change::Governance(next) = self.charter.admit(&signed, &logged, index)?
-        {
+        if index == LeafIndex::ZERO {
+            self.check_founding(logged, signed.record())?;
+        } else if let Change::Governance(next) = self.charter.admit(&signed, &logged, index)? {
             self.charter = Arc::from(next);
         }
         let then = Arc::clone(&self.charter);
         Ok(Admitted { logged, record: signed.into_record(), judge, then })
+    }
+
+    /// Entry 0 is the charter that the fold began with, lawful as entry 0.
+    fn check_founding(&self, logged: Logged, record: &Record) -> Result<(), Rejection> {
+        if record.statement() != self.charter.statement() {
+            return Err(Rejection::IndexZero);
+        }
+        Charter::found(&Entry::new(logged, record.clone())).map(drop)
     }
 
     fn unlawful(&mut self, index: u64, names: Option<&Names>, why: Unlawful) -> Finding {
@@ -299,6 +340,48 @@ impl<S: Seen> Lawful<S> {
     }
 }
 
+impl Admitted {
+    /// What breaks at an entry behind this one, at `index`, that was judged lawful without it: the
+    /// time goes back, a name comes twice, or it passes over a change of the charter.
+    ///
+    /// This is all by which one entry bears upon a later one in [`Lawful::judge`].
+    pub(super) fn spoils(&self, index: LeafIndex, later: &LaterEntry) -> Option<Unlawful> {
+        let (first, own) = (index.get(), Names::of_record(&self.record));
+        let LaterEntry { logged, names } = later;
+        if logged.time < self.logged.time {
+            let (time, before) = (logged.time, self.logged.time);
+            return Some(Unlawful::TimeReversal { time, before });
+        }
+        if names.statement == own.statement {
+            return Some(Unlawful::Statement { first });
+        }
+        if names.unique == own.unique {
+            return Some(Unlawful::Id { first });
+        }
+        let changes = !Arc::ptr_eq(&self.judge, &self.then) && logged.governance < index;
+        let (expected, found) = (index, logged.governance);
+        let skips = || Unlawful::Refused(Rejection::WrongGovernance { expected, found });
+        changes.then(skips)
+    }
+}
+
+/// What is kept of an entry for [`Admitted::spoils`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct LaterEntry {
+    pub(super) logged: Logged,
+    pub(super) names: Names,
+}
+
+impl Unlawful {
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Unlawful::Refused(rejection) => rejection.hint(),
+            _ => "keep the entries: they show that the log misbehaved",
+        }
+    }
+}
+
 impl Seen for SeenInMemory {
     type Error = Infallible;
 
@@ -317,6 +400,37 @@ impl Seen for SeenInMemory {
         }
     }
 }
+
+/// What was seen before an index, of what is remembered.
+#[derive(Debug)]
+pub(super) struct SeenBefore<'a> {
+    pub(super) seen: &'a SeenInMemory,
+    pub(super) index: LeafIndex,
+}
+
+impl SeenBefore<'_> {
+    fn find(&self, name: &Hash) -> Option<u64> {
+        let first = self.seen.0.get(name.as_bytes()).copied();
+        first.filter(|first| *first < self.index.get())
+    }
+}
+
+impl Seen for SeenBefore<'_> {
+    type Error = Infallible;
+
+    fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Infallible> {
+        Ok(self.find(statement.as_hash()))
+    }
+
+    fn unique(&mut self, unique: &Hash) -> Result<Option<u64>, Infallible> {
+        Ok(self.find(unique))
+    }
+
+    /// One entry is judged, and none behind it.
+    fn remember(&mut self, _: u64, _: &Names, _: Standing) {}
+}
+
+impl std::error::Error for Unlawful {}
 
 impl fmt::Display for Unlawful {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
