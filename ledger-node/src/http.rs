@@ -16,6 +16,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use ledger_core::TreeSize;
 use ledger_core::tile::TileCoord;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -94,7 +95,8 @@ async fn serve_tile(State(service): State<Arc<Service>>, path: String) -> Respon
         return missing("not the path of a tile: tile/<level or \"entries\">/<number>[.p/<width>]");
     };
     // never show what is not signed: tiles are written before the head that covers them
-    if !service.current().is_ok_and(|published| coord.is_within(published.size())) {
+    let size = service.current().map_or(TreeSize::ZERO, |published| published.size());
+    if !coord.is_within(size) {
         return missing("the published tree does not reach this tile");
     }
     let read = tokio::task::spawn_blocking(move || service.reader.file(coord)).await;
@@ -103,8 +105,8 @@ async fn serve_tile(State(service): State<Arc<Service>>, path: String) -> Respon
             let headers = [(header::CONTENT_TYPE, OCTETS), (header::CACHE_CONTROL, FOREVER)];
             (headers, bytes).into_response()
         }
-        Ok(Ok(None)) if !coord.is_full() => {
-            missing("this partial tile has gone; fetch the full one")
+        Ok(Ok(None)) if TileCoord::in_tree(coord.kind(), coord.index(), size) != Some(coord) => {
+            missing("this partial tile has gone; fetch the one of the latest checkpoint")
         }
         Ok(Ok(None)) => failed("a tile of the published tree is missing"),
         _ => failed("the tile cannot be read"),

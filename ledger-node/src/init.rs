@@ -204,7 +204,7 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
     let head = Checkpoint::new(origin, recovered.edge.head()).sign(&log_key);
     store.swap_head(HeadSwap { old: None, new: &head.to_string() })?;
     if policy.is_satisfied_by(&BTreeSet::new()) {
-        store.publish(&head.to_string())?;
+        store.publish(&head)?;
     }
     let checkpoint = head.verify(std::slice::from_ref(log_key.verifier()));
     let checkpoint = checkpoint.expect("it was just signed with this key");

@@ -98,12 +98,12 @@ impl LogReader {
         StoreTiles(Arc::clone(&self.store))
     }
 
-    /// The bytes of a tile or bundle as they are stored, if it is there.
+    /// The bytes of a tile or bundle, if it is there, or out of the full one that is.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn file(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get(coord)
+        self.store.get_or_cut(coord)
     }
 
     /// The entry at `index` of the tree of `size` leaves.

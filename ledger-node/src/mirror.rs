@@ -165,7 +165,12 @@ impl Mirror {
             let served = common.served(&origin, &row)?;
             served.note(|status| status.copied = row.copied.size.get());
             match copy::is_whole(&served, &row) {
-                Ok(()) => common.publish(&served, &row)?,
+                Ok(()) => {
+                    if let Some((held, _)) = &row.held {
+                        served.site.restore_edge(held.checkpoint().head().size, &row.copied)?;
+                    }
+                    common.publish(&served, &row)?;
+                }
                 Err(error) => {
                     tracing::error!(%origin, %error, "a copy is damaged and is not served");
                 }
@@ -261,7 +266,7 @@ impl Common {
         let lines = self.keys.iter().map(|key| cosign(key, held.checkpoint(), *time));
         // there is room: what is kept and the mirror's keys are few
         let Ok(cosigned) = held.with_signatures(lines) else { return Ok(()) };
-        served.site.publish(&cosigned.to_string())?;
+        served.site.publish(&cosigned)?;
         served.show(Some(cosigned));
         Ok(())
     }

@@ -206,7 +206,7 @@ impl Publisher {
         }
         let complete = complete(signed, &lines);
         let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
-        self.store.publish(&complete.to_string())?;
+        self.store.publish(&complete)?;
         let published = Published::new(checkpoint, &self.reader);
         self.published.send_replace(Some(Arc::new(published)));
         // what still waits is a newer head

@@ -197,6 +197,9 @@ pub fn recover_as_far(
     let seen = published_by(&keys)?;
     if let Some(seen) = seen {
         check_promise(&reader, seen, &edge, demand)?;
+        if seen.size <= size {
+            store.restore_edge(seen.size, &edge.head())?;
+        }
     }
     let published = published.filter(|_| seen.is_some());
     let before = seen.map_or_else(Vec::new, |seen| unseen_before(&governance, seen.size));

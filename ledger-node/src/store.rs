@@ -13,12 +13,16 @@ pub(crate) mod site;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod edge_tests;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ledger_core::TreeSize;
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
-use ledger_core::tile::TileCoord;
+use ledger_core::tile::{TileCoord, cut};
 
 /// What the journal still holds: the tree it starts from and the batches since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +49,22 @@ pub trait Files: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError`].
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// As [`Files::get`]; where only the full tile or bundle is there, the partial one is cut out of
+    /// it. Readers who know an older tree ask for tiles that have grown since.
+    ///
+    /// # Errors
+    /// [`StoreError`]; of a full one that is damaged nothing is handed out.
+    // SPEC tlog-tiles/partial-tiles: a partial tile is the beginning of the full one
+    fn get_or_cut(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+        let there = self.get(coord)?;
+        if there.is_some() || coord.is_full() {
+            return Ok(there);
+        }
+        let Some(full) = self.get(coord.to_full())? else { return Ok(None) };
+        let damaged = || StoreError::Damaged(format!("{} is not a full tile", coord.to_full()));
+        cut(coord, full).map(Some).ok_or_else(damaged)
+    }
 }
 
 /// Where a log lives. All methods block; a failed write leaves it unknown whether it was applied,
@@ -64,7 +84,7 @@ pub trait Store: Files {
     fn append(&self, at: &TreeHead, entries: &[Vec<u8>]) -> Result<(), StoreError>;
 
     /// Writes a tile or bundle, unless it is there with the same bytes. Once a full one is there,
-    /// the partial ones at its place may go.
+    /// the partial ones at its place go, but for those of the tree that readers see.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when other bytes are there; they stay.
@@ -88,11 +108,21 @@ pub trait Store: Files {
     /// [`StoreError::HeadMoved`] when it is not.
     fn swap_head(&self, swap: HeadSwap<'_>) -> Result<(), StoreError>;
 
-    /// Shows readers a checkpoint.
+    /// Writes the partial tiles anew that the tree of `seen` leaves ends with, where the stored tree
+    /// has full ones to cut them from. Called after the journal was replayed, with the size that
+    /// readers see: what a crash left of these tiles is not known.
     ///
     /// # Errors
     /// [`StoreError`].
-    fn publish(&self, checkpoint: &str) -> Result<(), StoreError>;
+    fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError>;
+
+    /// Shows readers a checkpoint. All tiles of its tree are there as files, before and after: the
+    /// partial ones that have given way to full ones are written again first, and those of the tree
+    /// before go last.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Damaged`] where a tile of the tree is not there at all.
+    fn publish(&self, checkpoint: &ClaimedCheckpoint) -> Result<(), StoreError>;
 
     /// The checkpoint that readers see, if any.
     ///

@@ -64,6 +64,16 @@ impl TileCoord {
         (width > 0).then_some(TileCoord { kind, index, width: width as u16 })
     }
 
+    /// The partial tiles that the tree of `size` leaves ends with, a bundle last: those that give way
+    /// to full ones as it grows.
+    pub fn partial_in_tree(size: TreeSize) -> impl Iterator<Item = TileCoord> {
+        let levels = (0..TILE_HEIGHT).map(TileKind::Hashes).chain([TileKind::Entries]);
+        levels.filter_map(move |kind| {
+            let index = kind.count(size) / u64::from(TILE_WIDTH);
+            TileCoord::in_tree(kind, index, size)
+        })
+    }
+
     /// Every tile of the tree of `size` leaves, bundles last: the full ones and the partial ones at
     /// the right edge.
     pub fn all_in_tree(size: TreeSize) -> impl Iterator<Item = TileCoord> {
@@ -246,6 +256,15 @@ mod tests {
             TileCoord::all_in_tree(size(256)).map(|tile| tile.to_string()).collect();
         assert_eq!(tiles, ["tile/0/000", "tile/1/000.p/1", "tile/entries/000"]);
         assert_eq!(TileCoord::all_in_tree(TreeSize::ZERO).count(), 0);
+    }
+
+    #[test]
+    fn a_tree_ends_with_the_partial_tiles_among_all_its_tiles() {
+        for n in (0..1_000).chain([65_535, 65_536, 65_537, 70_000]) {
+            let all = TileCoord::all_in_tree(size(n)).filter(|tile| !tile.is_full());
+            assert!(TileCoord::partial_in_tree(size(n)).eq(all), "{n}");
+        }
+        assert_eq!(TileCoord::partial_in_tree(TreeSize::MAX).count(), 9);
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 mod bundle;
 mod coord;
+mod cut;
 mod reader;
 
 pub use bundle::{BundleError, EntryBundle, append_entry};
 pub use coord::{ParsePathError, TileCoord, TileKind};
+pub use cut::cut;
 pub use reader::{HashTile, TileReadError, TileReader, TileSource};
 
 /// Tree levels that one tile spans.

@@ -4,13 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::hash::Hash;
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead, verify_consistency};
-use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
+use ledger_core::tile::TileCoord;
 
 use crate::log::{LogReader, ReadError};
+use crate::store::StoreError;
 use crate::store::site::Site;
-use crate::store::{Files as _, StoreError};
 
 /// A copy.
 pub struct Served {
@@ -126,19 +125,7 @@ impl Served {
         if !held.is_some_and(|held| coord.is_within(held.checkpoint().head().size)) {
             return Ok(None);
         }
-        if let Some(bytes) = self.site.get(coord)? {
-            return Ok(Some(bytes));
-        }
-        let full = if coord.is_full() { None } else { self.site.get(coord.to_full())? };
-        Ok(full.and_then(|mut bytes| match coord.kind() {
-            TileKind::Hashes(_) => {
-                bytes.truncate(usize::from(coord.width()) * Hash::LEN);
-                Some(bytes)
-            }
-            TileKind::Entries => {
-                EntryBundle::parse_or_cut(coord, bytes).ok().map(EntryBundle::into_bytes)
-            }
-        }))
+        self.reader.file(coord)
     }
 
     /// The proof that the tree of `new` leaves begins with that of `old`, both of the cosigned

@@ -4,7 +4,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use ledger_core::TreeSize;
 use ledger_core::batch::Edge;
+use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::merkle::TreeHead;
+use ledger_core::note::{Algorithm, KeyName, SignerKey};
 use ledger_core::tile::TileCoord;
 
 use super::disk::{DiskStore, Layout, MIN_SEGMENT_BYTES};
@@ -14,14 +16,19 @@ use super::{Files as _, HeadSwap, Store, StoreError};
 use crate::log::LogReader;
 
 /// A store that can be closed and opened again.
-trait Reopen {
+pub(super) trait Reopen {
     fn open(&self) -> Box<dyn Store>;
+
+    /// Opens what a crash leaves; of a disk, what a process leaves that is killed.
+    fn open_after_a_crash(&mut self) -> Box<dyn Store> {
+        self.open()
+    }
 }
 
-struct Disk(tempfile::TempDir);
+pub(super) struct Disk(pub(super) tempfile::TempDir);
 
 impl Disk {
-    fn new() -> Disk {
+    pub(super) fn new() -> Disk {
         let dir = tempfile::tempdir().expect("dir");
         DiskStore::create(&Layout::new(dir.path()), MIN_SEGMENT_BYTES).expect("empty dir");
         Disk(dir)
@@ -37,6 +44,11 @@ impl Reopen for Disk {
 impl Reopen for MemoryStore {
     fn open(&self) -> Box<dyn Store> {
         Box::new(self.clone())
+    }
+
+    fn open_after_a_crash(&mut self) -> Box<dyn Store> {
+        *self = self.crashed();
+        self.open()
     }
 }
 
@@ -84,7 +96,7 @@ fn the_journal_returns_all_that_was_appended_and_not_yet_retired() {
     });
 }
 
-struct TilesOf<'a>(&'a dyn Store);
+pub(super) struct TilesOf<'a>(pub(super) &'a dyn Store);
 
 impl ledger_core::tile::TileSource for TilesOf<'_> {
     type Error = String;
@@ -164,11 +176,25 @@ fn the_checkpoint_is_what_was_published_last() {
     each(|log| {
         let store = log.open();
         assert_eq!(store.published().expect("healthy"), None);
-        store.publish("one\n").expect("healthy");
-        store.publish("two\n").expect("healthy");
+        let mut edge = Edge::new();
+        let mut last = None;
+        for _ in 0..2 {
+            for (coord, bytes) in edge.append(&["entry"]).expect("room").tiles {
+                store.put(coord, &bytes).expect("healthy");
+            }
+            let checkpoint = checkpoint(edge.head());
+            store.publish(&checkpoint).expect("healthy");
+            last = Some(checkpoint.to_string());
+        }
         drop(store);
-        assert_eq!(log.open().published().expect("healthy").as_deref(), Some("two\n"));
+        assert_eq!(log.open().published().expect("healthy"), last);
     });
+}
+
+pub(super) fn checkpoint(head: TreeHead) -> ClaimedCheckpoint {
+    let name = KeyName::new("log.test").expect("a name");
+    let key = SignerKey::from_seed(name, Algorithm::Ed25519, [1; 32]).expect("a seed");
+    Checkpoint::new(Origin::new("log.test").expect("a name"), head).sign(&key)
 }
 
 #[test]

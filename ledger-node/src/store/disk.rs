@@ -20,6 +20,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use ledger_core::TreeSize;
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
 
@@ -231,7 +233,11 @@ impl Store for DiskStore {
         self.state.swap_head(swap)
     }
 
-    fn publish(&self, checkpoint: &str) -> Result<(), StoreError> {
+    fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError> {
+        self.site.restore_edge(seen, stored)
+    }
+
+    fn publish(&self, checkpoint: &ClaimedCheckpoint) -> Result<(), StoreError> {
         self.site.publish(checkpoint)
     }
 

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use ledger_core::TreeSize;
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
-use ledger_core::tile::TileCoord;
+use ledger_core::tile::{TileCoord, cut};
 
 use super::{Files, HeadSwap, Replay, Store, StoreError};
 
@@ -35,6 +37,8 @@ struct Shared {
     durable: BTreeMap<TileCoord, Vec<u8>>,
     head: Option<String>,
     published: Option<String>,
+    /// The size of the published tree.
+    shown: TreeSize,
     failed: bool,
     writes: u64,
     fault: Option<(u64, Fault)>,
@@ -51,6 +55,7 @@ impl MemoryStore {
             durable: BTreeMap::new(),
             head: None,
             published: None,
+            shown: TreeSize::ZERO,
             failed: false,
             writes: 0,
             fault: None,
@@ -81,6 +86,7 @@ impl MemoryStore {
             durable: shared.durable.clone(),
             head: shared.head.clone(),
             published: shared.published.clone(),
+            shown: shared.shown,
             failed: false,
             writes: 0,
             fault: None,
@@ -117,18 +123,30 @@ impl MemoryStore {
 }
 
 impl Shared {
-    /// Writes a tile; a full one takes the place of partial ones, as on a disk: at once, and for
-    /// good where the journal starts from a tree that has a partial one there.
+    /// Writes a tile; a full one takes the place of partial ones that readers do not see, as on a
+    /// disk: at once, and for good where the journal starts from a tree that has a partial one there.
     fn insert(&mut self, coord: TileCoord, bytes: &[u8]) {
         self.tiles.insert(coord, bytes.to_vec());
         if !coord.is_full() {
             return;
         }
-        let at_same_place = |at: &TileCoord| !at.is_full() && at.to_full() == coord;
+        let seen = TileCoord::in_tree(coord.kind(), coord.index(), self.shown);
+        let at_same_place =
+            |at: &TileCoord| !at.is_full() && at.to_full() == coord && Some(*at) != seen;
         self.tiles.retain(|at, _| !at_same_place(at));
         if self.durable.keys().any(at_same_place) {
             self.durable.insert(coord, bytes.to_vec());
             self.durable.retain(|at, _| !at_same_place(at));
+        }
+    }
+
+    /// Writes partial tiles, where full ones are there to cut them from.
+    fn cut_out(&mut self, partial: impl IntoIterator<Item = TileCoord>) {
+        for coord in partial {
+            let full = self.tiles.get(&coord.to_full());
+            if let Some(bytes) = full.and_then(|full| cut(coord, full.clone())) {
+                self.tiles.insert(coord, bytes);
+            }
         }
     }
 }
@@ -189,9 +207,33 @@ impl Store for MemoryStore {
         })
     }
 
-    fn publish(&self, checkpoint: &str) -> Result<(), StoreError> {
+    fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError> {
         self.write(|shared| {
-            shared.published = Some(checkpoint.to_owned());
+            let partial = TileCoord::partial_in_tree(seen);
+            shared.cut_out(partial.filter(|coord| coord.to_full().is_within(stored.size)));
+            Ok(())
+        })
+    }
+
+    fn publish(&self, checkpoint: &ClaimedCheckpoint) -> Result<(), StoreError> {
+        let size = checkpoint.checkpoint().head().size;
+        self.write(|shared| {
+            let missing = |shared: &Shared| {
+                let partial = TileCoord::partial_in_tree(size);
+                partial.filter(|coord| !shared.tiles.contains_key(coord)).collect::<Vec<_>>()
+            };
+            shared.cut_out(missing(shared));
+            if let Some(missing) = missing(shared).first() {
+                return Err(StoreError::Damaged(format!("{missing} is missing")));
+            }
+            shared.published = Some(checkpoint.to_string());
+            shared.shown = size;
+            // what readers saw before has given way to full tiles
+            let full: Vec<_> = shared.tiles.keys().copied().filter(|at| at.is_full()).collect();
+            shared.tiles.retain(|at, _| {
+                let is_seen = TileCoord::in_tree(at.kind(), at.index(), size) == Some(*at);
+                at.is_full() || is_seen || full.binary_search(&at.to_full()).is_err()
+            });
             Ok(())
         })
     }

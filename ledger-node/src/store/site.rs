@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
 use ledger_core::TreeSize;
-use ledger_core::tile::TileCoord;
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::merkle::TreeHead;
+use ledger_core::tile::{TileCoord, cut};
 
 use super::journal::sync_dir;
 use super::{Files, StoreError};
@@ -24,6 +26,25 @@ pub struct Site {
     unsynced: Mutex<BTreeSet<TileCoord>>,
     /// The size that the journal starts from: the entries before it are in tiles only.
     base: AtomicU64,
+    /// Whose partial tiles stay beside full ones.
+    seen: Mutex<Seen>,
+}
+
+/// The sizes of the trees that readers may see now.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    published: TreeSize,
+    /// That of the checkpoint that is being published.
+    next: TreeSize,
+}
+
+impl Seen {
+    /// The partial tiles of these trees at the place of a full one.
+    fn partial_at(self, full: TileCoord) -> impl Iterator<Item = TileCoord> {
+        let sizes = [self.published, self.next].into_iter();
+        let in_tree = move |size| TileCoord::in_tree(full.kind(), full.index(), size);
+        sizes.filter_map(in_tree).filter(|coord| !coord.is_full())
+    }
 }
 
 impl Files for Site {
@@ -40,9 +61,16 @@ impl Site {
             fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
         }
         fs::create_dir(&temporary).map_err(StoreError::io("create", &temporary))?;
-        let (next_temporary, unsynced) = Default::default();
+        let (next_temporary, unsynced, seen) = Default::default();
         let base = AtomicU64::new(base.get());
-        Ok(Site { root, temporary, next_temporary, unsynced, base })
+        let site = Site { root, temporary, next_temporary, unsynced, base, seen };
+        // whoever signed it: this only says which partial tiles stay
+        let published = read_if_there(&site.checkpoint())?.unwrap_or_default();
+        if let Ok(published) = ClaimedCheckpoint::parse(&published) {
+            let size = published.checkpoint().head().size;
+            *site.seen() = Seen { published: size, next: size };
+        }
+        Ok(site)
     }
 
     fn path(&self, coord: TileCoord) -> PathBuf {
@@ -106,7 +134,8 @@ impl Site {
         in_base.filter(|in_base| !in_base.is_full())
     }
 
-    /// Removes the partial tiles in whose place a full one stands.
+    /// Removes the partial tiles in whose place a full one stands, but for those of the tree that
+    /// readers see: other web servers serve these files as they are.
     ///
     /// Where the journal starts from a tree that has a partial tile here, that tile alone holds
     /// what the journal no longer has: the full one must be durable before it goes.
@@ -118,24 +147,101 @@ impl Site {
         if self.base_edge(coord).is_some() {
             self.sync(&BTreeSet::from([coord]))?;
         }
-        let partial = self.root.join(coord.partial_folder());
-        match fs::remove_dir_all(&partial) {
+        // held until the files have gone: what is to be published meanwhile looks for them after
+        let seen = self.seen();
+        let stay: Vec<TileCoord> = seen.partial_at(coord).collect();
+        if stay.is_empty() {
+            return self.drop_folder(coord);
+        }
+        let folder = self.root.join(coord.partial_folder());
+        let entries = match fs::read_dir(&folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.map_err(StoreError::io("read", &folder))?,
+        };
+        let stay: Vec<PathBuf> = stay.into_iter().map(|coord| self.path(coord)).collect();
+        for entry in entries {
+            let path = entry.map_err(StoreError::io("read", &folder))?.path();
+            if !stay.contains(&path) {
+                fs::remove_file(&path).map_err(StoreError::io("remove", &path))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes all partial tiles at the place of a full one.
+    fn drop_folder(&self, full: TileCoord) -> Result<(), StoreError> {
+        let folder = self.root.join(full.partial_folder());
+        match fs::remove_dir_all(&folder) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                Err(StoreError::io("remove", &partial)(e))
+                Err(StoreError::io("remove", &folder)(e))
             }
             _ => Ok(()),
         }
     }
 
-    /// Replaces the checkpoint.
-    pub fn publish(&self, checkpoint: &str) -> Result<(), StoreError> {
-        let temporary = self.write_temporary(checkpoint.as_bytes())?;
-        self.rename(&temporary, &self.root.join("checkpoint"))
+    /// Writes the partial tiles anew that the tree of `seen` leaves ends with, where the `stored`
+    /// tree has full ones to cut them from.
+    pub fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError> {
+        let partial = TileCoord::partial_in_tree(seen);
+        for coord in partial.filter(|coord| coord.to_full().is_within(stored.size)) {
+            self.cut_out(coord)?;
+        }
+        Ok(())
+    }
+
+    /// Writes a partial tile over whatever is there, out of the full one if that is there. Whether
+    /// it is.
+    fn cut_out(&self, coord: TileCoord) -> Result<bool, StoreError> {
+        let Some(full) = self.get(coord.to_full())? else { return Ok(false) };
+        let damaged = || StoreError::Damaged(format!("{} is not a full tile", coord.to_full()));
+        let bytes = cut(coord, full).ok_or_else(damaged)?;
+        self.overwrite(coord, &bytes)?;
+        Ok(true)
+    }
+
+    /// Replaces the checkpoint, before and after which all tiles of its tree are there as files.
+    pub fn publish(&self, checkpoint: &ClaimedCheckpoint) -> Result<(), StoreError> {
+        let size = checkpoint.checkpoint().head().size;
+        // from here on no writer of full tiles takes away what this tree ends with
+        self.seen().next = size;
+        for coord in TileCoord::partial_in_tree(size) {
+            let is_there = self.path(coord).try_exists();
+            if !is_there.map_err(StoreError::io("find", self.path(coord)))?
+                && !self.cut_out(coord)?
+            {
+                return Err(StoreError::Damaged(format!("{coord} is missing")));
+            }
+        }
+        let temporary = self.write_temporary(checkpoint.to_string().as_bytes())?;
+        self.rename(&temporary, &self.checkpoint())?;
+        let before = std::mem::replace(&mut self.seen().published, size);
+        for coord in TileCoord::partial_in_tree(before) {
+            for full in (coord.index()..).map(|index| TileCoord::full(coord.kind(), index)) {
+                let has_grown = full.is_within(size);
+                // what lies beyond the base may be the leavings of a crash, and the partial one all
+                let is_whole = has_grown || self.base_edge(full).is_none();
+                // the checkpoint is shown, and a file that stays too long misleads no reader
+                if is_whole
+                    && self.path(full).exists()
+                    && let Err(error) = self.drop_partial(full)
+                {
+                    tracing::warn!(%error, "a partial tile stays beside the full one");
+                }
+                if !has_grown {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn checkpoint(&self) -> PathBuf {
+        self.root.join("checkpoint")
     }
 
     /// The checkpoint, if there is one.
     pub fn published(&self) -> Result<Option<String>, StoreError> {
-        let bytes = read_if_there(&self.root.join("checkpoint"))?;
+        let bytes = read_if_there(&self.checkpoint())?;
         let text = bytes.map(String::from_utf8).transpose();
         text.map_err(|_| StoreError::Damaged("site/checkpoint is not text".into()))
     }
@@ -189,7 +295,11 @@ impl Site {
         }
     }
 
-    fn unsynced(&self) -> std::sync::MutexGuard<'_, BTreeSet<TileCoord>> {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("no thread panics while it holds the sizes")
+    }
+
+    fn unsynced(&self) -> MutexGuard<'_, BTreeSet<TileCoord>> {
         self.unsynced.lock().expect("no thread panics while it holds the set")
     }
 }

@@ -156,6 +156,51 @@ async fn files_come_with_the_headers_that_tlog_tiles_asks_for() {
     assert_whole(&node, &founded);
 }
 
+/// A page that somebody opens in the operator's network asks in that person's place.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_sites_read_what_proves_itself_and_nothing_else() {
+    let founded = Founded::new();
+    let node = node_with_entries(&founded).await;
+    let hash = "0".repeat(64);
+    let (witnessed, mirrored) =
+        (format!("/witness/{hash}/checkpoint"), format!("/mirror/{hash}/checkpoint"));
+    let files = ["/checkpoint", "/tile/0/000", "/tile/entries/000", &witnessed, &mirrored];
+    let others = [
+        "/healthz",
+        "/metrics",
+        "/witness/add-checkpoint",
+        "/schemas/",
+        "/schemas/risk.json",
+        "/x",
+    ];
+    let allowed = |path: &str, method: &str, asked: &str| {
+        let headers = match asked {
+            "" => "origin: https://reader.test\r\n".to_owned(),
+            asked => {
+                format!("origin: https://reader.test\r\naccess-control-request-method: {asked}\r\n")
+            }
+        };
+        let answer = ask(&node.http, method, path, &headers);
+        let of = |name: &str| answer.header(name).map(str::to_owned);
+        (of("access-control-allow-origin"), of("access-control-allow-methods"))
+    };
+    for path in files {
+        assert_eq!(allowed(path, "GET", "").0.as_deref(), Some("*"), "{path}");
+        for asked in ["GET", "POST", "DELETE"] {
+            let (origin, methods) = allowed(path, "OPTIONS", asked);
+            assert_eq!(origin.as_deref(), Some("*"), "{path}");
+            let methods = methods.expect("the answer to a preflight names methods");
+            assert_eq!(methods.to_ascii_uppercase().replace(' ', ""), "GET,HEAD", "{path}");
+        }
+    }
+    for path in others {
+        for (method, asked) in [("GET", ""), ("POST", ""), ("OPTIONS", "GET"), ("OPTIONS", "POST")]
+        {
+            assert_eq!(allowed(path, method, asked), (None, None), "{method} {path}");
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn other_paths_and_methods_are_refused_with_a_reason() {
     let founded = Founded::new();
@@ -163,7 +208,6 @@ async fn other_paths_and_methods_are_refused_with_a_reason() {
     let no_path = "no such path; see the C2SP tlog-tiles specification\n";
     let no_tile = "not the path of a tile: tile/<level or \"entries\">/<number>[.p/<width>]\n";
     let beyond = "the published tree does not reach this tile\n";
-    let gone = "this partial tile has gone; fetch the full one\n";
     let long = format!("/tile/0/{}000", "x000/".repeat(1000));
     for (path, message) in [
         ("/", no_path),
@@ -209,8 +253,6 @@ async fn other_paths_and_methods_are_refused_with_a_reason() {
         ("/tile/2/000.p/1", beyond),
         ("/tile/entries/001.p/45", beyond),
         ("/tile/entries/x001/000", beyond),
-        ("/tile/0/000.p/7", gone),
-        ("/tile/entries/000.p/255", gone),
         (&long, no_tile),
     ] {
         let answer = ask(&node.http, "GET", path, "");
@@ -224,6 +266,14 @@ async fn other_paths_and_methods_are_refused_with_a_reason() {
             assert_eq!(answer.status, 405, "{method} {path}");
             assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method} {path}");
         }
+    }
+    // who has an older checkpoint gets its partial tiles, as the beginning of the full ones
+    for (path, full) in
+        [("/tile/0/000.p/7", "/tile/0/000"), ("/tile/entries/000.p/255", "/tile/entries/000")]
+    {
+        let [part, whole] = [path, full].map(|path| ask(&node.http, "GET", path, ""));
+        assert_eq!((part.status, whole.status), (200, 200), "{path}");
+        assert!(part.body.len() < whole.body.len() && whole.body.starts_with(&part.body), "{path}");
     }
     assert_whole(&node, &founded);
 }

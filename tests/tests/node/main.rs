@@ -21,6 +21,7 @@ mod partition;
 mod process;
 mod publishing;
 mod refused_heads;
+mod right_edge;
 mod shutdown;
 mod stalls;
 mod tls;

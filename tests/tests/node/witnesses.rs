@@ -111,7 +111,7 @@ impl Witnessed {
 }
 
 /// The policy of a log that wants two of these three witnesses.
-fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
+pub(crate) fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
     let lines: String = witnesses.iter().map(TestWitness::policy_line).collect();
     format!("log {log}\n{lines}group g 2 w1 w2 w3\nquorum g\n")
 }
