@@ -15,10 +15,8 @@ Exit code 0 when all is as the specification says; else the first difference is 
 import hashlib
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
-import threading
 import urllib.error
 import urllib.request
 
@@ -38,58 +36,10 @@ from aics_tlog import (
 from aics_witness.feeder import WitnessClient, WitnessRejected, merge_cosignatures
 from aics_witness.protocol import format_add_checkpoint_request, origin_hash
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from programs import SOON, Difference, Program, check, run
 
-SOON = 60  # seconds that any single step may take
 OURS = "ledger.example/2026"
 THEIRS = "foreign.example/log"
-
-
-class Difference(Exception):
-    """Something is not as the specification says."""
-
-
-def check(holds, what):
-    if not holds:
-        raise Difference(what)
-    print(f"ok: {what}")
-
-
-class Program:
-    """A program that serves until it is ended, by its own process id."""
-
-    def __init__(self, command, stream, ready):
-        self.lines = []
-        pipes = {stream: subprocess.PIPE}
-        self.process = subprocess.Popen(command, text=True, **pipes)
-        self.found, self.is_ready = None, threading.Event()
-        reader = threading.Thread(target=self.read, args=(stream, ready), daemon=True)
-        reader.start()
-
-    def read(self, stream, ready):
-        for line in getattr(self.process, stream):
-            self.lines.append(line)
-            if self.found is None:
-                self.found = ready(line)
-            if self.found is not None:
-                self.is_ready.set()
-        self.is_ready.set()
-
-    def wait(self):
-        self.is_ready.wait(SOON)
-        if self.found is None:
-            raise Difference(f"{self.process.args[0]} does not serve: {''.join(self.lines)}")
-        return self.found
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        try:
-            self.process.wait(SOON)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
 
 
 class Bench:
@@ -99,12 +49,7 @@ class Bench:
         self.programs, self.folder = programs, folder
 
     def run(self, *command):
-        done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=SOON, check=False
-        )
-        if done.returncode != 0:
-            raise Difference(f"{' '.join(map(str, command))}: {done.stdout}{done.stderr}")
-        return done.stdout.strip()
+        return run(self.folder, *command)
 
     def ledger(self, *arguments):
         return self.run(self.programs / "ledger", *arguments)

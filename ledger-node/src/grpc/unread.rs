@@ -61,7 +61,10 @@ impl Unread {
                 let bytes = frame.into_data().unwrap_or_default();
                 First::Large(Large::new(bytes, share, self.patience))
             }
-            Poll::Ready(frame) => First::Small(frame),
+            Poll::Ready(Some(frame)) => First::Small(frame),
+            // what gRPC calls Trailers-Only: the headers end the stream. Clients in other languages
+            // take an empty data frame behind them for a broken stream, and show no status
+            Poll::Ready(None) => return Response::from_parts(head, Body::empty()),
         };
         Response::from_parts(head, Body::new(Begun { first, rest: body }))
     }
@@ -86,7 +89,7 @@ struct Begun {
 
 #[derive(Debug)]
 enum First {
-    Small(Option<Result<Frame<Bytes>, Status>>),
+    Small(Result<Frame<Bytes>, Status>),
     Large(Large),
     Taken,
 }
@@ -107,7 +110,7 @@ impl hyper::body::Body for Begun {
             }
         }
         match std::mem::replace(&mut self.first, First::Taken) {
-            First::Small(frame) => Poll::Ready(frame),
+            First::Small(frame) => Poll::Ready(Some(frame)),
             _ => Pin::new(&mut self.rest).poll_frame(context),
         }
     }
@@ -233,6 +236,19 @@ mod tests {
         }
         let status = read(slow).await.expect_err("it is gone");
         assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    #[tokio::test]
+    async fn a_refusal_without_a_message_ends_with_its_headers() {
+        let unread = Unread { room: Shares::new(0, 0), patience: PATIENCE };
+        let refused = Status::not_found("there is no such entry").into_http();
+        let held = unread.hold(None, refused).await;
+        assert!(held.body().is_end_stream(), "no frame comes after the headers");
+        let too_large = unread.hold(None, answer(FREE + 1)).await;
+        assert!(is_refused(&too_large) && too_large.body().is_end_stream());
+        let small = unread.hold(None, answer(1)).await;
+        assert!(!small.body().is_end_stream());
+        assert_eq!(read(small).await.expect("it is whole"), 1);
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@ mod gossip_mirror;
 mod gossip_old_heads;
 mod gossip_peers;
 mod gossip_status;
+mod grpc_frames;
 mod http;
 mod interop;
 mod limits;
