@@ -4,6 +4,7 @@
 
 pub mod consortium;
 pub mod follower;
+pub mod long;
 pub mod network;
 pub mod process;
 pub mod random;

@@ -15,6 +15,7 @@ use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::follower::Follower;
+use ledger_tests::long::rounds;
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::random::Random;
 use tokio::sync::{mpsc, watch};
@@ -329,7 +330,7 @@ async fn killing_the_process_loses_doubles_and_rewrites_nothing() {
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
     let (mut while_starting, mut segments) = (0, 0);
     let (began, mut audits) = (Instant::now(), 0);
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         for _ in 0..random.below(3) {
             let moment = Duration::from_micros(random.below(START * 1000));
             let served = NodeProcess::kill_while_starting(&founded.dir(), moment);

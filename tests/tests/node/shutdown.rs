@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ledger_proto::v1 as wire;
 use ledger_tests::follower::Follower;
+use ledger_tests::long::rounds;
 use ledger_tests::process::NodeProcess;
 use ledger_tests::random::Random;
 use tonic::Code;
@@ -25,7 +26,7 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
     let load = Load::new(founded.consortium.clone(), Random::new(random.word()));
     let mut follower = Follower::new(founded.consortium.log.verifier().clone());
     let mut cut_off = 0;
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds(ROUNDS) {
         let node = NodeProcess::serve(&founded.dir());
         let url = || node.grpc.clone();
         let mut answers = load.answers();
@@ -76,6 +77,6 @@ async fn a_node_that_is_told_to_stop_answers_what_it_accepted() {
         }
         audit(&founded);
     }
-    assert!(cut_off >= ROUNDS, "only {cut_off} streams were at work when the node stopped");
+    assert!(cut_off >= rounds(ROUNDS), "only {cut_off} streams were at work when the node stopped");
     println!("{} entries, {} acknowledged", follower.size(), load.acknowledged_statements().len());
 }

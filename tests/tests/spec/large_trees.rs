@@ -49,7 +49,7 @@ fn theirs(hash: &Hash) -> tlog::Hash {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(ledger_tests::long::cases(2000)))]
 
     /// A path of invented siblings makes a root; the verifier must find it, and no other length
     /// may.

@@ -72,7 +72,7 @@ fn texts() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(ledger_tests::long::cases(300)))]
 
     #[test]
     fn notes_signed_by_one_verify_with_the_other(

@@ -211,7 +211,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+    #![proptest_config(ProptestConfig::with_cases(ledger_tests::long::cases(20_000)))]
 
     #[test]
     fn notes_print_back(bytes in input([checkpoints(), proofs()].concat())) {

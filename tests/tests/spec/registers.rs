@@ -9,6 +9,7 @@ use ledger_core::register::{
 };
 use ledger_core::{Hash, LeafIndex};
 use ledger_tests::consortium::{Consortium, ORIGIN};
+use ledger_tests::long::rounds;
 use ledger_tests::random::Random;
 use ledger_tests::registers_model::{Model, Told, shown};
 
@@ -50,7 +51,7 @@ fn registers_equal_the_slow_model_on_random_histories() {
     let mut random = Random::from_environment();
     let charters = charters();
     let mut seen = String::new();
-    for round in 0..ROUNDS {
+    for round in 0..rounds(ROUNDS) {
         let entries = history(&mut random, &charters);
         let last = entries.last().map_or(START, |entry| entry.logged);
         let now = last + random.below(60) * DAY;

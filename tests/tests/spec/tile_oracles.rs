@@ -75,7 +75,7 @@ impl tile::TileReader for Theirs<'_> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(ledger_tests::long::cases(2000)))]
 
     #[test]
     fn tile_paths_are_those_of_tlog_tiles(

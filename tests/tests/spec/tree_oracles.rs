@@ -213,7 +213,7 @@ fn corrupted_proofs_are_refused_by_all() {
 const RANDOM_SIZE_UP_TO: u64 = 5000;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(ledger_tests::long::cases(24)))]
 
     #[test]
     fn proofs_of_random_trees_agree(
