@@ -30,7 +30,7 @@ use ledger_proto::v1::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::server::NamedService as _;
-use tonic::service::InterceptorLayer;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Code, Extensions, Request, Response, Status};
 use tonic_health::ServingStatus;
@@ -147,18 +147,19 @@ pub fn serve(
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
+        let counted = move |request| rated(&gate, request);
         let served = Server::builder()
-            .layer(InterceptorLayer::new(move |request| rated(&gate, request)))
             .timeout(DEADLINE)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            // a check of health is never refused: see `http::serve`
             .add_service(health)
-            .add_service(reflection)
-            .add_service(ledger)
-            .add_service(witness)
-            .add_service(mirror)
-            .add_service(gossip)
+            .add_service(InterceptedService::new(reflection, counted.clone()))
+            .add_service(InterceptedService::new(ledger, counted.clone()))
+            .add_service(InterceptedService::new(witness, counted.clone()))
+            .add_service(InterceptedService::new(mirror, counted.clone()))
+            .add_service(InterceptedService::new(gossip, counted))
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {

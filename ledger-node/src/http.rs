@@ -4,6 +4,7 @@
 mod figures;
 mod health;
 mod mirror;
+mod recent;
 mod schemas;
 mod serve;
 mod witness;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Path, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ledger_core::TreeSize;
@@ -25,6 +26,8 @@ use tower_http::cors::{Any, CorsLayer};
 
 use crate::node::Service;
 use crate::transport::{Door, Face};
+
+use recent::Recent;
 
 // SPEC tlog-tiles/apis
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -59,18 +62,32 @@ fn router(service: Arc<Service>) -> Router {
         .route("/tile/entries/{*place}", get(bundle))
         // SPEC tlog-tiles/log-entries: entry bundles should be compressed
         .layer(CompressionLayer::new());
-    Router::new()
+    let files = Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*place}", get(tile))
-        .route("/healthz", get(health::health))
-        .route("/metrics", get(health::metrics))
         .merge(bundles)
         .merge(mirror::routes())
-        .merge(witness::routes())
+        .merge(witness::files());
+    let recent = Arc::new(Recent::default());
+    let metrics = move |State(service): State<Arc<Service>>| {
+        let recent = Arc::clone(&recent);
+        async move { health::metrics(&service, &recent) }
+    };
+    Router::new()
+        .merge(files.layer(public_files()))
+        .route("/healthz", get(health::health))
+        .route("/metrics", get(metrics))
+        .merge(witness::submission())
         .merge(schemas::router())
         .fallback(|| async { missing("no such path; see the C2SP tlog-tiles specification") })
-        .layer(CorsLayer::new().allow_origin(Any).allow_methods(Any))
         .with_state(service)
+}
+
+/// Pages of any site may read what a log publishes: files that prove themselves. Nothing else is
+/// theirs: a page that somebody opens in the operator's network must neither read how the node does
+/// nor ask its witness for anything.
+fn public_files() -> CorsLayer {
+    CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD])
 }
 
 async fn checkpoint(State(service): State<Arc<Service>>) -> Response {

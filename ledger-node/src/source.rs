@@ -85,17 +85,10 @@ impl Source {
     /// [`NoSource`] when there is no such directory.
     pub fn open_within(dialer: &Dialer, text: &str, timeout: Duration) -> Result<Source, NoSource> {
         if text.starts_with("http://") || text.starts_with("https://") {
-            let config = ureq::Agent::config_builder()
-                .timeout_global(Some(timeout))
-                .http_status_as_error(false)
-                // who is audited is for the user to say, not for a server on the way
-                .max_redirects(0)
-                .max_redirects_will_error(false)
-                .tls_config(dialer.tls())
-                .user_agent(concat!("ledger/", env!("CARGO_PKG_VERSION")))
-                .build();
+            // who is audited is for the user to say, not for a server or a proxy on the way
+            let agent = dialer.http_client(timeout);
             let prefix = text.trim_end_matches('/').to_owned();
-            return Ok(Source::Http { prefix, agent: config.into() });
+            return Ok(Source::Http { prefix, agent });
         }
         let folder = PathBuf::from(text);
         let site = folder.join("site");

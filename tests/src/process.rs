@@ -66,6 +66,19 @@ impl NodeProcess {
         }
     }
 
+    /// As [`NodeProcess::serve`], with these variables in its environment.
+    ///
+    /// # Panics
+    /// If the node does not start.
+    pub fn serve_in(dir: &Path, environment: &[(String, String)]) -> NodeProcess {
+        let mut command = serve_command(dir);
+        command.envs(environment.iter().cloned());
+        match NodeProcess::start(command) {
+            Ok(node) => node,
+            Err(output) => panic!("{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+
     /// As [`NodeProcess::serve`], with gRPC on this port.
     ///
     /// # Panics

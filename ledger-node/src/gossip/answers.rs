@@ -31,7 +31,8 @@ impl Gossip {
         let mut peers = self.peers();
         let asker = peers.asker(from, now);
         if !asker.conduct.is_limited(now) && asker.turned_away(now) {
-            tracing::warn!(%from, "a peer asks for more than its share");
+            let caller = asker.number();
+            tracing::warn!(%from, caller, "a peer asks for more than its share");
         }
         drop(peers);
         self.figures().refused += 1;
@@ -88,7 +89,8 @@ impl Gossip {
         if let Some(doubt) = doubt
             && asker.doubt(doubt, now)
         {
-            tracing::warn!(%from, %doubt, "a peer sent what cannot be verified");
+            let caller = asker.number();
+            tracing::warn!(%from, caller, %doubt, "a peer sent what cannot be verified");
         }
     }
 
@@ -99,7 +101,8 @@ impl Gossip {
         let asker = peers.asker(from, now);
         let first = !asker.conduct.is_limited(now);
         if first {
-            tracing::warn!(%from, %why, "a peer is not listened to for a while");
+            let caller = asker.number();
+            tracing::warn!(%from, caller, %why, "a peer is not listened to for a while");
             asker.fault(why, now);
         }
         drop(peers);

@@ -132,6 +132,21 @@ impl Peers {
 }
 
 impl Asker {
+    /// What strangers are told of who it is: the name of a node that the charter knows, or a number
+    /// that stands beside the address in this node's own log. The status of gossip is open to
+    /// everybody, and where callers come from is nobody else's business.
+    pub fn name(&self, sender: &Sender) -> String {
+        match sender {
+            Sender::Node(name) => name.clone(),
+            _ => format!("caller {}", self.number),
+        }
+    }
+
+    /// The number by which strangers are told of it.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
     /// It did what no honest node does.
     pub fn fault(&mut self, what: &dyn std::error::Error, now: Moment) {
         self.conduct.fault(now);
@@ -256,6 +271,31 @@ mod tests {
             peers.asker(&at(&format!("[::ffff:127.0.0.1]:{}", n + 1)), Moment(0));
         }
         assert_eq!(peers.askers.len(), MAX_ASKERS);
+    }
+
+    #[test]
+    fn strangers_are_told_a_number_and_never_an_address() {
+        let mut peers = Peers::default();
+        let sender = |text: &str| {
+            let address = text.parse().expect("an address");
+            Sender::of(Some(Caller { address, key: None }))
+        };
+        let senders = ["192.0.2.1:5", "[2001:db8::1]:5", "127.0.0.1:5"].map(sender);
+        let node = Sender::Node("lab.example".to_owned());
+        for from in senders.iter().chain([&node, &Sender::Unknown]) {
+            peers.asker(from, Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        }
+        let told: Vec<String> =
+            peers.limited(Moment(1)).map(|(from, asker)| asker.name(from)).collect();
+        assert_eq!(told.len(), 5);
+        assert!(told.contains(&"lab.example".to_owned()), "the charter names it");
+        for name in told.iter().filter(|name| *name != "lab.example") {
+            let number = name.strip_prefix("caller ").expect("a number");
+            assert!(number.parse::<u64>().is_ok(), "{name}");
+        }
+        // it keeps its number as long as it is remembered
+        let of = |peers: &mut Peers| peers.asker(&senders[0], Moment(1)).number();
+        assert_eq!(of(&mut peers), of(&mut peers));
     }
 
     #[test]

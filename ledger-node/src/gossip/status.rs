@@ -38,7 +38,8 @@ pub struct GossipStatus {
     pub logs: Vec<LogStatus>,
     /// The peers that it asks.
     pub peers: Vec<Peer>,
-    /// Whoever it does not listen to for now, or that asks for more than its share.
+    /// Callers that it does not listen to for now, or that ask for more than their share, by their
+    /// [names](Asker::name): never by their addresses.
     pub limited: Vec<(String, Asker)>,
     /// Counters.
     pub figures: Figures,
@@ -123,7 +124,7 @@ impl Gossip {
         let logs = self.lock().view.status();
         let now = self.now();
         let peers = self.peers();
-        let limited = peers.limited(now).map(|(sender, asker)| (sender.to_string(), asker.clone()));
+        let limited = peers.limited(now).map(|(sender, asker)| (asker.name(sender), asker.clone()));
         let limited = limited.collect();
         let asked = peers.asked().to_vec();
         drop(peers);

@@ -268,8 +268,8 @@ impl gossip_server::Gossip for Face {
             retry_after: after(&peer.conduct),
             limited: peer.conduct.is_limited(status.now),
         });
-        let limited = status.limited.iter().map(|(address, asker)| wire::GossipLimited {
-            address: address.clone(),
+        let limited = status.limited.iter().map(|(caller, asker)| wire::GossipLimited {
+            caller: caller.clone(),
             faults: asker.conduct.faults(),
             trouble: asker.why(status.now),
             retry_after: after(&asker.conduct),

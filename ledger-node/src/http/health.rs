@@ -2,12 +2,13 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 
+use super::recent::Recent;
 use super::{FRESH, figures, plain};
 use crate::node::Service;
 use crate::publisher::board::{Standing, WitnessStatus};
@@ -66,8 +67,17 @@ fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
     text
 }
 
-/// Sizes, and how the witnesses are doing.
-pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
+/// Sizes, and how the witnesses, gossip, the mirror and connections are doing.
+pub fn metrics(service: &Service, recent: &Recent) -> Response {
+    let text = recent.get(Instant::now(), || text(service));
+    (
+        [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
+        text,
+    )
+        .into_response()
+}
+
+fn text(service: &Service) -> String {
     let signed = service.signed.borrow().as_ref().map(|s| s.head.checkpoint().head().size.get());
     let published = service.current().ok().map(|published| published.size().get());
     let waited = service.waiting.borrow().map_or(0, |since| since.elapsed().as_secs());
@@ -77,11 +87,7 @@ pub async fn metrics(State(service): State<Arc<Service>>) -> Response {
     if let Some(mirror) = &service.mirror {
         figures::mirror(&mut text, mirror);
     }
-    (
-        [(header::CONTENT_TYPE, HeaderValue::from_static(METRICS)), (header::CACHE_CONTROL, FRESH)],
-        text,
-    )
-        .into_response()
+    text
 }
 
 fn render(

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -56,6 +56,16 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
     graceful.shutdown().await;
 }
 
+/// What monitoring and readers must always get, whatever else their network asks for: a load
+/// balancer takes a node out of service that does not answer its health check. Each answer is short
+/// and at hand, so a refusal would cost the node as much; connections are still counted.
+const NEVER_REFUSED: [&str; 3] = ["/healthz", "/metrics", "/checkpoint"];
+
+fn is_counted<T>(request: &Request<T>) -> bool {
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+    !(is_read && NEVER_REFUSED.contains(&request.uri().path()))
+}
+
 async fn answer(
     mut router: Router,
     gate: &Gate,
@@ -63,7 +73,9 @@ async fn answer(
     request: Request<hyper::body::Incoming>,
     patience: Duration,
 ) -> Response {
-    if let Err(wait) = gate.request(address) {
+    if is_counted(&request)
+        && let Err(wait) = gate.request(address)
+    {
         let mut response = plain(
             StatusCode::TOO_MANY_REQUESTS,
             "too many requests from your network; come again in a while",

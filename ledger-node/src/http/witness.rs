@@ -14,13 +14,16 @@ use super::{FRESH, NEVER, TEXT, failed, missing};
 use crate::node::Service;
 use crate::witness::WitnessError;
 
-/// The routes of a witness; without keys each of them is answered with 404.
-pub(super) fn routes() -> Router<Arc<Service>> {
-    Router::new()
-        // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
-        .route("/witness/add-checkpoint", post(add_checkpoint))
-        // SPEC tlog-witness/monitor-retrieval-mechanism: GET <monitoring prefix>/<hash>/checkpoint
-        .route("/witness/{origin}/checkpoint", get(checkpoint))
+/// Where logs ask a witness; without keys the answer is 404.
+pub(super) fn submission() -> Router<Arc<Service>> {
+    // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
+    Router::new().route("/witness/add-checkpoint", post(add_checkpoint))
+}
+
+/// What monitors read of a witness; without keys the answer is 404.
+pub(super) fn files() -> Router<Arc<Service>> {
+    // SPEC tlog-witness/monitor-retrieval-mechanism: GET <monitoring prefix>/<hash>/checkpoint
+    Router::new().route("/witness/{origin}/checkpoint", get(checkpoint))
 }
 
 async fn add_checkpoint(State(service): State<Arc<Service>>, body: Body) -> Response {

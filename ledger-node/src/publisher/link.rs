@@ -39,18 +39,11 @@ impl Link {
         match contact {
             Contact::Own => own.map(|own| Link::Own(Arc::clone(own))),
             Contact::Http(prefix) => {
-                let config = ureq::Agent::config_builder()
-                    .timeout_global(Some(TIMEOUT))
-                    .http_status_as_error(false)
-                    // a witness is where its operator says it is
-                    .max_redirects(0)
-                    .max_redirects_will_error(false)
-                    .tls_config(dialer.tls())
-                    .user_agent(concat!("ledger-node/", env!("CARGO_PKG_VERSION")))
-                    .build();
+                // a witness is where its operator says it is
+                let agent = dialer.http_client(TIMEOUT);
                 // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
                 let url = format!("{prefix}/add-checkpoint").into();
-                Some(Link::Http { agent: config.into(), url })
+                Some(Link::Http { agent, url })
             }
             Contact::Grpc(url) => Some(Link::Grpc(WitnessClient::new(dialer.lazy(url).ok()?))),
         }

@@ -187,6 +187,24 @@ impl Dialer {
         TlsConfig::builder().root_certs(roots.clone()).build()
     }
 
+    /// An HTTP client, which waits this long for a whole answer.
+    ///
+    /// It goes to the address that it is given, and nowhere else: it follows no redirect, and uses
+    /// no proxy, whatever the environment names. A proxy would learn what is read and from whom, and
+    /// answer in the name of others; programs of this machine are not reached through one at all.
+    pub fn http_client(&self, timeout: Duration) -> ureq::Agent {
+        let config = ureq::Agent::config_builder()
+            .timeout_global(Some(timeout))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .proxy(None)
+            .tls_config(self.tls())
+            .user_agent(concat!("ledger/", env!("CARGO_PKG_VERSION")))
+            .build();
+        config.into()
+    }
+
     fn authorities(&self) -> impl Iterator<Item = &CertificateDer<'static>> {
         webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().chain(&self.0.authorities)
     }

@@ -62,7 +62,7 @@ impl Door {
             // whoever is refused is refused at once: the socket closes
             let Ok(permit) = self.gate.enter(address.ip(), self.face) else { continue };
             // a handshake costs more than most requests
-            let is_too_often = || self.gate.request(address.ip()).is_err();
+            let is_too_often = || self.gate.handshake(address.ip()).is_err();
             if self.tls.is_some() && is_too_often() {
                 continue;
             }

@@ -48,7 +48,8 @@ pub struct Limits {
     pub connections: u32,
     /// Connections at once from one IPv4 address or IPv6 network of 64 bits.
     pub connections_per_address: u32,
-    /// Requests a second from one such network; ten times as many at once. A stream is one request.
+    /// Requests a second from one such network, and as many TLS handshakes; ten times as many at
+    /// once. A stream is one request.
     pub requests_per_second: u32,
     /// Seconds for the head of an HTTP request, for its body, and for a TLS handshake.
     pub request_seconds: u32,
@@ -194,8 +195,16 @@ struct State {
 #[derive(Debug)]
 struct Usage {
     connections: u32,
-    /// Thousandths of requests that it may make at once.
-    saved: u64,
+    requests: Saved,
+    /// Counted apart: where requests are used up, whoever looks after the node must still get in.
+    handshakes: Saved,
+}
+
+/// What one network has saved up of requests or handshakes.
+#[derive(Debug)]
+struct Saved {
+    /// Thousandths of those that it may make at once.
+    left: u64,
     /// When that was so, in milliseconds.
     at: u64,
 }
@@ -258,9 +267,27 @@ impl Gate {
     /// # Errors
     /// After how long the network may ask again.
     pub fn request(&self, address: IpAddr) -> Result<(), Duration> {
+        self.spend(address, |usage| &mut usage.requests)
+    }
+
+    /// Counts a TLS handshake.
+    ///
+    /// # Errors
+    /// After how long the network may try again.
+    pub fn handshake(&self, address: IpAddr) -> Result<(), Duration> {
+        self.spend(address, |usage| &mut usage.handshakes)
+    }
+
+    fn spend(
+        &self,
+        address: IpAddr,
+        of: impl FnOnce(&mut Usage) -> &mut Saved,
+    ) -> Result<(), Duration> {
         let Some(network) = self.counted(address) else { return Ok(()) };
         let now = self.now();
-        let spent = self.lock().usage(network, now, &self.limits).spend(now, &self.limits);
+        let mut state = self.lock();
+        let spent = of(state.usage(network, now, &self.limits)).spend(now, &self.limits);
+        drop(state);
         if spent.is_err() {
             self.refuse(Reason::Rate);
         }
@@ -308,24 +335,22 @@ impl State {
         if self.networks.len() >= MAX_NETWORKS && !self.networks.contains_key(&network) {
             self.forget(now, limits);
         }
-        let fresh = || Usage { connections: 0, saved: limits.most_saved(), at: now };
-        self.networks.entry(network).or_insert_with(fresh)
+        self.networks.entry(network).or_insert_with(|| Usage::new(now, limits))
     }
 
     /// Forgets those that nothing would be kept of, else the half that asked least lately.
     fn forget(&mut self, now: u64, limits: &Limits) {
         self.networks.retain(|_, usage| {
-            usage.fill(now, limits);
-            usage.connections > 0 || usage.saved < limits.most_saved()
+            usage.connections > 0 || usage.saved(now, limits) < limits.most_saved()
         });
         if self.networks.len() < MAX_NETWORKS {
             return;
         }
-        let idle = self.networks.values().filter(|usage| usage.connections == 0);
-        let mut saved: Vec<u64> = idle.map(|usage| usage.saved).collect();
+        let idle = self.networks.values_mut().filter(|usage| usage.connections == 0);
+        let mut saved: Vec<u64> = idle.map(|usage| usage.saved(now, limits)).collect();
         saved.sort_unstable();
         let Some(median) = saved.get(saved.len() / 2).copied() else { return };
-        self.networks.retain(|_, usage| usage.connections > 0 || usage.saved < median);
+        self.networks.retain(|_, usage| usage.connections > 0 || usage.saved(now, limits) < median);
     }
 }
 
@@ -336,22 +361,36 @@ impl Limits {
 }
 
 impl Usage {
+    fn new(now: u64, limits: &Limits) -> Usage {
+        let full = || Saved { left: limits.most_saved(), at: now };
+        Usage { connections: 0, requests: full(), handshakes: full() }
+    }
+
+    /// What is left of requests or handshakes, whatever is less.
+    fn saved(&mut self, now: u64, limits: &Limits) -> u64 {
+        self.requests.fill(now, limits);
+        self.handshakes.fill(now, limits);
+        self.requests.left.min(self.handshakes.left)
+    }
+}
+
+impl Saved {
     fn fill(&mut self, now: u64, limits: &Limits) {
         // a thousandth of a request a millisecond for each request a second
         let more = now.saturating_sub(self.at).saturating_mul(limits.requests_per_second.into());
-        self.saved = self.saved.saturating_add(more).min(limits.most_saved());
+        self.left = self.left.saturating_add(more).min(limits.most_saved());
         self.at = now;
     }
 
     fn spend(&mut self, now: u64, limits: &Limits) -> Result<(), Duration> {
         self.fill(now, limits);
-        match self.saved.checked_sub(1_000) {
+        match self.left.checked_sub(1_000) {
             Some(rest) => {
-                self.saved = rest;
+                self.left = rest;
                 Ok(())
             }
             None => {
-                let missing = 1_000 - self.saved;
+                let missing = 1_000 - self.left;
                 let wait = missing.div_ceil(limits.requests_per_second.into());
                 Err(Duration::from_millis(wait))
             }
@@ -422,15 +461,27 @@ mod tests {
     #[test]
     fn requests_are_saved_up_and_refused_with_the_time_to_wait() {
         let limits = few();
-        let mut usage = Usage { connections: 0, saved: limits.most_saved(), at: 0 };
+        let mut usage = Usage::new(0, &limits);
         for _ in 0..20 {
-            assert_eq!(usage.spend(0, &limits), Ok(()));
+            assert_eq!(usage.requests.spend(0, &limits), Ok(()));
         }
-        assert_eq!(usage.spend(0, &limits), Err(Duration::from_millis(500)));
-        assert_eq!(usage.spend(499, &limits), Err(Duration::from_millis(1)));
-        assert_eq!(usage.spend(500, &limits), Ok(()));
-        usage.fill(u64::MAX, &limits);
-        assert_eq!(usage.saved, limits.most_saved());
+        assert_eq!(usage.requests.spend(0, &limits), Err(Duration::from_millis(500)));
+        assert_eq!(usage.requests.spend(499, &limits), Err(Duration::from_millis(1)));
+        assert_eq!(usage.requests.spend(500, &limits), Ok(()));
+        assert_eq!(usage.saved(u64::MAX, &limits), limits.most_saved());
+    }
+
+    #[test]
+    fn a_network_that_used_up_its_requests_still_gets_in_by_tls_and_handshakes_have_an_end() {
+        let gate = Gate::new(few());
+        let address = ip("192.0.2.1");
+        let count = |spend: fn(&Gate, IpAddr) -> Result<(), Duration>| {
+            (0..1_000).take_while(|_| spend(&gate, address).is_ok()).count()
+        };
+        // the clock runs on while they are counted
+        assert!((20..1_000).contains(&count(Gate::request)));
+        assert!((20..1_000).contains(&count(Gate::handshake)));
+        assert!(gate.request(address).is_err() || gate.handshake(address).is_err());
     }
 
     #[test]

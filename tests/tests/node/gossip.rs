@@ -339,6 +339,9 @@ async fn who_sends_garbage_is_not_listened_to_and_others_are() {
     let limited = status.into_inner().limited;
     assert_eq!(limited.len(), 1);
     assert!(limited[0].trouble.contains("malformed"), "{limited:?}");
+    // strangers read this: who it is stands in the node's own log
+    let number = limited[0].caller.strip_prefix("caller ");
+    assert!(number.is_some_and(|number| number.parse::<u64>().is_ok()), "{limited:?}");
 
     // a flood of expensive messages is stopped, with the time to come again
     let mut flood = member.gossip().await;

@@ -267,7 +267,7 @@ fn silent(url: &str) -> wire::GossipPeer {
 async fn a_status_says_who_is_limited_and_fails_when_nobody_answers_or_somebody_is_convicted() {
     let up = wire::GossipPeer { met_at: Some(1), ..wire::GossipPeer::default() };
     let limited = wire::GossipLimited {
-        address: "192.0.2.7".to_owned(),
+        caller: "caller 7".to_owned(),
         trouble: "its message is malformed".to_owned(),
         faults: 1,
         retry_after: 1,
@@ -286,7 +286,7 @@ async fn a_status_says_who_is_limited_and_fails_when_nobody_answers_or_somebody_
     };
     let (one, other) = ("http://192.0.2.8:1", "http://192.0.2.9:1");
     for (status, exit, expected) in [
-        (status(vec![], vec![]), 0, "not listened to for 1 s: 192.0.2.7: its message is malformed"),
+        (status(vec![], vec![]), 0, "not listened to for 1 s: caller 7: its message is malformed"),
         (
             status(vec![up.clone(), silent(one)], vec![]),
             0,

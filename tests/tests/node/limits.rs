@@ -118,8 +118,8 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     let (_founded, node) = limited(&[("requests_per_second", 1)]);
     let agent: ureq::Agent =
         ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let ask = || agent.get(format!("{}/checkpoint", node.http)).call().expect("an answer");
-    let refused = (0..100).map(|_| ask()).find(|answer| answer.status() != 200);
+    let ask = |path: &str| agent.get(format!("{}{path}", node.http)).call().expect("an answer");
+    let refused = (0..100).map(|_| ask("/tile/0/000.p/1")).find(|answer| answer.status() != 200);
     let mut refused = refused.expect("ten are saved up, and one comes a second");
     assert_eq!(refused.status(), 429);
     assert_eq!(refused.headers()["retry-after"], "1");
@@ -137,8 +137,39 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     let refused = refused.expect("one address has one budget");
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().starts_with("too many requests from your network\nhint: try again"));
+    // whoever looks after the node is answered all the same
+    let endpoint = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
+    let mut health = HealthClient::new(endpoint.connect().await.expect("it listens"));
+    for _ in 0..40 {
+        health.check(HealthCheckRequest::default()).await.expect("it is never refused");
+    }
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     client.get_log(wire::GetLogRequest {}).await.expect("it has waited");
+}
+
+#[test]
+fn health_figures_and_the_checkpoint_are_never_refused_and_use_nothing_up() {
+    let (_founded, node) = limited(&[("requests_per_second", 1)]);
+    let agent: ureq::Agent =
+        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let status =
+        |path: &str| agent.get(format!("{}{path}", node.http)).call().expect("an answer").status();
+    let always = ["/healthz", "/metrics", "/checkpoint"];
+    for path in always {
+        // more than are saved up; what they take is taken from nothing else
+        assert!((0..40).all(|_| status(path) == 200), "{path}");
+    }
+    assert_eq!(status("/tile/0/000.p/1"), 200);
+    assert!((0..100).any(|_| status("/tile/0/000.p/1") == 429), "tiles are counted");
+    for path in always {
+        assert!((0..40).all(|_| status(path) == 200), "{path} when all is used up");
+    }
+    // only reading them is free
+    let post = || {
+        let answer = agent.post(format!("{}/healthz", node.http)).send_empty();
+        answer.expect("an answer").status()
+    };
+    assert!((0..40).any(|_| post() == 429), "a question that is no reading is counted");
 }
 
 #[test]

@@ -20,6 +20,7 @@ mod mirror_ours;
 mod operator;
 mod partition;
 mod process;
+mod proxies;
 mod publishing;
 mod refused_heads;
 mod right_edge;

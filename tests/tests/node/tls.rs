@@ -196,7 +196,7 @@ fn a_certificate_that_is_renewed_while_the_node_runs_is_shown_without_a_restart(
 }
 
 #[test]
-fn handshakes_count_as_requests_of_an_address() {
+fn handshakes_of_an_address_are_limited_and_whoever_waits_is_let_in() {
     let founded = Founded::new();
     let ca = certify(&founded.dir());
     configure(&founded.dir(), |config| {
@@ -209,7 +209,7 @@ fn handshakes_count_as_requests_of_an_address() {
     let answer = sockets.last_mut().expect("thirty").read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(answer, Ok(0) | Err(ErrorKind::ConnectionReset)), "{answer:?}");
     drop(sockets);
-    // a handshake and a request: whoever waits is let in again
+    // whoever waits is let in again
     let wait = || std::thread::sleep(Duration::from_secs(2));
     wait();
     until(|| {

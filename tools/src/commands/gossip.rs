@@ -83,7 +83,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
         "failed_rounds": answer.failed_rounds,
         "peers": answer.peers.iter().map(|p| peer(p, now)).collect::<Vec<_>>(),
         "limited": answer.limited.iter().map(|limited| json!({
-            "address": limited.address,
+            "caller": limited.caller,
             "faults": limited.faults,
             "trouble": limited.trouble,
             "retry_after_ms": limited.retry_after,
@@ -119,10 +119,10 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
         out.line("  no peers: neither the charter nor config.toml names any");
     }
     for limited in &answer.limited {
-        let (address, why) = (escape::line(&limited.address), client::trouble(&limited.trouble));
+        let (caller, why) = (escape::line(&limited.caller), client::trouble(&limited.trouble));
         out.line(match limited.retry_after.div_ceil(1000) {
-            0 => format!("  limited: {address}: {why}"),
-            seconds => format!("  not listened to for {seconds} s: {address}: {why}"),
+            0 => format!("  limited: {caller}: {why}"),
+            seconds => format!("  not listened to for {seconds} s: {caller}: {why}"),
         });
     }
 }

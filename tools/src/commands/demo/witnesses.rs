@@ -11,6 +11,7 @@ use ledger_core::note::SignerKey;
 use ledger_core::witness::{AddCheckpoint, Answer};
 use ledger_node::RunningNode;
 use ledger_node::source::Source;
+use ledger_node::transport::Dialer;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
@@ -154,8 +155,7 @@ async fn offer(witness: &Member, head: &ClaimedCheckpoint) -> Result<String, Fai
     let request = AddCheckpoint::new(size, ConsistencyProof::default(), head.clone());
     let url = format!("{}/witness/add-checkpoint", witness.http);
     let ask = move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent: ureq::Agent = config.into();
+        let agent = Dialer::default().http_client(PATIENCE);
         let mut answer = agent.post(&url).send(request.to_string().as_bytes())?;
         Ok::<_, ureq::Error>((answer.status().as_u16(), answer.body_mut().read_to_vec()?))
     };
