@@ -1,11 +1,13 @@
 //! C2SP `tlog-tiles`: the tree and its entries as files of 256.
 
+mod block;
 mod bundle;
 mod coord;
 mod cut;
 mod reader;
 
-pub use bundle::{BundleError, EntryBundle, append_entry};
+pub use block::BlockProver;
+pub use bundle::{BundleError, EntryBundle, SalvagedBundle, append_entry};
 pub use coord::{ParsePathError, TileCoord, TileKind};
 pub use cut::cut;
 pub use reader::{HashTile, TileReadError, TileReader, TileSource};

@@ -52,7 +52,7 @@ pub struct TileReader<S> {
 
 /// All complete subtrees inside one tile: the tile's own hashes, then the rows above them.
 #[derive(Debug)]
-struct Subtrees(Vec<Vec<Hash>>);
+pub(super) struct Subtrees(Vec<Vec<Hash>>);
 
 impl HashTile {
     /// Reads a hash tile at least as wide as `coord` says; what is beyond is dropped.
@@ -75,8 +75,8 @@ impl HashTile {
 }
 
 impl Subtrees {
-    fn of(tile: HashTile) -> Subtrees {
-        let mut rows = vec![tile.0];
+    pub(super) fn of_hashes(hashes: Vec<Hash>) -> Subtrees {
+        let mut rows = vec![hashes];
         while let Some(row) = rows.last().filter(|row| row.len() > 1) {
             let above = row.chunks_exact(2).map(|pair| pair[0].join(&pair[1])).collect();
             rows.push(above);
@@ -84,7 +84,7 @@ impl Subtrees {
         Subtrees(rows)
     }
 
-    fn get(&self, height: u8, place: u64) -> Option<Hash> {
+    pub(super) fn get(&self, height: u8, place: u64) -> Option<Hash> {
         self.0.get(usize::from(height))?.get(usize::try_from(place).ok()?).copied()
     }
 }
@@ -113,7 +113,7 @@ impl<S: TileSource> NodeReader for TileReader<S> {
             if self.tiles.len() == MAX_TILES {
                 self.tiles.clear();
             }
-            self.tiles.insert((level, index), Subtrees::of(tile));
+            self.tiles.insert((level, index), Subtrees::of_hashes(tile.0));
         }
         self.tiles[&(level, index)].get(height, place).ok_or_else(outside)
     }
