@@ -124,6 +124,15 @@ pub fn claimed(
     Ok(follow(size, read).unwrap_or(founded))
 }
 
+/// Why the governance entries that a tree's own lines name lead to no rules. Closed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unfollowed {
+    /// An entry was not read; says why.
+    Read(String),
+    /// The entries that were read do not follow from one another.
+    Replay,
+}
+
 /// The governance entries behind `after` that a tree's own lines name, read before anything is
 /// verified.
 ///
@@ -154,12 +163,17 @@ pub fn back_to(
     Ok(found)
 }
 
-fn follow(
+/// The rules at the end of a tree, by the governance entries that its own lines name, from the last
+/// entry down to 0. Nothing is verified but that the members of the charter signed each change.
+///
+/// # Errors
+/// [`Unfollowed`].
+pub fn follow(
     size: TreeSize,
     mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
-) -> Option<Governance> {
-    let mut at = size.last()?;
-    let last = read(at).ok()?;
+) -> Result<Governance, Unfollowed> {
+    let mut at = size.last().ok_or(Unfollowed::Replay)?;
+    let last = read(at).map_err(Unfollowed::Read)?;
     if !last.record().kind().is_governance() {
         at = last.logged().governance;
     }
@@ -168,7 +182,11 @@ fn follow(
         left = left.checked_sub(1).ok_or("more governance entries than are followed")?;
         read(at)
     };
-    let chain = governance_chain(at, read).ok()?;
+    let chain = governance_chain(at, read).map_err(|error| match error {
+        ChainError::Read(why) => Unfollowed::Read(why),
+        ChainError::Order(_) => Unfollowed::Replay,
+    })?;
     // an audit goes on by the rules before an unlawful entry too
-    Governance::replay_prefix(chain.iter().map(|(at, entry)| (*at, entry))).ok().map(|own| own.0)
+    let replayed = Governance::replay_prefix(chain.iter().map(|(at, entry)| (*at, entry)));
+    replayed.map(|own| own.0).map_err(|_| Unfollowed::Replay)
 }

@@ -12,6 +12,7 @@ pub mod admission;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod escape;
 pub mod evidence;
 pub mod gossip;
 pub mod governance;
@@ -21,6 +22,7 @@ pub mod index;
 mod init;
 pub mod listed;
 pub mod log;
+pub mod logging;
 pub mod mirror;
 #[cfg(feature = "misbehave")]
 pub mod misbehave;

@@ -1,12 +1,15 @@
 //! `ledger-node`: makes, serves and rebuilds one log.
 
 use std::fs;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use ledger_core::policy::Tolerance;
 use ledger_core::record::StatementId;
 use ledger_node::cli::{CertificateArgs, Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
+use ledger_node::escape::{self, Lines, escaped};
+use ledger_node::logging::EscapedFields;
 use ledger_node::publisher::confirm::Consent;
 use ledger_node::source::Source;
 use ledger_node::transport::{Dialer, SelfSignError, read_authorities, self_sign};
@@ -37,19 +40,24 @@ struct Output {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return ended(Err(usage(&error))),
+        Err(help) => return ended(help.print().and_then(|()| flush()).map_err(|e| full(&e))),
+    };
     let filter = match log_filter() {
         Ok(filter) => filter,
         Err(message) => {
-            eprintln!("error: LEDGER_LOG: {message}");
-            eprintln!("hint: set it to error, warn, info, debug or trace");
-            return ExitCode::from(USAGE);
+            let hint = "set it to error, warn, info, debug or trace".to_owned();
+            let message = format!("LEDGER_LOG: {message}");
+            return ended(Err(Failure { code: USAGE, message, hint }));
         }
     };
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
         && std::io::IsTerminal::is_terminal(&std::io::stderr());
     tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .fmt_fields(EscapedFields)
         .with_ansi(colour)
         .with_writer(std::io::stderr)
         .init();
@@ -61,16 +69,41 @@ fn main() -> ExitCode {
         Command::Recover(args) => run_recover(&args, output),
         Command::Certificate(args) => run_certificate(&args, output),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure { code, message, hint }) => {
-            eprintln!("error: {message}");
-            if !hint.is_empty() {
-                eprintln!("hint: {hint}");
-            }
-            ExitCode::from(code)
-        }
+    ended(done)
+}
+
+/// Says what went wrong, one line each, so that no text of others passes for a line of ours.
+fn ended(done: Result<(), Failure>) -> ExitCode {
+    let Err(Failure { code, message, hint }) = done else { return ExitCode::SUCCESS };
+    let mut err = std::io::stderr().lock();
+    let _ = writeln!(err, "error: {}", escaped(&message, Lines::One));
+    if !hint.is_empty() {
+        let _ = writeln!(err, "hint: {}", escaped(&hint, Lines::One));
     }
+    ExitCode::from(code)
+}
+
+/// A usage error in the shape of all others.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.render().to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let message = lines.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
+    Failure { code: USAGE, message, hint: "see `ledger-node --help`".to_owned() }
+}
+
+/// Output that does not arrive is a failure.
+fn full(error: &std::io::Error) -> Failure {
+    Failure {
+        code: ENVIRONMENT,
+        message: format!("cannot write to stdout: {error}"),
+        hint: "is the disk full?".to_owned(),
+    }
+}
+
+fn flush() -> std::io::Result<()> {
+    std::io::stdout().lock().flush()
 }
 
 /// What is logged: `LEDGER_LOG` is a level for this project's own events, or a full filter.
@@ -86,12 +119,16 @@ fn log_filter() -> Result<EnvFilter, String> {
 }
 
 impl Output {
-    fn print(self, json: &serde_json::Value, text: &str) {
+    /// Prints a result: as one JSON object, or as lines for people.
+    fn print(self, json: &serde_json::Value, lines: &[String]) -> Result<(), Failure> {
+        let mut text = String::new();
         if self.json {
-            println!("{json}");
+            text = escape::json(json) + "\n";
         } else if !self.quiet {
-            println!("{text}");
+            lines.iter().for_each(|line| text += &(escaped(line, Lines::One) + "\n"));
         }
+        let written = std::io::stdout().lock().write_all(text.as_bytes());
+        written.and_then(|()| flush()).map_err(|e| full(&e))
     }
 }
 
@@ -124,26 +161,30 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
     let origin = report.checkpoint.origin();
     let dir = args.dir.display();
     let policy = describe(report.tolerance.as_ref());
-    let mut text = format!(
-        "made the log \"{origin}\" in {dir}\nanchor: {}\npolicy: {policy}\n",
-        report.anchor
-    );
+    let mut lines = vec![
+        format!("made the log \"{origin}\" in {dir}"),
+        format!("anchor: {}", report.anchor),
+        format!("policy: {policy}"),
+    ];
     if !report.unreachable.is_empty() {
         let names = report.unreachable.join(", ");
         let config = args.dir.join("config.toml");
-        text += &format!("no address of: {names} (see [witness_urls] in {})\n", config.display());
+        let config = config.display();
+        lines.push(format!("no address of: {names} (see [witness_urls] in {config})"));
     }
     for name in &report.strangers {
-        text +=
-            &format!("WARNING: no witness of the policy has the name {name:?} of --witness-url\n");
+        lines.push(format!(
+            "WARNING: no witness of the policy has the name \"{name}\" of --witness-url"
+        ));
     }
     if !report.quorum_reachable {
-        text += "these are too many: nothing can be published before they have addresses\n";
+        let text = "these are too many: nothing can be published before they have addresses";
+        lines.push(text.to_owned());
     }
-    text += &format!("next: ledger-node serve --dir {dir}");
+    lines.push(format!("next: ledger-node serve --dir {dir}"));
     let json = serde_json::json!({
         "origin": origin.as_str(),
-        "dir": args.dir,
+        "dir": dir.to_string(),
         "anchor": report.anchor.to_string(),
         "log_vkey": report.checkpoint.log_key().to_string(),
         "checkpoint": report.checkpoint.claimed().to_string(),
@@ -157,8 +198,7 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
         "strangers": report.strangers,
         "quorum_reachable": report.quorum_reachable,
     });
-    output.print(&json, &text);
-    Ok(())
+    output.print(&json, &lines)
 }
 
 fn describe(tolerance: Option<&Tolerance>) -> String {
@@ -180,8 +220,8 @@ fn start_failure(error: &StartError) -> Failure {
 
 fn run_reindex(args: &DirArgs, output: Output) -> Result<(), Failure> {
     let entries = reindex(&args.dir).map_err(|e| start_failure(&e))?;
-    output.print(&serde_json::json!({ "entries": entries }), &format!("indexed {entries} entries"));
-    Ok(())
+    let json = serde_json::json!({ "entries": entries });
+    output.print(&json, &[format!("indexed {entries} entries")])
 }
 
 fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
@@ -229,8 +269,7 @@ fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
     } else {
         format!("brought back entries {had} to {}, all proven to be this log's own", has - 1)
     };
-    output.print(&serde_json::json!({ "had": had, "has": has }), &text);
-    Ok(())
+    output.print(&serde_json::json!({ "had": had, "has": has }), &[text])
 }
 
 fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), Failure> {
@@ -239,14 +278,15 @@ fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), Failure
         let code = if matches!(e, SelfSignError::Name(_)) { USAGE } else { ENVIRONMENT };
         Failure { code, message: e.to_string(), hint: e.hint().into() }
     })?;
-    let text = format!(
-        "made {} for {}\nits key is {}: keep it to yourself",
-        certificate.display(),
-        names.join(", "),
-        key.display()
-    );
-    output.print(&serde_json::json!({ "certificate": certificate, "key": key }), &text);
-    Ok(())
+    let lines = [
+        format!("made {} for {}", certificate.display(), names.join(", ")),
+        format!("its key is {}: keep it to yourself", key.display()),
+    ];
+    let json = serde_json::json!({
+        "certificate": certificate.display().to_string(),
+        "key": key.display().to_string(),
+    });
+    output.print(&json, &lines)
 }
 
 fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
@@ -295,15 +335,20 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         Some(size) => format!("serving \"{origin}\" with {size} entries"),
         None => format!("serving \"{origin}\", which waits for its witnesses"),
     };
-    output.print(
+    let printed = output.print(
         &serde_json::json!({
             "origin": origin,
             "size": published,
             "grpc": format!("{scheme}://{grpc}"),
             "http": format!("{scheme}://{http}"),
         }),
-        &format!("{state}\ngRPC {scheme}://{grpc}\nHTTP {scheme}://{http}"),
+        &[state, format!("gRPC {scheme}://{grpc}"), format!("HTTP {scheme}://{http}")],
     );
+    if let Err(failure) = printed {
+        // the operator does not learn where it serves
+        let _ = node.shutdown().await;
+        return Err(failure);
+    }
     let stopped = tokio::select! {
         error = node.failed() => Err(error),
         _ = interrupt.recv() => node.shutdown().await,

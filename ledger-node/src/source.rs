@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ledger_core::hash::Hash;
 use ledger_core::note::MAX_NOTE_BYTES;
-use ledger_core::tile::{MAX_BUNDLE_BYTES, TILE_WIDTH, TileCoord, TileKind, TileSource};
+use ledger_core::tile::{
+    EntryBundle, MAX_BUNDLE_BYTES, TILE_WIDTH, TileCoord, TileKind, TileSource,
+};
 
 use crate::transport::Dialer;
 
@@ -36,8 +38,29 @@ pub enum ReadError {
     Missing,
     /// It is longer than any such file can be.
     TooLong(usize),
+    /// There is something else in its place, such as a folder, a named pipe or a torn bundle; says
+    /// what it is.
+    NotAFile(String),
     /// The disk or the network; says why.
     Failed(String),
+}
+
+/// A tile's file as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TileFile {
+    /// Which file it is: the tile's own, or the full one where the partial one has gone.
+    pub coord: TileCoord,
+    /// What it holds.
+    pub bytes: Vec<u8>,
+}
+
+/// Whether a symbolic link may stand in a file's place. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Links {
+    /// An operator may publish a checkpoint by switching a link.
+    Followed,
+    /// No node writes links among its tiles.
+    Refused,
 }
 
 impl std::fmt::Display for ReadError {
@@ -45,6 +68,7 @@ impl std::fmt::Display for ReadError {
         match self {
             ReadError::Missing => f.write_str("is missing"),
             ReadError::TooLong(limit) => write!(f, "is longer than {limit} bytes"),
+            ReadError::NotAFile(what) => write!(f, "is {what}"),
             ReadError::Failed(why) => write!(f, "cannot be read: {why}"),
         }
     }
@@ -107,36 +131,49 @@ impl Source {
     /// # Errors
     /// [`ReadError`].
     pub fn checkpoint(&self) -> Result<Vec<u8>, ReadError> {
-        self.read("checkpoint", MAX_NOTE_BYTES)
+        self.read("checkpoint", MAX_NOTE_BYTES, Links::Followed)
     }
 
-    /// A tile or bundle. Where a partial one is gone, the full one stands in, cut to size.
+    /// A tile or bundle. Where a partial one is gone, the full one stands in, cut to size; a full
+    /// bundle that is torn gives nothing.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn tile(&self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+        let TileFile { coord: found, mut bytes } = self.file(coord)?;
+        if found == coord {
+            return Ok(bytes);
+        }
+        match coord.kind() {
+            TileKind::Hashes(_) => bytes.truncate(usize::from(coord.width()) * Hash::LEN),
+            TileKind::Entries => {
+                let whole = EntryBundle::parse(found, bytes);
+                let whole = whole.map_err(|e| ReadError::NotAFile(format!("torn: {e}")))?;
+                bytes = whole.cut(coord.width()).into_bytes();
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// The file of a tile or bundle or, where a partial one is gone, that of the full one.
     ///
     /// # Errors
     /// [`ReadError`].
     // SPEC tlog-tiles/partial-tiles: a partial tile may be gone once its full tile exists
-    pub fn tile(&self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
-        let read = |coord: TileCoord| self.read(&coord.to_string(), limit(coord));
+    pub fn file(&self, coord: TileCoord) -> Result<TileFile, ReadError> {
+        let read = |coord: TileCoord| {
+            let bytes = self.read(&coord.to_string(), limit(coord), Links::Refused)?;
+            Ok(TileFile { coord, bytes })
+        };
         match read(coord) {
-            Err(ReadError::Missing) if !coord.is_full() => {
-                let mut bytes = read(coord.to_full())?;
-                let width = usize::from(coord.width());
-                let end = match coord.kind() {
-                    TileKind::Hashes(_) => width * Hash::LEN,
-                    TileKind::Entries => {
-                        split_bundle(&bytes, width).0.last().map_or(0, |(_, end)| *end)
-                    }
-                };
-                bytes.truncate(end);
-                Ok(bytes)
-            }
+            Err(ReadError::Missing) if !coord.is_full() => read(coord.to_full()),
             other => other,
         }
     }
 
-    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str, limit: usize, links: Links) -> Result<Vec<u8>, ReadError> {
         match self {
-            Source::Folder(folder) => read_file(&folder.join(path), limit),
+            Source::Folder(folder) => read_file(&folder.join(path), limit, links),
             Source::Http { prefix, agent } => get(agent, &format!("{prefix}/{path}"), limit),
         }
     }
@@ -159,23 +196,6 @@ impl TileSource for &Source {
     }
 }
 
-/// Where the entries lie in a bundle, as far as it can be read, and whether that is all of it.
-pub fn split_bundle(bytes: &[u8], width: usize) -> (Vec<(usize, usize)>, bool) {
-    let mut spans = Vec::with_capacity(width);
-    let mut at = 0;
-    while spans.len() < width {
-        let Some(prefix) = bytes.get(at..at + 2) else { return (spans, false) };
-        let start = at + 2;
-        let end = start + usize::from(u16::from_be_bytes([prefix[0], prefix[1]]));
-        if end > bytes.len() {
-            return (spans, false);
-        }
-        spans.push((start, end));
-        at = end;
-    }
-    (spans, at == bytes.len())
-}
-
 fn limit(coord: TileCoord) -> usize {
     match coord.kind() {
         TileKind::Hashes(_) => usize::from(TILE_WIDTH) * Hash::LEN,
@@ -183,17 +203,56 @@ fn limit(coord: TileCoord) -> usize {
     }
 }
 
-fn read_file(path: &std::path::Path, limit: usize) -> Result<Vec<u8>, ReadError> {
-    let mut bytes = Vec::new();
-    let read =
-        File::open(path).and_then(|file| file.take(limit as u64 + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) if bytes.len() > limit => Err(ReadError::TooLong(limit)),
-        Ok(_) => Ok(bytes),
+/// Reads a regular file, or what a symbolic link to one leads to, of at most `limit` bytes.
+/// Anything else is named at once: a named pipe would keep the reader waiting.
+///
+/// # Errors
+/// [`ReadError`].
+pub fn read_regular(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+    read_file(path, limit, Links::Followed)
+}
+
+fn read_file(path: &Path, limit: usize, links: Links) -> Result<Vec<u8>, ReadError> {
+    let read = || -> std::io::Result<Result<Vec<u8>, ReadError>> {
+        let file = open(path, links)?;
+        if !file.metadata()?.is_file() {
+            return Ok(Err(ReadError::NotAFile("no regular file".to_owned())));
+        }
+        let mut bytes = Vec::new();
+        file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+        Ok(if bytes.len() > limit { Err(ReadError::TooLong(limit)) } else { Ok(bytes) })
+    };
+    read().unwrap_or_else(|error| Err(not_read(&error)))
+}
+
+#[cfg(unix)]
+fn open(path: &Path, links: Links) -> std::io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let no_follow = if links == Links::Refused { libc::O_NOFOLLOW } else { 0 };
+    // without O_NONBLOCK, opening a named pipe waits for its writer
+    File::options().read(true).custom_flags(libc::O_NONBLOCK | no_follow).open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path, _: Links) -> std::io::Result<File> {
+    File::open(path)
+}
+
+/// What a failed read says about the file: that it is missing or another thing, or nothing.
+fn not_read(error: &std::io::Error) -> ReadError {
+    #[cfg(unix)]
+    match error.raw_os_error() {
+        Some(libc::ELOOP) => {
+            return ReadError::NotAFile("a symbolic link, which leads to no tile".to_owned());
+        }
+        // a socket cannot be opened
+        Some(libc::ENXIO) => return ReadError::NotAFile("no regular file".to_owned()),
+        _ => {}
+    }
+    match error.kind() {
         // a partial tile's folder may be a file's name elsewhere in the path
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotFound) => Err(ReadError::Missing),
-        Err(e) if matches!(e.kind(), std::io::ErrorKind::NotADirectory) => Err(ReadError::Missing),
-        Err(e) => Err(ReadError::Failed(e.to_string())),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ReadError::Missing,
+        _ => ReadError::Failed(error.to_string()),
     }
 }
 
@@ -228,3 +287,69 @@ fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadErro
 }
 
 impl std::error::Error for ReadError {}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use ledger_core::tile::append_entry;
+
+    use super::*;
+
+    fn coord(path: &str) -> TileCoord {
+        path.parse().expect("a path")
+    }
+
+    /// A folder with these files, as a source.
+    fn source(files: &[(&str, &[u8])]) -> (tempfile::TempDir, Source) {
+        let dir = tempfile::tempdir().expect("a folder");
+        for (path, bytes) in files {
+            let path = dir.path().join(path);
+            std::fs::create_dir_all(path.parent().expect("below")).expect("made");
+            std::fs::write(path, bytes).expect("written");
+        }
+        let source = Source::Folder(dir.path().to_owned());
+        (dir, source)
+    }
+
+    #[test]
+    fn only_regular_files_are_tiles() {
+        let (dir, source) = source(&[("checkpoint", b"note"), ("tile/0/000", b"hash")]);
+        let no_file = Err(ReadError::NotAFile("no regular file".to_owned()));
+        std::fs::create_dir(dir.path().join("tile/0/001")).expect("made");
+        assert_eq!(source.tile(coord("tile/0/001")), no_file);
+        let pipe = dir.path().join("tile/0/002");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo");
+        assert!(made.success());
+        assert_eq!(source.tile(coord("tile/0/002")), no_file);
+        let socket = dir.path().join("tile/0/003");
+        let _socket = std::os::unix::net::UnixListener::bind(socket).expect("bound");
+        assert_eq!(source.tile(coord("tile/0/003")), no_file);
+        symlink("004", dir.path().join("tile/0/004")).expect("made");
+        symlink("000", dir.path().join("tile/0/005")).expect("made");
+        for link in ["tile/0/004", "tile/0/005"] {
+            let read = source.tile(coord(link));
+            assert!(matches!(&read, Err(ReadError::NotAFile(_))), "{link}: {read:?}");
+        }
+        symlink("tile/0/000", dir.path().join("new")).expect("made");
+        std::fs::rename(dir.path().join("new"), dir.path().join("checkpoint")).expect("renamed");
+        assert_eq!(source.checkpoint(), Ok(b"hash".to_vec()));
+        assert_eq!(source.tile(coord("tile/0/006")), Err(ReadError::Missing));
+    }
+
+    #[test]
+    fn a_torn_full_bundle_stands_in_for_no_partial_one() {
+        let mut full = Vec::new();
+        for i in 0..=255 {
+            append_entry(&mut full, &[i]).expect("short");
+        }
+        let (dir, source) = source(&[("tile/entries/000", &full)]);
+        let three = coord("tile/entries/000.p/3");
+        assert_eq!(source.tile(three), Ok(full[..9].to_vec()));
+        for end in [0, 9, 12, full.len() - 1] {
+            std::fs::write(dir.path().join("tile/entries/000"), &full[..end]).expect("written");
+            let read = source.tile(three);
+            assert!(matches!(&read, Err(ReadError::NotAFile(_))), "{end}: {read:?}");
+        }
+    }
+}

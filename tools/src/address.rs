@@ -19,7 +19,7 @@ pub fn warn_of_strange(body: &Object, out: &Output) {
     let nodes = lists.flatten().filter_map(Value::as_object).filter_map(|item| item.text("node"));
     for address in nodes.filter(|address| !is_of_node(address)) {
         out.warn(format!(
-            "`node` is {address:?}: nodes are looked for at a gRPC address, grpcs://HOST:PORT"
+            "`node` is \"{address}\": nodes are looked for at a gRPC address, grpcs://HOST:PORT"
         ));
     }
 }

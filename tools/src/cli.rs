@@ -12,8 +12,10 @@ use crate::commands::{
     audit, charter, checkpoint, completions, demo, evidence, gossip, import, inbox, keygen, man,
     mirror, propose, prove, record, register, seal, submit, unseal, verify, witness,
 };
-use crate::failure::{Exit, Failure};
-use crate::output::{Outcome, Output};
+use serde_json::Value;
+
+use crate::failure::Failure;
+use crate::output::{self, Outcome, Output};
 use crate::reach;
 
 const EXAMPLES: &str = "\
@@ -79,8 +81,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
             out.finish(&believed.and_then(|()| dispatch(cli.command, &out)))
         }
         Err(error) if !error.use_stderr() => {
-            let _ = error.print();
-            Exit::Done
+            let printed = output::print_help(&error).map(|()| Outcome::done(Value::Null));
+            Output::new(false, false).finish(&printed)
         }
         Err(error) => Output::new(wants_json, false).finish(&Err(usage(&error))),
     };

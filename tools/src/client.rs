@@ -333,10 +333,9 @@ pub fn wrong_answer(what: impl std::fmt::Display) -> Failure {
 
 /// Turns a status into a failure: what is the record's fault, and what the surroundings'.
 pub fn failure(status: &Status) -> Failure {
-    let text = crate::escape::shown(status.message(), crate::escape::Lines::Many);
-    let (message, hint) = match text.split_once("\nhint: ") {
+    let (message, hint) = match status.message().split_once("\nhint: ") {
         Some((message, hint)) => (message.to_owned(), hint.to_owned()),
-        None => (text, String::new()),
+        None => (status.message().to_owned(), String::new()),
     };
     refusal(status.code(), message, hint)
 }
@@ -373,7 +372,7 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
 
 /// Why a node does not reach another, as it says, on one line.
 pub fn trouble(text: &str) -> String {
-    let text = crate::escape::line(&text.replace("\nhint: ", "; "));
+    let text = text.replace("\nhint: ", "; ");
     match text.contains("UnknownIssuer") {
         true => format!("{text}; name its certificate as `ca` below [tls] in config.toml"),
         false => text,

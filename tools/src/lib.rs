@@ -9,7 +9,6 @@ pub mod cli;
 pub mod client;
 pub mod commands;
 pub mod environment;
-pub mod escape;
 pub mod failure;
 pub mod files;
 pub mod keys;
@@ -23,3 +22,4 @@ pub mod trust;
 pub mod view;
 
 pub use cli::run;
+pub use ledger_node::escape;

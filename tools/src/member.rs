@@ -15,7 +15,6 @@ use ledger_proto::v1;
 
 use crate::client::{self, Node, NodeArgs};
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::keys;
 use crate::output::Output;
@@ -216,7 +215,7 @@ impl Member {
         if log == origin {
             return Ok(());
         }
-        let (log, origin) = (escape::line(log), escape::line(origin));
+        let (log, origin) = (log, origin);
         Err(Failure::refused(
             format!("the record is meant for the log {log}, not for {origin}"),
             "check --node, or write the record again for this log",
@@ -249,10 +248,7 @@ async fn origin(node: &mut Node, trust: &Trust) -> Result<Origin, Failure> {
             let name = node.log().await?.origin;
             if !trust.policy.logs().iter().any(|log| log.key.name().as_str() == name) {
                 return Err(Failure::refused(
-                    format!(
-                        "the node serves the log {}, not one of the policy",
-                        escape::line(&name)
-                    ),
+                    format!("the node serves the log {}, not one of the policy", name),
                     "check --node and --policy, or give --anchor",
                 ));
             }

@@ -1,11 +1,74 @@
 //! What goes where: data and results on stdout, all else on stderr, one object with `--json`.
+//!
+//! Each line is escaped here, once, and colours are added outside the escaped text. A command gives
+//! the text as it is, with names and paths that others chose, and cannot forget to escape it.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::escape::{self, Lines};
+use crate::escape::{self, Lines, Shown};
 use crate::failure::{Exit, Failure};
+
+/// Why stdout took no more text, once it did. There is one stdout for a process.
+static STDOUT_FAILURE: OnceLock<String> = OnceLock::new();
+
+/// A line of a result, some of its words in colour on terminals. Text that others wrote needs no
+/// care: it is escaped when the line is printed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Line(Vec<(Style, String)>);
+
+/// How a part of a line looks on terminals. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Style {
+    Plain,
+    Good,
+    Bad,
+    Strong,
+}
+
+impl Line {
+    /// Words for success, green.
+    pub fn good(words: impl Into<String>) -> Line {
+        Line(vec![(Style::Good, words.into())])
+    }
+
+    /// Words for failure, red.
+    pub fn bad(words: impl Into<String>) -> Line {
+        Line(vec![(Style::Bad, words.into())])
+    }
+
+    /// Emphasis.
+    pub fn strong(words: impl Into<String>) -> Line {
+        Line(vec![(Style::Strong, words.into())])
+    }
+
+    /// The line with more behind it.
+    #[must_use]
+    pub fn and(mut self, more: impl Into<Line>) -> Line {
+        self.0.extend(more.into().0);
+        self
+    }
+}
+
+impl From<String> for Line {
+    fn from(text: String) -> Line {
+        Line(vec![(Style::Plain, text)])
+    }
+}
+
+impl From<&String> for Line {
+    fn from(text: &String) -> Line {
+        text.clone().into()
+    }
+}
+
+impl From<&str> for Line {
+    fn from(text: &str) -> Line {
+        text.to_owned().into()
+    }
+}
 
 /// How a command speaks.
 #[derive(Debug, Clone, Copy)]
@@ -80,14 +143,21 @@ impl Output {
     }
 
     /// A line of the result for people; nothing with `--json` or `-q`.
-    pub fn line(&self, text: impl AsRef<str>) {
+    pub fn line(&self, line: impl Into<Line>) {
         if !self.json && !self.quiet {
-            // a reader that went away, as `head` does, is no reason to stop the work
-            let _ = writeln!(std::io::stdout(), "{}", self.safe(text.as_ref()));
+            put(&format!("{}\n", self.rendered(&line.into())));
         }
     }
 
-    /// The command's data, to the byte; nothing with `--json`, whose object holds it.
+    /// Several lines of the result for people.
+    pub fn block(&self, text: &Shown) {
+        if !self.json && !self.quiet {
+            put(&format!("{}\n", text.as_str()));
+        }
+    }
+
+    /// The command's data, to the byte, or as it can be shown on a terminal; nothing with `--json`,
+    /// whose object holds it.
     ///
     /// # Errors
     /// [`Failure`] when stdout takes no more.
@@ -95,58 +165,45 @@ impl Output {
         if self.json {
             return Ok(());
         }
-        write_stdout(bytes)
+        match std::io::stdout().is_terminal() {
+            true => write_stdout(escape::file(bytes).as_bytes()),
+            false => write_stdout(bytes),
+        }
     }
 
     /// A remark on stderr; nothing with `-q`.
     pub fn note(&self, text: impl AsRef<str>) {
         if self.remarks {
-            let _ = writeln!(std::io::stderr(), "{}", self.safe(text.as_ref()));
+            let _ = writeln!(std::io::stderr(), "{}", one_line(text.as_ref()));
         }
     }
 
     /// A warning on stderr, always.
     pub fn warn(&self, text: impl AsRef<str>) {
-        let _ = writeln!(std::io::stderr(), "warning: {}", escape::line(text.as_ref()));
+        let _ = writeln!(std::io::stderr(), "warning: {}", one_line(text.as_ref()));
     }
 
     /// One failure among many, on stderr.
     pub fn problem(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
         // one line each: nobody's text can pass for an error or a hint of ours
-        let (message, hint) = (escape::line(&failure.message), escape::line(&failure.hint));
+        let (message, hint) = (one_line(&failure.message), one_line(&failure.hint));
         let _ = writeln!(err, "error: {message}\nhint: {hint}");
     }
 
-    /// A word for success, green on terminals.
-    pub fn good(&self, word: &str) -> String {
-        self.paint(word, "32")
-    }
-
-    /// A word for failure, red on terminals.
-    pub fn bad(&self, word: &str) -> String {
-        self.paint(word, "31")
-    }
-
-    /// Emphasis on terminals.
-    pub fn strong(&self, text: &str) -> String {
-        self.paint(text, "1")
-    }
-
-    /// The text without what could drive the terminal, but with our own colours.
-    fn safe(&self, text: &str) -> String {
-        let mut safe = escape::shown(text, Lines::Many);
-        if self.color {
-            for code in ["32", "31", "1", "0"] {
-                let escaped = format!("\\u{{1b}}[{code}m");
-                safe = safe.replace(&escaped, &format!("\u{1b}[{code}m"));
-            }
-        }
-        safe
-    }
-
-    fn paint(&self, text: &str, code: &str) -> String {
-        if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    /// The line as it is printed.
+    fn rendered(&self, line: &Line) -> String {
+        let part = |(style, text): &(Style, String)| {
+            let text = one_line(text);
+            let code = match style {
+                Style::Plain => return text,
+                Style::Good => "32",
+                Style::Bad => "31",
+                Style::Strong => "1",
+            };
+            if self.color { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text }
+        };
+        line.0.iter().map(part).collect()
     }
 
     /// Prints the one object before the command ends, which must then end with `null`.
@@ -154,10 +211,11 @@ impl Output {
     /// # Errors
     /// [`Failure`] when stdout takes no more.
     pub fn object(&self, object: &Value) -> Result<(), Failure> {
-        write_stdout(format!("{object}\n").as_bytes())
+        write_stdout(format!("{}\n", escape::json(object)).as_bytes())
     }
 
-    /// Ends the program's output: the one object, or the failure.
+    /// Ends the program's output: the one object, or the failure. Output that did not arrive, on a
+    /// full disk for instance, is a failure too.
     pub fn finish(&self, result: &Result<Outcome, Failure>) -> Exit {
         let (exit, object) = match result {
             Ok(outcome) => (outcome.exit, outcome.object.clone()),
@@ -166,14 +224,19 @@ impl Output {
                 (failure.exit, failure_object(failure))
             }
         };
-        if self.json
-            && !object.is_null()
-            && let Err(failure) = write_stdout(format!("{object}\n").as_bytes())
-        {
-            self.problem(&failure);
-            return Exit::Environment;
+        let written = match self.json && !object.is_null() {
+            true => self.object(&object),
+            false => Ok(()),
+        };
+        match written.and_then(|()| flushed()) {
+            Ok(()) => exit,
+            // it was reported before
+            Err(failure) if result.as_ref().is_err_and(|own| *own == failure) => exit,
+            Err(failure) => {
+                self.problem(&failure);
+                failure.exit
+            }
         }
-        exit
     }
 }
 
@@ -182,23 +245,72 @@ pub fn failure_object(failure: &Failure) -> Value {
     serde_json::json!({ "error": failure.message, "hint": failure.hint })
 }
 
+/// Prints help, which the command line's parser wrote.
+///
+/// # Errors
+/// [`Failure`] when stdout takes no more.
+pub fn print_help(help: &clap::Error) -> Result<(), Failure> {
+    help.print().map_err(|e| full(&e.to_string())).and_then(|()| flushed())
+}
+
+fn one_line(text: &str) -> String {
+    escape::escaped(text, Lines::One)
+}
+
+/// Prints text of a result. What hinders it is kept for the end of the program.
+fn put(text: &str) {
+    keep(std::io::stdout().lock().write_all(text.as_bytes()));
+}
+
+fn keep(written: std::io::Result<()>) {
+    match written {
+        // a reader that went away, as `head` does, is no reason to stop the work
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            STDOUT_FAILURE.get_or_init(|| e.to_string());
+        }
+        _ => {}
+    }
+}
+
+/// Whether all that was printed has arrived.
+fn flushed() -> Result<(), Failure> {
+    keep(std::io::stdout().lock().flush());
+    STDOUT_FAILURE.get().map_or(Ok(()), |why| Err(full(why)))
+}
+
 fn write_stdout(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| {
-        Failure::environment(format!("cannot write to stdout: {e}"), "is the disk full?")
-    })
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(|e| full(&e.to_string()))
+}
+
+fn full(why: &str) -> Failure {
+    Failure::environment(format!("cannot write to stdout: {why}"), "is the disk full?")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn output(color: bool) -> Output {
+        Output { json: false, quiet: false, remarks: true, color, progress: false }
+    }
+
     #[test]
     fn only_our_own_colours_reach_the_terminal() {
-        let out = Output { json: false, quiet: false, remarks: true, color: true, progress: false };
-        let text = out.safe(&format!("{} \u{1b}[2J\u{202e}x", out.good("ok")));
-        assert_eq!(text, "\u{1b}[32mok\u{1b}[0m \\u{1b}[2J\\u{202e}x");
-        let plain = Output { color: false, ..out };
-        assert_eq!(plain.safe("\u{1b}[32mok"), "\\u{1b}[32mok");
+        let line = Line::good("ok").and(" \u{1b}[2J\u{202e}x\ny");
+        let text = output(true).rendered(&line);
+        assert_eq!(text, "\u{1b}[32mok\u{1b}[0m \\u{1b}[2J\\u{202e}x\\ny");
+        assert_eq!(output(false).rendered(&Line::bad("\u{1b}[32mok")), "\\u{1b}[32mok");
+    }
+
+    #[test]
+    fn text_that_looks_like_our_colours_gets_none() {
+        // as a record may hold it: a backslash, and no escape character
+        let line = Line::from("\\u{1b}[32mproven\\u{1b}[0m");
+        let text = output(true).rendered(&line);
+        assert_eq!(text, "\\\\u{1b}[32mproven\\\\u{1b}[0m");
+        let line = Line::strong("\u{1b}[0m\u{1b}[32m");
+        let text = output(true).rendered(&line);
+        assert_eq!(text, "\u{1b}[1m\\u{1b}[0m\\u{1b}[32m\u{1b}[0m");
     }
 }

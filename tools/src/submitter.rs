@@ -12,7 +12,6 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 
 use crate::client::{self, Node};
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::trust::Trust;
@@ -132,8 +131,8 @@ fn silent(silence: Duration) -> Failure {
 }
 
 fn refused(refusal: v1::Refusal) -> Failure {
-    let message = escape::line(&refusal.message);
-    client::refusal(Code::from_i32(refusal.code), message, escape::line(&refusal.hint))
+    let message = refusal.message.clone();
+    client::refusal(Code::from_i32(refusal.code), message, refusal.hint.clone())
 }
 
 /// Verifies what the node says about a record.

@@ -12,7 +12,6 @@ use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
 use ledger_core::record::{Entry, Logged, Outline, Record, StatementId};
 
 use crate::client::{LeafName, Node};
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
@@ -130,7 +129,6 @@ impl Trust {
         })?;
         let (meant, origin) = (outline.envelope().log(), accepted.checkpoint.origin().as_str());
         if meant != origin {
-            let (meant, origin) = (escape::line(meant), escape::line(origin));
             return Err(Failure::refused(
                 format!("the record is meant for the log {meant}, but it is in the log {origin}"),
                 "somebody logged it where it does not belong: it binds nobody there",
@@ -155,8 +153,7 @@ impl Trust {
             Some(own) => Err(Failure::refused(
                 format!(
                     "the charter is that of the log {}, but the checkpoint is of {}",
-                    escape::line(own),
-                    escape::line(origin)
+                    own, origin
                 ),
                 "give the anchor and the policy of one log",
             )),
@@ -252,7 +249,7 @@ impl TrustArgs {
     ) -> Result<Trust, Failure> {
         let read = || {
             read().map_err(|e| {
-                let message = format!("the log shows no charter: {}", escape::line(&e));
+                let message = format!("the log shows no charter: {e}");
                 Failure::refused(message, "this is none of our logs, or its files are damaged")
             })
         };

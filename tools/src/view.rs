@@ -2,25 +2,25 @@
 
 use ledger_core::record::{Envelope, Object, Value, is_sealed};
 
-use crate::escape::{self, Lines};
+use crate::escape::{self, Lines, Shown};
 
 /// The member that lists the digests of sealed members.
 const DIGESTS: &str = "_sd";
 
-/// The title on one line, or that it is sealed.
+/// The title, or that it is sealed.
 pub fn title(envelope: &Envelope) -> String {
     match envelope.title() {
         "" => "(the title is sealed)".to_owned(),
-        title => escape::line(title),
+        title => title.to_owned(),
     }
 }
 
 /// Members below each other, indented, every text escaped; without a newline at the end.
-pub fn object(object: &Object) -> String {
+pub fn object(object: &Object) -> Shown {
     let mut text = String::new();
     print_object(&mut text, object, 0);
     text.truncate(text.trim_end().len());
-    text
+    Shown::of_escaped(text)
 }
 
 /// So many digests, in words.
@@ -36,7 +36,7 @@ fn print_object(out: &mut String, object: &Object, depth: usize) {
                 let indent = "  ".repeat(depth);
                 out.push_str(&format!("{indent}(sealed) {}\n", digests(list.len())));
             }
-            None => print_value(out, &escape::line(name), value, depth),
+            None => print_value(out, &escape::escaped(name, Lines::One), value, depth),
         }
     }
 }
@@ -56,7 +56,7 @@ fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
             return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
         }
         Value::Text(text) => {
-            escape::shown(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
+            escape::escaped(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
         }
         Value::Integer(number) => number.to_string(),
         Value::Bool(flag) => flag.to_string(),

@@ -19,7 +19,7 @@ fn a_sound_log_is_proven_at_any_size() {
         let dir = dir();
         let site = Site::of(dir.path(), size);
         let run = site.audit(&[]).ends(0);
-        let lawful = format!("{size} entries lawful, {size} signatures valid, 0 cannot be judged");
+        let lawful = format!("{size} entries: {size} lawful; {size} signatures valid");
         assert!(run.stdout.starts_with(&format!("proven {size} entries and ")), "{}", run.stdout);
         assert!(run.stdout.contains(&lawful), "{}", run.stdout);
         let object = site.audit(&["--json"]).ends(0).object();
@@ -192,10 +192,11 @@ fn what_this_version_cannot_judge_is_never_unlawful() {
         governed(START + 13, 3, stranger.as_bytes()),
         governed(START + 14, 3, decision(24).as_bytes()),
     ]);
-    let run = site.audit(&[]).ends(0);
-    assert!(run.stdout.starts_with("PARTLY JUDGED cannot judge 3 entries; "), "{}", run.stdout);
+    let run = site.audit(&[]).ends(1);
+    assert!(run.stdout.starts_with("NOT PROVEN partly: 0 problem(s)"), "{}", run.stdout);
+    assert!(run.stdout.contains("6 entries: 3 lawful, 3 not judged"), "{}", run.stdout);
     assert!(!run.stdout.contains("proven"), "{}", run.stdout);
-    let object = site.audit(&["--json"]).ends(0).object();
+    let object = site.audit(&["--json"]).ends(1).object();
     assert_eq!((&object["cannot_judge"], &object["lawful"]), (&3.into(), &3.into()));
     assert_eq!((&object["proven"], &object["judged"]), (&false.into(), &"partly".into()));
     assert_eq!(object["reasons"].as_array().unwrap().len(), 2, "{object}");
@@ -435,8 +436,8 @@ fn since_proves_growth_and_finds_a_rewritten_past() {
     let run = new.audit(&["--since", &since]).ends(1);
     assert!(run.stdout.contains("the log was rewritten"), "{}", run.stdout);
     let since = new.dir.join("checkpoint").display().to_string();
-    let run = old.audit(&["--since", &since]).ends(1);
-    assert!(run.stdout.contains("the log shrank: from 300 entries to 9"), "{}", run.stdout);
+    let run = old.audit(&["--since", &since]).ends(3);
+    assert!(run.stdout.contains("the log shrank from 300 entries to 9"), "{}", run.stdout);
 }
 
 #[test]
@@ -505,7 +506,7 @@ fn full_tiles_and_bundles_are_audited_over_http_and_redirects_are_not_followed()
     let url = serve(site.dir.clone());
     let vkey = log_key().verifier().to_string();
     let run = ledger(["audit", &url, "--vkey", &vkey]).ends(0);
-    assert!(run.stdout.contains("700 entries lawful, 700 signatures valid"), "{}", run.stdout);
+    assert!(run.stdout.contains("700 entries: 700 lawful; 700 signatures valid"), "{}", run.stdout);
     let moved = format!("{url}/moved");
     let run = ledger(["audit", &moved, "--vkey", &vkey]);
     run.fails(3, "redirects to http://elsewhere.example/");

@@ -11,7 +11,7 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     let run = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d"]).ends(0);
     for part in [
         "7 of 7 proven",
-        "9 entries lawful",
+        "9 entries: 9 lawful",
         "review condition met",
         "caught: the audit names entry 2",
         "refused: the witness",

@@ -69,7 +69,7 @@ fn records_are_submitted_proven_shown_and_audited() {
         assert!(run.stderr.contains("or waits for the log's witnesses"), "{}", run.stderr);
     }
     let run = ledger(["audit", &node.http, "--anchor", anchor]).ends(0);
-    assert!(run.stdout.contains("6 entries lawful, 6 signatures valid"), "{}", run.stdout);
+    assert!(run.stdout.contains("6 entries: 6 lawful; 6 signatures valid"), "{}", run.stdout);
     let zero = "0".repeat(64);
     ledger(["checkpoint", "--node", url, "--anchor", &zero]).fails(1, "not the anchor");
     let run = ledger(["checkpoint", "--node", url]).ends(0);
@@ -171,7 +171,7 @@ fn an_import_goes_on_where_it_stopped() {
     let counts: Vec<u64> = counts.iter().map(|name| object[*name].as_u64().unwrap()).collect();
     assert_eq!(counts, [24, 1, 15, 16, 1]);
     let run = ledger(["audit", &node.http, "--anchor", &node.anchor]).ends(0);
-    assert!(run.stdout.contains("41 entries lawful"), "{}", run.stdout);
+    assert!(run.stdout.contains("41 entries: 41 lawful"), "{}", run.stdout);
     let proofs: Vec<String> = (0..40).map(|i| format!("r/AVID-2026-R{i:04}.tlog-proof")).collect();
     let mut verify = vec!["verify", "--anchor", &node.anchor, "--charter", "charter.record"];
     verify.extend(proofs.iter().map(String::as_str));
@@ -239,7 +239,7 @@ fn only_a_record_with_its_proof_counts_as_imported() {
     write(at, "in.jsonl", avid(5).replace("Text", "Other"));
     ledger_in(at, import(&node, &key)).fails(1, "changed in the source");
     let run = ledger(["audit", &node.http, "--anchor", &node.anchor]).ends(0);
-    assert!(run.stdout.contains("7 entries lawful"), "{}", run.stdout);
+    assert!(run.stdout.contains("7 entries: 7 lawful"), "{}", run.stdout);
 }
 
 #[test]

@@ -13,7 +13,6 @@ use serde_json::json;
 
 use crate::address;
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -162,14 +161,14 @@ fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
     let hint =
         "write --member NAME=VKEY:ROLE,ROLE with roles of operator, publisher, reviewer, steward";
     let (name, vkey, roles) =
-        parts.ok_or_else(|| Failure::usage(format!("--member {text:?} is incomplete"), hint))?;
+        parts.ok_or_else(|| Failure::usage(format!("--member \"{text}\" is incomplete"), hint))?;
     let vkey = read_vkey(vkey, &format!("--member {name}"))?;
     let roles: Vec<&str> = roles.split(',').map(str::trim).filter(|r| !r.is_empty()).collect();
     if name.is_empty() || roles.is_empty() {
-        return Err(Failure::usage(format!("--member {text:?} is incomplete"), hint));
+        return Err(Failure::usage(format!("--member \"{text}\" is incomplete"), hint));
     }
     if let Some(role) = roles.iter().find(|role| !ROLES.contains(role)) {
-        return Err(Failure::usage(format!("--member {name}: there is no role {role:?}"), hint));
+        return Err(Failure::usage(format!("--member {name}: there is no role \"{role}\""), hint));
     }
     Ok((name, vkey, roles))
 }
@@ -178,7 +177,7 @@ fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
 fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
     let hint =
         "write --node NAME=grpcs://HOST:PORT,VKEY with the vkey of its node key, or without it";
-    let wrong = |why: &str| Failure::usage(format!("--node {text:?}: {why}"), hint);
+    let wrong = |why: &str| Failure::usage(format!("--node \"{text}\": {why}"), hint);
     let (name, rest) = text.split_once('=').ok_or_else(|| wrong("it names no address"))?;
     let (address, key) = match rest.rsplit_once(',') {
         Some((address, key)) => (address, Some(read_vkey(key, &format!("--node {name}"))?)),
@@ -211,7 +210,7 @@ fn read_policy(path: &std::path::Path, log: &VerifierKey) -> Result<String, Fail
     for url in policy.witnesses().iter().filter_map(|witness| witness.url.as_deref()) {
         let url = String::from_utf8_lossy(url);
         if Contact::parse(&url).is_none() {
-            let message = format!("no witness is reached at {:?}", escape::line(&url));
+            let message = format!("no witness is reached at \"{url}\"");
             let hint = "write http://..., https://..., or of a node of ours grpcs://HOST:PORT";
             return Err(Failure::refused(message, hint).of(path.display()));
         }

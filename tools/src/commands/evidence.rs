@@ -10,7 +10,6 @@ use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
 use ledger_core::note::VerifierKey;
 use serde_json::{Value, json};
 
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -148,8 +147,8 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
     for id in source.ids()? {
         let evidence = source.read(id)?;
         let verdict = verdict(&evidence, &trust);
-        let (kind, origin) = (evidence.kind(), escape::line(evidence.origin()));
-        out.line(format!("{id}  {kind}  {origin}  {}", escape::line(&verdict.text)));
+        let (kind, origin) = (evidence.kind(), evidence.origin());
+        out.line(format!("{id}  {kind}  {origin}  {}", verdict.text));
         rows.push(object(&evidence, &verdict));
     }
     if rows.is_empty() {
@@ -166,11 +165,11 @@ fn show(args: &OneArgs, out: &Output) -> Result<Outcome, Failure> {
     let verdict = verdict(&evidence, &trust);
     out.line(format!("id      {}", evidence.id()));
     out.line(format!("type    {}", evidence.kind()));
-    out.line(format!("log     {}", escape::line(evidence.origin())));
+    out.line(format!("log     {}", evidence.origin()));
     out.line(format!("bundles {}", evidence.authority().len()));
-    out.line(format!("verdict {}", escape::line(&verdict.text)));
+    out.line(format!("verdict {}", verdict.text));
     if let Some(why) = &verdict.why {
-        out.line(format!("why     {}", escape::line(why)));
+        out.line(format!("why     {why}"));
     }
     Ok(Outcome::done(object(&evidence, &verdict)))
 }

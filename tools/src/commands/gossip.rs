@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use crate::client::{self, NodeArgs};
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
-use crate::output::{Outcome, Output};
+use crate::output::{Line, Outcome, Output};
 
 const EXAMPLE: &str = "\
 Example: whether any log shows two histories, as far as this node has heard
@@ -66,10 +65,9 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
         log.show(now, out);
     }
     for conviction in &answer.convictions {
-        let (keys, role) =
-            (escape::line(&conviction.vkeys.join(" ")), escape::line(&conviction.role));
+        let (keys, role) = (conviction.vkeys.join(" "), &conviction.role);
         let id = client::statement_of(&conviction.evidence);
-        out.line(format!("{} {role} {keys}: evidence {id}", out.bad("convicted")));
+        out.line(Line::bad("convicted").and(format!(" {role} {keys}: evidence {id}")));
     }
     let isolated =
         !answer.peers.is_empty() && answer.peers.iter().all(|peer| !peer.trouble.is_empty());
@@ -106,7 +104,7 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
             }
             (None, _) => "not met yet".to_owned(),
         };
-        let mut line = format!("  {}: {met}", escape::line(&peer.url));
+        let mut line = format!("  {}: {met}", peer.url);
         if !peer.trouble.is_empty() {
             let word = if peer.limited { "LIMITED" } else { "SILENT" };
             let (why, failures) = (client::trouble(&peer.trouble), peer.failures);
@@ -119,7 +117,7 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
         out.line("  no peers: neither the charter nor config.toml names any");
     }
     for limited in &answer.limited {
-        let (caller, why) = (escape::line(&limited.caller), client::trouble(&limited.trouble));
+        let (caller, why) = (&limited.caller, client::trouble(&limited.trouble));
         out.line(match limited.retry_after.div_ceil(1000) {
             0 => format!("  limited: {caller}: {why}"),
             seconds => format!("  not listened to for {seconds} s: {caller}: {why}"),
@@ -150,8 +148,8 @@ impl<'a> Shown<'a> {
 
     fn show(&self, now: u64, out: &Output) {
         let standing = match &*self.log.standing {
-            "good" => out.good("good"),
-            other => out.bad(&escape::line(other)),
+            "good" => Line::good("good"),
+            other => Line::bad(other),
         };
         let adopted = match &self.adopted {
             Some(head) => format!("adopted {}", head.head().size),
@@ -161,10 +159,10 @@ impl<'a> Shown<'a> {
             Some(at) => format!(", cosigned {} ago", age(at, now)),
             None => String::new(),
         };
-        let origin = escape::line(&self.log.origin);
-        out.line(format!("{origin}: {standing}, {adopted}{cosigned}"));
+        let origin = Line::from(format!("{}: ", self.log.origin));
+        out.line(origin.and(standing).and(format!(", {adopted}{cosigned}")));
         if !self.log.evidence.is_empty() {
-            out.line(format!("  by evidence {}", escape::line(&self.log.evidence)));
+            out.line(format!("  by evidence {}", self.log.evidence));
         }
         for (head, alarm) in &self.open {
             let head = head.head();

@@ -9,7 +9,6 @@ use ledger_proto::v1::MirroredLog;
 use serde_json::{Value, json};
 
 use crate::client::{self, NodeArgs};
-use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -157,7 +156,7 @@ fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
     })?;
     files::replace(&args.dir.join(MIRROR_FILE), text.as_bytes())?;
     for log in &alone {
-        let (origin, source) = (escape::line(log.origin.as_str()), escape::line(&log.source));
+        let (origin, source) = (log.origin.as_str(), &log.source);
         out.line(format!("the node mirrors {origin} from {source}"));
     }
     Ok(Outcome::done(json!({ "logs": logs.iter().map(object).collect::<Vec<_>>() })))
@@ -169,14 +168,14 @@ fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
     let is_it = |log: &Mirrored| log.origin.as_str() == args.origin;
     let removed: Vec<&Mirrored> = logs.iter().filter(|log| is_it(log)).collect();
     if removed.is_empty() {
-        let message = format!("{} is not in the list", escape::line(&args.origin));
+        let message = format!("{} is not in the list", args.origin);
         return Err(Failure::refused(message, "see `ledger mirror list`"));
     }
     // comments and the order of the other lines stay as they are
     let keeps = |line: &&str| !parse_mirrors(line).is_ok_and(|one| one.iter().any(is_it));
     let kept: String = text.split_inclusive('\n').filter(keeps).collect();
     files::replace(&args.dir.join(MIRROR_FILE), kept.as_bytes())?;
-    out.line(format!("the node no longer mirrors {}", escape::line(&args.origin)));
+    out.line(format!("the node no longer mirrors {}", args.origin));
     out.note("its copy stays and stays served, should the log need it");
     Ok(Outcome::done(json!({ "removed": removed.into_iter().map(object).collect::<Vec<_>>() })))
 }
@@ -193,8 +192,8 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
             Basis::Charter { anchor, quorum: Quorum::Free } => format!("anchor {anchor}"),
             Basis::Charter { anchor, .. } => format!("anchor {anchor} and its quorum"),
         };
-        let (origin, source) = (escape::line(log.origin.as_str()), escape::line(&log.source));
-        out.line(format!("{origin} from {source}, by {}", escape::line(&how)));
+        let (origin, source) = (log.origin.as_str(), &log.source);
+        out.line(format!("{origin} from {source}, by {how}"));
     }
     if logs.is_empty() {
         out.note("the node mirrors no log");
@@ -207,14 +206,14 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
     let mut node = args.node.connect().await?;
     let answer = node.mirrored().await?;
     for vkey in &answer.mirror_vkeys {
-        out.line(format!("mirror key {}", escape::line(vkey)));
+        out.line(format!("mirror key {vkey}"));
     }
     if answer.mirror_vkeys.is_empty() {
         out.note("the node is no mirror: its config.toml names no mirror_keys");
     }
     for log in &answer.logs {
         let held = log.size.map_or("nothing".to_owned(), |size| size.to_string());
-        let mut line = format!("{}: cosigned {held}", escape::line(&log.origin));
+        let mut line = format!("{}: cosigned {held}", log.origin);
         if let Some(pending) = log.pending_size {
             line += &format!(", copied {} of {pending}", log.copied_size);
         }
@@ -222,10 +221,10 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
             line += ", no longer listed";
         }
         out.line(line);
-        out.line(format!("  served below /mirror/{}", escape::line(&log.origin_hash)));
+        out.line(format!("  served below /mirror/{}", log.origin_hash));
         if !log.trouble.is_empty() {
             let since = log.trouble_since.map(format_time).unwrap_or_default();
-            let (kind, text) = (escape::line(&log.trouble_kind), client::trouble(&log.trouble));
+            let (kind, text) = (&log.trouble_kind, client::trouble(&log.trouble));
             out.line(format!("  TROUBLE since {since} ({kind}): {text}"));
         }
     }

@@ -44,7 +44,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         }
         address::warn_of_strange(record.body(), out);
         let draft = member.propose(&record).await?;
-        out.line(view::headline(&draft, out));
+        out.line(view::headline(&draft));
         view::standing(&member, &draft, out);
         Ok(Outcome::done(view::object(&member, &draft)))
     })

@@ -8,7 +8,6 @@ use ledger_core::record::{
 use serde_json::json;
 
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -83,8 +82,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (file, secret) = (args.out.display().to_string(), args.disclosures.display().to_string());
     let paths: Vec<String> = args.paths.iter().map(SealPath::to_string).collect();
     if file != "-" {
-        out.line(format!("{}\n  sealed {}", escape::line(&file), escape::line(&paths.join(", "))));
-        out.line(format!("  opened by {}", escape::line(&secret)));
+        out.line(&file);
+        out.line(format!("  sealed {}", paths.join(", ")));
+        out.line(format!("  opened by {secret}"));
     }
     out.note(format!("keep {secret}, and the draft until then: nothing else opens what is sealed"));
     Ok(Outcome::done(json!({ "file": file, "disclosures": secret, "sealed": paths })))

@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 
 use crate::address;
 use crate::client::{self, NodeArgs};
-use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::output::{Outcome, Output, failure_object};
+use crate::output::{Line, Outcome, Output, failure_object};
 use crate::progress::Progress;
 use crate::submitter::{self, Job, Proven};
 use crate::trust::{Basis, TrustArgs};
@@ -196,8 +195,8 @@ impl Tally {
         }
         let (index, size) = (proven.index, proven.tree_size);
         let name = &job.name;
-        let rest = escape::line(&format!("{name} at {index}, tree of {size}: {proof}{more}"));
-        out.line(format!("{} {rest}", out.good(word)));
+        let rest = format!(" {name} at {index}, tree of {size}: {proof}{more}");
+        out.line(Line::good(word).and(rest));
         self.results.push(json!({
             "file": name,
             "result": word,

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use ledger_core::record::{MAX_RECORD_BYTES, Record, SealPath, open};
 use serde_json::json;
 
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -52,12 +51,13 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let place = place.unwrap_or_else(|| args.file.display().to_string());
         Failure::refused(e.to_string(), e.hint()).of(place)
     })?;
-    out.line(view::object(opened.object()));
+    out.block(&view::object(opened.object()));
     let statement = record.statement().to_string();
     let paths: Vec<String> = opened.paths().iter().map(SealPath::to_string).collect();
-    out.line(format!("\nstatement    {statement}"));
+    out.line("");
+    out.line(format!("statement    {statement}"));
     for path in &paths {
-        out.line(format!("opened       {}", escape::line(path)));
+        out.line(format!("opened       {path}"));
     }
     if opened.closed() > 0 {
         out.line(format!("closed       {}", view::digests(opened.closed())));

@@ -23,10 +23,9 @@ use serde_json::{Value, json};
 use super::checkpoint::prove_growth;
 use crate::client::{self, Node};
 use crate::environment;
-use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::output::{Outcome, Output, failure_object};
+use crate::output::{Line, Outcome, Output, failure_object};
 use crate::reach;
 use crate::sort::Sort;
 use crate::trust::{Trust, TrustArgs};
@@ -102,12 +101,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let mut object = match judge(path, args, trust.as_ref(), out) {
             Ok(verdict) => {
                 proven += 1;
-                out.line(format!("{} {name}: {}", out.good(verdict.word), verdict.text));
+                out.line(Line::good(verdict.word).and(format!(" {name}: {}", verdict.text)));
                 verdict.object
             }
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) => {
-                out.line(format!("{} {name}", out.bad("NOT PROVEN")));
+                out.line(Line::bad("NOT PROVEN").and(format!(" {name}")));
                 exit = if exit == Exit::Environment { exit } else { failure.exit };
                 let object = failure_object(&failure);
                 out.problem(&failure.of(&name));
@@ -238,16 +237,14 @@ fn judge_bundle(
     let rule = shown.charter.rules().get(&record.kind()).map(Vec::as_slice).unwrap_or_default();
     let rules: Vec<String> = rule
         .iter()
-        .map(|own| {
-            format!("{} {} (set by entry {})", own.members(), escape::line(own.role()), own.since())
-        })
+        .map(|own| format!("{} {} (set by entry {})", own.members(), own.role(), own.since()))
         .collect();
     let rules =
         if rules.is_empty() { String::new() } else { format!("; needs {}", rules.join(", ")) };
     let text = format!(
         "in the log {} at {index}, logged {when}, tree of {size}{}; signed by {signers}; allowed by \
          the charter as entry {decides} left it{rules}",
-        escape::line(shown.accepted.checkpoint.origin().as_str()),
+        shown.accepted.checkpoint.origin().as_str(),
         cosigned(&shown.accepted),
     );
     let governed: Vec<Value> = shown
@@ -335,7 +332,7 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
     let when = format_time(logged.time);
     let text = format!(
         "in the log {} at {index}, logged {when}, tree of {size}{}; {signers}",
-        escape::line(accepted.checkpoint.origin().as_str()),
+        accepted.checkpoint.origin().as_str(),
         witnessed(&accepted, trust),
     );
     let object = json!({
@@ -391,12 +388,11 @@ fn judge_entry(
 /// Who signed, in which roles, and which governance entries say so.
 fn signers(charter: &Charter, record: &Record, at: u64) -> String {
     let describe = |line: &Signature| {
-        let name = escape::line(line.name().as_str());
-        let Some((member, key)) = charter.signer(line) else { return name };
+        let name = line.name().as_str();
+        let Some((member, key)) = charter.signer(line) else { return name.to_owned() };
         let held = member.roles().iter().filter(|role| role.term().contains(at));
-        let roles: Vec<String> = held
-            .map(|role| format!("{} by entry {}", escape::line(role.role()), role.since()))
-            .collect();
+        let roles: Vec<String> =
+            held.map(|role| format!("{} by entry {}", role.role(), role.since())).collect();
         let roles =
             if roles.is_empty() { String::new() } else { format!("; {}", roles.join(", ")) };
         format!("{name} (key of entry {}{roles})", key.since())
@@ -423,7 +419,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
         return Ok(Verdict { word: "proven", text, object });
     }
     let names: Vec<String> =
-        record.note().signatures().iter().map(|line| escape::line(line.name().as_str())).collect();
+        record.note().signatures().iter().map(|line| line.name().to_string()).collect();
     // what the signer says about time is no help: a key whose term has ended could write anything
     let (time, governance) = (environment::now(), charter.governance_index());
     let signed = charter.verify(record).map_err(refused)?;
@@ -459,7 +455,7 @@ fn judge_checkpoint(
     let origin = new.checkpoint.origin();
     let mut text = format!(
         "checkpoint of {} at size {}{}",
-        escape::line(origin.as_str()),
+        origin.as_str(),
         head.size,
         witnessed(&new, trust)
     );

@@ -9,7 +9,6 @@ use ledger_proto::v1;
 use serde_json::json;
 
 use crate::client::{self, NodeArgs};
-use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -125,7 +124,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
         size(answer.published_size)
     ));
     for witness in &answer.witnesses {
-        out.line(format!("  {}: {}", escape::line(&witness.name), described_status(witness)));
+        out.line(format!("  {}: {}", witness.name, described_status(witness)));
     }
     if answer.witnesses.is_empty() {
         out.line("  the policy names no witnesses");

@@ -1,6 +1,7 @@
 //! The program as a process, and small logs made with the core.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod damage;
 pub mod node;
 
 use std::path::{Path, PathBuf};
@@ -37,19 +38,28 @@ pub fn ledger<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> R
 pub fn ledger_in<S: AsRef<std::ffi::OsStr>>(dir: &Path, args: impl IntoIterator<Item = S>) -> Run {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
     command.args(args).current_dir(dir).stdin(std::process::Stdio::null());
+    clean(&mut command);
+    Run::of(command.output().expect("the program starts"))
+}
+
+/// Takes from a command what the environment of the tests says.
+pub fn clean(command: &mut Command) {
     for name in ["LEDGER_NODE", "LEDGER_POLICY", "NO_COLOR"] {
         command.env_remove(name);
-    }
-    let Output { status, stdout, stderr } = command.output().expect("the program starts");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Run {
-        code: status.code().expect("it ends by itself"),
-        stdout: text(stdout),
-        stderr: text(stderr),
     }
 }
 
 impl Run {
+    pub fn of(output: Output) -> Run {
+        let Output { status, stdout, stderr } = output;
+        let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+        Run {
+            code: status.code().expect("it ends by itself"),
+            stdout: text(stdout),
+            stderr: text(stderr),
+        }
+    }
+
     /// It ended with this exit code.
     #[track_caller]
     pub fn ends(self, code: i32) -> Run {

@@ -1,32 +1,83 @@
-//! The governance entries of a log that is read from files, to learn its keys before the audit.
-//!
-//! Nothing here is verified against the tree: the audit itself does that afterwards, entry by
-//! entry.
+//! The governance entries of a log that is read from files, to learn its keys.
 
 use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
+use ledger_core::merkle::{TreeHead, prove_inclusion, verify_inclusion};
 use ledger_core::record::Entry;
-use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
+use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
 
-use ledger_node::source::{Source, split_bundle};
+use ledger_node::governance::{self, Unfollowed};
+use ledger_node::source::Source;
 
 /// What the log's own entries say about its rules: the whole chain where it can be followed, else
-/// the charter at index 0 alone.
-pub fn read(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
-    let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
-    let size = claimed.checkpoint().head().size;
-    ledger_node::governance::claimed(size, |at| entry(source, at, size))
+/// the charter at index 0 alone. Nothing is verified against the tree: it is for an audit, which
+/// does that afterwards, entry by entry.
+///
+/// # Errors
+/// Why there is no charter.
+pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
+    let size = head(checkpoint)?.size;
+    governance::claimed(size, |at| entry(source, at, size))
 }
 
-/// An entry of the tree of `size` leaves.
+/// What the entries of a checkpoint's tree say about the log's rules, each proven to be in it. A
+/// source that withholds or alters one of them, or the tree's last entry, shows no rules at all:
+/// the rules before it may have been revoked.
+///
+/// # Errors
+/// Why there is no charter, or which entry is not shown.
+pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
+    let head = head(checkpoint)?;
+    let read = |at| proven_entry(source, at, &head);
+    let first = read(LeafIndex::ZERO)?;
+    let founded = Governance::found(&first).map_err(|e| e.to_string())?;
+    match governance::follow(head.size, read) {
+        Ok(governance) => Ok(governance),
+        Err(Unfollowed::Read(why)) => Err(why),
+        // the log took a change that its rules refuse, or that this version does not know
+        Err(Unfollowed::Replay) => Ok(founded),
+    }
+}
+
+fn head(checkpoint: &[u8]) -> Result<TreeHead, String> {
+    let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
+    Ok(*claimed.checkpoint().head())
+}
+
+/// An entry of the tree of `size` leaves; not verified.
+///
+/// # Errors
+/// Why the source does not show it.
 pub fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, String> {
+    Entry::parse(&bytes(source, at, size)?).map_err(|e| format!("entry {at}: {e}"))
+}
+
+/// An entry that is proven to be in the tree of `head`.
+///
+/// # Errors
+/// Why the source does not show it.
+pub fn proven_entry(source: &Source, at: LeafIndex, head: &TreeHead) -> Result<Entry, String> {
+    let bytes = bytes(source, at, head.size)?;
+    let leaf = ledger_core::Hash::leaf(&bytes);
+    let mut nodes = TileReader::new(source, head.size);
+    let proof = prove_inclusion(&mut nodes, at, head.size);
+    let proof = proof.map_err(|e| format!("entry {at} is not proven: {e}"))?;
+    verify_inclusion(&proof, &leaf, at, head)
+        .map_err(|e| format!("entry {at} is not what was signed: {e}"))?;
+    Entry::parse(&bytes).map_err(|e| format!("entry {at}: {e}"))
+}
+
+fn bytes(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Vec<u8>, String> {
     let width = u64::from(TILE_WIDTH);
     let coord = TileCoord::in_tree(TileKind::Entries, at.get() / width, size);
     let coord = coord.ok_or("the log has no entries")?;
     let bytes = source.tile(coord).map_err(|e| format!("{coord} {e}"))?;
-    let (spans, _) = split_bundle(&bytes, usize::from(coord.width()));
-    let span = usize::try_from(at.get() % width).ok().and_then(|place| spans.get(place));
-    let (start, end) = span.ok_or_else(|| format!("{coord} holds no whole entry {at}"))?;
-    Entry::parse(&bytes[*start..*end]).map_err(|e| e.to_string())
+    let bundle = EntryBundle::parse(coord, bytes).map_err(|e| format!("{coord}: {e}"))?;
+    let place = usize::try_from(at.get() % width).unwrap_or(usize::MAX);
+    match bundle.get(place) {
+        Some(b"") => Err(format!("entry {at} is withheld by {source}: ask the log's own node")),
+        Some(entry) => Ok(entry.to_vec()),
+        None => Err(format!("{coord} holds no entry {at}")),
+    }
 }

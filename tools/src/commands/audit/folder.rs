@@ -2,25 +2,21 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::hash::Hash;
 use ledger_core::index::TreeSize;
-use ledger_core::tile::{TileCoord, TileKind};
+use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
 
 use super::report::Report;
-use crate::failure::Failure;
-use ledger_node::source::{Source, split_bundle};
+use ledger_node::source::Source;
 
 /// Folders below `tile/`: a level, groups of three digits, and a folder of partial tiles.
 const MAX_DEPTH: usize = 12;
 
 /// Walks `tile/`: older partial tiles must be beginnings of the present ones, and files that the
-/// signed tree does not know are told of.
-///
-/// # Errors
-/// [`Failure`] when a folder cannot be read.
-pub fn check(source: &Source, size: TreeSize, report: &mut Report) -> Result<(), Failure> {
-    let Source::Folder(root) = source else { return Ok(()) };
-    walk(source, size, (root, Path::new("tile")), 0, report)
+/// signed tree does not know are told of. A folder that cannot be read hides no other.
+pub fn check(source: &Source, size: TreeSize, report: &mut Report) {
+    if let Source::Folder(root) = source {
+        walk(source, size, (root, Path::new("tile")), 0, report);
+    }
 }
 
 fn walk(
@@ -29,51 +25,64 @@ fn walk(
     (root, below): (&PathBuf, &Path),
     depth: usize,
     report: &mut Report,
-) -> Result<(), Failure> {
+) {
     let folder = root.join(below);
-    let unread = |e: std::io::Error| {
-        let hint = "may this account read the folder?";
-        Failure::environment(format!("{}: {e}", folder.display()), hint)
-    };
     if !folder.exists() {
-        return Ok(());
+        return;
     }
-    for item in std::fs::read_dir(&folder).map_err(unread)? {
-        let item = item.map_err(unread)?;
+    let items = match std::fs::read_dir(&folder) {
+        Ok(items) => items,
+        Err(e) => return report.unread(&below.display().to_string(), &e.to_string()),
+    };
+    for item in items {
+        let (item, is_folder) = match item.and_then(|item| Ok((item.file_type()?, item))) {
+            Ok((kind, item)) => (item, kind.is_dir()),
+            Err(e) => return report.unread(&below.display().to_string(), &e.to_string()),
+        };
         let below = below.join(item.file_name());
-        if item.file_type().map_err(unread)?.is_dir() && depth < MAX_DEPTH {
-            walk(source, size, (root, &below), depth + 1, report)?;
+        let name = below.display().to_string();
+        // a folder in the place of a tile is no folder of tiles
+        let coord = name.parse::<TileCoord>().ok();
+        if is_folder && depth < MAX_DEPTH && coord.is_none() {
+            walk(source, size, (root, &below), depth + 1, report);
             continue;
         }
-        let name = below.display().to_string();
-        match name.parse::<TileCoord>() {
-            Err(_) => report.remark(&format!("{name} is no file of a log")),
-            Ok(coord) if !coord.is_within(size) => {
+        match coord {
+            None => report.remark(&format!("{name} is no file of a log")),
+            Some(coord) if !coord.is_within(size) => {
                 report.remark(&format!("{name} lies beyond the signed tree of {size}"));
             }
-            Ok(coord) => stale(source, size, coord, report),
+            Some(coord) => stale(source, size, coord, report),
         }
     }
-    Ok(())
 }
 
 /// Compares an older partial tile with the tile that has grown out of it.
 fn stale(source: &Source, size: TreeSize, coord: TileCoord, report: &mut Report) {
     let Some(grown) = TileCoord::in_tree(coord.kind(), coord.index(), size) else { return };
-    if grown == coord {
-        return;
-    }
     // what is wrong with the present tile was told of already, and says nothing about the older one
-    if report.speaks_of(&grown.to_string()) {
+    if grown == coord || report.blames(grown) {
         return;
     }
-    let width = usize::from(coord.width());
-    let (Ok(old), Ok(new)) = (source.tile(coord), source.tile(grown)) else { return };
-    let end = match coord.kind() {
-        TileKind::Hashes(_) => width * Hash::LEN,
-        TileKind::Entries => split_bundle(&new, width).0.last().map_or(0, |(_, end)| *end),
+    let Ok(new) = source.file(grown) else { return };
+    if report.blames(new.coord) {
+        return;
+    }
+    let beginning = match coord.kind() {
+        TileKind::Hashes(_) => Some(new.bytes),
+        TileKind::Entries => {
+            let new = EntryBundle::parse(new.coord, new.bytes);
+            new.ok().map(|new| new.cut(coord.width()).into_bytes())
+        }
     };
-    if new.get(..end) != Some(old.as_slice()) {
-        report.damaged(&coord.to_string(), &format!("it is not the beginning of {grown}"));
+    let Some(mut beginning) = beginning else { return };
+    if coord.kind() != TileKind::Entries {
+        beginning.truncate(usize::from(coord.width()) * ledger_core::Hash::LEN);
+    }
+    match source.file(coord) {
+        Ok(old) if old.bytes == beginning => {}
+        Ok(_) => report.damaged(coord, &format!("it is not the beginning of {grown}")),
+        // no part of the signed tree needs it
+        Err(error) => report.remark(&format!("{coord} {error}")),
     }
 }

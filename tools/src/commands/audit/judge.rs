@@ -13,25 +13,20 @@ use ledger_core::index::LeafIndex;
 use ledger_core::lawful::{Admitted, Finding, Look, SeenInMemory};
 use ledger_core::record::{Logged, Record};
 
+use super::block::{Entries, Slot};
+use super::fate::{Fate, Footing};
+use super::gaps::Gaps;
 use super::report::Report;
-use super::tree::Entries;
 
 /// What the judges saw.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Entries that every rule allows.
-    pub lawful: u64,
     /// Signatures that verified.
     pub signatures: u64,
-    /// Entries that this version cannot judge.
-    pub not_judged: u64,
-    /// Why they cannot be judged, and how many.
-    pub reasons: BTreeMap<String, u64>,
-    /// The first change of the charter that this version cannot follow: from there on nobody's
-    /// authority is known.
-    pub blind: Option<u64>,
-    /// The rules in force at the end.
+    /// The rules behind the last entry, if they are known: each change up to there was judged.
     pub charter: Option<Arc<Charter>>,
+    /// The log's name, by its charter.
+    pub origin: Option<String>,
 }
 
 /// Entries on their way to a worker.
@@ -44,8 +39,9 @@ struct Job {
 struct Done {
     number: u64,
     first: u64,
-    /// `None` where the tree says that the entry was altered: there is nothing to judge.
-    seen: Vec<Option<Look>>,
+    footing: Footing,
+    /// What each entry shows, or why there is no entry to judge.
+    seen: Vec<Result<Look, Fate>>,
 }
 
 /// A lawful entry, and the charter around it.
@@ -84,7 +80,11 @@ struct Order<'a> {
     shared: Arc<Mutex<Arc<Charter>>>,
     /// This machine's time, which may be wrong.
     clock: u64,
-    tally: Tally,
+    /// Indices whose entries cannot be judged here, and that may have changed the rules.
+    gaps: Gaps,
+    /// Whether entries without a proof were judged: the rules may come from one of them.
+    tainted: bool,
+    signatures: u64,
     lawful: Option<&'a mut Lawful<'a>>,
 }
 
@@ -113,16 +113,21 @@ impl<'a> Judges<'a> {
                     let Ok(charter) = shared.lock().map(|charter| Arc::clone(&charter)) else {
                         return;
                     };
-                    let seen = job.entries.iter();
-                    let seen = seen.map(|entry| Some(Look::at(&charter, entry?))).collect();
-                    if done.send(Done { number, first, seen }).is_err() {
+                    let footing = job.entries.footing;
+                    let seen = job.entries.iter().map(|slot| match slot {
+                        Slot::Entry(bytes) => Ok(Look::at(&charter, bytes)),
+                        Slot::Gap(fate) => Err(fate),
+                    });
+                    let seen = seen.collect();
+                    if done.send(Done { number, first, footing, seen }).is_err() {
                         return;
                     }
                 }
             });
         }
         let fold = ledger_core::lawful::Lawful::new(charter, 0, SeenInMemory::default());
-        let order = Order { fold, shared, clock, tally: Tally::default(), lawful };
+        let gaps = Gaps::default();
+        let order = Order { fold, shared, clock, gaps, tainted: false, signatures: 0, lawful };
         let most_waiting = 4 * cores as u64;
         let (waiting, sent, next) = (BTreeMap::new(), 0, 0);
         Judges { jobs: Some(jobs), done, waiting, sent, next, most_waiting, order }
@@ -152,17 +157,28 @@ impl<'a> Judges<'a> {
             let Ok(done) = self.done.recv() else { break };
             self.take(done, report);
         }
-        let (charter, blind) = (self.order.fold.charter(), self.order.fold.blind());
-        Tally { charter: Some(Arc::clone(charter)), blind, ..self.order.tally }
+        let Order { fold, gaps, signatures, .. } = &self.order;
+        if let Some(index) = gaps.withheld() {
+            report.unconfirmed(index);
+        }
+        let known = fold.blind().is_none() && gaps.is_empty();
+        let charter = Arc::clone(fold.charter());
+        let origin = Some(charter.origin().to_owned());
+        Tally { signatures: *signatures, charter: known.then_some(charter), origin }
     }
 
     fn take(&mut self, done: Done, report: &mut Report) {
         self.waiting.insert(done.number, done);
-        while let Some(done) = self.waiting.remove(&self.next) {
+        while let Some(Done { first, footing, seen, .. }) = self.waiting.remove(&self.next) {
             self.next += 1;
-            for (at, seen) in done.seen.into_iter().enumerate() {
-                if let Some(look) = seen {
-                    self.order.judge(done.first + at as u64, look, report);
+            let footing = self.order.footing(footing);
+            for (index, seen) in (first..).zip(seen) {
+                match seen {
+                    Ok(look) => self.order.judge(index, look, footing, report),
+                    Err(fate) => {
+                        self.order.gaps.add(index, fate);
+                        report.count(fate, footing, 1);
+                    }
                 }
             }
         }
@@ -170,29 +186,48 @@ impl<'a> Judges<'a> {
 }
 
 impl Order<'_> {
-    fn judge(&mut self, index: u64, look: Look, report: &mut Report) {
-        let ahead = look.logged().and_then(|logged| logged.time.checked_sub(self.clock));
+    /// What is known about a block, and about the rules that judge it.
+    fn footing(&mut self, own: Footing) -> Footing {
+        match own {
+            Footing::Proven if self.tainted => Footing::Tainted,
+            Footing::Proven => Footing::Proven,
+            Footing::Tainted | Footing::Unproven => {
+                self.tainted = true;
+                Footing::Unproven
+            }
+        }
+    }
+
+    fn judge(&mut self, index: u64, look: Look, footing: Footing, report: &mut Report) {
+        let logged = look.logged();
+        let ahead = logged.and_then(|logged| logged.time.checked_sub(self.clock));
         // that it lies after this machine's clock is worth a remark, but may be the clock's fault
         if let Some(ahead) = ahead.filter(|ahead| *ahead > 0) {
             report.ahead(index, ahead);
         }
+        if let Some((norm, fate)) = self.gaps.norm(logged.map(|logged| logged.governance.get())) {
+            let why = format!("entry {norm} changed the rules, and this source does not show it");
+            report.rules_hidden(why, fate, footing);
+            return;
+        }
         let place = LeafIndex::new(index).expect("no tree has entries beyond");
         let Ok(finding) = self.fold.judge(place, look);
         match finding {
-            Finding::Lawful(admitted) => self.tell(place, &admitted),
-            Finding::NotJudged(why) => {
-                self.tally.not_judged += 1;
-                *self.tally.reasons.entry(why).or_default() += 1;
+            Finding::Lawful(admitted) => {
+                // its line names the rules in force, so no gap before it changed them
+                self.gaps.close();
+                report.count(Fate::Lawful, footing, 1);
+                self.tell(place, &admitted);
             }
-            Finding::Unlawful(why) => report.unlawful(index, &why.to_string()),
-            _ => report.unlawful(index, "it cannot be judged"),
+            Finding::NotJudged(why) => report.not_judged(why, footing),
+            Finding::Unlawful(why) => report.unlawful(index, footing, &why.to_string()),
+            _ => report.unlawful(index, footing, "it cannot be judged"),
         }
     }
 
     fn tell(&mut self, index: LeafIndex, admitted: &Admitted) {
         let Admitted { logged, record, judge, then } = admitted;
-        self.tally.lawful += 1;
-        self.tally.signatures += record.note().signatures().len() as u64;
+        self.signatures += record.note().signatures().len() as u64;
         if !Arc::ptr_eq(judge, then)
             && let Ok(mut shared) = self.shared.lock()
         {

@@ -1,15 +1,20 @@
 //! `ledger audit`: re-checks a whole log, trusting nothing but a key.
 //!
 //! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and
-//! authority. Both run while the files are read. Memory grows with the number of entries: two
-//! digests of each are kept, to find what comes twice; the entries themselves are not.
+//! authority. Both run while the files are read. Each index of the signed tree gets one `fate`, and
+//! the fates add up to the size. Memory grows with the number of entries: two digests of each are
+//! kept, to find what comes twice; the entries themselves are not.
 
+mod block;
 pub(crate) mod chain;
+mod fate;
 mod folder;
+mod gaps;
 mod judge;
 mod report;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ledger_core::charter::{Charter, Governance};
@@ -18,9 +23,9 @@ use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
 use ledger_core::policy::{AcceptedCheckpoint, Policy};
 use ledger_core::record::{Entry, StatementId};
+use ledger_core::tile::{TileCoord, TileKind};
 
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -31,6 +36,8 @@ use ledger_node::source::{ReadError, Source};
 
 pub use judge::{Lawful, LawfulEntry};
 
+use block::{Block, Entries, Piece, Slot};
+use fate::{Fate, Footing, Root, Verdict};
 use judge::{Judges, Tally};
 use report::{Report, Summary};
 use tree::TreeCheck;
@@ -55,6 +62,9 @@ pub struct Args {
     /// An older checkpoint that the log must have grown out of
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
+    /// Accept that the source withholds the entries at these indices
+    #[arg(long, value_name = "INDEX,...", value_delimiter = ',')]
+    allow_withheld: Vec<u64>,
     #[command(flatten)]
     trust: TrustArgs,
 }
@@ -62,10 +72,10 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the source cannot be read or its checkpoint is not acceptable; what is wrong
-/// inside the log is listed and ends with exit code 1.
+/// [`Failure`] when the source's checkpoint cannot be read or is not acceptable; what is wrong
+/// inside the log is listed, and the worst of it decides the exit code.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
-    let (report, summary) = examine(args, out, Report::new(out), None)?;
+    let (report, summary) = examine(args, (out, out), None)?;
     Ok(report.finish(&summary, out))
 }
 
@@ -87,7 +97,8 @@ pub struct Judged {
 /// Reads and judges a whole log for another command, which takes the lawful entries.
 ///
 /// # Errors
-/// [`Failure`] as [`run`], and if the log is not what its head was signed for.
+/// [`Failure`] as [`run`], and if the source does not hold the whole log as it was signed: what the
+/// lawful entries add up to would look complete.
 pub fn judged<'a>(
     source: &str,
     vkey: Option<&str>,
@@ -100,35 +111,40 @@ pub fn judged<'a>(
         vkey: vkey.map(str::to_owned),
         opaque: false,
         since: None,
+        allow_withheld: Vec::new(),
         trust: trust.clone(),
     };
-    let (report, summary) = examine(&args, out, Report::new(&out.silent()), Some(lawful))?;
-    let (broken, unlawful) = report.counts();
-    if broken > 0 {
-        return Err(Failure::refused(
-            format!("{broken} problem(s): the log is not what its head was signed for"),
-            format!("see them with: ledger audit {}", escape::line(source)),
-        ));
+    let (report, summary) = examine(&args, (out, &out.silent()), Some(lawful))?;
+    if !report.is_whole() {
+        let (verdict, counted) = (report.verdict(), report.counted());
+        return Err(Failure {
+            exit: verdict.exit(),
+            message: format!(
+                "{}: what {source} holds is not what its head was signed for: {counted}",
+                verdict.name()
+            ),
+            hint: format!("see what is wrong with: ledger audit {source}"),
+        });
     }
     Ok(Judged {
         origin: summary.origin,
         size: summary.head.size.get(),
         basis: summary.basis,
-        unlawful: unlawful as u64,
-        not_judged: summary.judged.not_judged,
+        unlawful: report.fates().of(Fate::Unlawful),
+        not_judged: report.fates().of(Fate::NotJudged),
     })
 }
 
+/// Audits the log, and speaks through the first output; problems go to the second.
 fn examine<'a>(
     args: &Args,
-    out: &Output,
-    mut report: Report,
+    (out, problems): (&Output, &Output),
     lawful: Option<&'a mut Lawful<'a>>,
 ) -> Result<(Report, Summary), Failure> {
     let source = reach::source(&args.source)?;
     let anchor = args.trust.anchor()?;
     let checkpoint = read_checkpoint(&source)?;
-    let claims = if args.opaque { None } else { Some(chain::read(&source, &checkpoint)) };
+    let claims = if args.opaque { None } else { Some(chain::claimed(&source, &checkpoint)) };
     let (trust, claimed) = trust(args, anchor, claims, out)?;
     let accepted = accept(&checkpoint, &trust.policy)?;
     let head = *accepted.checkpoint.head();
@@ -140,33 +156,75 @@ fn examine<'a>(
     }
     let since = args.since.as_ref().map(|path| since(path, &trust, &accepted)).transpose()?;
     let origin = accepted.checkpoint.origin().to_string();
-    out.note(format!("auditing {} at size {} from {source}", escape::line(&origin), head.size));
+    out.note(format!("auditing {origin} at size {} from {source}", head.size));
+    let allowed: BTreeSet<u64> = args.allow_withheld.iter().copied().collect();
+    let mut report = Report::new(problems, source.to_string(), allowed);
     let mut tree = TreeCheck::new(&source, head, since);
-    let expected = anchor.or(claimed);
-    let judge = !args.opaque;
-    let judged = walk(&mut tree, judge.then_some(expected), lawful, &mut report, out)?;
-    tree.finish(&mut report)?;
-    folder::check(&source, head.size, &mut report)?;
-    bind(&accepted, &judged, policy_source(args), &mut report);
+    let judge = if args.opaque { Judge::Opaque } else { Judge::Unfounded(anchor.or(claimed)) };
+    let judged = walk(&mut tree, judge, lawful, &mut report, out)?;
+    let root = tree.finish(&mut report);
+    let grew = tree.grew(root, &mut report);
+    let proven = root == Root::Signed || report.fates().unproven() == 0;
+    report.settle(root);
+    folder::check(&source, head.size, &mut report);
+    if proven {
+        bind(&accepted, &judged, policy_source(args), &mut report);
+    }
     let summary = Summary {
         origin,
         head,
         cosigned: accepted.cosigned.len(),
         basis: trust.basis,
-        since: since.map(|head| head.size.get()),
+        since: since.filter(|_| grew).map(|head| head.size.get()),
         tiles: tree.tiles_checked(),
         opaque: args.opaque,
-        judged,
+        signatures: judged.signatures,
     };
+    count_all(&report, &summary, root)?;
     Ok((report, summary))
 }
 
+/// Each index must have one fate, and a log that is proven must have been seen whole.
+fn count_all(report: &Report, summary: &Summary, root: Root) -> Result<(), Failure> {
+    let wrong = |what: String| {
+        let hint = "this is a mistake in this program: please report it, with the log's checkpoint";
+        Err(Failure::environment(format!("internal error: {what}"), hint))
+    };
+    let (size, counted) = (summary.head.size.get(), report.fates().total());
+    if counted != size {
+        return wrong(format!("{counted} fates in a log of {size} entries"));
+    }
+    if report.verdict() != Verdict::Proven {
+        return Ok(());
+    }
+    let hashes = |coord: &TileCoord| coord.kind() != TileKind::Entries;
+    let needed = TileCoord::all_in_tree(summary.head.size).filter(hashes).count() as u64;
+    let right = report.fates().of(Fate::Lawful) + report.fates().of(Fate::Opaque);
+    if root != Root::Signed || summary.tiles != needed || right != size {
+        let tiles = summary.tiles;
+        return wrong(format!(
+            "{right} of {size} entries and {tiles} of {needed} tiles were checked"
+        ));
+    }
+    Ok(())
+}
+
+/// Who judges the entries.
+enum Judge<'a> {
+    /// They are not looked into.
+    Opaque,
+    /// The charter was not seen yet; its statement, if it is known.
+    Unfounded(Option<StatementId>),
+    /// There is no charter: the fate of entry 0.
+    NoCharter(Fate),
+    /// By the rules of the log.
+    Charter(Judges<'a>),
+}
+
 /// Reads every block of entries once and hands it to both checkers.
-///
-/// `charter` is `None` for opaque logs, else the statement that entry 0 must have, if one is known.
 fn walk<'a>(
     tree: &mut TreeCheck<'_>,
-    charter: Option<Option<StatementId>>,
+    mut judge: Judge<'a>,
     mut lawful: Option<&'a mut Lawful<'a>>,
     report: &mut Report,
     out: &Output,
@@ -174,30 +232,72 @@ fn walk<'a>(
     let mut progress = Progress::new(out);
     let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
-        let blocks = tree::read_ahead(scope, source, head.size);
-        let mut judges = None;
-        for block in blocks {
-            let block = block?;
-            let first = block.first;
+        let mut whole = true;
+        for piece in block::read_ahead(scope, source, head.size) {
+            let block = match piece {
+                Piece::Block(block) => block,
+                Piece::GivenUp(first) => {
+                    tree.give_up();
+                    report.given_up(first);
+                    report.count(Fate::Unread, Footing::Proven, head.size.get() - first);
+                    whole = false;
+                    break;
+                }
+            };
+            let Block { first, .. } = block;
             let entries = tree.check(block, report)?;
-            if report.is_full() {
-                break;
+            if let Judge::Unfounded(expected) = judge {
+                judge = match found(&entries, expected, report) {
+                    Ok(charter) => {
+                        let clock = environment::now();
+                        Judge::Charter(Judges::start(scope, charter, clock, lawful.take()))
+                    }
+                    Err(fate) => Judge::NoCharter(fate),
+                };
             }
-            if let (0, Some(expected)) = (first, charter) {
-                // only what the tree commits to counts as the charter
-                let bytes = entries.iter().next().flatten();
-                let founded = bytes.and_then(|bytes| found(bytes, expected, report));
-                let lawful = lawful.take();
-                let start = |charter| Judges::start(scope, charter, environment::now(), lawful);
-                judges = founded.map(start);
-            }
-            if let Some(judges) = &mut judges {
-                judges.send(first, entries, report);
+            match &mut judge {
+                Judge::Charter(judges) => judges.send(first, entries, report),
+                Judge::NoCharter(fate) => count_unjudged(first, &entries, *fate, report),
+                Judge::Opaque | Judge::Unfounded(_) => count_opaque(&entries, report),
             }
             progress.at("audited", tree.size().get(), Some(head.size.get()));
         }
-        Ok(judges.map(|judges| judges.finish(report)).unwrap_or_default())
+        Ok(match judge {
+            // what was not read may have changed the rules
+            Judge::Charter(judges) => {
+                let tally = judges.finish(report);
+                let charter = tally.charter.filter(|_| whole);
+                Tally { charter, ..tally }
+            }
+            _ => Tally::default(),
+        })
     })
+}
+
+/// Counts the entries of a log that is not looked into.
+fn count_opaque(entries: &Entries, report: &mut Report) {
+    for slot in entries.iter() {
+        let fate = match slot {
+            Slot::Entry(_) => Fate::Opaque,
+            Slot::Gap(fate) => fate,
+        };
+        report.count(fate, entries.footing, 1);
+    }
+}
+
+/// Counts the entries of a log that shows no charter to judge by. An unlawful entry 0 is counted.
+fn count_unjudged(first: u64, entries: &Entries, charter: Fate, report: &mut Report) {
+    let why = match charter {
+        Fate::Unlawful => "entry 0 founds no log that could be judged",
+        _ => "entry 0, which founds the log, is not shown by this source",
+    };
+    for (index, slot) in (first..).zip(entries.iter()) {
+        match slot {
+            Slot::Gap(fate) => report.count(fate, entries.footing, 1),
+            Slot::Entry(_) if index == 0 => {}
+            Slot::Entry(_) => report.rules_hidden(why.to_owned(), charter, entries.footing),
+        }
+    }
 }
 
 /// Where the policy comes from. Closed.
@@ -218,18 +318,17 @@ fn policy_source(args: &Args) -> PolicySource {
 
 /// The charter must be that of the very log whose head was signed, by a key that is in force.
 fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, report: &mut Report) {
-    let Some(charter) = &judged.charter else { return };
-    let (own, signed) = (charter.origin(), accepted.checkpoint.origin());
-    if own != signed.as_str() {
+    let signed = accepted.checkpoint.origin().as_str();
+    if let Some(own) = judged.origin.as_deref().filter(|own| *own != signed) {
         report.foreign(&format!(
-            "the charter founds the log {own:?}, but the checkpoint is of {signed:?}"
+            "the charter founds the log \"{own}\", but the checkpoint is of \"{signed}\""
         ));
         return;
     }
     // a change that was not followed may have changed the log's keys
-    let known = judged.blind.is_none();
+    let Some(charter) = &judged.charter else { return };
     // who took the policy from a charter means the one in force, not the one that was read first
-    if known && source == PolicySource::Charter {
+    if source == PolicySource::Charter {
         let policy = charter.read_policy().map_err(|e| e.to_string());
         let judged = policy.and_then(|policy| {
             policy.verify(accepted.checkpoint.claimed()).map_err(|e| e.to_string())
@@ -240,7 +339,7 @@ fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, rep
             return;
         }
     }
-    if known && accepted.checkpoint.claimed().verify(charter.log_keys()).is_err() {
+    if accepted.checkpoint.claimed().verify(charter.log_keys()).is_err() {
         let key = accepted.checkpoint.log_key();
         report.foreign(&format!(
             "the checkpoint is signed by {key}, which is no log key of the charter"
@@ -342,20 +441,27 @@ fn since(
     Ok(*old.checkpoint.head())
 }
 
-/// The charter that later entries are judged by; without one they are not judged.
-fn found(bytes: &[u8], expected: Option<StatementId>, report: &mut Report) -> Option<Charter> {
+/// The charter that later entries are judged by, or the fate of entry 0. Only what the tree commits
+/// to counts as the charter.
+fn found(
+    entries: &Entries,
+    expected: Option<StatementId>,
+    report: &mut Report,
+) -> Result<Charter, Fate> {
+    let bytes = match entries.iter().next() {
+        Some(Slot::Entry(bytes)) => bytes,
+        Some(Slot::Gap(fate)) => return Err(fate),
+        None => return Err(Fate::Missing),
+    };
     let entry = Entry::parse(bytes).map_err(|e| e.to_string());
     let charter = entry.and_then(|entry| Charter::found(&entry).map_err(|e| e.to_string()));
-    match charter {
-        Ok(charter) if expected.is_some_and(|expected| expected != charter.statement()) => {
-            report
-                .unlawful(0, "it is another charter than the anchor, or than the one shown first");
-            None
+    let why = match charter {
+        Ok(charter) if expected.is_none_or(|expected| expected == charter.statement()) => {
+            return Ok(charter);
         }
-        Ok(charter) => Some(charter),
-        Err(why) => {
-            report.unlawful(0, &format!("it founds no log of ours: {why}"));
-            None
-        }
-    }
+        Ok(_) => "it is another charter than the anchor, or than the one shown first".to_owned(),
+        Err(why) => format!("it founds no log of ours: {why}"),
+    };
+    report.unlawful(0, entries.footing, &why);
+    Err(Fate::Unlawful)
 }

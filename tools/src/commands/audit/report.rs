@@ -1,21 +1,46 @@
 //! What an audit found, in words and as JSON.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use ledger_core::merkle::TreeHead;
+use ledger_core::tile::TileCoord;
+use ledger_node::source::ReadError;
 use serde_json::{Value, json};
 
-use super::judge::Tally;
-use crate::escape;
-use crate::output::{Outcome, Output};
+use super::fate::{Fate, Fates, Footing, Root, Verdict};
+use crate::failure::Exit;
+use crate::output::{Line, Outcome, Output};
 use crate::trust::Basis;
 
-/// Problems that are listed before the audit gives up: more of them tell nothing new.
+/// Problems that are listed; more of them tell nothing new, and are counted.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The problems, told as they are found.
+/// The problems, told as they are found, and the fate of each index.
 #[derive(Debug)]
 pub struct Report {
     out: Output,
+    /// Where the log is read from.
+    source: String,
     problems: Vec<Value>,
+    left_out: u64,
+    worst: Verdict,
+    /// Whether there is any problem but unlawful entries.
+    is_broken: bool,
+    fates: Fates,
+    /// Entries that a rule refuses, of which the whole tree must show that they are in it.
+    deferred: Vec<(u64, String)>,
+    deferred_more: u64,
+    /// Entries that cannot be judged only because the rules were not read.
+    rules_unread: u64,
+    /// Withheld entries, as far as they are listed.
+    withheld: Vec<u64>,
+    /// Those that the user accepts.
+    allowed: BTreeSet<u64>,
+    withheld_not_allowed: u64,
+    /// Files with a problem.
+    blamed: BTreeSet<TileCoord>,
+    /// Why entries cannot be judged, and how many.
+    reasons: BTreeMap<String, u64>,
     ahead: Option<Ahead>,
     remarks: Vec<String>,
 }
@@ -39,68 +64,192 @@ pub struct Summary {
     pub cosigned: usize,
     /// Whose word the key was.
     pub basis: Basis,
-    /// The size of the older checkpoint that the log grew out of.
+    /// The size of the older checkpoint that the log is shown to have grown out of.
     pub since: Option<u64>,
     /// Hash tiles compared byte for byte.
     pub tiles: u64,
     /// Whether entries were not looked into.
     pub opaque: bool,
-    /// What the judges saw.
-    pub judged: Tally,
+    /// Signatures that verified.
+    pub signatures: u64,
 }
 
 impl Report {
-    /// Begins without problems.
-    pub fn new(out: &Output) -> Report {
-        Report { out: *out, problems: Vec::new(), ahead: None, remarks: Vec::new() }
+    /// Begins without problems. Of the withheld entries, those in `allowed` are accepted.
+    pub fn new(out: &Output, source: String, allowed: BTreeSet<u64>) -> Report {
+        Report {
+            out: *out,
+            source,
+            problems: Vec::new(),
+            left_out: 0,
+            worst: Verdict::Proven,
+            is_broken: false,
+            fates: Fates::default(),
+            deferred: Vec::new(),
+            deferred_more: 0,
+            rules_unread: 0,
+            withheld: Vec::new(),
+            allowed,
+            withheld_not_allowed: 0,
+            blamed: BTreeSet::new(),
+            reasons: BTreeMap::new(),
+            ahead: None,
+            remarks: Vec::new(),
+        }
     }
 
-    /// Whether so many problems were found that more would tell nothing.
-    pub fn is_full(&self) -> bool {
-        self.problems.len() >= MAX_PROBLEMS
+    /// The fate of each index that was seen.
+    pub fn fates(&self) -> &Fates {
+        &self.fates
     }
 
-    /// The problems that say that the log is not what was signed, and the entries that are
-    /// unlawful.
-    pub fn counts(&self) -> (usize, usize) {
-        let unlawful = self.problems.iter().filter(|own| own["problem"] == "unlawful").count();
-        (self.problems.len() - unlawful, unlawful)
+    /// The worst that was found.
+    pub fn verdict(&self) -> Verdict {
+        let partly =
+            self.fates.of(Fate::NotJudged) > self.rules_unread || self.fates.of(Fate::Withheld) > 0;
+        match self.fates.verdict() {
+            Verdict::Partly if !partly => self.worst.max(Verdict::Unread),
+            verdict => self.worst.max(verdict),
+        }
     }
 
-    /// A file of the log is damaged or missing.
-    pub fn damaged(&mut self, what: &str, why: &str) {
-        self.push("damaged", json!({ "file": what }), &format!("{what}: {why}"));
+    /// Whether all bytes are here, as they were signed, and only entries are unlawful or not
+    /// judged. What is left out of such a log is known.
+    pub fn is_whole(&self) -> bool {
+        let here = [Fate::Lawful, Fate::Unlawful, Fate::NotJudged].map(|fate| self.fates.of(fate));
+        !self.is_broken && here.iter().sum::<u64>() == self.fates.total()
     }
 
-    /// Whether a problem with this file was told of.
-    pub fn speaks_of(&self, file: &str) -> bool {
-        let names = |word: &str| word.trim_end_matches([',', ':', ';']) == file;
-        let texts = self.problems.iter().flat_map(|problem| problem.as_object());
-        let texts = texts.flat_map(|problem| problem.values().filter_map(Value::as_str));
-        texts.flat_map(str::split_whitespace).any(names)
+    /// Counts `n` indices of one fate.
+    pub fn count(&mut self, fate: Fate, footing: Footing, n: u64) {
+        self.fates.add(fate, footing, n);
+    }
+
+    /// A file of the log could not be read. Returns the fate of what it should hold.
+    pub fn not_read(&mut self, file: TileCoord, error: &ReadError) -> Fate {
+        let (fate, verdict) = match error {
+            ReadError::Missing => (Fate::Missing, Verdict::Damaged),
+            ReadError::Failed(_) => (Fate::Unread, Verdict::Unread),
+            _ => (Fate::Damaged, Verdict::Damaged),
+        };
+        self.blamed.insert(file);
+        let object = json!({ "file": file.to_string() });
+        self.push((fate.name(), verdict), object, &format!("{file}: {error}"));
+        fate
+    }
+
+    /// A file of the log is not what the tree commits to.
+    pub fn damaged(&mut self, file: TileCoord, why: &str) {
+        self.blamed.insert(file);
+        let object = json!({ "file": file.to_string() });
+        self.push(("damaged", Verdict::Damaged), object, &format!("{file}: {why}"));
+    }
+
+    /// Something else below the log's directory cannot be read.
+    pub fn unread(&mut self, what: &str, why: &str) {
+        let object = json!({ "file": what });
+        self.push(("unread", Verdict::Unread), object, &format!("{what}: {why}"));
+    }
+
+    /// The entries from an index on were not read.
+    pub fn given_up(&mut self, first: u64) {
+        let text = format!(
+            "entry {first} and those behind it were not read: three files in a row are out of reach"
+        );
+        self.push(("unread", Verdict::Unread), json!({ "index": first }), &text);
+    }
+
+    /// Whether there is a problem with this file.
+    pub fn blames(&self, file: TileCoord) -> bool {
+        self.blamed.contains(&file)
     }
 
     /// An entry is not what the tree commits to.
-    pub fn altered(&mut self, index: u64, why: &str) {
-        self.push("altered", json!({ "index": index }), &format!("entry {index}: {why}"));
+    pub fn altered(&mut self, index: u64, file: TileCoord, why: &str) {
+        self.blamed.insert(file);
+        let text = format!("entry {index}: {why}");
+        self.push(("altered", Verdict::Damaged), json!({ "index": index }), &text);
+    }
+
+    /// The source holds an empty entry where the tree commits to another.
+    pub fn withheld(&mut self, index: u64, file: TileCoord) {
+        self.blamed.insert(file);
+        if self.withheld.len() < MAX_PROBLEMS {
+            self.withheld.push(index);
+        }
+        if self.allowed.contains(&index) {
+            return;
+        }
+        self.withheld_not_allowed += 1;
+        let source = &self.source;
+        let text = format!("entry {index}: {source} withholds it: ask the log's own node for it");
+        self.push(("withheld", Verdict::Partly), json!({ "index": index }), &text);
+    }
+
+    /// The source withholds an entry, and no later entry shows whether it changed the rules.
+    pub fn unconfirmed(&mut self, index: u64) {
+        let text = format!(
+            "entry {index} is withheld, and no lawful entry behind it shows whether it changed the \
+             rules: ask the log's own node for it"
+        );
+        self.push(("unconfirmed", Verdict::Unconfirmed), json!({ "index": index }), &text);
     }
 
     /// An entry breaks a rule.
-    pub fn unlawful(&mut self, index: u64, why: &str) {
-        self.push("unlawful", json!({ "index": index }), &format!("entry {index}: {why}"));
+    pub fn unlawful(&mut self, index: u64, footing: Footing, why: &str) {
+        self.count(Fate::Unlawful, footing, 1);
+        match footing {
+            Footing::Proven => self.push_unlawful(index, why),
+            _ if self.deferred.len() < MAX_PROBLEMS => self.deferred.push((index, why.to_owned())),
+            _ => self.deferred_more += 1,
+        }
     }
 
-    /// The log is not the charter's.
+    fn push_unlawful(&mut self, index: u64, why: &str) {
+        let text = format!("entry {index}: {why}");
+        self.push(("unlawful", Verdict::Unlawful), json!({ "index": index }), &text);
+    }
+
+    /// An entry cannot be judged, because the entry with the rules has this fate. One that was not
+    /// read makes no worse verdict than that.
+    pub fn rules_hidden(&mut self, why: String, fate: Fate, footing: Footing) {
+        if fate == Fate::Unread {
+            self.rules_unread += 1;
+        }
+        self.not_judged(why, footing);
+    }
+
+    /// An entry cannot be judged.
+    pub fn not_judged(&mut self, why: String, footing: Footing) {
+        self.count(Fate::NotJudged, footing, 1);
+        *self.reasons.entry(why).or_default() += 1;
+    }
+
+    /// What was signed is not what the charter says.
     pub fn foreign(&mut self, why: &str) {
-        self.push("charter", json!({}), why);
+        self.push(("charter", Verdict::Contradicted), json!({}), why);
+    }
+
+    /// The log is not the one that it was.
+    pub fn contradicted(&mut self, why: &str) {
+        self.push(("tree", Verdict::Contradicted), json!({}), why);
+    }
+
+    /// The source ends before what the user knows.
+    pub fn behind(&mut self, why: &str) {
+        self.push(("behind", Verdict::Behind), json!({}), why);
+    }
+
+    /// The tree is not the one that was signed.
+    pub fn wrong_tree(&mut self, why: &str) {
+        self.push(("tree", Verdict::Damaged), json!({}), why);
     }
 
     /// Something that is no problem of the log, but worth knowing.
     pub fn remark(&mut self, text: &str) {
         if self.remarks.len() < MAX_PROBLEMS {
-            let text = escape::line(text);
-            self.out.warn(&text);
-            self.remarks.push(text);
+            self.out.warn(text);
+            self.remarks.push(text.to_owned());
         }
     }
 
@@ -111,53 +260,130 @@ impl Report {
         ahead.most = ahead.most.max(seconds);
     }
 
-    /// The tree is not the one that was signed.
-    pub fn wrong_tree(&mut self, why: &str) {
-        self.push("tree", json!({}), why);
+    /// Takes what the whole tree says into account.
+    pub fn settle(&mut self, root: Root) {
+        let before = self.fates.of(Fate::NotJudged);
+        self.fates.settle(root);
+        let tainted = self.fates.of(Fate::NotJudged).saturating_sub(before);
+        if tainted > 0 {
+            let why = "the entries before it are not what was signed";
+            self.reasons.insert(why.to_owned(), tainted);
+        }
+        let deferred = std::mem::take(&mut self.deferred);
+        if root == Root::Signed {
+            self.left_out += std::mem::take(&mut self.deferred_more);
+            deferred.iter().for_each(|(index, why)| self.push_unlawful(*index, why));
+        }
     }
 
-    fn push(&mut self, kind: &str, mut object: Value, text: &str) {
-        if self.is_full() {
+    fn push(&mut self, (kind, verdict): (&str, Verdict), mut object: Value, text: &str) {
+        self.worst = self.worst.max(verdict);
+        self.is_broken |= verdict != Verdict::Unlawful;
+        if self.problems.len() >= MAX_PROBLEMS {
+            self.left_out += 1;
             return;
         }
-        let text = escape::line(text);
-        self.out.line(format!("{} {text}", self.out.bad(kind)));
+        self.out.line(Line::bad(kind).and(format!(" {text}")));
         object["problem"] = json!(kind);
         object["message"] = json!(text);
         self.problems.push(object);
-        if self.is_full() {
-            self.out.line(format!("{MAX_PROBLEMS} problems found; there may be more"));
+    }
+
+    /// How many have which fate, and which entries are withheld.
+    pub fn counted(&self) -> String {
+        let mut text = self.fates.to_string();
+        if !self.withheld.is_empty() {
+            let listed: Vec<String> = self.withheld.iter().map(u64::to_string).collect();
+            let more = self.fates.of(Fate::Withheld) > listed.len() as u64;
+            text += &format!(": {}{}", listed.join(", "), if more { ", ..." } else { "" });
         }
+        text
+    }
+
+    /// Whether nothing is wrong but withheld entries that the user accepts.
+    fn is_allowed(&self) -> bool {
+        let right = self.fates.of(Fate::Lawful) + self.fates.of(Fate::Opaque);
+        let withheld = self.fates.of(Fate::Withheld);
+        self.worst == Verdict::Proven
+            && withheld > 0
+            && self.withheld_not_allowed == 0
+            && right + withheld == self.fates.total()
     }
 
     /// Says how it ended.
     pub fn finish(self, summary: &Summary, out: &Output) -> Outcome {
-        let (size, root) = (summary.head.size, summary.head.root.to_base64());
-        let Tally { signatures, lawful, not_judged, reasons, .. } = &summary.judged;
-        let (well, all) = (self.problems.is_empty(), *not_judged == 0);
-        let tiles = summary.tiles;
-        let leads = format!("{size} entries and {tiles} hash tiles lead to the signed root {root}");
-        if !well {
-            let n = self.problems.len();
-            out.line(format!("{} {n} problem(s) in a log of {size}", out.bad("NOT PROVEN")));
-        } else if all {
-            out.line(format!("{} {leads}", out.good("proven")));
-        } else {
-            let partly = out.bad("PARTLY JUDGED");
-            out.line(format!("{partly} cannot judge {not_judged} entries; {leads}"));
+        let (verdict, allowed) = (self.verdict(), self.is_allowed());
+        self.print(summary, (verdict, allowed), out);
+        let judged = match (summary.opaque, self.fates.of(Fate::NotJudged)) {
+            (true, _) => "none",
+            (false, 0) => "all",
+            (false, _) => "partly",
+        };
+        let reasons = self.reasons.iter();
+        let reasons: Vec<Value> =
+            reasons.map(|(why, count)| json!({ "reason": why, "entries": count })).collect();
+        let ahead = self.ahead.as_ref().map(|Ahead { first, count, most }| {
+            json!({ "first": first, "entries": count, "seconds": most })
+        });
+        let counts = Fate::ALL.map(|fate| (fate.name().to_owned(), json!(self.fates.of(fate))));
+        let object = json!({
+            "origin": summary.origin,
+            "size": summary.head.size.get(),
+            "root": summary.head.root.to_base64(),
+            "cosignatures": summary.cosigned,
+            "tiles": summary.tiles,
+            "opaque": summary.opaque,
+            "counts": Value::Object(counts.into_iter().collect()),
+            "withheld": self.withheld,
+            "lawful": self.fates.of(Fate::Lawful),
+            "signatures": summary.signatures,
+            "cannot_judge": self.fates.of(Fate::NotJudged),
+            "reasons": reasons,
+            "ahead_of_clock": ahead,
+            "grown_from": summary.since,
+            "trust": summary.basis.as_str(),
+            "warnings": self.remarks,
+            "problems": self.problems,
+            "problems_left_out": self.left_out,
+            "judged": judged,
+            "verdict": verdict.name(),
+            "proven": verdict == Verdict::Proven,
+        });
+        let exit = if allowed { Exit::Done } else { verdict.exit() };
+        Outcome { exit, object }
+    }
+
+    fn print(&self, summary: &Summary, (verdict, allowed): (Verdict, bool), out: &Output) {
+        let (size, tiles) = (summary.head.size, summary.tiles);
+        if self.left_out > 0 {
+            out.line(format!("{} more problems are not printed", self.left_out));
         }
-        if let Some(since) = summary.since.filter(|_| well) {
+        let root = summary.head.root.to_base64();
+        let leads = format!("{size} entries and {tiles} hash tiles lead to the signed root {root}");
+        if verdict == Verdict::Proven {
+            out.line(Line::good("proven").and(format!(" {leads}")));
+        } else if allowed {
+            let withheld = self.fates.of(Fate::Withheld);
+            let but = format!(" but for {withheld} withheld entries: {leads}");
+            out.line(Line::good("proven").and(but));
+        } else {
+            let n = self.problems.len() as u64 + self.left_out;
+            let text = format!(" {}: {n} problem(s) in a log of {size}", verdict.name());
+            out.line(Line::bad("NOT PROVEN").and(text));
+        }
+        if let Some(since) = summary.since {
             out.line(format!("       the log only grew since size {since}"));
         }
+        let signatures = match summary.opaque {
+            true => String::new(),
+            false => format!("; {} signatures valid", summary.signatures),
+        };
+        out.line(format!("       {size} entries: {}{signatures}", self.counted()));
         if summary.opaque {
             out.line("       entries are opaque: nothing was said about what they hold");
-        } else {
-            out.line(format!(
-                "       {lawful} entries lawful, {signatures} signatures valid, {not_judged} cannot be judged"
-            ));
         }
-        for (why, count) in reasons {
-            out.line(format!("       cannot judge {count}: {}", escape::line(why)));
+        for (why, count) in &self.reasons {
+            out.line(format!("       cannot judge {count}: {why}"));
         }
         if let Some(Ahead { first, count, most }) = self.ahead {
             out.line(format!(
@@ -169,35 +395,5 @@ impl Report {
         if summary.basis == Basis::Claimed {
             out.line("       the key was the log's own claim");
         }
-        let judged = match (summary.opaque, all) {
-            (true, _) => "none",
-            (false, true) => "all",
-            (false, false) => "partly",
-        };
-        let reasons: Vec<Value> =
-            reasons.iter().map(|(why, count)| json!({ "reason": why, "entries": count })).collect();
-        let ahead = self.ahead.map(|Ahead { first, count, most }| {
-            json!({ "first": first, "entries": count, "seconds": most })
-        });
-        let object = json!({
-            "origin": summary.origin,
-            "size": size.get(),
-            "root": root,
-            "cosignatures": summary.cosigned,
-            "tiles": tiles,
-            "opaque": summary.opaque,
-            "lawful": lawful,
-            "signatures": signatures,
-            "cannot_judge": not_judged,
-            "reasons": reasons,
-            "ahead_of_clock": ahead,
-            "grown_from": summary.since.filter(|_| well),
-            "trust": summary.basis.as_str(),
-            "warnings": self.remarks,
-            "problems": self.problems,
-            "judged": judged,
-            "proven": well && all,
-        });
-        Outcome::judged(well, object)
     }
 }

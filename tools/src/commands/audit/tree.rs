@@ -1,46 +1,24 @@
 //! The tree half of an audit: every entry re-hashed, every hash tile rebuilt and compared.
+//!
+//! A hash tile says which entry is damaged, and lets the rest of the tree be rebuilt. It stands in
+//! for no entry: whatever has no right bytes has a fate that is not `lawful`.
 
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread::Scope;
+use std::collections::BTreeMap;
 
 use ledger_core::hash::Hash;
-use ledger_core::index::{LeafIndex, TreeSize};
-use ledger_core::merkle::{Frontier, ProveError, TreeHead, prove_inclusion, verify_inclusion};
+use ledger_core::index::TreeSize;
+use ledger_core::merkle::{Beginning, Frontier, TreeHead};
 use ledger_core::tile::{
-    HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader,
+    BlockProver, HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, TileReader, TileSource,
 };
 
+use super::block::{Block, Bundle, Entries};
+use super::fate::{Fate, Footing, Root};
 use super::report::Report;
 use crate::failure::Failure;
-use ledger_node::source::{ReadError, Source, split_bundle};
-
-/// Blocks that are read before they are needed.
-const AHEAD: usize = 4;
+use ledger_node::source::{ReadError, Source};
 
 const WIDTH: usize = TILE_WIDTH as usize;
-
-/// Up to 256 entries and their leaf hashes, as the source has them.
-#[derive(Debug)]
-pub struct Block {
-    /// The first entry's index.
-    pub first: u64,
-    bundle: (TileCoord, Result<Vec<u8>, ReadError>),
-    tile: (TileCoord, Result<Vec<u8>, ReadError>),
-}
-
-/// The entries of a block that are what the tree commits to; the others are known to be wrong.
-#[derive(Debug, Default)]
-pub struct Entries {
-    bytes: Vec<u8>,
-    spans: Vec<Option<(usize, usize)>>,
-}
-
-impl Entries {
-    /// The entries in order; `None` for one that was altered or is missing.
-    pub fn iter(&self) -> impl Iterator<Item = Option<&[u8]>> {
-        self.spans.iter().map(|span| span.map(|(start, end)| &self.bytes[start..end]))
-    }
-}
 
 /// A hash tile that is being rebuilt.
 #[derive(Debug, Default)]
@@ -49,69 +27,52 @@ struct Rebuilt {
     hashes: Vec<Hash>,
 }
 
+/// Hash tiles for proofs. One that could not be read is not asked for again: each attempt over a
+/// network may take half a minute.
+#[derive(Debug)]
+struct Tiles<'a> {
+    source: &'a Source,
+    failed: BTreeMap<TileCoord, ReadError>,
+}
+
 /// Rebuilds the tree and compares it with the source's.
 #[derive(Debug)]
 pub struct TreeCheck<'a> {
     source: &'a Source,
     head: TreeHead,
+    prover: BlockProver<Tiles<'a>>,
     since: Option<TreeHead>,
     since_seen: Option<TreeHead>,
     frontier: Frontier,
     /// Tile levels 1 and up; level 0 is compared block by block.
     upper: Vec<Rebuilt>,
-    /// Leaves of which neither entry nor hash could be read: the tree cannot be rebuilt.
-    lost: bool,
+    /// Whether there are leaves of which neither entry nor hash is known, and why: the tree cannot
+    /// be rebuilt.
+    lost: Option<Root>,
     tiles: u64,
 }
 
-/// Reads the log's blocks in a thread of their own, a few ahead.
-pub fn read_ahead<'scope>(
-    scope: &'scope Scope<'scope, '_>,
-    source: &'scope Source,
-    size: TreeSize,
-) -> Receiver<Result<Block, Failure>> {
-    let (send, blocks) = sync_channel(AHEAD);
-    scope.spawn(move || {
-        for index in 0..size.get().div_ceil(u64::from(TILE_WIDTH)) {
-            if send.send(read_block(source, index, size)).is_err() {
-                return;
-            }
-        }
-    });
-    blocks
-}
-
-fn read_block(source: &Source, index: u64, size: TreeSize) -> Result<Block, Failure> {
-    let read = |kind| -> Result<_, Failure> {
-        let coord = TileCoord::in_tree(kind, index, size).expect("the block lies in the tree");
-        Ok((coord, reachable(source.tile(coord), coord)?))
-    };
-    let bundle = read(TileKind::Entries)?;
-    let tile = read(TileKind::Hashes(0))?;
-    Ok(Block { first: index * u64::from(TILE_WIDTH), bundle, tile })
-}
-
-/// A network or disk that fails is no finding about the log.
-fn reachable(
-    read: Result<Vec<u8>, ReadError>,
-    coord: TileCoord,
-) -> Result<Result<Vec<u8>, ReadError>, Failure> {
-    match read {
-        Err(ReadError::Failed(why)) => Err(Failure::environment(
-            format!("{coord} cannot be read: {why}"),
-            "run the audit again when the source can be reached",
-        )),
-        other => Ok(other),
-    }
+/// The leaves of a block, as far as they are known.
+struct Leaves {
+    hashes: Vec<Option<Hash>>,
+    footing: Footing,
 }
 
 impl<'a> TreeCheck<'a> {
     /// Begins with an empty tree.
     pub fn new(source: &'a Source, head: TreeHead, since: Option<TreeHead>) -> TreeCheck<'a> {
-        let upper = Vec::new();
-        let frontier = Frontier::new();
-        let since_seen = since.filter(|since| since.size.is_empty()).map(|_| TreeHead::EMPTY);
-        TreeCheck { source, head, since, since_seen, frontier, upper, lost: false, tiles: 0 }
+        let tiles = Tiles { source, failed: BTreeMap::new() };
+        TreeCheck {
+            source,
+            head,
+            prover: BlockProver::new(tiles, head),
+            since,
+            since_seen: since.filter(|since| since.size.is_empty()).map(|_| TreeHead::EMPTY),
+            frontier: Frontier::new(),
+            upper: Vec::new(),
+            lost: None,
+            tiles: 0,
+        }
     }
 
     /// Where the log is read from.
@@ -134,63 +95,34 @@ impl<'a> TreeCheck<'a> {
         self.tiles
     }
 
-    /// Checks a block and returns the entries that the tree commits to.
-    ///
-    /// # Errors
-    /// [`Failure`] when the source cannot be reached.
-    pub fn check(&mut self, block: Block, report: &mut Report) -> Result<Entries, Failure> {
-        let (coord, tile) = block.tile;
-        let width = usize::from(coord.width());
-        let hashes = self.level0(coord, tile, report);
-        let (bundle, bytes) = block.bundle;
-        let bytes = bytes.unwrap_or_else(|e| {
-            report.damaged(&bundle.to_string(), &e.to_string());
-            Vec::new()
-        });
-        let (spans, whole) = split_bundle(&bytes, width);
-        let torn = !whole && !bytes.is_empty();
-        let mut entries = Entries { spans: Vec::with_capacity(width), bytes };
-        let mut blamed = false;
-        for at in 0..width {
-            let index = block.first + at as u64;
-            let span = spans.get(at).copied().filter(|_| !(torn && blamed));
-            let entry = span.map(|(start, end)| Hash::leaf(&entries.bytes[start..end]));
-            let hash = hashes.as_ref().map(|hashes| hashes[at]);
-            let (leaf, sound) = match (entry, hash) {
-                (Some(entry), Some(hash)) if entry == hash => (entry, true),
-                (Some(_), Some(hash)) if torn => {
-                    self.torn(index, bundle, report);
-                    blamed = true;
-                    (hash, false)
-                }
-                (Some(entry), Some(hash)) => {
-                    self.decide(index, (entry, bundle), (hash, coord), report)?
-                }
-                (Some(entry), None) => (entry, true),
-                (None, Some(hash)) => {
-                    if torn && !blamed {
-                        self.torn(index, bundle, report);
-                        blamed = true;
-                    }
-                    (hash, false)
-                }
-                (None, None) => {
-                    self.lost = true;
-                    (Hash::EMPTY_ROOT, false)
-                }
-            };
-            entries.spans.push(span.filter(|_| sound));
-            self.push(leaf, report)?;
-        }
-        if torn && !blamed {
-            report.damaged(&bundle.to_string(), "it holds more than its entries");
-        }
-        Ok(entries)
+    /// No more blocks come: the rest was not read.
+    pub fn give_up(&mut self) {
+        self.lost.get_or_insert(Root::Unread);
     }
 
-    fn torn(&self, index: u64, bundle: TileCoord, report: &mut Report) {
-        let why = format!("{bundle} is damaged here: from this entry on it cannot be read");
-        report.altered(index, &why);
+    /// Checks a block, and returns its entries and what is known of those that are not right.
+    ///
+    /// # Errors
+    /// [`Failure`] when no tree can have so many leaves.
+    pub fn check(&mut self, block: Block, report: &mut Report) -> Result<Entries, Failure> {
+        let Block { first, bundle, tile: (coord, tile) } = block;
+        let unread = matches!(tile, Err(ReadError::Failed(_)));
+        let tile = self.level0(coord, tile, report);
+        let bundle = Bundle::read(bundle, report);
+        let unread = unread || bundle.lacking() == Some(Fate::Unread);
+        let own: Vec<Hash> = bundle.entries().map(Hash::leaf).collect();
+        let Leaves { hashes, footing } = self.leaves(coord, (tile.as_deref(), &own), report);
+        for leaf in &hashes {
+            match leaf {
+                Some(leaf) => self.push(*leaf, report)?,
+                None => {
+                    let why = if unread { Root::Unread } else { Root::Other };
+                    self.lost.get_or_insert(why);
+                    self.push(Hash::EMPTY_ROOT, report)?;
+                }
+            }
+        }
+        Ok(bundle.judge(first, (&hashes, coord), footing, report))
     }
 
     /// The hashes of a level 0 tile, unless it is damaged.
@@ -202,9 +134,11 @@ impl<'a> TreeCheck<'a> {
     ) -> Option<Vec<Hash>> {
         let width = usize::from(coord.width());
         match tile {
-            Err(e) => report.damaged(&coord.to_string(), &e.to_string()),
+            Err(e) => {
+                report.not_read(coord, &e);
+            }
             Ok(bytes) if bytes.len() != width * Hash::LEN => {
-                report.damaged(&coord.to_string(), &wrong_length(&bytes, width));
+                report.damaged(coord, &wrong_length(&bytes, width));
             }
             Ok(bytes) => {
                 self.tiles += 1;
@@ -214,53 +148,47 @@ impl<'a> TreeCheck<'a> {
         None
     }
 
-    /// Entry and tile disagree: whichever leads to the signed root is right. Returns the leaf to go
-    /// on with, and whether the entry is sound.
-    fn decide(
-        &self,
-        index: u64,
-        (entry, bundle): (Hash, TileCoord),
-        (hash, tile): (Hash, TileCoord),
+    /// Which leaves the signed tree has here: those of the tile, or those of the entries, whichever
+    /// leads to the signed root.
+    fn leaves(
+        &mut self,
+        coord: TileCoord,
+        (tile, own): (Option<&[Hash]>, &[Hash]),
         report: &mut Report,
-    ) -> Result<(Hash, bool), Failure> {
-        if self.leads_to_root(index, &hash)? {
-            let why = format!(
-                "{bundle} holds other bytes than were signed: its leaf hash is {entry}, but {tile} and the signed root hold \
-                 {hash}"
-            );
-            report.altered(index, &why);
-            return Ok((hash, false));
+    ) -> Leaves {
+        let known = |hashes: &[Hash]| Leaves {
+            hashes: hashes.iter().copied().map(Some).collect(),
+            footing: Footing::Proven,
+        };
+        if let Some(tile) = tile.filter(|tile| self.proves(coord.index(), tile)) {
+            return known(tile);
         }
-        if self.leads_to_root(index, &entry)? {
-            let why = format!(
-                "the hash of entry {index} was altered: it is {hash}, but the entry and the signed \
-                 root hold {entry}"
-            );
-            report.damaged(&tile.to_string(), &why);
-            return Ok((entry, true));
+        let whole = own.len() == usize::from(coord.width());
+        if whole && tile.is_none_or(|tile| tile != own) && self.proves(coord.index(), own) {
+            let differs = tile.and_then(|tile| tile.iter().zip(own).position(|(a, b)| a != b));
+            if let (Some(at), Some(tile)) = (differs, tile) {
+                let index = coord.index() * u64::from(TILE_WIDTH) + at as u64;
+                let why = format!(
+                    "the hash of entry {index} was altered: it is {}, but the entry and the \
+                     signed root hold {}",
+                    tile[at], own[at]
+                );
+                report.damaged(coord, &why);
+            }
+            return known(own);
         }
-        let why = format!(
-            "its leaf hash in {bundle} is {entry}, but {tile} holds {hash}; neither leads to the \
-             signed root"
-        );
-        report.altered(index, &why);
-        Ok((entry, false))
+        let width = usize::from(coord.width());
+        let hashes = (0..width).map(|at| {
+            let hash = tile.and_then(|tile| tile.get(at)).or(own.get(at));
+            hash.copied()
+        });
+        Leaves { hashes: hashes.collect(), footing: Footing::Unproven }
     }
 
-    /// Tiles that are damaged lead nowhere; a network that fails is no finding.
-    fn leads_to_root(&self, index: u64, leaf: &Hash) -> Result<bool, Failure> {
-        let Ok(index) = LeafIndex::new(index) else { return Ok(false) };
-        let mut nodes = TileReader::new(self.source, self.head.size);
-        match prove_inclusion(&mut nodes, index, self.head.size) {
-            Ok(proof) => Ok(verify_inclusion(&proof, leaf, index, &self.head).is_ok()),
-            Err(ProveError::Read(TileReadError::Source(ReadError::Failed(why)))) => {
-                Err(Failure::environment(
-                    format!("a tile cannot be read: {why}"),
-                    "run the audit again when the source can be reached",
-                ))
-            }
-            Err(_) => Ok(false),
-        }
+    /// Whether these are the leaves of a block. A tile that is not read proves nothing, and is
+    /// reported where it is compared.
+    fn proves(&mut self, number: u64, leaves: &[Hash]) -> bool {
+        self.prover.proves(number, leaves).unwrap_or(false)
     }
 
     fn push(&mut self, leaf: Hash, report: &mut Report) -> Result<(), Failure> {
@@ -282,35 +210,30 @@ impl<'a> TreeCheck<'a> {
                 let coord = TileCoord::full(TileKind::Hashes(level), tile.index);
                 let hashes = std::mem::take(&mut tile.hashes);
                 tile.index += 1;
-                self.compare(coord, &hashes, report)?;
+                self.compare(coord, &hashes, report);
             }
         }
-        if self.since.is_some_and(|since| since.size == self.frontier.size()) {
+        if self.lost.is_none() && self.since.is_some_and(|since| since.size == self.size()) {
             self.since_seen = Some(self.frontier.head());
         }
         Ok(())
     }
 
     /// Compares a rebuilt tile of an upper level with the source's, byte for byte.
-    fn compare(
-        &mut self,
-        coord: TileCoord,
-        rebuilt: &[Hash],
-        report: &mut Report,
-    ) -> Result<(), Failure> {
-        if self.lost {
-            return Ok(());
+    fn compare(&mut self, coord: TileCoord, rebuilt: &[Hash], report: &mut Report) {
+        if self.lost.is_some() {
+            return;
         }
-        let bytes = match reachable(self.source.tile(coord), coord)? {
+        let bytes = match self.source.tile(coord) {
             Ok(bytes) => bytes,
             Err(e) => {
-                report.damaged(&coord.to_string(), &e.to_string());
-                return Ok(());
+                report.not_read(coord, &e);
+                return;
             }
         };
         if bytes.len() != rebuilt.len() * Hash::LEN {
-            report.damaged(&coord.to_string(), &wrong_length(&bytes, rebuilt.len()));
-            return Ok(());
+            report.damaged(coord, &wrong_length(&bytes, rebuilt.len()));
+            return;
         }
         self.tiles += 1;
         let wrong = bytes.chunks_exact(Hash::LEN).zip(rebuilt).position(|(a, b)| a != b.as_bytes());
@@ -319,33 +242,29 @@ impl<'a> TreeCheck<'a> {
             let first = (coord.index() * u64::from(TILE_WIDTH) + at as u64) * leaves;
             let last = first + leaves - 1;
             let why = format!("hash {at} is not that of entries {first} to {last} as rebuilt");
-            report.damaged(&coord.to_string(), &why);
+            report.damaged(coord, &why);
         }
-        Ok(())
     }
 
     /// Compares what is left at the right edge, and the root.
-    ///
-    /// # Errors
-    /// [`Failure`] when the source cannot be reached.
-    pub fn finish(&mut self, report: &mut Report) -> Result<(), Failure> {
-        if report.is_full() {
-            return Ok(());
-        }
+    pub fn finish(&mut self, report: &mut Report) -> Root {
         for at in 0..self.upper.len() {
             let tile = std::mem::take(&mut self.upper[at]);
             let kind = TileKind::Hashes(u8::try_from(at + 1).expect("a tree has few levels"));
             let coord = TileCoord::in_tree(kind, tile.index, self.head.size);
             if let Some(coord) = coord.filter(|_| !tile.hashes.is_empty()) {
-                self.compare(coord, &tile.hashes, report)?;
+                self.compare(coord, &tile.hashes, report);
             }
         }
-        if self.lost {
-            report.wrong_tree("the root cannot be rebuilt: entries and their hashes are missing");
-            return Ok(());
-        }
         let rebuilt = self.frontier.head();
-        if rebuilt != self.head {
+        let root = match self.lost {
+            Some(why) => why,
+            None if rebuilt == self.head => Root::Signed,
+            None => Root::Other,
+        };
+        if self.lost == Some(Root::Other) {
+            report.wrong_tree("the root cannot be rebuilt: entries and their hashes are missing");
+        } else if root == Root::Other {
             report.wrong_tree(&format!(
                 "the root of the {} entries is {}, but {} was signed",
                 rebuilt.size,
@@ -353,21 +272,51 @@ impl<'a> TreeCheck<'a> {
                 self.head.root.to_base64()
             ));
         }
-        self.finish_since(report);
-        Ok(())
+        root
     }
 
-    fn finish_since(&self, report: &mut Report) {
-        let Some(since) = self.since else { return };
+    /// Whether the log is shown to have grown out of the older head that the user gave.
+    pub fn grew(&self, root: Root, report: &mut Report) -> bool {
+        let Some(since) = self.since else { return false };
         if since.size > self.head.size {
             let (old, new) = (since.size, self.head.size);
-            report.wrong_tree(&format!("the log shrank: from {old} entries to {new}"));
-        } else if self.since_seen != Some(since) {
-            report.wrong_tree(&format!(
+            report.behind(&format!(
+                "this source ends at size {new}, before the older checkpoint's {old}: it is an \
+                 older copy, or the log shrank from {old} entries to {new}"
+            ));
+            return false;
+        }
+        // where the tree cannot be rebuilt, hash tiles may still prove what it was
+        let then = match root {
+            Root::Signed => self.since_seen,
+            Root::Other | Root::Unread => {
+                let mut nodes = TileReader::new(self.source, self.head.size);
+                let beginning = Beginning::read(&mut nodes, since.size, &self.head).ok();
+                beginning.map(|beginning| TreeHead { size: since.size, root: beginning.root })
+            }
+        };
+        if then.is_some_and(|then| then != since) {
+            report.contradicted(&format!(
                 "the log was rewritten: its first {} entries are not those of the older checkpoint",
                 since.size
             ));
         }
+        then == Some(since)
+    }
+}
+
+impl TileSource for Tiles<'_> {
+    type Error = ReadError;
+
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+        if let Some(error) = self.failed.get(&coord) {
+            return Err(error.clone());
+        }
+        let read = self.source.tile(coord);
+        if let Err(error) = &read {
+            self.failed.insert(coord, error.clone());
+        }
+        read
     }
 }
 

@@ -12,7 +12,6 @@ use ledger_core::succession::{
 use serde_json::{Value, json};
 
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys;
@@ -132,15 +131,15 @@ fn show(path: &Path, note: &ClaimedSuccession, out: &Output) -> Outcome {
     let signers: Vec<String> = lines.map(|line| line.name().to_string()).collect();
     let (file, own) = (path.display().to_string(), note.succession());
     if file != "-" {
-        out.line(escape::line(&file));
+        out.line(&file);
         out.line(format!(
             "  leaves {} at size {}, for {}",
-            escape::line(own.origin().as_str()),
+            own.origin().as_str(),
             own.head().size,
-            escape::line(own.successor().as_str())
+            own.successor().as_str()
         ));
         out.line(format!("  the new anchor {}", own.charter()));
-        out.line(format!("  signed by {}", escape::line(&signers.join(", "))));
+        out.line(format!("  signed by {}", signers.join(", ")));
     }
     let mut object = object(own);
     object["file"] = json!(file);

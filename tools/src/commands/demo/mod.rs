@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{Basics, Draft, Kind, MAX_RECORD_BYTES, Object, Record, template};
-use ledger_core::tile::{TileCoord, TileKind};
+use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
 use ledger_node::{Founding, Overrides, RunningNode};
 use serde_json::json;
 
@@ -18,8 +18,7 @@ use crate::cli;
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::files;
-use crate::output::{Outcome, Output};
-use ledger_node::source::split_bundle;
+use crate::output::{Line, Outcome, Output};
 use story::{CHAPTERS, Chapter, MEMBERS};
 
 /// The file that marks a folder as a demo's, which may be made anew.
@@ -127,7 +126,8 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
                 error = node.failed() => Some(error),
             }
         });
-        out.line("\nstopping the node");
+        out.line("");
+        out.line("stopping the node");
     }
     if let Some(error) = broken {
         return Err(Failure::environment(
@@ -255,7 +255,8 @@ impl Demo {
     }
 
     fn title(&self, text: &str) {
-        self.out.line(format!("\n{}", self.out.strong(text)));
+        self.out.line("");
+        self.out.line(Line::strong(text));
     }
 
     /// Runs a command of this program as the user would, shown as they would type it.
@@ -493,9 +494,11 @@ impl Demo {
             .unwrap_or_else(|| TileCoord::full(TileKind::Entries, 0));
         let path = copy.join(coord.to_string());
         let mut bytes = files::read(&path, ledger_core::tile::MAX_BUNDLE_BYTES)?;
-        let (spans, _) = split_bundle(&bytes, ENTRIES);
-        if let Some((start, end)) = spans.get(TAMPERED) {
-            bytes[(start + end) / 2] ^= 1;
+        let bundle = EntryBundle::parse(coord, bytes.clone());
+        let bundle = bundle.map_err(|e| Failure::refused(e.to_string(), "please report this"))?;
+        let before: usize = bundle.iter().take(TAMPERED).map(|entry| 2 + entry.len()).sum();
+        if let Some(entry) = bundle.get(TAMPERED) {
+            bytes[before + 2 + entry.len() / 2] ^= 1;
         }
         files::replace(&path, &bytes)?;
         Ok(path.display().to_string())

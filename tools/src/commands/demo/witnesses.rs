@@ -20,6 +20,7 @@ use super::story::OPERATORS;
 use super::{Demo, copy_folder};
 use crate::failure::Failure;
 use crate::files;
+use crate::output::Line;
 
 /// How long the witnesses of this machine may take before something is wrong.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -98,7 +99,7 @@ impl Demo {
             Failure::refused("the restored log went on signing", "please report this")
         })?;
         runtime.block_on(member.stop())?;
-        self.out.line(format!("{}: {error}", self.out.good("refused")));
+        self.out.line(Line::good("refused").and(format!(": {error}")));
         self.out.line(format!("$ ledger-node recover --dir {dir} --from {}", newest.display()));
         let source = Source::open(&newest.display().to_string())?;
         let done = ledger_node::retrieve(&member.dir, &source)

@@ -10,7 +10,6 @@ use ledger_core::note::MAX_NOTE_BYTES;
 use serde_json::json;
 
 use super::known;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -55,7 +54,7 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
     match &args.output {
         Some(path) => {
             files::replace(path, file.as_bytes())?;
-            out.line(format!("{}: {}", path.display(), escape::line(&shown.text)));
+            out.line(format!("{}: {}", path.display(), shown.text));
         }
         None => out.data(file.as_bytes())?,
     }

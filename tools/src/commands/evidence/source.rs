@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES};
+use ledger_node::source::{ReadError, read_regular};
 use tokio::runtime::Runtime;
 
 use crate::client::{self, Node, NodeArgs};
@@ -69,7 +70,8 @@ impl Source {
         match self {
             Source::Folder(folder) => {
                 let path = folder.join(format!("{id}.json"));
-                let bytes = files::read(&path, MAX_EVIDENCE_BYTES)?;
+                let bytes = read_regular(&path, MAX_EVIDENCE_BYTES);
+                let bytes = bytes.map_err(|e| not_read(&path, &e))?;
                 let hint = "the file was altered, or it was renamed: its name is its SHA-256";
                 parse(id, &bytes, hint).map_err(|failure| failure.of(path.display()))
             }
@@ -90,6 +92,17 @@ fn parse(id: EvidenceId, bytes: &[u8], hint: &str) -> Result<ClaimedEvidence, Fa
         Ok(evidence)
     } else {
         Err(Failure::refused(format!("its id is {}", evidence.id()), hint))
+    }
+}
+
+/// What is no regular file is no evidence, whatever its name says.
+fn not_read(path: &Path, error: &ReadError) -> Failure {
+    let message = format!("{} {error}", path.display());
+    match error {
+        ReadError::Missing | ReadError::Failed(_) => {
+            Failure::environment(message, "check the path, and who may read it")
+        }
+        _ => Failure::refused(message, "take it out of the folder, and ask for the evidence again"),
     }
 }
 

@@ -15,11 +15,10 @@ use super::map::{self, Target};
 use super::read::{Found, Reports};
 use crate::client::{self, LeafName, Node};
 use crate::environment;
-use crate::escape;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::keys;
-use crate::output::{Outcome, Output, failure_object};
+use crate::output::{Line, Outcome, Output, failure_object};
 use crate::progress::Progress;
 use crate::submitter::{self, Job};
 use crate::trust::{Trust, TrustArgs};
@@ -112,7 +111,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     let tally = Arc::into_inner(tally).map(Mutex::into_inner);
     let tally = tally.map(|t| t.unwrap_or_else(PoisonError::into_inner)).unwrap_or_default();
     for (place, failure) in &tally.bad {
-        out.problem(&failure.clone().of(escape::line(place)));
+        out.problem(&failure.clone().of(place));
     }
     if let Err(failure) = ended {
         let done = tally.logged + tally.taken_over + tally.skipped;
@@ -159,7 +158,7 @@ async fn online(
     let log = trusted_origin(&mut node, &trust).await?;
     if args.log.as_ref().is_some_and(|own| *own != log) {
         return Err(Failure::usage(
-            format!("the node's log is {}, not --log", escape::line(&log)),
+            format!("the node's log is {log}, not --log"),
             "leave --log out, or name another --node",
         ));
     }
@@ -378,7 +377,7 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     let dir = args.out.display();
     out.line(format!("{} reports read, {} mapped", tally.read, tally.mapped));
     for (class, count) in &tally.classes {
-        out.line(format!("  {count:>6} {}", escape::line(class)));
+        out.line(format!("  {count:>6} {class}"));
     }
     if args.dry_run {
         out.line("dry run: nothing was written, nothing submitted");
@@ -405,14 +404,14 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     let mut carried: Vec<_> = tally.carried.iter().collect();
     carried.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     for (member, count) in carried.iter().take(SHOWN_MEMBERS) {
-        out.line(format!("  {count:>6} {}", escape::line(member)));
+        out.line(format!("  {count:>6} {member}"));
     }
     if let Some(more) = carried.len().checked_sub(SHOWN_MEMBERS + 1) {
         let whole = if args.dry_run { "--json lists all" } else { "import-report.json lists all" };
         out.line(format!("         and {} more; {whole}", more + 1));
     }
     if !tally.bad.is_empty() {
-        out.line(format!("{} {} reports", out.bad("NOT IMPORTED"), tally.bad.len()));
+        out.line(Line::bad("NOT IMPORTED").and(format!(" {} reports", tally.bad.len())));
     }
     let worst = tally.bad.iter().any(|(_, failure)| failure.exit == Exit::Environment);
     let exit = match (tally.bad.is_empty(), worst) {

@@ -7,7 +7,6 @@ use ledger_core::note::SignerKey;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Draft, Logged, MAX_RECORD_BYTES, Object, Record};
 
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::trust::Trust;
@@ -45,7 +44,7 @@ pub fn look(
             if !proof.exists() {
                 continue;
             }
-            let log = escape::line(found.envelope().log());
+            let log = found.envelope().log();
             return Err(Failure::refused(
                 format!("{} belongs to the log {log}", record.display()),
                 "import into another folder: --out",

@@ -52,7 +52,7 @@ pub fn avid_id(report: &Json) -> Result<&str, Failure> {
     let id = id.ok_or_else(|| Failure::refused("it has neither report_id nor vuln_id", hint))?;
     let fits = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
     if id.is_empty() || id.len() > MAX_ID || !id.bytes().all(fits) {
-        return Err(Failure::refused(format!("its id {id:?} cannot name a file"), hint));
+        return Err(Failure::refused(format!("its id \"{id}\" cannot name a file"), hint));
     }
     Ok(id)
 }
@@ -447,7 +447,7 @@ mod tests {
     fn ids_that_would_leave_the_folder_are_refused() {
         for id in ["../x", "", "a/b", ".", "a\u{0}"] {
             let report = serde_json::json!({"metadata": {"vuln_id": id}});
-            assert!(avid_id(&report).is_err(), "{id:?}");
+            assert!(avid_id(&report).is_err(), "\"{id}\"");
         }
     }
 }

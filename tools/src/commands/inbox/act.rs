@@ -4,7 +4,7 @@ use super::{read, statement, view};
 use crate::client;
 use crate::failure::Failure;
 use crate::member::{Member, MemberArgs, Pending};
-use crate::output::{Outcome, Output};
+use crate::output::{Line, Outcome, Output};
 
 const SIGN: &str = "\
 Example: sign what `inbox show` has shown; the id fixes every byte of it
@@ -106,7 +106,7 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn tell(member: &Member, draft: &Pending, done: &str, out: &Output) -> Outcome {
-    out.line(format!("{} {}", out.good(done), view::headline(draft, out)));
+    out.line(Line::good(done).and(" ").and(view::headline(draft)));
     view::standing(member, draft, out);
     if view::state(draft) == "logged" {
         let statement = draft.record.statement();

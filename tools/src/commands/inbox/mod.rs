@@ -10,7 +10,6 @@ use ledger_core::record::StatementId;
 use serde_json::{Value, json};
 
 use crate::client::{self, NodeArgs};
-use crate::escape;
 use crate::failure::Failure;
 use crate::member::{Member, MemberArgs, Pending};
 use crate::output::{Outcome, Output};
@@ -70,7 +69,7 @@ fn list(args: &MemberArgs, out: &Output) -> Result<Outcome, Failure> {
             drafts.iter().partition(|draft| view::state(draft) == "waiting");
         let (yours, others): (Vec<_>, Vec<_>) =
             waiting.into_iter().partition(|draft| draft.claims.awaits_you);
-        let name = escape::line(member.key().verifier().name().as_str());
+        let name = member.key().verifier().name().as_str();
         group(&member, &format!("waiting for a signature of {name}"), &yours, out);
         group(&member, "waiting for others", &others, out);
         group(&member, "settled in the last days", &settled, out);
@@ -87,7 +86,7 @@ fn list(args: &MemberArgs, out: &Output) -> Result<Outcome, Failure> {
 fn group(member: &Member, name: &str, drafts: &[&Pending], out: &Output) {
     out.line(format!("{name}: {}", if drafts.is_empty() { "nothing" } else { "" }).trim_end());
     for draft in drafts {
-        out.line(view::headline(draft, out));
+        out.line(view::headline(draft));
         view::standing(member, draft, out);
     }
 }

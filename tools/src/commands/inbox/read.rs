@@ -51,7 +51,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 
 /// Prints the whole record, every text escaped, and how the draft stands.
 pub fn print(member: &Member, draft: &Pending, out: &Output) {
-    out.line(view::headline(draft, out));
-    out.line(crate::view::object(draft.record.body()));
+    out.line(view::headline(draft));
+    out.block(&crate::view::object(draft.record.body()));
     view::standing(member, draft, out);
 }

@@ -6,9 +6,8 @@ use serde_json::{Value, json};
 
 use crate::commands::record::show;
 use crate::environment;
-use crate::escape;
 use crate::member::{Member, Pending};
-use crate::output::Output;
+use crate::output::{Line, Output};
 
 /// How a draft stands, in a word that scripts may depend on.
 pub fn state(draft: &Pending) -> &'static str {
@@ -23,9 +22,9 @@ pub fn state(draft: &Pending) -> &'static str {
 }
 
 /// Kind and title on one line.
-pub fn headline(draft: &Pending, out: &Output) -> String {
-    let title = escape::line(draft.record.envelope().title());
-    format!("{} {}", draft.record.kind(), out.strong(&title))
+pub fn headline(draft: &Pending) -> Line {
+    let title = draft.record.envelope().title();
+    Line::from(format!("{} ", draft.record.kind())).and(Line::strong(title))
 }
 
 /// Everything but the record's own text.
@@ -35,28 +34,31 @@ pub fn standing(member: &Member, draft: &Pending, out: &Output) {
     out.line(format!("  statement {}", draft.record.statement()));
     let (issuer, proposer) = (draft.record.envelope().issuer(), &claims.proposer);
     let at = time(claims.proposed_at);
-    out.line(escape::line(&format!("  issuer    {issuer}; proposed by {proposer}, {at}")));
+    out.line(format!("  issuer    {issuer}; proposed by {proposer}, {at}"));
     for (name, id, verdict, _) in signatures(member, draft) {
-        out.line(escape::line(&format!("  signed by {name} ({id}): {verdict}")));
+        out.line(format!("  signed by {name} ({id}): {verdict}"));
     }
     for lack in &claims.lacks {
-        out.line(escape::line(&format!("  lacks     {}", lacking(lack))));
+        out.line(format!("  lacks     {}", lacking(lack)));
     }
     for decline in &claims.declines {
         let reason = member.reason(draft, decline);
         let reason = reason.unwrap_or_else(|| "the node shows no sound note of it".to_owned());
-        out.line(escape::line(&format!("  declined  {}: {reason}", decline.member)));
+        out.line(format!("  declined  {}: {reason}", decline.member));
     }
     if !claims.refusal.is_empty() {
-        out.line(escape::line(&format!("  refused   by the log: {}", claims.refusal)));
+        out.line(format!("  refused   by the log: {}", claims.refusal));
     }
     let since = time(claims.since);
+    let indented = Line::from("  ");
     out.line(match (claims.state(), claims.index) {
-        (PendingState::Waiting, _) => format!("  waits     until {}", time(claims.expires_at)),
-        (PendingState::Logged, Some(index)) => {
-            format!("  {} as entry {index}, {since}", out.good("logged"))
+        (PendingState::Waiting, _) => {
+            Line::from(format!("  waits     until {}", time(claims.expires_at)))
         }
-        _ => format!("  {} since {since}", out.bad(state(draft))),
+        (PendingState::Logged, Some(index)) => {
+            indented.and(Line::good("logged")).and(format!(" as entry {index}, {since}"))
+        }
+        _ => indented.and(Line::bad(state(draft))).and(format!(" since {since}")),
     });
 }
 
@@ -95,7 +97,7 @@ pub fn is_sound(member: &Member, draft: &Pending) -> bool {
     signatures(member, draft).iter().all(|(_, _, _, well)| *well != Some(false))
 }
 
-fn signatures(member: &Member, draft: &Pending) -> Vec<show::Line> {
+fn signatures(member: &Member, draft: &Pending) -> Vec<show::SignatureRow> {
     show::signatures(
         &draft.record,
         member.trust.charter().map(|charter| &**charter),

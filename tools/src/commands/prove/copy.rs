@@ -1,18 +1,18 @@
 //! Proofs out of a log's files: a mirror's URL, a node's HTTP address, or a directory.
 
+use ledger_core::Hash;
 use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
-use ledger_core::charter::governance_chain;
+use ledger_core::charter::{ChainError, governance_chain};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
-use ledger_core::merkle::{InclusionProof, prove_inclusion};
+use ledger_core::merkle::{InclusionProof, TreeHead, prove_inclusion};
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, Outline, StatementId};
-use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
+use ledger_core::tile::{BlockProver, EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
 use ledger_node::source::{ReadError, Source};
 
 use super::Found;
 use crate::commands::audit::chain;
-use crate::escape;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::reach;
@@ -22,6 +22,7 @@ use crate::trust::{Trust, TrustArgs};
 struct Copy {
     source: Source,
     claimed: ClaimedCheckpoint,
+    head: TreeHead,
     size: TreeSize,
 }
 
@@ -35,15 +36,16 @@ pub(super) fn find(
 ) -> Result<(Found, Trust), Failure> {
     let source = reach::source(from)?;
     let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
-    let trust = trust.with_files(|| chain::read(&source, &bytes), out)?;
+    let trust = trust.with_files(|| chain::proven(&source, &bytes), out)?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(wrong)?;
     // before anything is searched: is it the log's at all?
     trust.policy.verify(&claimed).map_err(|e| {
         let hint = "it was altered, it is of another log, or the policy is an older one";
         Failure::refused(format!("the checkpoint of {source}: {e}"), hint)
     })?;
-    let size = claimed.checkpoint().head().size;
-    let copy = Copy { source, claimed, size };
+    let head = *claimed.checkpoint().head();
+    let size = head.size;
+    let copy = Copy { source, claimed, head, size };
     let (index, entry) = match wanted {
         (_, Some(statement)) => copy.search(statement, out)?,
         (index, None) => {
@@ -75,11 +77,15 @@ impl Copy {
         let width = u64::from(TILE_WIDTH);
         let bundle = self.bundle_of(index.get() / width)?;
         let at = usize::try_from(index.get() % width).unwrap_or(usize::MAX);
-        let entry = bundle.get(at).map(<[u8]>::to_vec);
-        entry.ok_or_else(|| wrong(format!("it has no entry {index}")))
+        match bundle.get(at) {
+            Some(b"") => Err(withheld(index, &self.source)),
+            Some(entry) => Ok(entry.to_vec()),
+            None => Err(wrong(format!("it has no entry {index}"))),
+        }
     }
 
-    /// Files have no index: the entries are read, the latest first.
+    /// Files have no index: the entries are read, the latest first. That a statement is in none of
+    /// them says something only of entries that are proven to be those of the tree.
     fn search(
         &self,
         statement: StatementId,
@@ -87,8 +93,17 @@ impl Copy {
     ) -> Result<(LeafIndex, Vec<u8>), Failure> {
         let width = u64::from(TILE_WIDTH);
         out.note(format!("looking for the statement among {} entries", self.size));
+        let mut prover = BlockProver::new(&self.source, self.head);
+        let (mut checked, mut fault) = (0, None);
         for number in (0..self.size.get().div_ceil(width)).rev() {
-            let bundle = self.bundle_of(number)?;
+            let bundle = match self.bundle_of(number) {
+                Ok(bundle) => bundle,
+                // the statement may be in another one
+                Err(failure) => {
+                    fault = Some(failure);
+                    continue;
+                }
+            };
             for (at, entry) in (number * width..).zip(bundle.iter()) {
                 let outline = Entry::split(entry).ok();
                 let outline = outline.and_then(|(_, record)| Outline::parse(record).ok());
@@ -96,9 +111,30 @@ impl Copy {
                     return Ok((LeafIndex::new(at).map_err(wrong)?, entry.to_vec()));
                 }
             }
+            let leaves: Vec<Hash> = bundle.iter().map(Hash::leaf).collect();
+            match prover.proves(number, &leaves) {
+                Ok(true) => checked += leaves.len() as u64,
+                Ok(false) => {}
+                Err(error) => fault = Some(unread("hash tile", &error)),
+            }
         }
-        let message = format!("no entry of the copy has the statement {statement}");
-        Err(Failure::refused(message, "the copy may be older than the entry: ask another one"))
+        let size = self.size.get();
+        if checked == size {
+            let message = format!("none of its {size} entries has the statement {statement}");
+            let hint = "the copy may be older than the entry: ask another one";
+            return Err(Failure::refused(message, hint));
+        }
+        let left = size - checked;
+        let why = fault.as_ref().map_or(String::new(), |fault| format!(" ({})", fault.message));
+        Err(Failure {
+            exit: fault.map_or(crate::failure::Exit::Refused, |fault| fault.exit),
+            message: format!(
+                "{left} of {size} entries could not be checked{why}; no other has the statement \
+                 {statement}"
+            ),
+            hint: "it may be one of those: run `ledger audit` on the copy, and ask another one"
+                .into(),
+        })
     }
 
     fn inclusion(&self, index: LeafIndex) -> Result<InclusionProof, Failure> {
@@ -116,7 +152,7 @@ impl Copy {
 
     /// The bundle with all governance entries of the copy.
     fn bundle(&self, index: LeafIndex, proof: TlogProof) -> Result<AuthorityBundle, Failure> {
-        let parse = |at| chain::entry(&self.source, at, self.size).map_err(wrong);
+        let parse = |at| chain::proven_entry(&self.source, at, &self.head).map_err(wrong);
         let last = self.size.last().unwrap_or(index);
         let latest = parse(last)?;
         let latest = match latest.record().kind().is_governance() {
@@ -124,7 +160,10 @@ impl Copy {
             false => latest.logged().governance,
         };
         let chain = governance_chain(latest, parse);
-        let chain = chain.map_err(|_| wrong("its governance entries do not lead to a charter"))?;
+        let chain = chain.map_err(|error| match error {
+            ChainError::Read(failure) => failure,
+            ChainError::Order(_) => wrong("its governance entries do not lead to a charter"),
+        })?;
         let proven = chain.into_iter().map(|(index, entry)| {
             Ok(GovernanceEntry { index, entry, inclusion: self.inclusion(index)? })
         });
@@ -141,10 +180,16 @@ fn unread(what: &str, error: &ReadError) -> Failure {
     }
 }
 
-fn wrong(what: impl std::fmt::Display) -> Failure {
-    let what = what.to_string();
+fn withheld(index: LeafIndex, source: &Source) -> Failure {
     Failure::refused(
-        format!("the copy is not sound: {}", escape::line(&what)),
+        format!("entry {index} is withheld by {source}"),
+        "ask the log's own node for it, with --node, or another copy",
+    )
+}
+
+fn wrong(what: impl std::fmt::Display) -> Failure {
+    Failure::refused(
+        format!("the copy is not sound: {what}"),
         "run `ledger audit` on it, and take another copy",
     )
 }

@@ -12,7 +12,6 @@ use serde_json::json;
 use crate::address;
 use crate::client::{self, Node};
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
@@ -87,7 +86,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         // whoever has answered a dozen questions is asked again, not sent away
         match at_fault(kind, &error).filter(|_| asking) {
             Some(member) => {
-                let _ = writeln!(std::io::stderr(), "{error}\nhint: {}", error.hint());
+                out.problem(&Failure::refused(error.to_string(), error.hint()));
                 object.set(member.name, ask(member)?);
             }
             None => return Err(Failure::refused(error.to_string(), error.hint())),
@@ -113,7 +112,7 @@ fn read_kind(word: &str) -> Result<Kind, Failure> {
             "ledger charter new --log VKEY --consortium NAME --issuer NAME --member ...",
         )),
         Some(kind) => Ok(kind),
-        None => Err(Failure::usage(format!("there is no kind {:?}", escape::line(word)), hint)),
+        None => Err(Failure::usage(format!("there is no kind \"{word}\""), hint)),
     }
 }
 
@@ -140,7 +139,7 @@ fn merge(object: &mut Object, path: &Path) -> Result<(), Failure> {
     let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
     let from = Object::parse(&text).map_err(|e| refused(e.to_string()))?;
     if let Some(kind) = from.text("kind").filter(|kind| Some(*kind) != object.text("kind")) {
-        return Err(refused(format!("it is of kind {}", escape::line(kind))));
+        return Err(refused(format!("it is of kind {kind}")));
     }
     for (name, value) in from.iter().filter(|(name, _)| !OWN.contains(name)) {
         object.set(name, value.clone());
@@ -151,10 +150,10 @@ fn merge(object: &mut Object, path: &Path) -> Result<(), Failure> {
 /// Applies one `--set PATH=VALUE`.
 fn apply(object: &mut Object, kind: Kind, set: &str) -> Result<(), Failure> {
     let hint = "write --set PATH=VALUE, for instance --set system.name='Example 7B'";
-    let (path, text) =
-        set.split_once('=').filter(|(path, _)| !path.is_empty()).ok_or_else(|| {
-            Failure::usage(format!("--set {:?} has no value", escape::line(set)), hint)
-        })?;
+    let (path, text) = set
+        .split_once('=')
+        .filter(|(path, _)| !path.is_empty())
+        .ok_or_else(|| Failure::usage(format!("--set \"{set}\" has no value"), hint))?;
     let wrapped = format!("{{\"value\":{text}}}");
     let parsed = Object::parse(&wrapped).ok().filter(|object| object.len() == 1);
     let mut value = match parsed.as_ref().and_then(|object| object.get("value")) {

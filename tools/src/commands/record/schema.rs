@@ -2,7 +2,6 @@
 
 use ledger_core::record::{Kind, schema};
 
-use crate::escape;
 use crate::failure::Failure;
 use crate::output::{Outcome, Output};
 
@@ -25,7 +24,7 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
     let kind = Kind::parse(&args.kind).ok_or_else(|| {
-        let message = format!("there is no kind {:?}", escape::line(&args.kind));
+        let message = format!("there is no kind \"{}\"", args.kind);
         Failure::usage(message, format!("write one of {}", words.join(", ")))
     })?;
     let text = format!("{}\n", schema(kind).to_pretty_json());

@@ -13,10 +13,9 @@ use serde_json::json;
 
 use crate::client::{self, LeafName, NodeArgs};
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
-use crate::output::{Outcome, Output};
+use crate::output::{Line, Outcome, Output};
 use crate::trust::{Basis, Trust, TrustArgs};
 use crate::view;
 
@@ -76,8 +75,8 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         (None, _) => environment::now(),
     };
     let lines = signatures(&record, charter, at);
-    out.line(out.strong(&view::title(record.envelope())));
-    out.line(view::object(record.body()));
+    out.line(Line::strong(view::title(record.envelope())));
+    out.block(&view::object(record.body()));
     out.line("");
     show_place(&found, &record.statement().to_string(), out);
     let digests = count_digests(record.body());
@@ -85,7 +84,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.line(format!("sealed       {}", view::digests(digests)));
     }
     for (name, id, verdict, _) in &lines {
-        out.line(format!("signed by    {} ({id}): {verdict}", escape::line(name)));
+        out.line(format!("signed by    {name} ({id}): {verdict}"));
     }
     let basis = found.trust.as_ref().map(|trust| trust.basis);
     if basis == Some(Basis::Claimed) {
@@ -137,7 +136,7 @@ fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
         LeafName::Statement(*id.as_hash().as_bytes())
     } else {
         return Err(Failure::environment(
-            format!("there is no file {}", escape::line(&args.what)),
+            format!("there is no file {}", args.what),
             "name a record file, an index in the log, or a statement id of 64 hex digits",
         ));
     };
@@ -172,10 +171,10 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
 }
 
 /// What is known of a signature line.
-pub type Line = (String, String, String, Option<bool>);
+pub type SignatureRow = (String, String, String, Option<bool>);
 
 /// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
-pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Line> {
+pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<SignatureRow> {
     let lines = record.note().signatures().iter();
     lines
         .map(|line| {
@@ -192,7 +191,7 @@ pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Li
                         (refused.to_string(), Some(false))
                     } else {
                         let roles: Vec<&str> = member.roles().iter().map(|r| r.role()).collect();
-                        let name = escape::line(member.name());
+                        let name = member.name();
                         (format!("valid, member {name} ({})", roles.join(", ")), Some(true))
                     }
                 }

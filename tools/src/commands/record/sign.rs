@@ -6,7 +6,6 @@ use ledger_core::note::{Algorithm, SignerKey};
 use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError, unknown_members};
 use serde_json::json;
 
-use crate::escape;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys;
@@ -53,7 +52,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let log = record.envelope().log();
     if let Some(at) = keys.iter().position(|key| key.verifier().name().as_str() == log) {
         return Err(Failure::refused(
-            format!("{} is the key of the log {}", args.keys[at].display(), escape::line(log)),
+            format!("{} is the key of the log {log}", args.keys[at].display()),
             "a log signs no records: sign with a member's key",
         ));
     }
@@ -72,8 +71,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         record.note().signatures().iter().map(|line| line.name().to_string()).collect();
     let (file, statement) = (path.display().to_string(), record.statement().to_string());
     if file != "-" {
-        out.line(format!("{}\n  statement {statement}", escape::line(&file)));
-        out.line(format!("  signed by {}", escape::line(&signers.join(", "))));
+        out.line(&file);
+        out.line(format!("  statement {statement}"));
+        out.line(format!("  signed by {}", signers.join(", ")));
     }
     Ok(Outcome::done(json!({ "file": file, "statement": statement, "signers": signers })))
 }

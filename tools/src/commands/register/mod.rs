@@ -15,7 +15,6 @@ use serde_json::json;
 
 use super::audit::{self, LawfulEntry};
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::output::{Outcome, Output};
 use crate::trust::{Basis, TrustArgs};
@@ -119,7 +118,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let table = table(args, &counted.chronicle, charter, now);
     table.print(out);
     let (name, size) = (args.register.name(), judged.size);
-    let origin = escape::line(&judged.origin);
+    let origin = &judged.origin;
     out.note(format!("{name} of {origin} at entry {index} of {size}, at {}", format_time(now)));
     Ok(Outcome::done(json!({
         "register": name,

@@ -11,8 +11,8 @@ use ledger_core::register::{
 };
 use serde_json::{Value, json};
 
-use crate::escape;
-use crate::output::Output;
+use crate::escape::{Lines, Shown, escaped};
+use crate::output::{Line, Output};
 
 /// The width of a terminal that does not say its own in `COLUMNS`.
 const WIDTH: usize = 120;
@@ -40,17 +40,20 @@ impl Table {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let width = std::io::stdout().is_terminal().then(|| columns.unwrap_or(WIDTH));
         for (at, line) in self.lines(width).into_iter().enumerate() {
-            out.line(if at == 0 { out.strong(&line) } else { line });
+            // the head is ours; the cells of the rows are escaped before they are cut and aligned
+            match at {
+                0 => out.line(Line::strong(line)),
+                _ => out.block(&Shown::of_escaped(line)),
+            }
         }
     }
 
     /// The head and the rows, aligned.
     fn lines(&self, width: Option<usize>) -> Vec<String> {
         let head = self.head.iter().map(|name| (*name).to_owned()).collect();
-        let rows = self
-            .rows
-            .iter()
-            .map(|(cells, _)| cells.iter().map(|cell| escape::line(cell)).collect::<Vec<String>>());
+        let rows = self.rows.iter().map(|(cells, _)| {
+            cells.iter().map(|cell| escaped(cell, Lines::One)).collect::<Vec<String>>()
+        });
         let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
         let last = self.head.len() - 1;
         let widest = |column: usize| {

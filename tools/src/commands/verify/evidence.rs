@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 
 use super::{Args, Verdict};
 use crate::commands::evidence::known as known_by;
-use crate::escape;
 use crate::failure::Failure;
 use crate::trust::Trust;
 
@@ -17,8 +16,8 @@ pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<
     let conviction = evidence.verify(&known).map_err(|e| {
         Failure::refused(format!("it convicts nobody that you know: {e}"), e.hint())
     })?;
-    let culprit = escape::line(&conviction.culprit().to_string());
-    let why = escape::line(conviction.explanation());
+    let culprit = conviction.culprit().to_string();
+    let why = conviction.explanation();
     let text = format!("{culprit}: {} ({why})", conviction.kind());
     let object = object(&evidence, &conviction);
     Ok(Verdict { word: "convicted", text, object })

@@ -11,7 +11,6 @@ use super::{Args, Verdict, accept, grown_in_source};
 use crate::commands::audit::chain;
 use crate::commands::charter::succeed;
 use crate::environment;
-use crate::escape;
 use crate::failure::Failure;
 use crate::reach;
 use crate::trust::Trust;
@@ -49,13 +48,13 @@ pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<
             "; the tree is the old log's own"
         }
     };
-    let members: Vec<String> = verified.members().iter().map(|name| escape::line(name)).collect();
+    let members: Vec<String> = verified.members().to_vec();
     let text = format!(
         "the log {} ends at size {} for its members, {} follows with the charter {}; signed by \
          {}, enough by the charter as entry {} left it{tree}",
-        escape::line(own.origin().as_str()),
+        own.origin().as_str(),
         own.head().size,
-        escape::line(own.successor().as_str()),
+        own.successor().as_str(),
         own.charter(),
         members.join(", "),
         verified.decided_by(),

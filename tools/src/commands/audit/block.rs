@@ -1,0 +1,217 @@
+//! Blocks of 256 entries on their way through an audit: read ahead, and compared with the tree.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread::Scope;
+
+use ledger_core::hash::Hash;
+use ledger_core::index::TreeSize;
+use ledger_core::tile::{EntryBundle, SalvagedBundle, TILE_WIDTH, TileCoord, TileKind};
+
+use super::fate::{Fate, Footing};
+use super::report::Report;
+use ledger_node::source::{ReadError, Source, TileFile};
+
+/// Blocks that are read before they are needed.
+const AHEAD: usize = 4;
+
+/// Files in a row that are not read before the audit gives up: the source is out of reach, and each
+/// further file could take as long as a network waits.
+const MAX_UNREAD: u32 = 3;
+
+/// Up to 256 entries and their leaf hashes, as the source has them.
+#[derive(Debug)]
+pub struct Block {
+    /// The first entry's index.
+    pub first: u64,
+    /// The entries.
+    pub bundle: (TileCoord, Result<TileFile, ReadError>),
+    /// Their hashes.
+    pub tile: (TileCoord, Result<Vec<u8>, ReadError>),
+}
+
+/// What the reading thread hands on.
+#[derive(Debug)]
+pub enum Piece {
+    /// The next block.
+    Block(Block),
+    /// Nothing from this index on is read.
+    GivenUp(u64),
+}
+
+/// The entries of a block in order: the bytes of those that are right, the fate of all others.
+#[derive(Debug)]
+pub struct Entries {
+    bundle: EntryBundle,
+    /// `None` for an entry whose bytes are right.
+    fates: Vec<Option<Fate>>,
+    /// What is known about these leaves.
+    pub footing: Footing,
+}
+
+/// An index of a block. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot<'a> {
+    /// Its entry's bytes are right.
+    Entry(&'a [u8]),
+    /// There is no entry to judge.
+    Gap(Fate),
+}
+
+/// A bundle as far as it can be read.
+pub struct Bundle {
+    /// What the tree has here.
+    asked: TileCoord,
+    /// The file that was read.
+    coord: TileCoord,
+    salvaged: SalvagedBundle,
+    /// The fate of all its entries, where the file gave none.
+    lacking: Option<Fate>,
+}
+
+/// Reads the log's blocks in a thread of their own, a few ahead.
+pub fn read_ahead<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    source: &'scope Source,
+    size: TreeSize,
+) -> Receiver<Piece> {
+    let (send, pieces) = sync_channel(AHEAD);
+    scope.spawn(move || {
+        let mut unread = 0;
+        for index in 0..size.get().div_ceil(u64::from(TILE_WIDTH)) {
+            let first = index * u64::from(TILE_WIDTH);
+            if unread >= MAX_UNREAD {
+                let _ = send.send(Piece::GivenUp(first));
+                return;
+            }
+            let block = read_block(source, first, size, &mut unread);
+            if send.send(Piece::Block(block)).is_err() {
+                return;
+            }
+        }
+    });
+    pieces
+}
+
+fn read_block(source: &Source, first: u64, size: TreeSize, unread: &mut u32) -> Block {
+    let index = first / u64::from(TILE_WIDTH);
+    let coord = |kind| TileCoord::in_tree(kind, index, size).expect("the block lies in the tree");
+    let (entries, hashes) = (coord(TileKind::Entries), coord(TileKind::Hashes(0)));
+    let mut count = |failed: bool| match (failed, *unread < MAX_UNREAD) {
+        (true, true) => *unread += 1,
+        (false, true) => *unread = 0,
+        // it was three in a row
+        (_, false) => {}
+    };
+    let bundle = source.file(entries);
+    count(matches!(bundle, Err(ReadError::Failed(_))));
+    let tile = source.tile(hashes);
+    count(matches!(tile, Err(ReadError::Failed(_))));
+    Block { first, bundle: (entries, bundle), tile: (hashes, tile) }
+}
+
+impl Entries {
+    /// Each index of the block.
+    pub fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
+        self.fates.iter().enumerate().map(|(at, fate)| match (fate, self.bundle.get(at)) {
+            (Some(fate), _) => Slot::Gap(*fate),
+            (None, Some(bytes)) => Slot::Entry(bytes),
+            (None, None) => unreachable!("an entry that is right is in the bundle"),
+        })
+    }
+}
+
+impl Bundle {
+    /// Takes what the source gave, and reports what is wrong with the file as a whole.
+    pub fn read(
+        (asked, file): (TileCoord, Result<TileFile, ReadError>),
+        report: &mut Report,
+    ) -> Bundle {
+        let (TileFile { coord, bytes }, lacking) = match file {
+            Ok(file) => (file, None),
+            Err(error) => {
+                let lacking = report.not_read(asked, &error);
+                (TileFile { coord: asked, bytes: Vec::new() }, Some(lacking))
+            }
+        };
+        let mut salvaged = EntryBundle::salvage(coord, bytes);
+        salvaged.entries = salvaged.entries.cut(asked.width());
+        Bundle { asked, coord, salvaged, lacking }
+    }
+
+    /// The fate of all entries, where the file gave none.
+    pub fn lacking(&self) -> Option<Fate> {
+        self.lacking
+    }
+
+    /// The entries that can be read, which may be others than were signed.
+    pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
+        self.salvaged.entries.iter()
+    }
+
+    /// Compares the entries with the leaves of the tree, as far as those are known.
+    pub fn judge(
+        self,
+        first: u64,
+        (leaves, tile): (&[Option<Hash>], TileCoord),
+        footing: Footing,
+        report: &mut Report,
+    ) -> Entries {
+        let entries = &self.salvaged.entries;
+        let mut fates = Vec::with_capacity(leaves.len());
+        let mut rest = self.lacking;
+        for (index, (at, leaf)) in (first..).zip(leaves.iter().enumerate()) {
+            let own = entries.get(at).map(|bytes| (bytes, Hash::leaf(bytes)));
+            let right = own.is_some_and(|(_, hash)| leaf.is_none_or(|leaf| leaf == hash));
+            let fate = match (rest, own) {
+                (Some(fate), _) => Some(fate),
+                (None, Some(_)) if right => None,
+                // the first entry that is wrong shows where a torn bundle was torn
+                (None, None) | (None, Some(_)) if self.salvaged.fault.is_some() => {
+                    report.altered(index, self.coord, &self.torn());
+                    rest = Some(Fate::Damaged);
+                    rest
+                }
+                (None, Some((b"", _))) => {
+                    report.withheld(index, self.coord);
+                    Some(Fate::Withheld)
+                }
+                (None, Some((_, hash))) => {
+                    let leaf = leaf.map_or_else(String::new, |leaf| leaf.to_string());
+                    let why = self.altered((hash, leaf), tile, footing);
+                    report.altered(index, self.coord, &why);
+                    Some(Fate::Damaged)
+                }
+                (None, None) => unreachable!("a bundle with too few entries is torn"),
+            };
+            fates.push(fate);
+        }
+        if self.salvaged.fault.is_some() && rest.is_none() {
+            let what = match self.coord == self.asked {
+                true => "it holds more than its entries",
+                false => "it is torn behind the entries of the signed tree",
+            };
+            report.damaged(self.coord, what);
+        }
+        Entries { bundle: self.salvaged.entries, fates, footing }
+    }
+
+    fn torn(&self) -> String {
+        let fault = self.salvaged.fault.map_or_else(String::new, |fault| fault.to_string());
+        let coord = self.coord;
+        format!("{coord} is damaged here, and cannot be read from this entry on: {fault}")
+    }
+
+    fn altered(&self, (own, leaf): (Hash, String), tile: TileCoord, footing: Footing) -> String {
+        let bundle = self.coord;
+        match footing {
+            Footing::Unproven => format!(
+                "its leaf hash in {bundle} is {own}, but {tile} holds {leaf}; neither leads to the \
+                 signed root"
+            ),
+            Footing::Proven | Footing::Tainted => format!(
+                "{bundle} holds other bytes than were signed: its leaf hash is {own}, but {tile} \
+                 and the signed root hold {leaf}"
+            ),
+        }
+    }
+}
