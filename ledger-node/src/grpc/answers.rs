@@ -5,18 +5,25 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use prost::Message;
 use tokio::sync::mpsc::{OwnedPermit, Receiver, Sender, channel};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
 use super::Failure;
 
+/// Bytes of answers that wait for one caller: many of the usual ones, and few that hold a record.
+const BYTES_AHEAD: usize = 256 << 10;
+
 /// Where answers go.
 #[derive(Debug)]
 pub struct Answers<T> {
-    sender: Sender<Result<T, Status>>,
+    sender: Sender<Held<T>>,
     /// Room for the word that the caller was too slow.
-    last: Option<OwnedPermit<Result<T, Status>>>,
+    last: Option<OwnedPermit<Held<T>>>,
+    /// The bytes that may wait.
+    room: Arc<Semaphore>,
     waiting: Queue<T>,
     patience: Duration,
 }
@@ -25,20 +32,29 @@ pub struct Answers<T> {
 #[derive(Debug)]
 pub struct Waiting<T>(Queue<T>);
 
-type Queue<T> = Arc<Mutex<Receiver<Result<T, Status>>>>;
+type Queue<T> = Arc<Mutex<Receiver<Held<T>>>>;
+
+/// An answer with the room that it takes.
+#[derive(Debug)]
+struct Held<T> {
+    answer: Result<T, Status>,
+    _room: Option<OwnedSemaphorePermit>,
+}
 
 /// Nobody takes answers any more: the caller has gone, or was too slow and is told so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unread;
 
-impl<T> Answers<T> {
-    /// Up to `ahead` answers wait for the caller, and the next one for `patience`.
+impl<T: Message> Answers<T> {
+    /// Up to `ahead` answers wait for the caller, as far as they are small, and the next one for
+    /// `patience`.
     pub fn new(ahead: usize, patience: Duration) -> (Answers<T>, Waiting<T>) {
         let (sender, receiver) = channel(ahead + 1);
         let last = sender.clone().try_reserve_owned().ok();
         let waiting = Arc::new(Mutex::new(receiver));
         let taken = Waiting(Arc::clone(&waiting));
-        (Answers { sender, last, waiting, patience }, taken)
+        let room = Arc::new(Semaphore::new(BYTES_AHEAD));
+        (Answers { sender, last, room, waiting, patience }, taken)
     }
 
     /// Sends an answer once there is room for it.
@@ -46,8 +62,8 @@ impl<T> Answers<T> {
     /// # Errors
     /// [`Unread`]: there is no use in going on.
     pub async fn send(&mut self, answer: Result<T, Status>) -> Result<(), Unread> {
-        match tokio::time::timeout(self.patience, self.sender.send(answer)).await {
-            Ok(sent) => sent.map_err(|_| Unread),
+        match tokio::time::timeout(self.patience, self.queue(answer)).await {
+            Ok(queued) => queued,
             Err(_) => {
                 self.give_up();
                 Err(Unread)
@@ -55,12 +71,24 @@ impl<T> Answers<T> {
         }
     }
 
+    async fn queue(&self, answer: Result<T, Status>) -> Result<(), Unread> {
+        let bytes = answer.as_ref().map_or(0, Message::encoded_len).min(BYTES_AHEAD);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
+        // the caller may go while there is no room
+        let room = tokio::select! {
+            room = room => room.ok(),
+            () = self.sender.closed() => return Err(Unread),
+        };
+        self.sender.send(Held { answer, _room: room }).await.map_err(|_| Unread)
+    }
+
     /// What nobody takes holds no memory either.
     fn give_up(&mut self) {
         let mut waiting = lock(&self.waiting);
         while waiting.try_recv().is_ok() {}
         if let Some(last) = self.last.take() {
-            last.send(Err(too_slow(self.patience)));
+            last.send(Held { answer: Err(too_slow(self.patience)), _room: None });
         }
     }
 }
@@ -69,7 +97,7 @@ impl<T> Stream for Waiting<T> {
     type Item = Result<T, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        lock(&self.0).poll_recv(context)
+        lock(&self.0).poll_recv(context).map(|held| held.map(|held| held.answer))
     }
 }
 
@@ -80,7 +108,7 @@ impl<T> Drop for Waiting<T> {
     }
 }
 
-fn lock<T>(queue: &Queue<T>) -> MutexGuard<'_, Receiver<Result<T, Status>>> {
+fn lock<T>(queue: &Queue<T>) -> MutexGuard<'_, Receiver<Held<T>>> {
     // a channel is whole whoever panicked
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -112,5 +140,41 @@ mod tests {
         let (mut answers, waiting) = Answers::new(1, Duration::MAX);
         drop(waiting);
         assert_eq!(answers.send(Ok(1)).await, Err(Unread));
+    }
+
+    #[tokio::test]
+    async fn large_answers_wait_in_few_bytes_and_all_of_them_come() {
+        let (mut answers, mut waiting) = Answers::new(64, Duration::from_secs(3_600));
+        let large = vec![7; BYTES_AHEAD / 4];
+        let sending = tokio::spawn({
+            let large = large.clone();
+            async move {
+                for _ in 0..12 {
+                    answers.send(Ok(large.clone())).await.expect("they are taken");
+                }
+            }
+        });
+        // a length comes with each, so that the fourth finds no room
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(lock(&waiting.0).len(), 3);
+        let mut taken = 0;
+        while let Some(answer) = waiting.next().await {
+            assert_eq!(answer.expect("an answer"), large);
+            taken += 1;
+        }
+        assert_eq!(taken, 12);
+        sending.await.expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn who_goes_while_there_is_no_room_is_not_waited_for() {
+        let (mut answers, waiting) = Answers::new(64, Duration::MAX);
+        assert_eq!(answers.send(Ok(vec![7; BYTES_AHEAD])).await, Ok(()));
+        let next = tokio::spawn(async move { answers.send(Ok(vec![7; BYTES_AHEAD])).await });
+        tokio::task::yield_now().await;
+        drop(waiting);
+        assert_eq!(next.await.expect("no panic"), Err(Unread));
     }
 }

@@ -19,15 +19,16 @@ use tonic::{Code, Status};
 use super::Failure;
 use super::shares::{Share, Shares};
 
-/// Bytes of an answer that nothing is asked for.
-const FREE: usize = 16 << 10;
+/// Bytes of an answer that nothing is asked for. One connection may have 256 of them.
+const FREE: usize = 2 << 10;
 
 /// Bytes of all larger answers together, and of those to one network: evidence may have 33 MiB.
 const ROOM: usize = 128 << 20;
 const ROOM_PER_NETWORK: usize = ROOM / 2;
 
-/// Bytes that a connection is handed at once: those it keeps until its caller reads them.
-const PIECE: usize = 16 << 10;
+/// Bytes that a connection is handed at once for each of its calls: those it keeps until its caller
+/// reads them.
+const PIECE: usize = 4 << 10;
 
 /// How long a caller may take for a large answer: the largest comes over a line of 3 Mbit/s.
 const PATIENCE: Duration = Duration::from_secs(120);
