@@ -1,17 +1,18 @@
-//! The way in: form, signatures, a first look at duplicates; then the bounded queue.
+//! The way in: form, signatures, what the log already rules out; then the bounded queue.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use ledger_core::LeafIndex;
 use ledger_core::charter::{Charter, SignedRecord};
 use ledger_core::record::{Record, StatementId};
+use ledger_core::{LeafIndex, TreeSize};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
-use crate::index::{EntryKeys, Index, Key};
+use crate::index::{EntryKeys, Index, Key, revision};
 use crate::log::{LogReader, Published};
+use crate::lookup::{FindError, find_entry, find_id, last_revision};
 use crate::refusal::Refusal;
-use crate::sequencer::{Duplicate, FindError, Outcome, Pending, find_entry};
+use crate::sequencer::{Duplicate, Outcome, Pending};
 
 /// Records that wait for the sequencer at most.
 const QUEUE_RECORDS: usize = 16_384;
@@ -56,8 +57,9 @@ impl Admission {
         (Admission { charter, index, reader, published, room, queue }, receiver)
     }
 
-    /// Checks a record's form, looks for it in the log, and verifies its signatures: some tens of
-    /// microseconds of computing.
+    /// Checks a record's form, looks for it in the log, verifies its signatures, and refuses what
+    /// the log already rules out: some tens of microseconds of computing, and the reading of an
+    /// entry or two where its statement, id or series is in the log.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -67,6 +69,15 @@ impl Admission {
             return Ok(Admitted::Duplicate(Duplicate::new(at, &record)));
         }
         let signed = self.charter().verify(record)?;
+        let record = signed.record();
+        if let Some((at, keys)) = self.same_id(record)? {
+            return match keys.statement == record.statement() {
+                // logged, and not published yet
+                true => Ok(Admitted::Duplicate(Duplicate::new(at, record))),
+                false => Err(Refusal::IdTaken(at)),
+            };
+        }
+        self.check_revision(record)?;
         Ok(Admitted::Verified(Box::new(signed)))
     }
 
@@ -80,29 +91,34 @@ impl Admission {
     /// # Errors
     /// [`Refusal::Internal`] or [`Refusal::Damaged`] when the log cannot be read.
     pub fn find(&self, statement: &StatementId) -> Result<Option<LeafIndex>, Refusal> {
-        self.look(&Key::Statement(*statement), |keys| keys.statement == *statement)
-    }
-
-    /// Where the published log has a record of the same issuer and id.
-    ///
-    /// # Errors
-    /// As [`Admission::find`].
-    pub fn id_taken(&self, record: &Record) -> Result<Option<LeafIndex>, Refusal> {
-        let unique = record.envelope().unique_key();
-        self.look(&Key::IssuerAndId(unique), |keys| keys.issuer_and_id == unique)
-    }
-
-    fn look(
-        &self,
-        key: &Key,
-        same: impl Fn(&EntryKeys) -> bool,
-    ) -> Result<Option<LeafIndex>, Refusal> {
         let size = self.published.borrow().as_ref().map(|published| published.size());
         let Some(size) = size else { return Ok(None) };
-        find_entry(&self.index, &self.reader, size, key, same).map_err(|error| match error {
-            FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
-            error => Refusal::Internal(error.to_string()),
-        })
+        let found = find_entry(&self.index, &self.reader, size, &Key::Statement(*statement));
+        found.map_err(unreadable)
+    }
+
+    /// The entry of the same issuer and id in the log, published or not: its index and its keys.
+    fn same_id(&self, record: &Record) -> Result<Option<(LeafIndex, EntryKeys)>, Refusal> {
+        let unique = record.envelope().unique_key();
+        find_id(&self.index, &self.reader, self.logged(), unique).map_err(unreadable)
+    }
+
+    /// Refuses a revision that the series has had: the last one only grows, so that the sequencer
+    /// would refuse it too. One that is too large may follow records that are on their way.
+    fn check_revision(&self, record: &Record) -> Result<(), Refusal> {
+        let Some((series, found)) = revision(record.envelope()) else { return Ok(()) };
+        let last = last_revision(&self.index, &self.reader, self.logged(), series);
+        match last.map_err(unreadable)? {
+            Some(last) if found <= last => {
+                Err(Refusal::Revision { expected: last.saturating_add(1), found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// How many entries are logged: the index covers them once their files are written.
+    fn logged(&self) -> TreeSize {
+        TreeSize::new(self.index.size()).unwrap_or(TreeSize::MAX)
     }
 
     /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room
@@ -155,4 +171,11 @@ impl Admission {
 /// What a record of `bytes` takes of the room.
 fn units(bytes: usize) -> u32 {
     u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX)
+}
+
+fn unreadable(error: FindError) -> Refusal {
+    match error {
+        FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
+        error => Refusal::Internal(error.to_string()),
+    }
 }

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, StatementId};
-use ledger_core::tile::TILE_WIDTH;
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::gossip_server::GossipServer;
 use ledger_proto::v1::ledger_server::{Ledger, LedgerServer};
@@ -42,9 +41,10 @@ use self::weighed::{Rooms, Weighed};
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
+use crate::lookup::{FindError, find_entry};
 use crate::node::{Service, Unpublished};
 use crate::refusal::{PendingRefusal, Refusal};
-use crate::sequencer::{Duplicate, FindError, Outcome, Place, find_entry};
+use crate::sequencer::{Duplicate, Outcome, Place};
 use crate::transport::{self, Caller, Door, Gate};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
@@ -67,7 +67,7 @@ const REFLECTION_STREAM: &str = "/ServerReflectionInfo";
 /// Entries that wait for a slow reader of `GetEntries`.
 const ENTRIES_AHEAD: usize = 16;
 
-/// `GetEntries` streams at once, each of which holds an entry bundle in memory, and those of one
+/// `GetEntries` streams at once, each of which holds some entries in memory, and those of one
 /// network.
 const ENTRY_STREAMS: usize = 64;
 const ENTRY_STREAMS_PER_NETWORK: usize = ENTRY_STREAMS / 4;
@@ -299,7 +299,10 @@ impl Ledger for Face {
             get_authority_request::Leaf::Statement(id) => Leaf::Statement(id),
         };
         let cache = Arc::clone(&self.authority);
-        self.reading(move |service, published| authority::bundle(&cache, service, published, leaf))
+        // kept until the answer is made
+        let _turn = cache.turn().await;
+        let made = Arc::clone(&cache);
+        self.reading(move |service, published| authority::bundle(&made, service, published, leaf))
             .await
             .map_err(Status::from)
             .map(Response::new)
@@ -337,12 +340,12 @@ impl Ledger for Face {
         let key =
             key.ok_or_else(|| invalid("no key was given", "set one of statement and leaf_hash"))?;
         self.reading(move |service, published| {
-            let (index, entry) = match &key {
-                lookup_request::Key::Statement(id) => find(service, published, &statement(id)?)?,
-                lookup_request::Key::LeafHash(hash) => {
-                    find(service, published, &Key::Leaf(hash_of(hash, "leaf_hash")?))?
-                }
+            let key = match &key {
+                lookup_request::Key::Statement(id) => statement(id)?,
+                lookup_request::Key::LeafHash(hash) => Key::Leaf(hash_of(hash, "leaf_hash")?),
             };
+            let index = find(service, published, &key)?;
+            let (entry, _) = published.entry(index)?;
             Ok(wire::LookupResponse { index: index.get(), entry: entry.into() })
         })
         .await
@@ -404,8 +407,9 @@ impl Face {
     ) -> Result<T, Failure> {
         let service = Arc::clone(&self.service);
         let published = service.current_soon().await?;
-        let done = tokio::task::spawn_blocking(move || read(&service, &published)).await;
-        done.unwrap_or_else(|_| Err(Failure::new(Code::Internal, "reading the log failed", "")))
+        let reads = service.reads.clone();
+        let done = reads.run(move || read(&service, &published)).await;
+        done.unwrap_or_else(|| Err(Failure::new(Code::Internal, "reading the log failed", "")))
     }
 
     /// How long a caller may let answers lie.
@@ -423,36 +427,33 @@ impl Face {
         })
     }
 
-    /// Sends entries bundle by bundle, to a reader who may be slow but takes something now and
-    /// then.
+    /// Sends entries, some at a time, to a reader who may be slow but takes something now and then.
     async fn send_entries(
         &self,
         mut range: std::ops::Range<u64>,
         mut answers: Answers<wire::GetEntriesResponse>,
     ) {
-        let width = u64::from(TILE_WIDTH);
         while !range.is_empty() {
-            let number = range.start / width;
+            let (start, end) = (range.start, range.end);
             let read = self.reading(move |service, published| {
-                Ok(service.reader.bundle(number, published.size())?)
+                let first = LeafIndex::new(start).map_err(|e| invalid(e, ""))?;
+                let until = TreeSize::new(end).map_err(|e| invalid(e, ""))?;
+                Ok(service.reader.run(first, until, published.size())?)
             });
-            let bundle = match read.await {
-                Ok(bundle) => bundle,
+            let entries = match read.await {
+                Ok(entries) => entries,
                 Err(failure) => {
                     let _ = answers.send(Err(failure.into())).await;
                     return;
                 }
             };
-            let until = range.end.min((number + 1) * width);
-            for index in range.start..until {
-                let entry = bundle.get((index % width) as usize).unwrap_or_default();
-                let entry = bytes::Bytes::copy_from_slice(entry);
-                let response = wire::GetEntriesResponse { index, entry };
+            for entry in entries {
+                let response = wire::GetEntriesResponse { index: range.start, entry: entry.into() };
                 if answers.send(Ok(response)).await.is_err() {
                     return;
                 }
+                range.start += 1;
             }
-            range.start = until;
         }
     }
 
@@ -470,8 +471,7 @@ impl Face {
             Outcome::Logged(place) => (place, None),
             Outcome::Duplicate(at) => {
                 self.service.current_with(at.index, patience).await?;
-                let read =
-                    self.reading(move |service, published| duplicate(service, published, &at));
+                let read = self.reading(move |_, published| duplicate(published, &at));
                 let (place, duplicate) = read.await?;
                 (place, Some(duplicate))
             }
@@ -493,13 +493,9 @@ impl Face {
 }
 
 /// What is in the log where a submitted record's statement stands already.
-fn duplicate(
-    service: &Service,
-    published: &Published,
-    at: &Duplicate,
-) -> Result<(Place, wire::Duplicate), Failure> {
+fn duplicate(published: &Published, at: &Duplicate) -> Result<(Place, wire::Duplicate), Failure> {
     let index = at.index;
-    let entry = service.reader.entry(index, published.size())?;
+    let (entry, _) = published.entry(index)?;
     let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
     let keys = EntryKeys::of(&entry).map_err(|_| damaged(index))?;
     let place = Place { index, logged, leaf: keys.leaf, statement: keys.statement };
@@ -517,66 +513,49 @@ fn inclusion(
     tree_size: Option<u64>,
 ) -> Result<wire::GetInclusionProofResponse, Failure> {
     let size = size_within(tree_size, published)?;
-    let (index, entry) = locate(service, published, leaf)?;
-    let leaf = Hash::leaf(&entry);
+    let index = locate(service, published, leaf)?;
     let mut response = wire::GetInclusionProofResponse {
         index: index.get(),
         tree_size: size.get(),
-        leaf_hash: hash_bytes(&leaf),
         ..wire::GetInclusionProofResponse::default()
     };
-    let proof = if tree_size.is_none() {
+    let (leaf, proof) = if tree_size.is_none() {
+        // the line of the entry goes into the proof file
+        let (entry, leaf) = published.entry(index)?;
         let (logged, _) = Entry::split(&entry).map_err(|_| damaged(index))?;
-        let proof = published.prove(index, &leaf, logged.to_string().into_bytes());
-        let proof = proof?;
+        let proof = published.prove(index, &leaf, logged.to_string().into_bytes())?;
         response.proof = proof.to_string().into_bytes().into();
-        proof.inclusion
+        (leaf, proof.inclusion)
     } else {
-        published.inclusion(index, &leaf, size)?
+        let leaf = published.leaf(index)?;
+        (leaf, published.inclusion(index, &leaf, size)?)
     };
+    response.leaf_hash = hash_bytes(&leaf);
     response.hashes = proof.hashes().iter().map(hash_bytes).collect();
     Ok(response)
 }
 
-/// The entry that a request names.
-fn locate(
-    service: &Service,
-    published: &Published,
-    leaf: Leaf,
-) -> Result<(LeafIndex, Vec<u8>), Failure> {
+/// The index of the leaf that a request names.
+fn locate(service: &Service, published: &Published, leaf: Leaf) -> Result<LeafIndex, Failure> {
     match leaf {
         Leaf::Index(index) => {
             let index = LeafIndex::new(index).map_err(|e| invalid(format!("index is {e}"), ""))?;
-            Ok((index, service.reader.entry(index, published.size())?))
+            let is_there = published.size().contains(index);
+            if is_there { Ok(index) } else { Err(ReadError::OutOfRange(published.size()).into()) }
         }
         Leaf::Statement(id) => find(service, published, &statement(&id)?),
         Leaf::LeafHash(hash) => find(service, published, &Key::Leaf(hash_of(&hash, "leaf_hash")?)),
     }
 }
 
-fn find(
-    service: &Service,
-    published: &Published,
-    key: &Key,
-) -> Result<(LeafIndex, Vec<u8>), Failure> {
-    let size = published.size();
-    let same = |keys: &EntryKeys| match key {
-        Key::Statement(id) => keys.statement == *id,
-        Key::Leaf(hash) => keys.leaf == *hash,
-        Key::IssuerAndId(hash) => keys.issuer_and_id == *hash,
-        Key::Series(hash) => keys.series.is_some_and(|(own, _)| own == *hash),
-    };
-    let found = find_entry(&service.index, &service.reader, size, key, same);
-    let index = found?.ok_or_else(|| {
+/// The index of the published entry with a key.
+fn find(service: &Service, published: &Published, key: &Key) -> Result<LeafIndex, Failure> {
+    let found = find_entry(&service.index, &service.reader, published.size(), key)?;
+    found.ok_or_else(|| {
         let message = "no published entry has this statement or leaf hash";
-        Failure::new(
-            Code::NotFound,
-            message,
-            "a record just submitted appears once it is published",
-        )
-    })?;
-    let entry = service.reader.entry(index, size)?;
-    Ok((index, entry))
+        let hint = "a record just submitted appears once it is published";
+        Failure::new(Code::NotFound, message, hint)
+    })
 }
 
 fn prove(published: &Published, place: &Place) -> Result<bytes::Bytes, Failure> {

@@ -2,6 +2,7 @@
 //! records, a health check and metrics.
 
 mod figures;
+mod files;
 mod health;
 mod mirror;
 mod recent;
@@ -116,17 +117,12 @@ async fn serve_tile(State(service): State<Arc<Service>>, path: String) -> Respon
     if !coord.is_within(size) {
         return missing("the published tree does not reach this tile");
     }
-    let read = tokio::task::spawn_blocking(move || service.reader.file(coord)).await;
-    match read {
-        Ok(Ok(Some(bytes))) => {
-            let headers = [(header::CONTENT_TYPE, OCTETS), (header::CACHE_CONTROL, FOREVER)];
-            (headers, bytes).into_response()
-        }
-        Ok(Ok(None)) if TileCoord::in_tree(coord.kind(), coord.index(), size) != Some(coord) => {
+    match files::answer(&service.reads, Arc::clone(&service.reader), coord).await {
+        Some(answer) => answer,
+        None if TileCoord::in_tree(coord.kind(), coord.index(), size) != Some(coord) => {
             missing("this partial tile has gone; fetch the one of the latest checkpoint")
         }
-        Ok(Ok(None)) => failed("a tile of the published tree is missing"),
-        _ => failed("the tile cannot be read"),
+        None => failed("a tile of the published tree is missing"),
     }
 }
 

@@ -1,18 +1,19 @@
 //! The derived index: from a record's digests to its place. It answers "is this already logged?"
 //! exactly, and may be deleted at any time: it is rebuilt from the entries.
 //!
-//! A row is a 64-bit prefix of a digest and an index; whoever asks reads the entry and compares the
-//! whole digest. New rows gather in memory and go to SQLite many at a time, sorted, so that each
+//! A row is a 64-bit prefix of a digest and an index, so that two keys may share it. The entry's own
+//! keys decide: those of the entries logged last are in memory, and of some that were read since;
+//! for others the caller reads the entry (see [`lookup`](crate::lookup)). New rows gather in memory and go to SQLite many at a time, sorted, so that each
 //! page of the table is written once for many rows. A filter answers for the keys of records that
 //! are new, which nearly all are.
 
 mod filter;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::thread::JoinHandle;
 
 use ledger_core::hash::Hash;
@@ -23,6 +24,13 @@ use self::filter::Filter;
 
 /// Entries that gather in memory before they are written: some megabytes.
 const GATHER: usize = 1 << 15;
+
+/// Entries logged last whose keys stay in memory: as many as wait for the sequencer at most, so that
+/// it compares records with those that came shortly before without reading them. Some 2 MB.
+const RECENT: usize = 1 << 14;
+
+/// Entries that were read whose keys stay in memory: half a megabyte.
+const READ: usize = 1 << 12;
 
 /// How many of a shared key's places are looked at: the first is it, unless prefixes collide.
 const LATEST: usize = 16;
@@ -72,6 +80,16 @@ impl EntryKeys {
     /// The keys of an entry of which the record is at hand, and the leaf hash.
     pub fn of_record(record: &Record, leaf: Hash) -> EntryKeys {
         EntryKeys::new(record.statement(), record.envelope(), leaf)
+    }
+
+    /// Whether this is one of them.
+    pub fn has(&self, key: &Key) -> bool {
+        match key {
+            Key::Statement(id) => self.statement == *id,
+            Key::Leaf(hash) => self.leaf == *hash,
+            Key::IssuerAndId(hash) => self.issuer_and_id == *hash,
+            Key::Series(hash) => self.series.is_some_and(|(series, _)| series == *hash),
+        }
     }
 
     fn new(statement: StatementId, envelope: &Envelope, leaf: Hash) -> EntryKeys {
@@ -128,6 +146,8 @@ pub enum IndexError {
 #[derive(Debug)]
 pub struct Index {
     gathered: RwLock<Gathered>,
+    /// The keys of entries that were read, by their index.
+    read: Mutex<HashMap<u64, EntryKeys>>,
     reader: Mutex<Connection>,
     writer: Mutex<Writer>,
 }
@@ -138,6 +158,8 @@ struct Gathered {
     size: u64,
     /// All rows, in memory and in the table.
     filter: Filter,
+    /// The keys of the entries before `size`, as far as they were added since the index was opened.
+    recent: VecDeque<EntryKeys>,
     new: Rows,
     /// What the writer is writing; still searched until it is done.
     writing: Option<Arc<Rows>>,
@@ -210,7 +232,8 @@ impl Index {
         }
         let gathered = RwLock::new(Gathered { size, ..gathered });
         let reader = Mutex::new(connect(&path)?);
-        Ok(Some(Index { gathered, reader, writer: Mutex::new(Writer::start(writing)) }))
+        let read = Mutex::default();
+        Ok(Some(Index { gathered, read, reader, writer: Mutex::new(Writer::start(writing)) }))
     }
 
     /// Forgets everything, to be caught up from the first entry.
@@ -224,6 +247,7 @@ impl Index {
         reader.execute("DELETE FROM place", [])?;
         reader.execute("UPDATE meta SET size = 0, sum = ?1", params![seal(0, 0)])?;
         *gathered = Gathered::new();
+        self.read().clear();
         Ok(())
     }
 
@@ -244,6 +268,10 @@ impl Index {
                 gathered.filter.add(row as u64);
                 gathered.new.places.insert((row, at));
             }
+            if gathered.recent.len() == RECENT {
+                gathered.recent.pop_front();
+            }
+            gathered.recent.push_back(*entry);
             gathered.size += 1;
         }
         gathered.new.entries += entries.len();
@@ -253,6 +281,28 @@ impl Index {
         }
         drop(gathered);
         self.write_out()
+    }
+
+    /// The keys of the entry at an index, if they are in memory.
+    pub fn keys(&self, at: u64) -> Option<EntryKeys> {
+        let gathered = self.gathered();
+        let first = gathered.size.saturating_sub(gathered.recent.len() as u64);
+        let recent = at.checked_sub(first).and_then(|place| usize::try_from(place).ok());
+        if let Some(keys) = recent.and_then(|place| gathered.recent.get(place)) {
+            return Some(*keys);
+        }
+        drop(gathered);
+        self.read().get(&at).copied()
+    }
+
+    /// Keeps the keys of an entry that was read, for a while.
+    pub fn keep(&self, at: u64, keys: EntryKeys) {
+        let mut read = self.read();
+        if read.len() >= READ {
+            // read again at little cost
+            read.clear();
+        }
+        read.insert(at, keys);
     }
 
     /// The indices where an entry with this key may stand; the caller compares.
@@ -313,6 +363,10 @@ impl Index {
         self.gathered.read().expect("no panics under this lock")
     }
 
+    fn read(&self) -> MutexGuard<'_, HashMap<u64, EntryKeys>> {
+        self.read.lock().expect("no panics under this lock")
+    }
+
     fn forget_written(&self) {
         self.gathered.write().expect("no panics under this lock").writing = None;
     }
@@ -334,7 +388,8 @@ impl Index {
 
 impl Gathered {
     fn new() -> Gathered {
-        Gathered { size: 0, filter: Filter::new(), new: Rows::default(), writing: None }
+        let (filter, recent) = (Filter::new(), VecDeque::new());
+        Gathered { size: 0, filter, recent, new: Rows::default(), writing: None }
     }
 
     /// Reads every row, and gives the sum that shows when a row has changed on the disk: a lost row

@@ -23,6 +23,7 @@ mod init;
 pub mod listed;
 pub mod log;
 pub mod logging;
+pub mod lookup;
 pub mod mirror;
 #[cfg(feature = "misbehave")]
 pub mod misbehave;

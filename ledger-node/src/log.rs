@@ -1,25 +1,36 @@
 //! Reading the stored log: entries, nodes and proofs, each checked before it is handed on.
 
-use std::collections::VecDeque;
+mod files;
+mod reads;
+mod spans;
+
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use ledger_core::checkpoint::VerifiedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{
-    Beginning, ConsistencyProof, InclusionProof, ProveError, TreeHead, VerifyError,
-    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
+    Beginning, ConsistencyProof, InclusionProof, Node, NodeReader as _, ProveError, TreeHead,
+    VerifyError, prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 use ledger_core::proof::TlogProof;
 use ledger_core::tile::{
-    BundleError, EntryBundle, HashTile, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader,
+    BundleError, EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader,
     TileSource,
 };
 use ledger_core::{LeafIndex, TreeSize};
 
-use crate::store::{Files, StoreError};
+pub use self::files::ServedFile;
+pub use self::reads::Reads;
 
-/// Entry bundles kept in memory: the ones at the right edge are asked for again and again.
-const CACHED_BUNDLES: usize = 16;
+use self::spans::Spans;
+use crate::store::{FilePart, Files, StoreError};
+
+/// Bytes of entries that are read at once for one caller, unless a single one has more.
+const RUN_BYTES: u64 = 128 << 10;
+
+/// Bytes of a full hash tile.
+const FULL_TILE_BYTES: u64 = TILE_WIDTH as u64 * Hash::LEN as u64;
 
 /// Why something stored could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -81,16 +92,38 @@ fn read_tile(store: &dyn Files, coord: TileCoord) -> Result<Vec<u8>, ReadError> 
     full.ok_or(ReadError::Missing(coord))
 }
 
-/// Reads entries of a store.
+/// Reads a part of a tile or bundle; where a partial one has gone, of the full one, which begins with
+/// the same bytes.
+fn read_part(
+    store: &dyn Files,
+    coord: TileCoord,
+    from: u64,
+    most: usize,
+) -> Result<FilePart, ReadError> {
+    if let Some(part) = store.part(coord, from, most)? {
+        return Ok(part);
+    }
+    let full = if coord.is_full() { None } else { store.part(coord.to_full(), from, most)? };
+    full.ok_or(ReadError::Missing(coord))
+}
+
+/// Reads entries of a store. Clones share what they keep.
+#[derive(Clone)]
 pub struct LogReader {
     store: Arc<dyn Files>,
-    bundles: Mutex<VecDeque<(TileCoord, Arc<EntryBundle>)>>,
+    spans: Arc<Spans>,
+}
+
+/// The place of a leaf: the number of its tile and bundle, and its place among their 256.
+fn place_of(index: LeafIndex) -> (u64, usize) {
+    let width = u64::from(TILE_WIDTH);
+    (index.get() / width, (index.get() % width) as usize)
 }
 
 impl LogReader {
     /// Reads from `store`.
     pub fn new(store: Arc<dyn Files>) -> LogReader {
-        LogReader { store, bundles: Mutex::default() }
+        LogReader { store, spans: Arc::default() }
     }
 
     /// The store's hash tiles.
@@ -98,80 +131,159 @@ impl LogReader {
         StoreTiles(Arc::clone(&self.store))
     }
 
-    /// The bytes of a tile or bundle, if it is there, or out of the full one that is.
+    /// The leaf hash at `index` of the tree of `size` leaves, as its tile has it. Reads no entry.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn file(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        self.store.get_or_cut(coord)
+    /// [`ReadError`].
+    pub fn leaf(&self, index: LeafIndex, size: TreeSize) -> Result<Hash, ReadError> {
+        let leaves = self.leaves(index, 1, size)?;
+        leaves.first().copied().ok_or(ReadError::OutOfRange(size))
     }
 
-    /// The entry at `index` of the tree of `size` leaves.
+    /// The entry at `index` of the tree of `size` leaves, which has the leaf hash that the tree's
+    /// tile says. Reads that entry alone.
     ///
     /// # Errors
     /// [`ReadError`].
     pub fn entry(&self, index: LeafIndex, size: TreeSize) -> Result<Vec<u8>, ReadError> {
-        if !size.contains(index) {
-            return Err(ReadError::OutOfRange(size));
-        }
-        let width = u64::from(TILE_WIDTH);
-        let bundle = self.bundle(index.get() / width, size)?;
-        let entry = bundle.get((index.get() % width) as usize);
-        entry.map(<[u8]>::to_vec).ok_or(ReadError::OutOfRange(size))
+        self.entry_of(index, size, &self.leaf(index, size)?)
     }
 
-    /// The entry bundle of a number, as the tree of `size` leaves has it. Its entries have the leaf
-    /// hashes that the tree's tiles say.
+    /// The entry at `index`, if it has this leaf hash.
+    fn entry_of(
+        &self,
+        index: LeafIndex,
+        size: TreeSize,
+        leaf: &Hash,
+    ) -> Result<Vec<u8>, ReadError> {
+        let entries = self.entries_of(index, size, std::slice::from_ref(leaf))?;
+        entries.into_iter().next().ok_or(ReadError::OutOfRange(size))
+    }
+
+    /// Entries from `first` on, up to the end of its bundle or to `until`: as many as have
+    /// [`RUN_BYTES`] together, and one at least. They have the leaf hashes that the tree's tile says.
     ///
     /// # Errors
     /// [`ReadError`].
-    pub fn bundle(&self, number: u64, size: TreeSize) -> Result<Arc<EntryBundle>, ReadError> {
+    pub fn run(
+        &self,
+        first: LeafIndex,
+        until: TreeSize,
+        size: TreeSize,
+    ) -> Result<Vec<Vec<u8>>, ReadError> {
+        let (number, place) = place_of(first);
+        let coord = TileCoord::in_tree(TileKind::Entries, number, size.min(until));
+        let end = coord.map_or(0, |coord| usize::from(coord.width()));
+        let coord = TileCoord::in_tree(TileKind::Entries, number, size);
+        let coord = coord.filter(|_| place < end).ok_or(ReadError::OutOfRange(size))?;
+        let spans = self.spans.of(self.store.as_ref(), coord, place..end)?;
+        let begin = spans.first().map_or(0, |span| span.start);
+        let fits = spans.iter().take_while(|span| span.end - begin <= RUN_BYTES).count();
+        self.entries_of(first, size, &self.leaves(first, fits.max(1), size)?)
+    }
+
+    /// The bundle with this number, as the tree of `size` leaves has it. Its entries have the leaf
+    /// hashes that the tree's tiles say. It may have 16 MiB: for reading a whole log, and for no
+    /// caller's request.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn bundle(&self, number: u64, size: TreeSize) -> Result<EntryBundle, ReadError> {
         let coord = TileCoord::in_tree(TileKind::Entries, number, size);
         let coord = coord.ok_or(ReadError::OutOfRange(size))?;
-        if let Some((_, bundle)) = self.cached().iter().find(|(at, _)| *at == coord) {
-            return Ok(Arc::clone(bundle));
-        }
-        let bundle = Arc::new(self.read_bundle(coord)?);
-        let mut cached = self.cached();
-        cached.truncate(CACHED_BUNDLES - 1);
-        cached.push_front((coord, Arc::clone(&bundle)));
-        Ok(bundle)
-    }
-
-    /// Forgets what was read of a tree whose files are written over.
-    pub fn forget(&self) {
-        self.cached().clear();
-    }
-
-    fn cached(&self) -> std::sync::MutexGuard<'_, VecDeque<(TileCoord, Arc<EntryBundle>)>> {
-        self.bundles.lock().expect("no panics under this lock")
-    }
-
-    fn read_bundle(&self, coord: TileCoord) -> Result<EntryBundle, ReadError> {
-        let damaged = |_: BundleError| ReadError::Damaged(coord);
         let bytes = read_tile(self.store.as_ref(), coord)?;
-        let bundle = EntryBundle::parse_or_cut(coord, bytes).map_err(damaged)?;
-        let hashes = TileCoord::in_tree(
-            TileKind::Hashes(0),
-            coord.index(),
-            LeafIndex::new(coord.index() * u64::from(TILE_WIDTH) + u64::from(coord.width()) - 1)
-                .map_err(|_| ReadError::Damaged(coord))?
-                .size_through(),
-        );
-        let hashes = hashes.ok_or(ReadError::Damaged(coord))?;
-        let tile = HashTile::parse(hashes, &read_tile(self.store.as_ref(), hashes)?);
-        let tile = tile.ok_or(ReadError::Damaged(hashes))?;
-        let entries = bundle.iter().map(Hash::leaf);
-        if entries.eq(tile.hashes().iter().copied()) {
+        let bundle = EntryBundle::parse_or_cut(coord, bytes);
+        let bundle = bundle.map_err(|_: BundleError| ReadError::Damaged(coord))?;
+        let first = LeafIndex::new(number * u64::from(TILE_WIDTH));
+        let first = first.map_err(|_| ReadError::OutOfRange(size))?;
+        let leaves = self.leaves(first, bundle.len(), size)?;
+        if bundle.iter().map(Hash::leaf).eq(leaves) {
             Ok(bundle)
         } else {
             Err(ReadError::Damaged(coord))
         }
     }
 
+    /// Forgets what was read of a tree whose files are written over.
+    pub fn forget(&self) {
+        self.spans.clear();
+    }
+
+    /// The hashes of so many leaves of one tile, from `first` on.
+    fn leaves(
+        &self,
+        first: LeafIndex,
+        count: usize,
+        size: TreeSize,
+    ) -> Result<Vec<Hash>, ReadError> {
+        let (number, place) = place_of(first);
+        let coord = TileCoord::in_tree(TileKind::Hashes(0), number, size);
+        let coord = coord.filter(|coord| place + count <= usize::from(coord.width()));
+        let coord = coord.ok_or(ReadError::OutOfRange(size))?;
+        let (from, most) = ((place * Hash::LEN) as u64, count * Hash::LEN);
+        let part = read_part(self.store.as_ref(), coord, from, most)?;
+        let least = u64::from(coord.width()) * Hash::LEN as u64;
+        let fits = (least..=FULL_TILE_BYTES).contains(&part.file_len);
+        let (hashes, rest) = part.bytes.as_chunks::<{ Hash::LEN }>();
+        let is_whole = part.file_len.is_multiple_of(Hash::LEN as u64) && rest.is_empty();
+        if !fits || !is_whole || hashes.len() != count {
+            return Err(ReadError::Damaged(coord));
+        }
+        Ok(hashes.iter().copied().map(Hash::from_bytes).collect())
+    }
+
+    /// The entries of one bundle from `first` on, if they have these leaf hashes.
+    fn entries_of(
+        &self,
+        first: LeafIndex,
+        size: TreeSize,
+        leaves: &[Hash],
+    ) -> Result<Vec<Vec<u8>>, ReadError> {
+        let (number, place) = place_of(first);
+        let coord = TileCoord::in_tree(TileKind::Entries, number, size);
+        let coord = coord.ok_or(ReadError::OutOfRange(size))?;
+        let read = || {
+            let places = place..place + leaves.len();
+            let spans = self.spans.of(self.store.as_ref(), coord, places)?;
+            read_entries(self.store.as_ref(), coord, &spans, leaves)
+        };
+        match read() {
+            // where entries stood before the bundle was written over
+            Err(ReadError::Damaged(_)) => {
+                self.spans.forget(number);
+                read()
+            }
+            read => read,
+        }
+    }
+
     /// The tree as it is stored up to `size`, to read nodes from and make proofs with.
     pub fn tree(&self, size: TreeSize) -> Tree {
         Tree { size, nodes: Mutex::new(TileReader::new(self.tiles(), size)) }
+    }
+}
+
+/// The entries at neighbouring spans of a bundle, if they have these leaf hashes.
+fn read_entries(
+    store: &dyn Files,
+    coord: TileCoord,
+    spans: &[Range<u64>],
+    leaves: &[Hash],
+) -> Result<Vec<Vec<u8>>, ReadError> {
+    let damaged = ReadError::Damaged(coord);
+    let (Some(first), Some(last)) = (spans.first(), spans.last()) else { return Ok(Vec::new()) };
+    let (begin, length) = (first.start, (last.end - first.start) as usize);
+    let part = read_part(store, coord, begin, length)?;
+    let within = |span: &Range<u64>| (span.start - begin) as usize..(span.end - begin) as usize;
+    let entries: Option<Vec<&[u8]>> =
+        spans.iter().map(|span| part.bytes.get(within(span))).collect();
+    match entries {
+        Some(entries)
+            if entries.iter().map(|entry| Hash::leaf(entry)).eq(leaves.iter().copied()) =>
+        {
+            Ok(entries.into_iter().map(<[u8]>::to_vec).collect())
+        }
+        _ => Err(damaged),
     }
 }
 
@@ -183,6 +295,17 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// The hash of the leaf at `index`.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn leaf(&self, index: LeafIndex) -> Result<Hash, ReadError> {
+        if !self.size.contains(index) {
+            return Err(ReadError::OutOfRange(self.size));
+        }
+        Ok(self.nodes().read_node(Node { level: 0, index: index.get() })?)
+    }
+
     /// The head of the tree's first `size` leaves, as the stored tiles give it.
     ///
     /// # Errors
@@ -251,13 +374,14 @@ fn proof_error(error: ProveError<TileReadError<ReadError>>, range: ReadError) ->
 pub struct Published {
     checkpoint: VerifiedCheckpoint,
     tree: Tree,
+    log: LogReader,
 }
 
 impl Published {
     /// Serves proofs under `checkpoint` out of the tiles of `log`.
     pub fn new(checkpoint: VerifiedCheckpoint, log: &LogReader) -> Published {
         let tree = log.tree(checkpoint.head().size);
-        Published { checkpoint, tree }
+        Published { checkpoint, tree, log: log.clone() }
     }
 
     /// The checkpoint.
@@ -268,6 +392,24 @@ impl Published {
     /// How many entries it covers.
     pub fn size(&self) -> TreeSize {
         self.checkpoint.head().size
+    }
+
+    /// The hash of the leaf at `index`, as the tree's tiles have it. Reads no entry, and each tile
+    /// once for all callers.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn leaf(&self, index: LeafIndex) -> Result<Hash, ReadError> {
+        self.tree.leaf(index)
+    }
+
+    /// The entry at `index` with its leaf hash. Reads that entry alone.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    pub fn entry(&self, index: LeafIndex) -> Result<(Vec<u8>, Hash), ReadError> {
+        let leaf = self.leaf(index)?;
+        Ok((self.log.entry_of(index, self.size(), &leaf)?, leaf))
     }
 
     /// The head of the first `size` leaves, proven to be a beginning of the published tree.

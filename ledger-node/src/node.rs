@@ -19,7 +19,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
 use crate::gossip::{Gossip, GossipError, OwnTrouble, rounds};
 use crate::index::{Index, IndexError};
-use crate::log::{LogReader, Published};
+use crate::log::{LogReader, Published, Reads};
 use crate::mirror::{Mirror, MirrorError};
 use crate::pending::{self, Desk};
 use crate::publisher::board::Board;
@@ -144,6 +144,8 @@ pub struct Service {
     pub pending: Desk,
     /// The stored log.
     pub reader: Arc<LogReader>,
+    /// Where files are read for callers.
+    pub reads: Reads,
     /// What entries are found by.
     pub index: Arc<Index>,
     /// The log's name.
@@ -341,6 +343,7 @@ impl RunningNode {
             admission,
             pending,
             reader,
+            reads: Reads::default(),
             index,
             origin: sequencer.origin().clone(),
             published,

@@ -88,9 +88,6 @@ impl Desk {
             Admitted::Duplicate(at) => return Err(PendingRefusal::AlreadyLogged(at.index)),
             Admitted::Verified(signed) => *signed,
         };
-        if let Some(index) = admission.id_taken(signed.record())? {
-            return Err(PendingRefusal::Record(Refusal::IdTaken(index)));
-        }
         let statement = signed.record().statement();
         self.book().propose(&admission.charter(), asker, signed)?;
         Ok(statement)

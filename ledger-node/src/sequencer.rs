@@ -3,9 +3,9 @@
 //! There is no timer. The first record of a quiet log goes at once; under load the next batch is
 //! whatever arrived while the disk was busy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Change, Charter, RetiredLogKey, SignedRecord};
@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use crate::clock::{Clock, JumpGuard};
 use crate::index::{EntryKeys, Index, IndexError, Key, revision};
 use crate::log::{LogReader, Published, ReadError};
+use crate::lookup::{FindError, find_entry, last_revision};
 use crate::publisher::confirm::ConfirmError;
 use crate::publisher::{Plan, PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::Recovered;
@@ -31,6 +32,10 @@ const MAX_BATCH_RECORDS: usize = 4096;
 
 /// Bytes of records in one batch. With the log's own lines they fit the smallest journal segment.
 const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// How long the records of one batch are judged. Those that were judged are logged then, also where
+/// each took long, and the others come with the next batch.
+const MAX_BATCH_TIME: Duration = Duration::from_millis(250);
 
 /// A record on its way into the log.
 #[derive(Debug)]
@@ -212,6 +217,8 @@ struct Draft {
     revisions: HashMap<Hash, u64>,
     replies: Vec<(oneshot::Sender<Outcome>, Judged)>,
     rooms: Vec<OwnedSemaphorePermit>,
+    /// How many records were answered at once.
+    refused: usize,
 }
 
 struct Placed {
@@ -220,6 +227,23 @@ struct Placed {
     statement: StatementId,
     issuer_and_id: Hash,
     series: Option<(Hash, u64)>,
+}
+
+/// What is decided about a record. Closed.
+enum Decision {
+    /// It gets this place.
+    Append { index: LeafIndex, logged: Logged },
+    /// It is not logged now.
+    Reject(Outcome, Basis),
+}
+
+/// What an answer rests on. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Basis {
+    /// Only what was written before: it can be given at once.
+    Log,
+    /// Also what is in the batch, and not written yet.
+    Batch,
 }
 
 /// What is known of a record before its batch is written.
@@ -242,6 +266,7 @@ impl Draft {
             revisions: HashMap::new(),
             replies: Vec::new(),
             rooms: Vec::new(),
+            refused: 0,
         }
     }
 }
@@ -353,34 +378,46 @@ impl Sequencer {
     /// # Errors
     /// [`SequencerError`] at the first failure; waiting records are then left unanswered.
     pub fn run(&mut self, queue: &mut mpsc::Receiver<Pending>) -> Result<(), SequencerError> {
-        while let Some(first) = queue.blocking_recv() {
-            let mut batch = Vec::with_capacity(queue.len() + 1);
-            let mut bytes = first.record.record().as_bytes().len();
-            batch.push(first);
-            while batch.len() < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
-                let Ok(next) = queue.try_recv() else { break };
-                bytes += next.record.record().as_bytes().len();
-                batch.push(next);
+        let length = |pending: &Pending| pending.record.record().as_bytes().len();
+        let mut waiting = VecDeque::new();
+        loop {
+            if waiting.is_empty() {
+                let Some(first) = queue.blocking_recv() else { break };
+                waiting.push_back(first);
             }
-            self.step(batch)?;
+            let mut bytes: usize = waiting.iter().map(length).sum();
+            while waiting.len() < MAX_BATCH_RECORDS && bytes < MAX_BATCH_BYTES {
+                let Ok(next) = queue.try_recv() else { break };
+                bytes += length(&next);
+                waiting.push_back(next);
+            }
+            self.log_batch(&mut waiting)?;
         }
         self.parts.index.flush()?;
         Ok(())
     }
 
-    /// Logs one batch: judges each record at its final place, then journal, tiles, index, head, and
-    /// only then the answers. The checkpoint follows by itself, where cosignatures are needed.
+    /// Logs these records, in one batch unless they take too long to judge.
     ///
     /// # Errors
-    /// [`SequencerError`]; then nothing of the batch was answered.
+    /// [`SequencerError`]; then no record that was not refused was answered.
     pub fn step(&mut self, batch: Vec<Pending>) -> Result<(), SequencerError> {
+        let mut waiting = VecDeque::from(batch);
+        while !waiting.is_empty() {
+            self.log_batch(&mut waiting)?;
+        }
+        Ok(())
+    }
+
+    /// Logs one batch of those that wait: judges each record at its final place, then journal,
+    /// tiles, index, head, and only then the answers. The checkpoint follows by itself, where
+    /// cosignatures are needed. What rests on nothing in the batch is answered at once.
+    fn log_batch(&mut self, waiting: &mut VecDeque<Pending>) -> Result<(), SequencerError> {
         let began = Instant::now();
         self.check()?;
         let time = self.parts.clock.now().max(self.last_time);
         let mut draft = Draft::new(Arc::clone(&self.charter.borrow()));
-        for pending in batch {
-            self.place(&mut draft, pending, time)?;
-        }
+        take_until(waiting, began + MAX_BATCH_TIME, |next| self.place(&mut draft, next, time))?;
         let first = self.edge.size();
         let mut leaves = Vec::new();
         if !draft.entries.is_empty() {
@@ -408,7 +445,8 @@ impl Sequencer {
             let _ = reply.send(outcome);
         }
         let elapsed_us = began.elapsed().as_micros() as u64;
-        tracing::debug!(first = first.get(), logged, answered, elapsed_us, "batch");
+        let refused = draft.refused;
+        tracing::debug!(first = first.get(), logged, answered, refused, elapsed_us, "batch");
         Ok(())
     }
 
@@ -423,10 +461,15 @@ impl Sequencer {
     /// Judges a record at the next free place, in the final order and at the final time.
     fn place(&self, draft: &mut Draft, pending: Pending, time: u64) -> Result<(), SequencerError> {
         let Pending { record, reply, room } = pending;
-        draft.rooms.extend(room);
         let judged = match self.judge(draft, &record, time)? {
-            Err(outcome) => Judged::Answered(outcome),
-            Ok((index, logged)) => {
+            Decision::Reject(outcome, Basis::Log) => {
+                draft.refused += 1;
+                // the caller may have gone
+                let _ = reply.send(outcome);
+                return Ok(());
+            }
+            Decision::Reject(outcome, Basis::Batch) => Judged::Answered(outcome),
+            Decision::Append { index, logged } => {
                 let statement = record.record().statement();
                 let envelope = record.record().envelope();
                 let (issuer_and_id, series) = (envelope.unique_key(), revision(envelope));
@@ -438,6 +481,7 @@ impl Sequencer {
                 Judged::Entry(draft.placed.len() - 1)
             }
         };
+        draft.rooms.extend(room);
         draft.replies.push((reply, judged));
         Ok(())
     }
@@ -447,46 +491,57 @@ impl Sequencer {
         draft: &mut Draft,
         record: &SignedRecord,
         time: u64,
-    ) -> Result<Result<(LeafIndex, Logged), Outcome>, SequencerError> {
-        let statement = record.record().statement();
-        let in_batch = draft.statements.get(&statement).copied();
-        let found = match in_batch {
-            Some(index) => Some(index),
-            None => self.find_statement(&statement)?,
-        };
-        if let Some(index) = found {
-            return Ok(Err(Outcome::Duplicate(Duplicate::new(index, record.record()))));
+    ) -> Result<Decision, SequencerError> {
+        if let Some(rejected) = self.check_logged(draft, record)? {
+            return Ok(rejected);
         }
-        let unique = record.record().envelope().unique_key();
-        let taken = match draft.ids.get(&unique) {
-            Some(index) => Some(*index),
-            None => self.find(&Key::IssuerAndId(unique), |keys| keys.issuer_and_id == unique)?,
-        };
-        if let Some(index) = taken {
-            return Ok(Err(Outcome::Refused(Refusal::IdTaken(index))));
+        if let Some(rejected) = self.check_revision(draft, record)? {
+            return Ok(rejected);
         }
-        if let Some(refusal) = self.check_revision(draft, record)? {
-            return Ok(Err(Outcome::Refused(refusal)));
-        }
+        // a charter that an entry of the batch changed is not in force before it is written
+        let same = Arc::ptr_eq(&draft.charter, &self.charter.borrow());
+        let basis = if same { Basis::Log } else { Basis::Batch };
+        let refused = |refusal, basis| Ok(Decision::Reject(Outcome::Refused(refusal), basis));
         let size = self.edge.size().checked_add(draft.entries.len() as u64);
         let Some(index) = size.and_then(TreeSize::next_index) else {
-            return Ok(Err(Outcome::Refused(Refusal::LogFull)));
+            return refused(Refusal::LogFull, Basis::Batch);
         };
         let logged = Logged { time, governance: draft.charter.governance_index() };
         match draft.charter.admit(record, &logged, index) {
             Ok(Change::Governance(next)) => {
                 match self.parts.publisher.plan(&next, self.parts.log_key.verifier()) {
                     Ok(plan) => draft.plan = Some(plan),
-                    Err(error) => {
-                        return Ok(Err(Outcome::Refused(Refusal::Unpublishable(error))));
-                    }
+                    Err(error) => return refused(Refusal::Unpublishable(error), basis),
                 }
                 draft.charter = Arc::from(next);
-                Ok(Ok((index, logged)))
+                Ok(Decision::Append { index, logged })
             }
-            Ok(_) => Ok(Ok((index, logged))),
-            Err(rejection) => Ok(Err(Outcome::Refused(rejection.into()))),
+            Ok(_) => Ok(Decision::Append { index, logged }),
+            Err(rejection) => refused(rejection.into(), basis),
         }
+    }
+
+    /// Whether the statement, or another one of the same issuer and id, is logged.
+    fn check_logged(
+        &self,
+        draft: &Draft,
+        record: &SignedRecord,
+    ) -> Result<Option<Decision>, SequencerError> {
+        let (statement, unique) =
+            (record.record().statement(), record.record().envelope().unique_key());
+        let duplicate = |at| Outcome::Duplicate(Duplicate::new(at, record.record()));
+        if let Some(at) = draft.statements.get(&statement) {
+            return Ok(Some(Decision::Reject(duplicate(*at), Basis::Batch)));
+        }
+        if let Some(at) = self.find(&Key::Statement(statement))? {
+            return Ok(Some(Decision::Reject(duplicate(at), Basis::Log)));
+        }
+        let taken = |at| Outcome::Refused(Refusal::IdTaken(at));
+        if let Some(at) = draft.ids.get(&unique) {
+            return Ok(Some(Decision::Reject(taken(*at), Basis::Batch)));
+        }
+        let found = self.find(&Key::IssuerAndId(unique))?;
+        Ok(found.map(|at| Decision::Reject(taken(at), Basis::Log)))
     }
 
     /// Revisions of an issuer's series follow one another from 1.
@@ -494,26 +549,22 @@ impl Sequencer {
         &self,
         draft: &Draft,
         record: &SignedRecord,
-    ) -> Result<Option<Refusal>, SequencerError> {
+    ) -> Result<Option<Decision>, SequencerError> {
         let Some((key, found)) = revision(record.record().envelope()) else { return Ok(None) };
-        let last = match draft.revisions.get(&key) {
-            Some(last) => Some(*last),
-            None => last_revision(&self.parts.index, &self.reader, self.edge.size(), key)?,
+        let (last, basis) = match draft.revisions.get(&key) {
+            Some(last) => (Some(*last), Basis::Batch),
+            None => {
+                let (index, size) = (&self.parts.index, self.edge.size());
+                (last_revision(index, &self.reader, size, key)?, Basis::Log)
+            }
         };
         let expected = last.unwrap_or(0).saturating_add(1);
-        Ok((found != expected).then_some(Refusal::Revision { expected, found }))
+        let refused = Outcome::Refused(Refusal::Revision { expected, found });
+        Ok((found != expected).then_some(Decision::Reject(refused, basis)))
     }
 
-    fn find_statement(&self, statement: &StatementId) -> Result<Option<LeafIndex>, SequencerError> {
-        self.find(&Key::Statement(*statement), |keys| keys.statement == *statement)
-    }
-
-    fn find(
-        &self,
-        key: &Key,
-        same: impl Fn(&EntryKeys) -> bool,
-    ) -> Result<Option<LeafIndex>, SequencerError> {
-        Ok(find_entry(&self.parts.index, &self.reader, self.edge.size(), key, same)?)
+    fn find(&self, key: &Key) -> Result<Option<LeafIndex>, SequencerError> {
+        Ok(find_entry(&self.parts.index, &self.reader, self.edge.size(), key)?)
     }
 
     /// Makes the entries durable, and gives their leaf hashes.
@@ -610,18 +661,6 @@ fn check_previous(
     if is_other { Ok(()) } else { Err(PublisherError::NotPrevious(previous.to_string())) }
 }
 
-/// Why looking an entry up failed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FindError {
-    /// The index failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// A candidate could not be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
-
 impl From<FindError> for SequencerError {
     fn from(error: FindError) -> SequencerError {
         match error {
@@ -631,56 +670,38 @@ impl From<FindError> for SequencerError {
     }
 }
 
-/// The entry of the tree of `size` leaves whose keys are the `same`: the index names candidates,
-/// and the entries themselves decide.
-///
-/// # Errors
-/// [`FindError`].
-pub fn find_entry(
-    index: &Index,
-    reader: &LogReader,
-    size: TreeSize,
-    key: &Key,
-    same: impl Fn(&EntryKeys) -> bool,
-) -> Result<Option<LeafIndex>, FindError> {
-    let same = |keys: EntryKeys| same(&keys).then_some(());
-    let found = first_match(index.candidates(key)?, reader, size, same)?;
-    Ok(found.map(|(at, ())| at))
-}
-
-/// The last revision of the series with this key in the tree of `size` leaves.
-///
-/// # Errors
-/// [`FindError`].
-fn last_revision(
-    index: &Index,
-    reader: &LogReader,
-    size: TreeSize,
-    key: Hash,
-) -> Result<Option<u64>, FindError> {
-    let revision = |keys: EntryKeys| {
-        keys.series.filter(|(found, _)| *found == key).map(|(_, revision)| revision)
-    };
-    let found = first_match(index.latest(&Key::Series(key))?, reader, size, revision)?;
-    Ok(found.map(|(_, revision)| revision))
-}
-
-/// The first candidate in the tree of `size` leaves in whose keys something is found.
-fn first_match<T>(
-    candidates: Vec<u64>,
-    reader: &LogReader,
-    size: TreeSize,
-    look: impl Fn(EntryKeys) -> Option<T>,
-) -> Result<Option<(LeafIndex, T)>, FindError> {
-    for candidate in candidates {
-        let Ok(at) = LeafIndex::new(candidate) else { continue };
-        if !size.contains(at) {
-            continue;
-        }
-        let entry = reader.entry(at, size)?;
-        if let Some(found) = EntryKeys::of(&entry).ok().and_then(&look) {
-            return Ok(Some((at, found)));
+/// Takes what waits one after another, the first in any case and the others until a moment.
+fn take_until<T, E>(
+    waiting: &mut VecDeque<T>,
+    until: Instant,
+    mut take: impl FnMut(T) -> Result<(), E>,
+) -> Result<(), E> {
+    while let Some(next) = waiting.pop_front() {
+        take(next)?;
+        if Instant::now() >= until {
+            break;
         }
     }
-    Ok(None)
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_whose_time_is_up_leaves_the_rest_to_the_next() {
+        let now = Instant::now();
+        for (until, taken) in [(now, 1), (now + Duration::from_secs(3_600), 3)] {
+            let mut waiting = VecDeque::from([1, 2, 3]);
+            let mut judged = Vec::new();
+            let take = |n| -> Result<(), SequencerError> {
+                judged.push(n);
+                Ok(())
+            };
+            take_until(&mut waiting, until, take).expect("nothing fails");
+            assert_eq!((judged.len(), waiting.len()), (taken, 3 - taken));
+            assert!(judged.iter().chain(&waiting).eq(&[1, 2, 3]), "none is lost or overtaken");
+        }
+    }
 }

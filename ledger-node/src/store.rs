@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
-use ledger_core::tile::{TileCoord, cut};
+use ledger_core::tile::TileCoord;
 
 /// What the journal still holds: the tree it starts from and the batches since.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,29 +42,34 @@ pub struct HeadSwap<'a> {
     pub new: &'a str,
 }
 
+/// A part of a stored file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilePart {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// How many bytes the whole file has.
+    pub file_len: u64,
+}
+
 /// Where the tiles and bundles of a log can be read.
 pub trait Files: Send + Sync + 'static {
-    /// The bytes of a tile or bundle, if it is there.
+    /// The bytes of a tile or bundle, if it exists.
     ///
     /// # Errors
     /// [`StoreError`].
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// As [`Files::get`]; where only the full tile or bundle is there, the partial one is cut out of
-    /// it. Readers who know an older tree ask for tiles that have grown since.
+    /// The bytes of a tile or bundle from the offset `from` on, if the file exists: `most` of them,
+    /// or fewer where the file ends before. A bundle may have 16 MiB, so a request reads a part.
     ///
     /// # Errors
-    /// [`StoreError`]; of a full one that is damaged nothing is handed out.
-    // SPEC tlog-tiles/partial-tiles: a partial tile is the beginning of the full one
-    fn get_or_cut(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
-        let there = self.get(coord)?;
-        if there.is_some() || coord.is_full() {
-            return Ok(there);
-        }
-        let Some(full) = self.get(coord.to_full())? else { return Ok(None) };
-        let damaged = || StoreError::Damaged(format!("{} is not a full tile", coord.to_full()));
-        cut(coord, full).map(Some).ok_or_else(damaged)
-    }
+    /// [`StoreError`].
+    fn part(
+        &self,
+        coord: TileCoord,
+        from: u64,
+        most: usize,
+    ) -> Result<Option<FilePart>, StoreError>;
 }
 
 /// Where a log lives. All methods block; a failed write leaves it unknown whether it was applied,

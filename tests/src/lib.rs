@@ -3,6 +3,7 @@
 //! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
 
 pub mod consortium;
+pub mod counting;
 pub mod follower;
 pub mod long;
 pub mod network;
@@ -13,6 +14,7 @@ pub mod served;
 pub mod sim;
 pub mod site;
 pub mod stalling;
+pub mod usage;
 pub mod wait;
 pub mod witness;
 pub mod year;

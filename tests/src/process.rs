@@ -180,6 +180,11 @@ impl NodeProcess {
         served
     }
 
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A client of the node.
     ///
     /// # Panics

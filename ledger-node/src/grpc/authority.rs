@@ -1,12 +1,12 @@
 //! `GetAuthority`: an entry's proof with the governance entries that decide whether it was allowed.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use ledger_core::authority::{AuthorityBundle, GovernanceEntry, MAX_BUNDLE_BYTES};
-use ledger_core::hash::Hash;
 use ledger_core::record::{Entry, Outline};
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tonic::Code;
 
 use super::{Failure, damaged, hash_bytes, locate};
@@ -14,12 +14,32 @@ use crate::governance::{self, GovernanceError};
 use crate::log::Published;
 use crate::node::Service;
 
+/// Bundles that are made at once: each may have 32 MiB.
+const AT_ONCE: usize = 2;
+
+/// The governance entries with their proofs under one published size.
+type Kept = Option<(TreeSize, Arc<[GovernanceEntry]>)>;
+
 /// The governance entries with their proofs under the checkpoint that was asked about last: they
 /// are the same in all bundles under it.
-#[derive(Debug, Default)]
-pub(super) struct Cache(Mutex<Option<(TreeSize, Arc<[GovernanceEntry]>)>>);
+#[derive(Debug)]
+pub(super) struct Cache {
+    kept: Mutex<Kept>,
+    turns: Semaphore,
+}
+
+impl Default for Cache {
+    fn default() -> Cache {
+        Cache { kept: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+    }
+}
 
 impl Cache {
+    /// A turn to make a bundle, until it is dropped.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turns.acquire().await.ok()
+    }
+
     /// Those under the published checkpoint; reads the disk where it is a new one.
     fn of(
         &self,
@@ -27,11 +47,11 @@ impl Cache {
         published: &Published,
     ) -> Result<Arc<[GovernanceEntry]>, Failure> {
         let size = published.size();
-        let kept = || self.0.lock().expect("no panics under this lock").clone();
-        if let Some((_, governance)) = kept().filter(|(own, _)| *own == size) {
-            return Ok(governance);
+        // the others that have a turn wait, for they would read the same
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, governance)) = kept.as_ref().filter(|(own, _)| *own == size) {
+            return Ok(Arc::clone(governance));
         }
-        // not under the lock: whoever asks about an older checkpoint need not wait
         let prove = |(index, entry): (LeafIndex, Entry)| {
             let inclusion = published.inclusion(index, &entry.leaf_hash(), size)?;
             Ok(GovernanceEntry { index, entry, inclusion })
@@ -39,7 +59,6 @@ impl Cache {
         let chain = governance::entries(&service.reader, size)?;
         let governance: Vec<_> = chain.into_iter().map(prove).collect::<Result<_, Failure>>()?;
         let governance: Arc<[GovernanceEntry]> = governance.into();
-        let mut kept = self.0.lock().expect("no panics under this lock");
         if kept.as_ref().is_none_or(|(own, _)| *own < size) {
             *kept = Some((size, Arc::clone(&governance)));
         }
@@ -54,11 +73,12 @@ pub(super) fn bundle(
     published: &Published,
     leaf: Leaf,
 ) -> Result<wire::GetAuthorityResponse, Failure> {
-    let (index, entry) = locate(service, published, leaf)?;
+    let index = locate(service, published, leaf)?;
+    let (entry, leaf) = published.entry(index)?;
     let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
     let outline = Outline::parse(record).map_err(|_| damaged(index))?;
     let governance = cache.of(service, published)?;
-    let proof = published.prove(index, &Hash::leaf(&entry), logged.to_string().into_bytes())?;
+    let proof = published.prove(index, &leaf, logged.to_string().into_bytes())?;
     let bundle = AuthorityBundle::new(governance, proof).to_string();
     if bundle.len() > MAX_BUNDLE_BYTES {
         let message = format!("the bundle would have {} bytes", bundle.len());

@@ -44,16 +44,16 @@ impl mirror_server::Mirror for Face {
         };
         let old = parse(old_size, "old_size")?;
         let new = new_size.map_or(Ok(size), |size| parse(size, "new_size"))?;
-        let read = tokio::task::spawn_blocking(move || copy.consistency(old, new)).await;
+        let read = self.service.reads.run(move || copy.consistency(old, new)).await;
         let proof = match read {
-            Ok(Ok(proof)) => proof,
-            Ok(Err(ReadError::OutOfRange(size))) => {
+            Some(Ok(proof)) => proof,
+            Some(Err(ReadError::OutOfRange(size))) => {
                 let message = format!("this mirror has cosigned {size} entries");
                 let hint = "ask for no more than that, or ask the log itself";
                 return Err(Failure::new(Code::OutOfRange, message, hint).into());
             }
-            Ok(Err(error)) => return Err(Failure::from(error).into()),
-            Err(_) => return Err(Failure::new(Code::Internal, "reading failed", "").into()),
+            Some(Err(error)) => return Err(Failure::from(error).into()),
+            None => return Err(Failure::new(Code::Internal, "reading failed", "").into()),
         };
         Ok(Response::new(wire::GetConsistencyResponse {
             old_size,

@@ -10,7 +10,7 @@ use axum::routing::get;
 use ledger_core::tile::TileCoord;
 use tower_http::compression::CompressionLayer;
 
-use super::{FOREVER, FRESH, OCTETS, TEXT, failed, missing};
+use super::{FRESH, TEXT, failed, files, missing};
 use crate::mirror::Served;
 use crate::node::Service;
 
@@ -63,12 +63,11 @@ async fn file(service: &Service, origin: &str, path: String) -> Response {
         return missing("not the path of a tile: tile/<level or \"entries\">/<number>[.p/<width>]");
     };
     // never show what is not cosigned: tiles are written before the checkpoint that covers them
-    match tokio::task::spawn_blocking(move || copy.file(coord)).await {
-        Ok(Ok(Some(bytes))) => {
-            let headers = [(header::CONTENT_TYPE, OCTETS), (header::CACHE_CONTROL, FOREVER)];
-            (headers, bytes).into_response()
-        }
-        Ok(Ok(None)) => missing("the cosigned tree has no such tile"),
-        _ => failed("the tile cannot be read"),
+    if !copy.shows(coord) {
+        return missing("the cosigned tree has no such tile");
+    }
+    match files::answer(&service.reads, Arc::clone(copy.reader()), coord).await {
+        Some(answer) => answer,
+        None => failed("a tile of the cosigned tree is missing"),
     }
 }

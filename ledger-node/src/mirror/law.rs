@@ -13,6 +13,7 @@ use super::trouble::Trouble;
 use crate::governance;
 use crate::index::{EntryKeys, Index, Key};
 use crate::log::LogReader;
+use crate::lookup::{FindError, find_entry};
 use crate::recovery::catch_up;
 
 /// How far an entry's time may lie ahead of this node's clock, in seconds: as far as a sequencer's
@@ -147,19 +148,13 @@ impl Law {
 }
 
 impl SeenInCopy {
-    /// The first entry on the disk with a key; the index knows only its beginning.
-    fn find(&self, key: &Key, is_it: impl Fn(&EntryKeys) -> bool) -> Result<Option<u64>, Trouble> {
-        for at in self.index.candidates(key)? {
-            let Ok(index) = LeafIndex::new(at) else { continue };
-            if !self.size.contains(index) {
-                continue;
-            }
-            let entry = self.reader.entry(index, self.size)?;
-            if EntryKeys::of(&entry).is_ok_and(|keys| is_it(&keys)) {
-                return Ok(Some(at));
-            }
+    /// The first entry on the disk with a key.
+    fn find(&self, key: &Key) -> Result<Option<u64>, Trouble> {
+        match find_entry(&self.index, &self.reader, self.size, key) {
+            Ok(found) => Ok(found.map(LeafIndex::get)),
+            Err(FindError::Index(error)) => Err(error.into()),
+            Err(FindError::Read(error)) => Err(error.into()),
         }
-        Ok(None)
     }
 }
 
@@ -170,14 +165,14 @@ impl Seen for SeenInCopy {
         if let Some(at) = self.fresh.get(statement.as_hash().as_bytes()) {
             return Ok(Some(*at));
         }
-        self.find(&Key::Statement(statement), |keys| keys.statement == statement)
+        self.find(&Key::Statement(statement))
     }
 
     fn unique(&mut self, unique: &Hash) -> Result<Option<u64>, Trouble> {
         if let Some(at) = self.fresh.get(unique.as_bytes()) {
             return Ok(Some(*at));
         }
-        self.find(&Key::IssuerAndId(*unique), |keys| keys.issuer_and_id == *unique)
+        self.find(&Key::IssuerAndId(*unique))
     }
 
     fn remember(&mut self, index: u64, names: &Names, standing: Standing) {

@@ -8,7 +8,6 @@ use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead, verify_consiste
 use ledger_core::tile::TileCoord;
 
 use crate::log::{LogReader, ReadError};
-use crate::store::StoreError;
 use crate::store::site::Site;
 
 /// A copy.
@@ -115,17 +114,15 @@ impl Served {
         }
     }
 
-    /// A tile or bundle of the tree that is cosigned. Where a partial one has given way to a full
-    /// one that is not cosigned yet, it is cut out of that.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn file(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Whether a tile or bundle is of the tree that is cosigned.
+    pub fn shows(&self, coord: TileCoord) -> bool {
         let held = self.checkpoint();
-        if !held.is_some_and(|held| coord.is_within(held.checkpoint().head().size)) {
-            return Ok(None);
-        }
-        self.reader.file(coord)
+        held.is_some_and(|held| coord.is_within(held.checkpoint().head().size))
+    }
+
+    /// The copied files.
+    pub fn reader(&self) -> &Arc<LogReader> {
+        &self.reader
     }
 
     /// The proof that the tree of `new` leaves begins with that of `old`, both of the cosigned

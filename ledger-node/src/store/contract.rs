@@ -138,6 +138,24 @@ fn the_tree_that_the_journal_goes_on_from_outlives_its_partial_tiles() {
 }
 
 #[test]
+fn a_part_of_a_file_is_what_was_written_there() {
+    each(|log| {
+        let store = log.open();
+        let (bundle, bytes) = (coord("tile/entries/000.p/7"), (0..200u8).collect::<Vec<_>>());
+        store.put(bundle, &bytes).expect("free");
+        for from in [0usize, 1, 199, 200, 201, 5_000] {
+            for most in [0, 1, 7, 200, 1 << 20] {
+                let part = store.part(bundle, from as u64, most).expect("healthy").expect("there");
+                let begin = from.min(bytes.len());
+                let end = begin.saturating_add(most).min(bytes.len());
+                assert_eq!((part.bytes.as_slice(), part.file_len), (&bytes[begin..end], 200));
+            }
+        }
+        assert_eq!(store.part(coord("tile/entries/000"), 0, 1).expect("healthy"), None);
+    });
+}
+
+#[test]
 fn tiles_are_immutable_but_for_restoring() {
     each(|log| {
         let store = log.open();

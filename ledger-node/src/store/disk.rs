@@ -27,7 +27,7 @@ use ledger_core::tile::TileCoord;
 
 use super::journal::{self, Segment};
 use super::site::Site;
-use super::{Files, HeadSwap, Replay, Store, StoreError};
+use super::{FilePart, Files, HeadSwap, Replay, Store, StoreError};
 use crate::state::State;
 
 pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES, sync_dir};
@@ -197,6 +197,15 @@ fn lock(layout: &Layout) -> Result<File, StoreError> {
 impl Files for DiskStore {
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
         self.site.get(coord)
+    }
+
+    fn part(
+        &self,
+        coord: TileCoord,
+        from: u64,
+        most: usize,
+    ) -> Result<Option<FilePart>, StoreError> {
+        self.site.part(coord, from, most)
     }
 }
 

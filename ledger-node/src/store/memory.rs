@@ -9,7 +9,7 @@ use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::{TileCoord, cut};
 
-use super::{Files, HeadSwap, Replay, Store, StoreError};
+use super::{FilePart, Files, HeadSwap, Replay, Store, StoreError};
 
 /// How an injected failure behaves. The caller sees an error either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +154,19 @@ impl Shared {
 impl Files for MemoryStore {
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(self.lock().tiles.get(&coord).cloned())
+    }
+
+    fn part(
+        &self,
+        coord: TileCoord,
+        from: u64,
+        most: usize,
+    ) -> Result<Option<FilePart>, StoreError> {
+        let shared = self.lock();
+        let Some(file) = shared.tiles.get(&coord) else { return Ok(None) };
+        let from = usize::try_from(from).unwrap_or(usize::MAX).min(file.len());
+        let bytes = file[from..from.saturating_add(most).min(file.len())].to_vec();
+        Ok(Some(FilePart { bytes, file_len: file.len() as u64 }))
     }
 }
 

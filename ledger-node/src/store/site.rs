@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -13,7 +14,7 @@ use ledger_core::merkle::TreeHead;
 use ledger_core::tile::{TileCoord, cut};
 
 use super::journal::sync_dir;
-use super::{Files, StoreError};
+use super::{FilePart, Files, StoreError};
 
 /// Tiles, bundles and the checkpoint as files. Files appear whole, by rename.
 #[derive(Debug)]
@@ -50,6 +51,20 @@ impl Seen {
 impl Files for Site {
     fn get(&self, coord: TileCoord) -> Result<Option<Vec<u8>>, StoreError> {
         read_if_there(&self.path(coord))
+    }
+
+    fn part(
+        &self,
+        coord: TileCoord,
+        from: u64,
+        most: usize,
+    ) -> Result<Option<FilePart>, StoreError> {
+        let path = self.path(coord);
+        match read_part(&path, from, most) {
+            Ok(part) => Ok(Some(part)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(StoreError::io("read", &path)(e)),
+        }
     }
 }
 
@@ -302,6 +317,15 @@ impl Site {
     fn unsynced(&self) -> MutexGuard<'_, BTreeSet<TileCoord>> {
         self.unsynced.lock().expect("no thread panics while it holds the set")
     }
+}
+
+fn read_part(path: &Path, from: u64, most: usize) -> io::Result<FilePart> {
+    let file = File::open(path)?;
+    let file_len = file.metadata()?.len();
+    let rest = usize::try_from(file_len.saturating_sub(from)).unwrap_or(usize::MAX);
+    let mut bytes = vec![0; rest.min(most)];
+    file.read_exact_at(&mut bytes, from)?;
+    Ok(FilePart { bytes, file_len })
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
