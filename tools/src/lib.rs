@@ -8,6 +8,7 @@ pub mod address;
 pub mod cli;
 pub mod client;
 pub mod commands;
+pub mod disclosures;
 pub mod environment;
 pub mod failure;
 pub mod files;

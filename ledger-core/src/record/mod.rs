@@ -53,7 +53,8 @@ pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
 pub use schema::{SCHEMA_DIALECT, schema};
 pub use sealed::{
     Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, MAX_NAMED, OpenError, Opened,
-    ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open, seal,
+    ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open,
+    open_draft, seal,
 };
 pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};
 pub use time::{MAX_DURATION, MAX_TIME, format_time, parse_date, parse_duration, parse_time};
@@ -75,6 +76,7 @@ pub const RESERVED_FIRST_LINES: &[&str] = &[
     "ledger-decline/v1",
     "ledger-attestation/v1",
     "ledger-succession/v1",
+    sealed::BINDING_FIRST_LINE,
     "cosignature/v1",
     "subtree/v1",
 ];

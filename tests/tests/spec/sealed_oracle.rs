@@ -8,8 +8,8 @@ use std::path::PathBuf;
 
 use ledger_core::note::{Algorithm, SignerKey};
 use ledger_core::record::{
-    Disclosure, Draft, OpenError, Opened, Record, RecordError, SealPath, SealPlan, Sealed,
-    count_digests, open, seal,
+    Disclosure, DisclosureError, Draft, OpenError, Opened, Record, RecordError, SealPath, SealPlan,
+    Sealed, count_digests, open, seal,
 };
 use ledger_tests::{key, workspace};
 use serde_json::{Value, json};
@@ -125,6 +125,14 @@ fn what_we_seal_is_sealed_so_for_ever() {
         return;
     }
     assert_eq!(made, read("ours.json"));
+}
+
+#[test]
+fn a_disclosure_of_the_previous_form_opens_nothing() {
+    let path = folder().join("sealed/previous-salt.disclosure");
+    let text = std::fs::read_to_string(path).expect("an old disclosure");
+    // its salt named the record's id alone, which a thief can copy
+    assert_eq!(Disclosure::parse(text.trim_end()), Err(DisclosureError::Salt));
 }
 
 /// Opens with what fits: sd-jwt passes over disclosures that nothing references.

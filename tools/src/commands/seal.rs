@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{
-    Disclosure, Draft, MAX_DECOYS, MAX_RECORD_BYTES, RecordError, SealPath, SealPlan, seal,
+    Draft, MAX_DECOYS, MAX_RECORD_BYTES, RecordError, SealPath, SealPlan, seal,
 };
 use serde_json::json;
 
@@ -17,11 +17,12 @@ Example: everybody sees that there is a root cause, the board can read it
   ledger seal draft.json --path root_cause --path system.developer --audience 'the board' \\
     --reason 'It names a supplier.' --release 2027-06-30 \\
     -o sealed.json --disclosures root-cause.disclosures
-  ledger record sign sealed.json --key lab.key
+  ledger record sign sealed.json --key lab.key --disclosures root-cause.disclosures
   ledger unseal sealed.record --disclosures root-cause.disclosures
 
 Who may read what is sealed gets the disclosures, or some of their lines. Without them nobody can
-read it, the issuer neither. Whoever has a line can show it to others and prove it.";
+read it, the issuer neither. A reader who has a line can show it to others and prove it. The lines
+name the draft's log, issuer and id: under another one they open nothing.";
 
 /// Replace members of a draft by digests, before it is signed
 #[derive(Debug, clap::Args)]
@@ -116,27 +117,4 @@ fn randomness(args: &Args) -> Result<impl FnMut() -> [u8; 16] + use<>, Failure> 
     let salts: Result<Vec<[u8; 16]>, Failure> = (0..most).map(|_| environment::random()).collect();
     let mut salts = salts?.into_iter();
     Ok(move || salts.next().expect("one for each member and each decoy"))
-}
-
-/// Bytes that a file of disclosures may have: some hundred of the largest.
-const MAX_FILE: usize = 16 << 20;
-
-/// Reads a file of disclosures, one a line.
-///
-/// # Errors
-/// [`Failure`] names the line that is none.
-pub fn read_disclosures(path: &Path) -> Result<Vec<Disclosure>, Failure> {
-    let bytes = files::read(path, MAX_FILE)?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| {
-        let hint = "give the file that `ledger seal --disclosures` wrote";
-        Failure::refused(format!("{} is not text", path.display()), hint)
-    })?;
-    let lines = text.lines().zip(1..);
-    let disclosures = lines.map(|(line, number)| {
-        Disclosure::parse(line).map_err(|e| {
-            let place = format!("{} line {number}", path.display());
-            Failure::refused(e.to_string(), e.hint()).of(place)
-        })
-    });
-    disclosures.collect()
 }

@@ -2,15 +2,14 @@
 
 use std::path::PathBuf;
 
-use ledger_core::record::{MAX_RECORD_BYTES, Record, SealPath, open};
+use ledger_core::record::{MAX_RECORD_BYTES, Record, SealPath};
 use serde_json::json;
 
+use crate::disclosures::Disclosures;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::view;
-
-use super::seal::read_disclosures;
 
 const EXAMPLE: &str = "\
 Example: read what the issuer sealed for you
@@ -39,18 +38,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
     let record = Record::parse(&bytes)
         .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
-    let mut disclosures = Vec::new();
-    let mut places = Vec::new();
-    for file in &args.disclosures {
-        let lines = read_disclosures(file)?;
-        places.extend((1..=lines.len()).map(|line| format!("{} line {line}", file.display())));
-        disclosures.extend(lines);
-    }
-    let opened = open(&record, &disclosures).map_err(|e| {
-        let place = e.disclosure().and_then(|number| places.get(number - 1).cloned());
-        let place = place.unwrap_or_else(|| args.file.display().to_string());
-        Failure::refused(e.to_string(), e.hint()).of(place)
-    })?;
+    let opened = Disclosures::read(&args.disclosures)?.open(&record, &args.file)?;
     out.block(&view::object(opened.object()));
     let statement = record.statement().to_string();
     let paths: Vec<String> = opened.paths().iter().map(SealPath::to_string).collect();

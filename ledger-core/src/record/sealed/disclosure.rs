@@ -9,23 +9,21 @@ use super::super::json::{JsonError, Value};
 use super::super::{MAX_RECORD_BYTES, RecordError, RecordId};
 use super::digests::check_value;
 use super::is_reserved;
+use super::salt::{Binding, Salt};
 
 /// Characters that a disclosure may have: base64 of the largest value that a draft can hold.
 pub const MAX_DISCLOSURE_BYTES: usize = 2 * MAX_RECORD_BYTES;
-
-/// Random bytes in a salt.
-// SPEC rfc9901/9.3: 128 bits of a salt must not be guessed
-pub(super) const SALT_BYTES: usize = 16;
 
 /// One sealed member or element, with the salt that hides it, in the exact text that was hashed.
 ///
 /// Whoever has it can read the member and prove that it is the record's. Its text is base64url
 /// without padding of the JSON `[salt, name, value]`, for an element of a list `[salt, value]`. The
-/// salt is the record's id, a dot, and 128 random bits as 22 characters of base64url.
+/// salt is `<id>.<binding>.<random>`: the record's id; a digest over the record's log, issuer and
+/// id as 43 characters of base64url; 128 random bits as 22 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disclosure {
     text: String,
-    record: RecordId,
+    binding: Binding,
     name: Option<String>,
     value: Value,
 }
@@ -50,7 +48,10 @@ pub enum DisclosureError {
     #[error("it is not a list of salt, name and value, or of salt and value")]
     Parts,
     /// The salt has not the form of records' salts.
-    #[error("its salt is not a record's id, a dot, and 128 bits as 22 characters of base64url")]
+    #[error(
+        "its salt is not <id>.<digest of log, issuer and id>.<128 random bits>, the last two in \
+         base64url"
+    )]
     Salt,
     /// It names `_sd`, `_sd_alg` or `...`.
     #[error("it names {0:?}, which is no member")]
@@ -90,12 +91,12 @@ impl Disclosure {
                 _ => return Err(DisclosureError::Parts),
             },
         };
-        let record = read_salt(&salt).ok_or(DisclosureError::Salt)?;
+        let binding = Binding::of_salt(&salt).ok_or(DisclosureError::Salt)?;
         if let Some(name) = name.iter().find(|name| is_reserved(name)) {
             return Err(DisclosureError::ReservedName(name.clone()));
         }
         check_value(&value).map_err(DisclosureError::Digests)?;
-        Ok(Disclosure { text: text.to_owned(), record, name, value })
+        Ok(Disclosure { text: text.to_owned(), binding, name, value })
     }
 
     /// Makes the disclosure of a member, or without a name of a list's element.
@@ -104,7 +105,7 @@ impl Disclosure {
         parts.extend(name.iter().map(|name| Value::from(name.as_str())));
         parts.push(value.clone());
         let json = serde_json::to_string(&Value::List(parts)).expect("values always print");
-        Disclosure { text: URL_SAFE_NO_PAD.encode(json), record: salt.record, name, value }
+        Disclosure { text: URL_SAFE_NO_PAD.encode(json), binding: salt.binding, name, value }
     }
 
     /// The exact text.
@@ -120,7 +121,12 @@ impl Disclosure {
 
     /// The id of the record that it belongs to, as its salt says.
     pub fn record(&self) -> RecordId {
-        self.record
+        self.binding.id()
+    }
+
+    /// Which record it opens, as its salt says.
+    pub(super) fn binding(&self) -> Binding {
+        self.binding
     }
 
     /// The member's name; none for an element of a list.
@@ -132,22 +138,4 @@ impl Disclosure {
     pub fn value(&self) -> &Value {
         &self.value
     }
-}
-
-/// What makes a disclosure unguessable and its record's own.
-pub(super) struct Salt {
-    pub(super) record: RecordId,
-    pub(super) random: [u8; SALT_BYTES],
-}
-
-impl Salt {
-    fn to_text(&self) -> String {
-        format!("{}.{}", self.record, URL_SAFE_NO_PAD.encode(self.random))
-    }
-}
-
-fn read_salt(text: &str) -> Option<RecordId> {
-    let (id, random) = text.split_once('.')?;
-    let random = URL_SAFE_NO_PAD.decode(random).ok()?;
-    (random.len() == SALT_BYTES).then(|| RecordId::parse(id).ok()).flatten()
 }

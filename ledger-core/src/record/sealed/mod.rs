@@ -2,25 +2,27 @@
 //!
 //! This is RFC 9901 without the JWT around it. A [`Disclosure`] is base64url of the JSON
 //! `[salt, name, value]` for a member, `[salt, value]` for an element of a list; its digest stands
-//! in the object's `_sd`, or in place of the element as `{"...": digest}`. A salt begins with the
-//! record's own id, so that a digest copied into another record opens nothing there.
+//! in the object's `_sd`, or in place of the element as `{"...": digest}`. A salt names the
+//! record's log, issuer and id, so that a digest copied into another record opens nothing there.
 
 mod digests;
 mod disclosure;
 mod named;
 mod open;
 mod path;
+mod salt;
 mod seal;
 
 pub use digests::{count_digests, is_sealed};
 pub use disclosure::{Disclosure, DisclosureError, MAX_DISCLOSURE_BYTES};
 pub use named::MAX_NAMED;
-pub use open::{OpenError, Opened, open};
+pub use open::{OpenError, Opened, open, open_draft};
 pub use path::{ParsePathError, SealPath};
 pub use seal::{MAX_DECOYS, SealError, SealPlan, Sealed, seal};
 
 pub(super) use digests::{check_digests, has_digests, open_members};
 pub(super) use named::check_named;
+pub(super) use salt::BINDING_FIRST_LINE;
 
 use super::json::Object;
 use super::kinds::ENVELOPE;

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::hash::Hash;
 
 use super::super::json::{MAX_DEPTH, Object, Value};
-use super::super::{Record, RecordError, RecordId, check_envelope, check_kind};
+use super::super::{Draft, Envelope, Record, RecordError, RecordId, check_envelope, check_kind};
 use super::digests::{digest_of, is_sealed, open_members};
 use super::disclosure::Disclosure;
 use super::path::{PathStep, SealPath};
+use super::salt::Binding;
 use super::{DIGESTS, ELEMENT, is_never_sealed};
 
 /// A record with some, or all, of its sealed members put back.
@@ -25,12 +26,16 @@ pub struct Opened {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum OpenError {
-    /// The salt names another record.
-    #[error("disclosure {number} belongs to the record with id {record}, not to this one")]
+    /// The salt names another record: another id, or the same id in another log or by another
+    /// issuer.
+    #[error(
+        "disclosure {number} belongs to another record: its salt names the id {record}, its log \
+         and its issuer"
+    )]
     OtherRecord {
         /// Which disclosure.
         number: usize,
-        /// The record that its salt names.
+        /// The id that its salt names.
         record: RecordId,
     },
     /// One disclosure was given twice.
@@ -135,8 +140,24 @@ impl Opened {
 /// digest, must not claim a name that is taken or never sealed, and what was opened must have the
 /// shape that the envelope and the kind ask for.
 pub fn open(record: &Record, disclosures: &[Disclosure]) -> Result<Opened, OpenError> {
-    let mut opening = Opening::new(record.envelope().id(), disclosures)?;
-    let body = opening.object(record.body(), 1)?;
+    open_body(record.envelope(), record.body(), disclosures)
+}
+
+/// Opens sealed members of a draft, for those who must know what they sign.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_draft(draft: &Draft, disclosures: &[Disclosure]) -> Result<Opened, OpenError> {
+    open_body(draft.envelope(), draft.body(), disclosures)
+}
+
+fn open_body(
+    envelope: &Envelope,
+    body: &Object,
+    disclosures: &[Disclosure],
+) -> Result<Opened, OpenError> {
+    let mut opening = Opening::new(Binding::of(envelope), disclosures)?;
+    let body = opening.object(body, 1)?;
     // SPEC rfc9901/7.1, step 5: a disclosure that no digest references is refused
     if let Some((number, _)) = opening.known.values().min_by_key(|(number, _)| *number) {
         return Err(OpenError::Unreferenced(*number));
@@ -165,12 +186,12 @@ struct Opening<'a> {
 }
 
 impl<'a> Opening<'a> {
-    fn new(id: RecordId, disclosures: &'a [Disclosure]) -> Result<Opening<'a>, OpenError> {
+    fn new(own: Binding, disclosures: &'a [Disclosure]) -> Result<Opening<'a>, OpenError> {
         let mut known = BTreeMap::new();
         for (disclosure, number) in disclosures.iter().zip(1..) {
-            let record = disclosure.record();
-            if record != id {
-                return Err(OpenError::OtherRecord { number, record });
+            // also of a member inside another: all that is given is for this record
+            if disclosure.binding() != own {
+                return Err(OpenError::OtherRecord { number, record: disclosure.record() });
             }
             if known.insert(disclosure.digest(), (number, disclosure)).is_some() {
                 return Err(OpenError::Repeated(number));

@@ -6,9 +6,10 @@ use crate::hash::Hash;
 
 use super::super::json::{Object, Value};
 use super::super::{Draft, RecordError};
-use super::disclosure::{Disclosure, SALT_BYTES, Salt};
+use super::disclosure::Disclosure;
 use super::named::{Place, look_up};
 use super::path::{PathStep, SealPath};
+use super::salt::{Binding, SALT_BYTES, Salt};
 use super::{DIGESTS, ELEMENT, is_never_sealed};
 
 /// Decoys that may stand beside the sealed members of one object: each takes 46 bytes of a record.
@@ -138,7 +139,8 @@ impl Sealed {
 ///
 /// `random` gives 16 bytes a call, fresh from a generator fit for secrets: one call for each member
 /// and each decoy. Where a member and one inside it are both named, the inner one is sealed inside
-/// the outer one's disclosure. A draft may be sealed again, for another audience.
+/// the outer one's disclosure. A draft may be sealed again, for another audience. Its log, issuer
+/// and id must not change any more: the salts name them.
 ///
 /// ```
 /// use ledger_core::record::{Draft, SealPath, SealPlan, seal};
@@ -167,7 +169,7 @@ pub fn seal(
     mut random: impl FnMut() -> [u8; SALT_BYTES],
 ) -> Result<Sealed, SealError> {
     check_plan(draft.body(), plan)?;
-    let record = draft.envelope().id();
+    let binding = Binding::of(draft.envelope());
     let mut body = draft.body().clone();
     let mut disclosures = Vec::with_capacity(plan.paths.len());
     for group in inner_first(&plan.paths) {
@@ -175,7 +177,7 @@ pub fn seal(
             return Err(SealError::Missing(group[0].clone()));
         };
         let mut make = |name, value| {
-            let disclosure = Disclosure::new(&Salt { record, random: random() }, name, value);
+            let disclosure = Disclosure::new(&Salt { binding, random: random() }, name, value);
             let digest = disclosure.digest().to_base64url();
             disclosures.push(disclosure);
             digest

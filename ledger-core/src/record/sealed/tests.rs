@@ -44,9 +44,16 @@ fn without(object: &Object, name: &str) -> Object {
     less
 }
 
+/// What binds a salt to a record with the id of these tests.
+fn binding(log: &str, issuer: &str) -> String {
+    Hash::digest(format!("ledger-sealed/v1\n{log}\n{issuer}\n{ID}\n").as_bytes()).to_base64url()
+}
+
 /// A disclosure's text with this record's salt, of the JSON that follows the salt.
 fn text_of(rest: &str) -> String {
-    let salt = format!("{ID}.{}", URL_SAFE_NO_PAD.encode([9; 16]));
+    let own = binding("ledger.example/2026", "lab.example");
+    let salt = format!("{ID}.{own}.{}", URL_SAFE_NO_PAD.encode([9; 16]));
+    assert_eq!(salt.len(), 103);
     URL_SAFE_NO_PAD.encode(format!("[\"{salt}\", {rest}]"))
 }
 
@@ -284,8 +291,10 @@ fn disclosures_are_read_or_refused_with_the_reason() {
 
     let salted = |salt: &str| URL_SAFE_NO_PAD.encode(format!("[\"{salt}\",\"n\",1]"));
     let random = URL_SAFE_NO_PAD.encode([0; 16]);
+    let own = binding("ledger.example/2026", "lab.example");
     let parts = "it is not a list of salt, name and value, or of salt and value";
-    let salt = "its salt is not a record's id, a dot, and 128 bits as 22 characters of base64url";
+    let salt = "its salt is not <id>.<digest of log, issuer and id>.<128 random bits>, the last \
+                two in base64url";
     let one = digest("a");
     let cases = [
         (String::new(), "its JSON is refused: EOF while parsing a value at line 1 column 0"),
@@ -295,12 +304,12 @@ fn disclosures_are_read_or_refused_with_the_reason() {
         (
             text_of("\"n\", 1.5"),
             "its JSON is refused: a number is a whole number within 2^53, \
-          without fraction, exponent or minus zero at line 1 column 72",
+          without fraction, exponent or minus zero at line 1 column 116",
         ),
         (
             text_of("\"n\", {\"a\":1,\"a\":2}"),
             "its JSON is refused: member \"a\" stands twice in one \
-          object at line 1 column 79",
+          object at line 1 column 123",
         ),
         (URL_SAFE_NO_PAD.encode("{}"), parts),
         (URL_SAFE_NO_PAD.encode("[]"), parts),
@@ -311,9 +320,16 @@ fn disclosures_are_read_or_refused_with_the_reason() {
         (salted(ID), salt),
         (salted(&random), salt),
         (salted(&format!("{ID}.")), salt),
-        (salted(&format!("{ID}.{}", &random[..21])), salt),
-        (salted(&format!("{ID}.{random}A")), salt),
-        (salted(&format!("{}.{random}", ID.to_uppercase())), salt),
+        (salted(&format!("{ID}.{random}")), salt),
+        (salted(&format!("{ID}.{own}")), salt),
+        (salted(&format!("{ID}.{own}.")), salt),
+        (salted(&format!("{ID}.{}.{random}", &own[1..])), salt),
+        (salted(&format!("{ID}.{own}=.{random}")), salt),
+        (salted(&format!("{ID}.{random}.{own}")), salt),
+        (salted(&format!("{ID}.{own}.{random}.{random}")), salt),
+        (salted(&format!("{ID}.{own}.{}", &random[..21])), salt),
+        (salted(&format!("{ID}.{own}.{random}A")), salt),
+        (salted(&format!("{}.{own}.{random}", ID.to_uppercase())), salt),
         (text_of("\"_sd\", []"), "it names \"_sd\", which is no member"),
         (text_of("\"...\", 1"), "it names \"...\", which is no member"),
         (text_of("\"_sd_alg\", 1"), "it names \"_sd_alg\", which is no member"),
@@ -423,8 +439,63 @@ fn a_digest_copied_into_another_record_opens_nothing_there() {
     let other = "0198a7c2-5d00-7000-8000-000000000002";
     let copy = sealed.draft().body().clone().with("id", other).with("issuer", "thief.example");
     let error = open(&record(&copy), sealed.disclosures()).expect_err("another record");
-    let expected = format!("disclosure 1 belongs to the record with id {ID}, not to this one");
+    let expected = format!(
+        "disclosure 1 belongs to another record: its salt names the id {ID}, its log and its issuer"
+    );
     assert_eq!(error.to_string(), expected);
+}
+
+/// What the author sealed, and a copy of its draft with another member, signed by a thief.
+fn copied(name: &str, value: &str) -> (Sealed, Record) {
+    let plan = SealPlan::new(["affected", "system", "system.developer"].map(path));
+    let sealed = seal(&draft(&rich()), &plan, counter()).expect("seals");
+    let own = record(sealed.draft().body());
+    assert_eq!(open(&own, sealed.disclosures()).map(|opened| opened.paths().len()), Ok(3));
+    let copy = record(&sealed.draft().body().clone().with(name, value));
+    assert_eq!(copy.envelope().id(), own.envelope().id());
+    (sealed, copy)
+}
+
+/// Nothing that the author handed out opens anything of the copy, alone or together.
+fn opens_nothing(sealed: &Sealed, copy: &Record) {
+    let every = sealed.disclosures();
+    for given in every.iter().map(std::slice::from_ref).chain([every]) {
+        let error = open(copy, given).expect_err("another record");
+        assert!(matches!(error, OpenError::OtherRecord { number: 1, .. }), "{error}");
+    }
+    assert_eq!(every.len(), 3);
+}
+
+#[test]
+fn a_digest_copied_by_another_issuer_opens_nothing() {
+    let (sealed, copy) = copied("issuer", "thief.example");
+    opens_nothing(&sealed, &copy);
+    // the thief seals a member around a digest of the author's
+    let inner = &sealed.disclosures()[0];
+    assert_eq!(inner.name(), Some("developer"));
+    let holder = json(&format!(r#"{{"name":"m","_sd":["{}"]}}"#, inner.digest().to_base64url()));
+    let own = rich().with("issuer", "thief.example").with("system", holder);
+    let own = seal(&draft(&own), &SealPlan::new([path("system")]), counter()).expect("seals");
+    let outer = &own.disclosures()[0];
+    let thief = record(own.draft().body());
+    assert!(open(&thief, std::slice::from_ref(outer)).is_ok());
+    let error = open(&thief, &[outer.clone(), inner.clone()]).expect_err("not the thief's");
+    assert!(matches!(error, OpenError::OtherRecord { number: 2, .. }), "{error}");
+}
+
+#[test]
+fn a_digest_copied_into_another_log_opens_nothing() {
+    let (sealed, copy) = copied("log", "elsewhere.example/2026");
+    opens_nothing(&sealed, &copy);
+}
+
+#[test]
+fn a_salt_of_the_previous_form_is_refused() {
+    let salt = format!("{ID}.{}", URL_SAFE_NO_PAD.encode([9; 16]));
+    for rest in [r#""root_cause","haste""#, "null"] {
+        let text = URL_SAFE_NO_PAD.encode(format!("[\"{salt}\",{rest}]"));
+        assert_eq!(Disclosure::parse(&text), Err(DisclosureError::Salt));
+    }
 }
 
 #[test]

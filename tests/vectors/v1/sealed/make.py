@@ -12,6 +12,7 @@ theirs.json: records that it sealed, with salts as our format wants them, and ho
 ours-opened.json: how it opens the sealed records of ours.json, which the Rust test writes.
 """
 
+import base64
 import hashlib
 import itertools
 import json
@@ -30,12 +31,20 @@ KEY = JWK.generate(kty="EC", crv="P-256")  # signs for a moment; no signature is
 IDS = (f"019f60a9-0c00-7000-8000-0000000000{number:02x}" for number in itertools.count(0x10))
 
 
+def binding(claims):
+    """What binds a salt to one record: its id, and a digest over its log, issuer and id."""
+    log, issuer, record = claims["log"], claims["issuer"], claims["id"]
+    text = f"ledger-sealed/v1\n{log}\n{issuer}\n{record}\n"
+    digest = base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())
+    return f"{record}.{digest.decode().rstrip('=')}"
+
+
 class Issuer(SDJWTIssuer):
-    """Theirs, with the record's id in front of each salt, and the same salts every time."""
+    """Theirs, with the record's binding in front of each salt, and the same salts every time."""
 
     def __init__(self, claims, decoys=False):
         self.count = itertools.count()
-        self.record = claims["id"]
+        self.record = binding(claims)
         random.seed(9901)  # how many decoys
         super().__init__(claims, KEY, add_decoy_claims=decoys)
 
@@ -141,6 +150,10 @@ def their_refusals(case):
 def our_cases():
     for case in json.loads((HERE / "ours.json").read_text()):
         payload, disclosures = case["payload"], case["disclosures"]
+        for disclosure in disclosures:
+            salt = json.loads(base64.urlsafe_b64decode(disclosure + "=" * (-len(disclosure) % 4)))[0]
+            if not salt.startswith(f"{binding(payload)}.") or len(salt) != 103:
+                raise SystemExit(f"a salt of {case['name']} is not bound to its record: {salt}")
         yield {
             "name": case["name"],
             "opened": opened(payload, disclosures),

@@ -1,7 +1,12 @@
 //! `ledger inbox sign`, `decline` and `withdraw`.
 
+use std::path::{Path, PathBuf};
+
+use ledger_core::record::SealPath;
+
 use super::{read, statement, view};
 use crate::client;
+use crate::disclosures::Disclosures;
 use crate::failure::Failure;
 use crate::member::{Member, MemberArgs, Pending};
 use crate::output::{Line, Outcome, Output};
@@ -25,6 +30,10 @@ pub struct SignArgs {
     /// The draft's statement id
     #[arg(value_name = "ID")]
     id: String,
+    /// Disclosures of its sealed members, one a line: nothing is signed that they do not open; may be
+    /// given several times
+    #[arg(long, value_name = "FILE")]
+    disclosures: Vec<PathBuf>,
     #[command(flatten)]
     member: MemberArgs,
 }
@@ -57,9 +66,11 @@ pub struct WithdrawArgs {
 /// Shows a draft, signs it and sends the signature.
 ///
 /// # Errors
-/// [`Failure`] when there is no such draft, a signature on it is bad, or the node refuses.
+/// [`Failure`] when there is no such draft, a signature on it is bad, a disclosure does not open it,
+/// or the node refuses.
 pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
+    let disclosures = Disclosures::read(&args.disclosures)?;
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
         // the bytes that were parsed, shown and have the asked-for id are the ones that are signed
@@ -73,6 +84,11 @@ pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
         }
         out.line("you sign this:");
         read::print(&member, &draft, out);
+        if !args.disclosures.is_empty() {
+            let opened = disclosures.open(&draft.record, Path::new(&args.id))?;
+            let paths: Vec<String> = opened.paths().iter().map(SealPath::to_string).collect();
+            out.line(format!("opened       {}", paths.join(", ")));
+        }
         let draft = member.cosign(&draft).await?;
         out.line("");
         Ok(tell(&member, &draft, "signed", out))

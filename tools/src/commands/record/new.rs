@@ -4,8 +4,8 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{
-    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, RecordError, Shape, Value, member,
-    missing, template, unknown_members,
+    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, RecordError, Shape, Value,
+    count_digests, member, missing, template, unknown_members,
 };
 use serde_json::json;
 
@@ -15,6 +15,7 @@ use crate::environment;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
+use crate::view;
 
 const EXAMPLE: &str = "\
 Example: an incident report, with nothing left to ask
@@ -44,7 +45,7 @@ pub struct Args {
     /// A node that says its log's origin; also from LEDGER_NODE
     #[arg(long, value_name = "URL")]
     node: Option<String>,
-    /// A JSON object with members to begin with
+    /// A JSON object with members to begin with; log, kind, id, issuer and issued_at are set afresh
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
     /// A member's value: JSON if it reads as JSON, else text; PATH is dotted, like system.name
@@ -62,9 +63,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let id = environment::fresh_id()?;
     let basics = Basics { log: &log, issuer: &args.issuer, id, issued_at: environment::now() };
     let mut object = template(kind, &basics);
-    if let Some(path) = &args.from {
-        merge(&mut object, path)?;
-    }
+    let from = args.from.as_deref().map(|path| merge(&mut object, path)).transpose()?;
     for set in &args.sets {
         apply(&mut object, kind, set)?;
     }
@@ -94,6 +93,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     };
     for member in unknown_members(kind, draft.body()) {
         out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
+    }
+    if let (Some(path), Some(from)) = (&args.from, &from) {
+        warn_of_seals(path, from, draft.body(), out);
     }
     address::warn_of_strange(draft.body(), out);
     out.data(format!("{}\n", draft.json()).as_bytes())?;
@@ -131,8 +133,8 @@ fn origin(args: &Args) -> Result<String, Failure> {
     }
 }
 
-/// Takes all members of a file but those that the command sets afresh.
-fn merge(object: &mut Object, path: &Path) -> Result<(), Failure> {
+/// Takes all members of a file but those that the command sets afresh; gives the file's object.
+fn merge(object: &mut Object, path: &Path) -> Result<Object, Failure> {
     let bytes = files::read(path, MAX_RECORD_BYTES)?;
     let hint = "give a file with one JSON object, for instance an older draft";
     let refused = |e: String| Failure::refused(e, hint).of(path.display());
@@ -144,7 +146,23 @@ fn merge(object: &mut Object, path: &Path) -> Result<(), Failure> {
     for (name, value) in from.iter().filter(|(name, _)| !OWN.contains(name)) {
         object.set(name, value.clone());
     }
-    Ok(())
+    Ok(from)
+}
+
+/// Says that what a file holds sealed stays closed, if the draft is not the one that was sealed.
+fn warn_of_seals(path: &Path, from: &Object, draft: &Object, out: &Output) {
+    let digests = count_digests(from);
+    let is_other = |name: &&str| from.text(name) != draft.text(name);
+    let others: Vec<&str> = ["log", "issuer", "id"].into_iter().filter(is_other).collect();
+    if digests > 0 && !others.is_empty() {
+        out.warn(format!(
+            "{} holds {}, and the draft has another {}: no \
+             disclosure opens them there; begin with what was not sealed yet, and seal the new draft",
+            path.display(),
+            view::digests(digests),
+            others.join(" and another ")
+        ));
+    }
 }
 
 /// Applies one `--set PATH=VALUE`.

@@ -3,18 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError, unknown_members};
+use ledger_core::record::{
+    Draft, MAX_RECORD_BYTES, Object, Opened, Record, RecordError, SealPath, count_digests,
+    unknown_members,
+};
 use serde_json::json;
 
+use crate::disclosures::Disclosures;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys;
 use crate::output::{Outcome, Output};
+use crate::view;
 
 const EXAMPLE: &str = "\
 Example: two members sign one decision, one after the other
   ledger record sign draft.json --key lab.key -o decision.record
-  ledger record sign decision.record --key board.key";
+  ledger record sign decision.record --key board.key
+Example: sign sealed members only if these disclosures open them
+  ledger record sign sealed.json --key lab.key --disclosures root-cause.disclosures";
 
 /// Sign a draft, or add a signature to a signed record
 #[derive(Debug, clap::Args)]
@@ -26,6 +33,10 @@ pub struct Args {
     /// A key file of use record; may be given several times
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
+    /// Disclosures of its sealed members, one a line: nothing is signed that they do not open; may be
+    /// given several times
+    #[arg(long, value_name = "FILE")]
+    disclosures: Vec<PathBuf>,
     /// Where the record goes; without it NAME.record beside a draft, and a record in its place
     #[arg(short, value_name = "OUT.record")]
     out: Option<PathBuf>,
@@ -34,7 +45,8 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when a file cannot be read, the draft is refused, or a key does not sign records.
+/// [`Failure`] when a file cannot be read, the draft is refused or a disclosure does not open it, or
+/// a key does not sign records.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let keys = read_keys(&args.keys)?;
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
@@ -46,9 +58,11 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             "another signature would break the proof; sign a copy: -o OTHER.record",
         ));
     }
-    let record = if is_record { cosign(&bytes, &keys) } else { sign(&bytes, &keys) };
-    let record =
-        record.map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
+    let refused =
+        |e: RecordError| Failure::refused(e.to_string(), e.hint()).of(args.file.display());
+    let unsigned = Unsigned::read(&bytes, is_record).map_err(refused)?;
+    let opened = unsigned.open(args, out)?;
+    let record = unsigned.sign(&keys).map_err(refused)?;
     let log = record.envelope().log();
     if let Some(at) = keys.iter().position(|key| key.verifier().name().as_str() == log) {
         return Err(Failure::refused(
@@ -74,8 +88,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.line(&file);
         out.line(format!("  statement {statement}"));
         out.line(format!("  signed by {}", signers.join(", ")));
+        opened.iter().for_each(|opened| show_opened(opened, out));
     }
-    Ok(Outcome::done(json!({ "file": file, "statement": statement, "signers": signers })))
+    let paths = opened.as_ref().map(paths);
+    Ok(Outcome::done(json!({
+        "file": file, "statement": statement, "signers": signers, "opened": paths,
+    })))
 }
 
 fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
@@ -93,14 +111,68 @@ fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
     Ok(keys)
 }
 
-fn sign(bytes: &[u8], keys: &[SignerKey]) -> Result<Record, RecordError> {
-    let text = std::str::from_utf8(bytes).map_err(|_| RecordError::NotOneObject)?;
-    Draft::parse(text)?.sign(&keys.iter().collect::<Vec<_>>())
+/// What gets signatures.
+enum Unsigned {
+    Draft(Box<Draft>),
+    Record(Box<Record>),
 }
 
-fn cosign(bytes: &[u8], keys: &[SignerKey]) -> Result<Record, RecordError> {
-    let record = Record::parse(bytes)?;
-    keys.iter().try_fold(record, |record, key| record.cosign(key))
+impl Unsigned {
+    fn read(bytes: &[u8], is_record: bool) -> Result<Unsigned, RecordError> {
+        if is_record {
+            return Ok(Unsigned::Record(Box::new(Record::parse(bytes)?)));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| RecordError::NotOneObject)?;
+        Ok(Unsigned::Draft(Box::new(Draft::parse(text)?)))
+    }
+
+    fn body(&self) -> &Object {
+        match self {
+            Unsigned::Draft(draft) => draft.body(),
+            Unsigned::Record(record) => record.body(),
+        }
+    }
+
+    /// Opens it with the disclosures that were given; a record is permanent.
+    fn open(&self, args: &Args, out: &Output) -> Result<Option<Opened>, Failure> {
+        if args.disclosures.is_empty() {
+            let digests = count_digests(self.body());
+            if digests > 0 {
+                out.warn(format!(
+                    "{} holds {}, which were not opened: give --disclosures FILE to be sure of them",
+                    args.file.display(),
+                    view::digests(digests)
+                ));
+            }
+            return Ok(None);
+        }
+        let disclosures = Disclosures::read(&args.disclosures)?;
+        match self {
+            Unsigned::Draft(draft) => disclosures.open_draft(draft, &args.file),
+            Unsigned::Record(record) => disclosures.open(record, &args.file),
+        }
+        .map(Some)
+    }
+
+    fn sign(self, keys: &[SignerKey]) -> Result<Record, RecordError> {
+        match self {
+            Unsigned::Draft(draft) => draft.sign(&keys.iter().collect::<Vec<_>>()),
+            Unsigned::Record(record) => {
+                keys.iter().try_fold(*record, |record, key| record.cosign(key))
+            }
+        }
+    }
+}
+
+fn paths(opened: &Opened) -> Vec<String> {
+    opened.paths().iter().map(SealPath::to_string).collect()
+}
+
+fn show_opened(opened: &Opened, out: &Output) {
+    out.line(format!("  opened {}", paths(opened).join(", ")));
+    if opened.closed() > 0 {
+        out.line(format!("  closed {}", view::digests(opened.closed())));
+    }
 }
 
 fn target(args: &Args, is_record: bool) -> PathBuf {
