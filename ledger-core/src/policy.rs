@@ -192,6 +192,19 @@ impl Policy {
         self.quorum.holds(cosigned)
     }
 
+    /// The largest time at which, or later, a quorum cosigned a checkpoint that this policy
+    /// accepted; `None` under `quorum none`. One witness with a wrong clock does not move it.
+    pub fn quorum_time(&self, accepted: &AcceptedCheckpoint) -> Option<u64> {
+        self.quorum.of?;
+        let mut times: Vec<u64> = accepted.cosigned.values().copied().collect();
+        times.sort_unstable_by(|a, b| b.cmp(a));
+        let since = |time: u64| {
+            let cosigned = accepted.cosigned.iter().filter(move |(_, own)| **own >= time);
+            cosigned.map(|(at, _)| *at).collect()
+        };
+        times.into_iter().find(|time| self.is_satisfied_by(&since(*time)))
+    }
+
     /// What the policy can do without; `None` for `quorum none`.
     pub fn tolerance(&self) -> Option<Tolerance> {
         self.quorum.tolerance()

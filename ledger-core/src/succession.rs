@@ -11,15 +11,17 @@
 //! root IXnSY+SIvIEAJ+Hq7Iq4tTb2XgJZ28wJqFQ8dj9xKZ4=
 //! successor ledger.example/2027
 //! charter 953ff734c9d974200abc9b7a691655a09eb592ee7461615a0680e138cb22d9b4
+//! governed 38 6c4f1d0b5a3e2987c1d0b5a3e29876c4f1d0b5a3e2987c1d0b5a3e29876c4f1d
 //! issued 2026-11-23T11:23:20Z
 //! ```
 //!
-//! The note is judged by the rules in force behind the last entry of the tree that it names, as a
-//! change of the charter is: keys of use record, members in good standing, their roles and terms at
-//! the time `issued`, and those that are held over while members in force are too few. That the tree
-//! is the old log's own is for a checkpoint or the log's tiles to show.
+//! The signers name the governance entry that they decide by: the last one of the tree that they
+//! name. A reader judges them twice, as a change of the charter is judged: by that state at the time
+//! `issued`, and by the newest state that the reader knows, at the latest time that is known of the
+//! log. So members that have left, revoked keys and past terms move no log. Members whose term ran
+//! out fill vacant seats only, in both judgements. The tree must be known to be the old log's.
 
-use crate::charter::{Charter, Governance, Member, Rejection};
+use crate::charter::{Charter, EARLY_SECONDS, GovernanceState, Member, Rejection};
 use crate::checkpoint::Origin;
 use crate::hash::Hash;
 use crate::index::{LeafIndex, TreeSize};
@@ -30,13 +32,19 @@ use crate::note::{Algorithm, SignerKey};
 use crate::note::{KeyId, KeyName, Note, Signature};
 use crate::record::{StatementId, format_time, parse_time};
 
+mod known;
+mod superseded;
+
+pub use known::{KnownLog, KnownLogError};
+pub use superseded::SupersededBy;
+
 /// The first line of every succession's text, without its newline.
 pub const FIRST_LINE: &str = "ledger-succession/v1";
 
 /// Bytes that a succession may have: two origins and 64 signature lines with the longest names.
 pub const MAX_SUCCESSION_BYTES: usize = 32 << 10;
 
-const LINES: [&str; 6] = ["origin", "size", "root", "successor", "charter", "issued"];
+const LINES: [&str; 7] = ["origin", "size", "root", "successor", "charter", "governed", "issued"];
 
 /// What a succession says. Nobody is known to have said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +53,17 @@ pub struct Succession {
     head: TreeHead,
     successor: Origin,
     charter: StatementId,
+    governed: GovernanceRef,
     issued: u64,
+}
+
+/// A governance entry: where it stands, and what it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GovernanceRef {
+    /// Its place in the log.
+    pub index: LeafIndex,
+    /// Its statement id.
+    pub statement: StatementId,
 }
 
 /// A succession with its signature lines, none of them checked.
@@ -57,12 +75,14 @@ pub struct ClaimedSuccession {
 
 /// A succession that the members decided who may change the old log's charter.
 ///
-/// Only [`ClaimedSuccession::verify`] and [`ClaimedSuccession::verify_by`] make it.
+/// Only [`ClaimedSuccession::verify`] makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedSuccession {
     succession: Succession,
     members: Vec<String>,
-    decided_by: LeafIndex,
+    rules_to: LeafIndex,
+    abandoned: u64,
+    abandoned_governance: Vec<GovernanceRef>,
 }
 
 /// Why a succession is not one, or not decided by those who may.
@@ -87,6 +107,9 @@ pub enum SuccessionError {
     /// The statement id is not one.
     #[error("the charter is {0:?}, not a statement id of 64 lower-case hex digits")]
     Charter(String),
+    /// The governance entry is none.
+    #[error("`governed` is {0:?}, not an index, a space and a statement id of 64 hex digits")]
+    Governed(String),
     /// The time is none.
     #[error("the time is {0:?}, not RFC 3339 in UTC with whole seconds")]
     Issued(String),
@@ -107,24 +130,55 @@ pub enum SuccessionError {
         /// The succession's.
         found: String,
     },
-    /// The charter is that of a later place in the log than the tree reaches.
+    /// The governance entry that it names is not in its own tree.
     #[error("the tree of size {size} does not reach governance entry {governance}")]
     NotReached {
         /// The succession's size.
         size: TreeSize,
-        /// The entry that the charter was left by.
+        /// The entry that it names.
         governance: LeafIndex,
+    },
+    /// The tree is not known to be the old log's.
+    #[error("not-shown: that the tree of size {0} is the old log's own")]
+    TreeNotShown(TreeSize),
+    /// The last entry of the tree is not known.
+    #[error("not-shown: the last entry of its tree of size {0}, which names the rules and a time")]
+    EndNotShown(TreeSize),
+    /// It rests on other rules than those of its tree.
+    #[error(
+        "it rests on governance entry {} with statement {}; entry {} with statement {} governs the \
+         end of its tree", named.index, named.statement, known.index, known.statement
+    )]
+    OtherState {
+        /// The entry that it names.
+        named: GovernanceRef,
+        /// The last governance entry of its tree.
+        known: GovernanceRef,
     },
     /// It was signed before the log went on.
     #[error(
-        "it was issued at {}, before governance entry {governance} of its own tree",
-        format_time(*issued)
+        "it was issued at {}, before the last entry of its own tree at {}",
+        format_time(*issued), format_time(*end)
     )]
     TooEarly {
         /// The succession's time.
         issued: u64,
-        /// The entry that is later.
-        governance: LeafIndex,
+        /// The time of the last entry.
+        end: u64,
+    },
+    /// It was signed later than now.
+    #[error("it was issued at {}, in the future", format_time(*issued))]
+    TooLate {
+        /// The succession's time.
+        issued: u64,
+    },
+    /// The rules that the reader knows, or their terms, have changed since.
+    #[error("superseded: {by}")]
+    Superseded {
+        /// What changed.
+        by: SupersededBy,
+        /// Why the newest rules refuse it.
+        why: Box<SuccessionError>,
     },
     /// A member or key may not sign it.
     #[error(transparent)]
@@ -142,23 +196,30 @@ pub enum SuccessionError {
 }
 
 impl Succession {
-    /// From the old log, with the tree of `head`, to the log that `charter` founds.
+    /// From the old log, with the tree of `head`, to the log that `charter` founds. The last
+    /// governance entry of that tree is `governed`.
     ///
     /// # Errors
-    /// [`SuccessionError::SameLog`], and [`SuccessionError::Size`] for a tree without a charter.
+    /// [`SuccessionError::SameLog`], [`SuccessionError::Size`] for a tree without a charter, and
+    /// [`SuccessionError::NotReached`].
     pub fn new(
         old: (Origin, TreeHead),
         new: (Origin, StatementId),
+        governed: GovernanceRef,
         issued: u64,
     ) -> Result<Succession, SuccessionError> {
         let ((origin, head), (successor, charter)) = (old, new);
         if head.size.is_empty() {
             return Err(SuccessionError::Size(head.size.to_string()));
         }
+        if !head.size.contains(governed.index) {
+            let (size, governance) = (head.size, governed.index);
+            return Err(SuccessionError::NotReached { size, governance });
+        }
         if origin == successor {
             return Err(SuccessionError::SameLog(origin.to_string()));
         }
-        Ok(Succession { origin, head, successor, charter, issued })
+        Ok(Succession { origin, head, successor, charter, governed, issued })
     }
 
     /// The log that is left.
@@ -181,6 +242,11 @@ impl Succession {
         self.charter
     }
 
+    /// The governance entry of the old log that the signers decide by.
+    pub fn governed(&self) -> GovernanceRef {
+        self.governed
+    }
+
     /// When the members say they signed, in POSIX seconds.
     pub fn issued(&self) -> u64 {
         self.issued
@@ -190,8 +256,9 @@ impl Succession {
     pub fn text(&self) -> String {
         let (size, root) = (self.head.size.to_string(), self.head.root.to_base64());
         let (charter, issued) = (self.charter.to_string(), format_time(self.issued));
-        let values =
-            [self.origin.as_str(), &size, &root, self.successor.as_str(), &charter, &issued];
+        let (origin, successor) = (self.origin.as_str(), self.successor.as_str());
+        let governed = self.governed.to_string();
+        let values = [origin, &size, &root, successor, &charter, &governed, &issued];
         member_note::print(FIRST_LINE, LINES.into_iter().zip(values))
     }
 
@@ -221,7 +288,7 @@ impl ClaimedSuccession {
             return Err(E::TooLong(bytes.len()));
         }
         let note = Note::parse(bytes).map_err(MemberNoteError::from)?;
-        let [origin, size, root, successor, charter, issued] =
+        let [origin, size, root, successor, charter, governed, issued] =
             member_note::values(note.text(), FIRST_LINE, LINES)?;
         let head = TreeHead {
             size: TreeSize::parse(&size).map_err(|_| E::Size(size))?,
@@ -230,12 +297,13 @@ impl ClaimedSuccession {
         let old = (Origin::new(&origin).map_err(|_| E::Origin(LINES[0]))?, head);
         let statement = StatementId::from_hex(&charter).map_err(|_| E::Charter(charter))?;
         let new = (Origin::new(&successor).map_err(|_| E::Origin(LINES[3]))?, statement);
+        let governed = GovernanceRef::parse(&governed).ok_or(E::Governed(governed))?;
         let issued = parse_time(&issued).ok_or(E::Issued(issued))?;
         let unsorted = |pair: &[Signature]| order(&pair[0]) >= order(&pair[1]);
         if let Some(at) = note.signatures().windows(2).position(unsorted) {
             return Err(E::SignatureOrder(at + 2));
         }
-        Ok(ClaimedSuccession { succession: Succession::new(old, new, issued)?, note })
+        Ok(ClaimedSuccession { succession: Succession::new(old, new, governed, issued)?, note })
     }
 
     /// What it says; nobody is known to have said it.
@@ -260,57 +328,95 @@ impl ClaimedSuccession {
         Ok(ClaimedSuccession { note, succession: self.succession.clone() })
     }
 
-    /// Judges a succession by the old log's rules as they are behind the tree that it names.
+    /// Judges a succession by what a reader knows of the old log, at the time `now` in POSIX seconds.
     ///
-    /// Every signature line must be a known member's and verify, and as many distinct members must
-    /// have signed as a change of the charter would need at the time `issued`.
+    /// Its tree must be the log's, and `governed` the last governance entry of that tree. Every
+    /// signature line must be a known member's and verify, and as many distinct members must have
+    /// signed as a change of the charter needs: by the state that it names at the time `issued`, and
+    /// by the newest state that is known at the later of `issued` and the latest time that is known
+    /// of the log, at most `now`.
     ///
     /// # Errors
-    /// [`SuccessionError`] for another log's charter or a later one, the first line that is not
-    /// sound, and too few members.
-    pub fn verify(&self, charter: &Charter) -> Result<VerifiedSuccession, SuccessionError> {
+    /// [`SuccessionError`]; [`SuccessionError::Superseded`] if only the newest state refuses it.
+    pub fn verify(
+        &self,
+        known: &KnownLog,
+        now: u64,
+    ) -> Result<VerifiedSuccession, SuccessionError> {
         use SuccessionError as E;
-        let Succession { origin, head, issued, .. } = &self.succession;
-        if origin.as_str() != charter.origin() {
-            let (expected, found) = (charter.origin().to_owned(), origin.to_string());
-            return Err(E::OtherLog { expected, found });
+        let Succession { origin, head, governed, issued, .. } = &self.succession;
+        let (governed, issued) = (*governed, *issued);
+        let log = known.governance().charter().origin();
+        if origin.as_str() != log {
+            return Err(E::OtherLog { expected: log.to_owned(), found: origin.to_string() });
         }
-        let governance = charter.governance_index();
-        if !head.size.contains(governance) {
-            return Err(E::NotReached { size: head.size, governance });
+        if !known.is_known(head) {
+            return Err(E::TreeNotShown(head.size));
         }
+        let end = known.end(head.size).ok_or(E::EndNotShown(head.size))?;
+        let state = known.state_at(head.size);
+        if governed != GovernanceRef::of(state) {
+            return Err(E::OtherState { named: governed, known: GovernanceRef::of(state) });
+        }
+        if issued > now.saturating_add(EARLY_SECONDS) {
+            return Err(E::TooLate { issued });
+        }
+        if issued < end {
+            return Err(E::TooEarly { issued, end });
+        }
+        let members = self.decided(state.charter(), issued)?;
+        let members: Vec<String> =
+            members.into_iter().map(Member::name).map(str::to_owned).collect();
+        // signers choose `issued`: what the log is known to have reached counts too
+        let at = issued.max(known.time()).min(now);
+        if let Err(why) = self.decided(known.newest().charter(), at) {
+            return Err(superseded::explain(self, known, at, why));
+        }
+        Ok(VerifiedSuccession {
+            succession: self.succession.clone(),
+            members,
+            rules_to: known.rules_to(),
+            abandoned: known.size().get().saturating_sub(head.size.get()),
+            abandoned_governance: known.behind(head.size),
+        })
+    }
+
+    /// The members that decided it by a charter at a time.
+    fn decided<'a>(
+        &self,
+        charter: &'a Charter,
+        at: u64,
+    ) -> Result<Vec<&'a Member>, SuccessionError> {
         for line in self.note.signatures() {
             member_note::verify_line(&self.note, line, charter)?;
         }
-        let decided = charter.decide(self.note.signatures(), *issued).map_err(E::MayNotSign)?;
+        let decided = charter.decide(self.note.signatures(), at);
+        let decided = decided.map_err(SuccessionError::MayNotSign)?;
         if let Some((requirement, found)) = decided.too_few {
             let (role, needed) = (requirement.role().to_owned(), requirement.members());
-            return Err(E::TooFew { role, needed, found });
+            return Err(SuccessionError::TooFew { role, needed, found });
         }
-        let members = decided.members.into_iter().map(Member::name).map(str::to_owned).collect();
-        let succession = self.succession.clone();
-        Ok(VerifiedSuccession { succession, members, decided_by: governance })
+        Ok(decided.members)
+    }
+}
+
+impl GovernanceRef {
+    /// What a state was left by.
+    pub fn of(state: &GovernanceState) -> GovernanceRef {
+        GovernanceRef { index: state.index(), statement: state.statement() }
     }
 
-    /// Judges a succession by the governance entries of the old log: the last one within the tree
-    /// decides.
-    ///
-    /// # Errors
-    /// As [`ClaimedSuccession::verify`]; [`SuccessionError::TooEarly`].
-    pub fn verify_by(
-        &self,
-        governance: &Governance,
-    ) -> Result<VerifiedSuccession, SuccessionError> {
-        let Succession { head, issued, .. } = self.succession;
-        let mut within =
-            governance.states().iter().filter(|state| head.size.contains(state.index()));
-        // a tree has its charter at least
-        let Some(last) = within.next_back() else { return self.verify(governance.charter()) };
-        if issued < last.time() {
-            let governance = last.index();
-            return Err(SuccessionError::TooEarly { issued, governance });
-        }
-        self.verify(last.charter())
+    fn parse(text: &str) -> Option<GovernanceRef> {
+        let (index, statement) = text.split_once(' ')?;
+        let index = LeafIndex::parse(index).ok()?;
+        Some(GovernanceRef { index, statement: StatementId::from_hex(statement).ok()? })
+    }
+}
+
+impl std::fmt::Display for GovernanceRef {
+    /// Prints index and statement id with a space between them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.index, self.statement)
     }
 }
 
@@ -325,9 +431,19 @@ impl VerifiedSuccession {
         &self.members
     }
 
-    /// The governance entry of the old log that left the rules as they were judged by.
-    pub fn decided_by(&self) -> LeafIndex {
-        self.decided_by
+    /// The last entry up to which no change of the old log's rules can be missing.
+    pub fn rules_to(&self) -> LeafIndex {
+        self.rules_to
+    }
+
+    /// How many known entries of the old log stand behind its tree: they bind no follower of it.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned
+    }
+
+    /// The governance entries among those that are abandoned.
+    pub fn abandoned_governance(&self) -> &[GovernanceRef] {
+        &self.abandoned_governance
     }
 }
 
@@ -345,6 +461,7 @@ impl SuccessionError {
             | SuccessionError::Size(_)
             | SuccessionError::Root(_)
             | SuccessionError::Charter(_)
+            | SuccessionError::Governed(_)
             | SuccessionError::Issued(_) => "docs/governance.md shows how a succession is written",
             SuccessionError::Note(error) => error.hint(),
             SuccessionError::Origin(_) | SuccessionError::SameLog(_) => {
@@ -355,10 +472,19 @@ impl SuccessionError {
             }
             SuccessionError::HasSigned(_) => "let other members sign",
             SuccessionError::OtherLog { .. } => "give the anchor and the charter of the old log",
-            SuccessionError::NotReached { .. } => {
-                "judge it by the charter as it stood at the end of that tree"
+            SuccessionError::NotReached { .. } | SuccessionError::OtherState { .. } => {
+                "let the members sign anew: `ledger charter succeed --source` writes what governs"
+            }
+            SuccessionError::TreeNotShown(_) | SuccessionError::EndNotShown(_) => {
+                "show the old log's files with --source: the operator's, a mirror's, or a member's copy"
             }
             SuccessionError::TooEarly { .. } => "let the members sign anew, with the time of now",
+            SuccessionError::TooLate { .. } => {
+                "compare the clocks, this machine's and that of the member that wrote it"
+            }
+            SuccessionError::Superseded { .. } => {
+                "let members that may decide by the newest rules sign a new note"
+            }
             SuccessionError::MayNotSign(rejection) => rejection.hint(),
             SuccessionError::TooFew { .. } => "let more members that hold the role sign",
         }

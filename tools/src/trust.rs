@@ -52,6 +52,8 @@ pub struct Trust {
     pub governance: Option<Governance>,
     /// Where it comes from.
     pub basis: Basis,
+    /// The bundle that `--charter` gave, whose head it shows; it has been verified by its own policy.
+    pub bundle: Option<Arc<AuthorityBundle>>,
     /// Log keys that the charter behind the policy has retired: each counts for heads that do not
     /// yet hold its retirement. Empty under a policy of the user's own.
     retired: Vec<RetiredLogKey>,
@@ -69,7 +71,8 @@ pub enum Basis {
 impl Trust {
     /// What a policy of the user's own says, and nothing else.
     pub fn of_policy(policy: Policy) -> Trust {
-        Trust { policy, governance: None, basis: Basis::User, retired: Vec::new() }
+        let (basis, retired) = (Basis::User, Vec::new());
+        Trust { policy, governance: None, basis, bundle: None, retired }
     }
 
     /// What a charter says, as far as it is known.
@@ -79,7 +82,7 @@ impl Trust {
     pub fn of_charter(governance: Governance, basis: Basis) -> Result<Trust, Failure> {
         let policy = charter_policy(governance.charter())?;
         let retired = governance.charter().retired_log_keys().to_vec();
-        Ok(Trust { policy, governance: Some(governance), basis, retired })
+        Ok(Trust { policy, governance: Some(governance), basis, bundle: None, retired })
     }
 
     /// The policy for a checkpoint, which may be older than the log's present keys.
@@ -197,9 +200,12 @@ impl TrustArgs {
     /// # Errors
     /// [`Failure`] when a file is missing, malformed, or not the anchor's.
     pub fn offline(&self) -> Result<Option<Trust>, Failure> {
-        let charter = match (self.anchor()?, &self.charter) {
-            (None, _) => None,
-            (Some(anchor), Some(path)) => Some(read_governance(path, anchor)?),
+        let (charter, bundle) = match (self.anchor()?, &self.charter) {
+            (None, _) => (None, None),
+            (Some(anchor), Some(path)) => {
+                let (governance, bundle) = read_governance(path, anchor)?;
+                (Some(governance), bundle)
+            }
             // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
             (Some(_), None) => {
                 return Err(Failure::usage(
@@ -208,7 +214,8 @@ impl TrustArgs {
                 ));
             }
         };
-        self.combine(charter)
+        let trust = self.combine(charter)?;
+        Ok(trust.map(|trust| Trust { bundle: bundle.map(Arc::new), ..trust }))
     }
 
     /// Trust for a command that speaks with a node: from the user, else from the node itself.
@@ -319,20 +326,23 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
     })
 }
 
-/// Reads a charter's record file or an authority bundle, which must have the anchor's statement id.
+/// Reads a charter's record file or an authority bundle, which must have the anchor's statement id;
+/// gives the bundle too.
 ///
 /// # Errors
 /// [`Failure`] when it is another record, no sound charter, or a bundle that does not hold.
-fn read_governance(path: &Path, anchor: StatementId) -> Result<Governance, Failure> {
+fn read_governance(
+    path: &Path,
+    anchor: StatementId,
+) -> Result<(Governance, Option<AuthorityBundle>), Failure> {
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
     if matches!(Sort::of(&bytes), Sort::Bundle | Sort::Evidence | Sort::Object) {
         let bundle =
             AuthorityBundle::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
         let judged = bundle.verify_governance(anchor, None);
-        return judged
-            .map(|(_, governance)| governance)
-            .map_err(|e| refused(e.to_string(), e.hint()));
+        let (_, governance) = judged.map_err(|e| refused(e.to_string(), e.hint()))?;
+        return Ok((governance, Some(bundle)));
     }
     let record = Record::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
     if record.statement() != anchor {
@@ -341,14 +351,15 @@ fn read_governance(path: &Path, anchor: StatementId) -> Result<Governance, Failu
     }
     // a charter in a file has no time of the log: its own stands in
     let logged = Logged { time: record.envelope().issued_at(), governance: LeafIndex::ZERO };
-    Governance::found(&Entry::new(logged, record)).map_err(|e| {
+    let founded = Governance::found(&Entry::new(logged, record)).map_err(|e| {
         let message = match &e {
             ReplayError::Unlawful { why, .. } => why.to_string(),
             ReplayError::NotJudged { why, .. } => why.clone(),
             other => other.to_string(),
         };
         refused(message, e.hint())
-    })
+    })?;
+    Ok((founded, None))
 }
 
 async fn governance_of_node(

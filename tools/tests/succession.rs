@@ -4,8 +4,8 @@
 mod common;
 
 use common::{
-    MEMBER, ORIGIN, START, Site, charter, decision, dir, entry, key, ledger, log_key, member_key,
-    membership_object, write, write_key,
+    MEMBER, ORIGIN, Run, START, Site, charter, decision, dir, entry, key, ledger, log_key,
+    member_key, membership_object, write, write_key,
 };
 use ledger_core::charter::CharterDraft;
 use ledger_core::note::SignerKey;
@@ -52,101 +52,277 @@ fn change() -> Vec<Record> {
     vec![first, sign(&norm)]
 }
 
+/// A folder with a log in `old`, the charters of both logs, and the member's keys.
+struct Case {
+    folder: tempfile::TempDir,
+    site: Site,
+    new: String,
+    first: String,
+    lab: String,
+    board: String,
+}
+
+impl Case {
+    fn founded() -> Case {
+        let folder = dir();
+        let path = folder.path();
+        Case {
+            site: Site::founded(&path.join("old")),
+            new: write(path, "new.record", successor().as_bytes()),
+            first: write(path, "old.record", charter().as_bytes()),
+            lab: write_key(path, "lab.key", &member_key()),
+            board: write_key(path, "board.key", &board()),
+            folder,
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Logs a record by the rules of a governance entry.
+    fn log(&mut self, governance: u64, record: &Record) {
+        let time = START + self.site.size().get();
+        self.site.push([common::governed(time, governance, record.as_bytes())]);
+    }
+
+    /// The log's files as they are now.
+    fn copy(&self, name: &str) -> String {
+        let to = self.path(name);
+        for file in self.site.files() {
+            let below = file.strip_prefix(&self.site.dir).unwrap();
+            let target = std::path::Path::new(&to).join(below);
+            std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+            std::fs::copy(&file, target).unwrap();
+        }
+        to
+    }
+
+    /// A note about the tree of a copy, signed by keys.
+    fn note(&self, copy: &str, name: &str, keys: &[&str]) -> String {
+        let (checkpoint, note) = (format!("{copy}/checkpoint"), self.path(name));
+        let make = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", copy];
+        let more = ["--charter", &self.new, "-o", &note];
+        let keys = keys.iter().flat_map(|key| ["--key", *key]);
+        ledger(make.into_iter().chain(more).chain(keys)).ends(0);
+        note
+    }
+
+    fn verify(&self, note: &str, charter: &str, more: &[&str]) -> Run {
+        let anchor = charter_id();
+        let all = ["verify", note, "--anchor", &anchor, "--charter", charter];
+        ledger(all.iter().chain(more))
+    }
+}
+
+fn charter_id() -> String {
+    charter().statement().to_string()
+}
+
+/// A membership record on a base, by a member.
+fn membership(number: u64, base: &Record, by: &SignerKey, changes: Vec<Object>) -> Record {
+    let object = membership_object(number, &base.statement().to_string(), changes)
+        .with("issuer", by.verifier().name().as_str());
+    Draft::from_object(&object).unwrap().sign(&[by]).unwrap()
+}
+
+fn admit(member: &str, key: &SignerKey) -> Object {
+    let keys = Object::new().with("vkey", key.verifier().to_string()).with("use", "record");
+    Object::new()
+        .with("action", "admit")
+        .with("member", member)
+        .with("roles", vec![Object::new().with("role", "steward")])
+        .with("keys", vec![keys])
+}
+
+fn expel(member: &str) -> Object {
+    Object::new().with("action", "expel").with("member", member)
+}
+
 #[test]
 fn members_leave_a_log_and_anybody_can_tell_that_they_were_enough() {
-    let folder = dir();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let mut site = Site::founded(&folder.path().join("old"));
+    let mut case = Case::founded();
     let changes = change();
-    site.push([entry(START + 1, changes[0].as_bytes())]);
-    site.push([common::governed(START + 2, 1, changes[1].as_bytes())]);
-    site.push([common::governed(START + 3, 2, decision(7).as_bytes())]);
-    let (old, checkpoint) = (path("old"), path("old/checkpoint"));
-    let new = write(folder.path(), "new.record", successor().as_bytes());
-    let lab = write_key(folder.path(), "lab.key", &member_key());
-    let other = write_key(folder.path(), "board.key", &board());
-    let note = path("new.succession");
-    let make = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--charter", &new];
-    ledger(make.iter().chain(&["-o", &note, "--key", &lab])).ends(0);
-    let again = ledger(make.iter().chain(&["-o", &note, "--key", &lab]));
-    assert_ne!(again.code, 0, "nothing is overwritten");
+    case.log(0, &changes[0]);
+    case.log(1, &changes[1]);
+    case.log(2, &decision(7));
+    let (old, checkpoint) = (case.path("old"), case.path("old/checkpoint"));
+    let note = case.note(&old, "new.succession", &[&case.lab]);
+    let make = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", &old];
+    let again = ["--charter", &case.new, "-o", &note, "--key", &case.lab];
+    assert_ne!(ledger(make.iter().chain(&again)).code, 0, "nothing is overwritten");
 
-    // with the first charter alone one steward would be enough: the tree itself says otherwise
-    let anchor = charter().statement().to_string();
-    let first = write(folder.path(), "old.record", charter().as_bytes());
-    let judge = |with: &[&str], more: &[&str]| {
-        let all = ["verify", &note, "--anchor", &anchor, "--charter"];
-        ledger(all.iter().chain(with).chain(more))
-    };
-    let run = judge(&[&first], &[]).ends(0);
-    assert!(run.stdout.contains("not shown: that the tree is the old log's own"), "{}", run.stdout);
-    judge(&[&first], &["--source", &old]).fails(1, "entry 2 governs the end of that tree");
-    let bundle = write_bundle(&site, &path("old.authority"));
-    judge(&[&bundle], &["--source", &old])
-        .fails(1, "a succession needs 2 member(s) with role \"steward\"; 1 signed");
+    // with the first charter alone one steward would be enough: the log itself says otherwise
+    let source = ["--source", old.as_str()];
+    let too_few = "a succession needs 2 member(s) with role \"steward\"; 1 signed";
+    case.verify(&note, &case.first, &source).fails(1, too_few);
+    let bundle = write_bundle(&case.site, &case.path("old.authority"));
+    case.verify(&note, &bundle, &source).fails(1, too_few);
 
-    ledger(["charter", "sign", &note, "--key", &other]).ends(0);
-    ledger(["charter", "sign", &note, "--key", &other]).fails(1, "has signed already");
-    let run = judge(&[&bundle], &["--source", &old]).ends(0);
+    ledger(["charter", "sign", &note, "--key", &case.board]).ends(0);
+    ledger(["charter", "sign", &note, "--key", &case.board]).fails(1, "has signed already");
+    let run = case.verify(&note, &bundle, &source).ends(0);
     let anchor_of_new = successor().statement().to_string();
     for part in [
         &format!("the log {ORIGIN} ends at size 4 for its members, {NEXT} follows"),
         &format!("the charter {anchor_of_new}; signed by board.example, {MEMBER}"),
-        "enough by the charter as entry 2 left it; the tree is the old log's own",
+        "enough by the charter as entry 2 left it and by the newest rules known",
+        "rules known up to entry 3; no known entry is abandoned",
     ] {
         assert!(run.stdout.contains(part), "{}", run.stdout);
     }
-    let json = judge(&[&bundle], &["--source", &old, "--json"]).ends(0).object();
-    assert_eq!(json["results"][0]["charter"], anchor_of_new.as_str());
-    assert_eq!(json["results"][0]["tree_shown"], true);
+    let json = case.verify(&note, &bundle, &[&source[..], &["--json"]].concat()).ends(0).object();
+    let result = &json["results"][0];
+    assert_eq!(result["charter"], anchor_of_new.as_str());
+    assert_eq!(result["governed"]["index"], 2);
+    assert_eq!(
+        (&result["rules_known_to"], &result["abandoned"]["entries"]),
+        (&3.into(), &0.into())
+    );
+    case.verify(&note, &case.first, &source).ends(0);
 
-    // another root, another size, another member's key
+    // another size, another member's key
     let text = std::fs::read_to_string(&note).unwrap();
-    let altered = write(folder.path(), "altered.succession", text.replace("size 4\n", "size 3\n"));
-    let run = ledger(["verify", &altered, "--anchor", &anchor, "--charter", &bundle]);
-    run.fails(1, "does not verify");
-    let log = write_key(folder.path(), "log.key", &log_key());
+    let altered = text.replace("size 4\n", "size 3\n");
+    let altered = write(case.folder.path(), "altered.succession", altered);
+    case.verify(&altered, &bundle, &source).fails(1, "not proven to begin with the older one");
+    let log = write_key(case.folder.path(), "log.key", &log_key());
     ledger(["charter", "sign", &note, "--key", &log]).ends(0);
-    judge(&[&bundle], &[]).fails(1, "is not in the charter");
+    case.verify(&note, &bundle, &source).fails(1, "is not in the charter");
     ledger(["verify", &note]).fails(2, "without the charter of the log that it leaves");
-    ledger(["charter", "sign", &first, "--key", &lab]).fails(1, "the first line is not");
+    ledger(["charter", "sign", &case.first, "--key", &case.lab]).fails(1, "the first line is not");
 }
 
 #[test]
 fn a_note_about_another_tree_is_not_proven() {
-    let folder = dir();
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    Site::of(&folder.path().join("old"), 3);
-    let mut fork = Site::of(&folder.path().join("fork"), 2);
+    let case = Case::founded();
+    let old = Site::of(&case.folder.path().join("other"), 3).dir.display().to_string();
+    let mut fork = Site::of(&case.folder.path().join("fork"), 2);
     fork.push([entry(START + 2, decision(9).as_bytes())]);
-    let new = write(folder.path(), "new.record", successor().as_bytes());
-    let first = write(folder.path(), "old.record", charter().as_bytes());
-    let lab = write_key(folder.path(), "lab.key", &member_key());
-    let (anchor, note) = (charter().statement().to_string(), path("x.succession"));
-    let checkpoint = path("fork/checkpoint");
-    let make = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--charter", &new];
-    ledger(make.iter().chain(&["-o", &note, "--key", &lab])).ends(0);
-    let verify = ["verify", &note, "--anchor", &anchor, "--charter", &first, "--source"];
-    ledger(verify.iter().chain(&[path("fork").as_str()])).ends(0);
-    ledger(verify.iter().chain(&[path("old").as_str()]))
+    let fork = case.path("fork");
+    let note = case.note(&fork, "x.succession", &[&case.lab]);
+    case.verify(&note, &case.first, &["--source", &fork]).ends(0);
+    case.verify(&note, &case.first, &["--source", &old])
         .fails(1, "not proven to begin with the older one");
-    let own = write(folder.path(), "own.record", charter().as_bytes());
-    let same = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--charter", &own];
-    ledger(same.iter().chain(&["-o", &path("y"), "--key", &lab])).fails(1, "its own successor");
+    let own = write(case.folder.path(), "own.record", charter().as_bytes());
+    let checkpoint = format!("{fork}/checkpoint");
+    let same = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", &fork];
+    let more = ["--charter", &own, "-o", &case.path("y"), "--key", &case.lab];
+    ledger(same.iter().chain(&more)).fails(1, "its own successor");
+    // files that do not lead to the checkpoint say nothing about what governs it
+    let other = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", &old];
+    let more = ["--charter", &case.new, "-o", &case.path("y"), "--key", &case.lab];
+    ledger(other.iter().chain(&more)).fails(1, "is not in the tree of size 3");
+}
+
+#[test]
+fn a_succession_without_its_tree_is_not_proven() {
+    let mut case = Case::founded();
+    case.log(0, &decision(1));
+    let old = case.path("old");
+    let note = case.note(&old, "new.succession", &[&case.lab]);
+    let run = case.verify(&note, &case.first, &["--json"]);
+    assert_eq!((run.code, &run.object()["results"][0]["proven"]), (1, &false.into()));
+    case.verify(&note, &case.first, &[]).fails(1, "not-shown: that the tree of size 2");
+    // the head alone does not show by which rules its last entry went
+    let checkpoint = format!("{old}/checkpoint");
+    let head = ["--checkpoint", checkpoint.as_str()];
+    case.verify(&note, &case.first, &head).fails(1, "not-shown: the last entry");
+    case.verify(&note, &case.first, &["--source", &old]).ends(0);
+    case.verify(&checkpoint, &case.first, &head).fails(2, "--checkpoint goes with a succession");
+}
+
+#[test]
+fn expelled_members_decide_no_succession() {
+    let mut case = Case::founded();
+    let admitted = membership(1, &charter(), &member_key(), vec![admit("board.example", &board())]);
+    case.log(0, &admitted);
+    case.log(1, &decision(1));
+    let then = case.copy("then");
+    let expelled = membership(2, &admitted, &board(), vec![expel(MEMBER)]);
+    case.log(1, &expelled);
+    let note = case.note(&then, "new.succession", &[&case.lab]);
+    let gone = format!("superseded: entry 3 expelled \"{MEMBER}\"");
+
+    // the log's own files, or only a newer bundle beside an older copy: both name the entry
+    let old = case.path("old");
+    case.verify(&note, &case.first, &["--source", &old]).fails(1, &gone);
+    let bundle = bundle_of(&case.site, &[0, 1, 3], 3, &case.path("new.authority"));
+    case.verify(&note, &bundle, &["--source", &then]).fails(1, &gone);
+    let now = case.note(&old, "now.succession", &[&case.lab]);
+    case.verify(&now, &case.first, &["--source", &old]).fails(1, "by entry 3");
+
+    // a reader that was shown less says how far the rules are known
+    let run = case.verify(&note, &case.first, &["--source", &then]).ends(0);
+    assert!(run.stdout.contains("rules known up to entry 2;"), "{}", run.stdout);
+    let board = case.note(&then, "board.succession", &[&case.board]);
+    case.verify(&board, &case.first, &["--source", &old]).ends(0);
+}
+
+#[test]
+fn abandoned_entries_are_counted_and_governance_is_named() {
+    let mut case = Case::founded();
+    case.log(0, &decision(1));
+    let then = case.copy("then");
+    let note = case.note(&then, "new.succession", &[&case.lab]);
+    case.log(0, &decision(2));
+    let one = case.verify(&note, &case.first, &["--source", &case.path("old")]).ends(0);
+    assert!(one.stdout.contains("1 entry behind it is abandoned, none of gov"), "{}", one.stdout);
+    let admitted = membership(1, &charter(), &member_key(), vec![admit("board.example", &board())]);
+    case.log(0, &admitted);
+    case.log(3, &decision(3));
+    let old = case.path("old");
+    let source = ["--source", old.as_str()];
+    let run = case.verify(&note, &case.first, &source).ends(0);
+    let statement = admitted.statement();
+    let abandoned = format!(
+        "3 entries behind it are abandoned, of them governance entry 3 (statement {statement})"
+    );
+    assert!(run.stdout.contains(&abandoned), "{}", run.stdout);
+    let run = case.verify(&note, &case.first, &[source[0], source[1], "--json"]).ends(0).object();
+    let shown = &run["results"][0]["abandoned"];
+    assert_eq!(shown["entries"], 3);
+    assert_eq!(shown["governance"][0]["index"], 3);
+    assert_eq!(shown["governance"][0]["statement"], statement.to_string());
+    // a checkpoint alone tells how far the log went
+    let checkpoint = case.path("old/checkpoint");
+    let more = ["--source", &then, "--checkpoint", &checkpoint];
+    let run = case.verify(&note, &case.first, &more).ends(0);
+    let unknown = "3 entries behind it are abandoned, none of them known to be a governance entry";
+    assert!(run.stdout.contains(unknown), "{}", run.stdout);
+    assert!(run.stdout.contains("rules known up to entry 1;"), "{}", run.stdout);
+}
+
+#[test]
+fn an_unlawful_change_bars_no_succession() {
+    let mut case = Case::founded();
+    case.log(0, &decision(1));
+    let note = case.note(&case.copy("then"), "new.succession", &[&case.lab]);
+    // the operator logs what no steward signed
+    let forged = membership(1, &charter(), &board(), vec![expel(MEMBER)]);
+    case.log(0, &forged);
+    let run = case.verify(&note, &case.first, &["--source", &case.path("old")]).ends(0);
+    let told = "rules known up to entry 1; entry 2 breaks the rules and changes none";
+    assert!(run.stdout.contains(told), "{}", run.stdout);
 }
 
 /// An authority bundle of the site's last entry.
 fn write_bundle(site: &Site, path: &str) -> String {
+    bundle_of(site, &[0, 1, 2], 3, path)
+}
+
+/// A bundle about an entry, with governance entries.
+fn bundle_of(site: &Site, governance: &[u64], about: u64, path: &str) -> String {
     use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
     use ledger_core::proof::TlogProof;
     use ledger_core::record::Entry;
     let proof = |index: u64| TlogProof::parse(site.proof(index).as_bytes()).unwrap();
-    let own = |index: u64| GovernanceEntry {
-        index: proof(index).index,
-        entry: Entry::parse(&site.entries[index as usize]).unwrap(),
-        inclusion: proof(index).inclusion,
+    let own = |index: &u64| GovernanceEntry {
+        index: proof(*index).index,
+        entry: Entry::parse(&site.entries[*index as usize]).unwrap(),
+        inclusion: proof(*index).inclusion,
     };
-    let bundle = AuthorityBundle::new(vec![own(0), own(1), own(2)], proof(3));
-    std::fs::write(path, bundle.to_string()).unwrap();
+    let governance: Vec<_> = governance.iter().map(own).collect();
+    std::fs::write(path, AuthorityBundle::new(governance, proof(about)).to_string()).unwrap();
     path.to_owned()
 }

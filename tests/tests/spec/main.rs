@@ -13,6 +13,7 @@ mod registers;
 mod sealed_oracle;
 mod simulator;
 mod spec_map;
+mod successions;
 mod tile_oracles;
 mod tree_oracles;
 mod witness;

@@ -1,6 +1,6 @@
 //! `ledger prove`: the proof that an entry is in the log.
 
-mod copy;
+pub(in crate::commands) mod copy;
 
 use std::path::PathBuf;
 

@@ -65,6 +65,9 @@ pub struct Args {
     /// directory or URL
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
+    /// A checkpoint of the old log that you accept, beside a succession: its head is known then
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
     /// Where the proof of growth comes from: a node
     #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
     node: Option<String>,
@@ -191,6 +194,7 @@ fn check_flags(path: &Path, sort: Sort, args: &Args) -> Result<(), Failure> {
             args.source.is_some() && !checkpoint && !succession,
             "a checkpoint or a succession",
         ),
+        ("--checkpoint", args.checkpoint.is_some() && !succession, "a succession"),
         ("--vkey", !args.vkey.is_empty() && sort != Sort::Evidence, "evidence"),
     ];
     match misfits.iter().find(|(_, misfit, _)| *misfit) {

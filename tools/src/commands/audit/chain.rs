@@ -3,7 +3,7 @@
 use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
-use ledger_core::merkle::{TreeHead, prove_inclusion, verify_inclusion};
+use ledger_core::merkle::{InclusionProof, TreeHead, prove_inclusion, verify_inclusion};
 use ledger_core::record::Entry;
 use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
 
@@ -43,6 +43,31 @@ pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> 
 fn head(checkpoint: &[u8]) -> Result<TreeHead, String> {
     let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
     Ok(*claimed.checkpoint().head())
+}
+
+/// The last entry of a head's tree, with the proof that it is that, out of files of the tree of
+/// `size` leaves, which begins with it.
+pub fn end(
+    source: &Source,
+    head: &TreeHead,
+    size: TreeSize,
+) -> Result<(Entry, InclusionProof), String> {
+    let last = head.size.last().ok_or("the tree is empty")?;
+    included(source, last, (head, size))
+}
+
+/// An entry of a head's tree, with its proof.
+pub fn included(
+    source: &Source,
+    at: LeafIndex,
+    (head, size): (&TreeHead, TreeSize),
+) -> Result<(Entry, InclusionProof), String> {
+    let entry = entry(source, at, size)?;
+    let mut nodes = TileReader::new(source, size);
+    let proof = prove_inclusion(&mut nodes, at, head.size).map_err(|e| e.to_string())?;
+    verify_inclusion(&proof, &entry.leaf_hash(), at, head)
+        .map_err(|e| format!("entry {at} is not in the tree of size {}: {e}", head.size))?;
+    Ok((entry, proof))
 }
 
 /// An entry of the tree of `size` leaves; not verified.

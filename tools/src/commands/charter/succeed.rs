@@ -4,28 +4,32 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::index::LeafIndex;
+use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, SignerKey};
 use ledger_core::record::{MAX_RECORD_BYTES, Record, format_time};
 use ledger_core::succession::{
-    ClaimedSuccession, MAX_SUCCESSION_BYTES, Succession, SuccessionError,
+    ClaimedSuccession, GovernanceRef, MAX_SUCCESSION_BYTES, Succession, SuccessionError,
 };
 use serde_json::{Value, json};
 
+use crate::commands::audit::chain;
 use crate::environment;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys;
 use crate::output::{Outcome, Output};
+use crate::reach;
 
 const SUCCEED: &str = "\
 Example: the operator has vanished; two stewards leave the log where its last checkpoint ends
-  ledger charter succeed --log-checkpoint last.checkpoint --charter new.record --key lab.key \\
-    -o new.succession
+  ledger charter succeed --log-checkpoint last.checkpoint --source COPY --charter new.record \\
+    --key lab.key -o new.succession
   ledger charter sign new.succession --key board.key";
 
 const SIGN: &str = "\
 Example: read it, then add a signature in its place
-  ledger verify new.succession --anchor OLD --charter old.authority
+  ledger verify new.succession --anchor OLD --charter old.authority --source COPY
   ledger charter sign new.succession --key board.key";
 
 /// Write a note by which members leave a log for the one that another charter founds
@@ -35,6 +39,10 @@ pub struct SucceedArgs {
     /// The old log's last checkpoint that counts; verify it first with `ledger verify`
     #[arg(long, value_name = "FILE")]
     log_checkpoint: PathBuf,
+    /// The old log's files, a folder or URL: the note names the governance entry that they show at
+    /// the end of the checkpoint's tree
+    #[arg(long, value_name = "SOURCE")]
+    source: String,
     /// The record of the new charter, signed by all its founders
     #[arg(long, value_name = "NEW.record")]
     charter: PathBuf,
@@ -79,7 +87,9 @@ pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
     })?;
     let old = (checkpoint.checkpoint().origin().clone(), *checkpoint.checkpoint().head());
     let new = (successor, record.statement());
-    let succession = Succession::new(old, new, environment::now()).map_err(|e| refused(&e))?;
+    let governed = governed(&args.source, checkpoint.checkpoint().head())?;
+    let succession = Succession::new(old, new, governed, environment::now());
+    let succession = succession.map_err(|e| refused(&e))?;
     let keys = read_keys(&args.keys)?;
     let note = succession.sign(&keys.iter().collect::<Vec<_>>()).map_err(|e| refused(&e))?;
     if args.out.as_os_str() == "-" {
@@ -122,8 +132,41 @@ pub fn object(succession: &Succession) -> Value {
         "root": succession.head().root.to_base64(),
         "successor": succession.successor().as_str(),
         "charter": succession.charter().to_string(),
+        "governed": governance(&succession.governed()),
         "issued": format_time(succession.issued()),
     })
+}
+
+/// A governance entry, as JSON.
+pub fn governance(entry: &GovernanceRef) -> Value {
+    json!({ "index": entry.index.get(), "statement": entry.statement.to_string() })
+}
+
+/// The last governance entry of a head's tree: its last entry is one, or names it.
+fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
+    let refused = |e: String| {
+        let hint = "give files of the old log that reach the checkpoint: the operator's, a mirror's, or \
+                    a member's copy";
+        Failure::refused(e, hint).of(source)
+    };
+    let opened = reach::source(source)?;
+    let bytes = opened.checkpoint().map_err(|e| refused(format!("the checkpoint {e}")))?;
+    let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| refused(e.to_string()))?;
+    let size = claimed.checkpoint().head().size;
+    if size < head.size {
+        return Err(refused(format!("it ends at size {size}, the checkpoint at {}", head.size)));
+    }
+    let (end, _) = chain::end(&opened, head, size).map_err(refused)?;
+    let last = head.size.last().unwrap_or(LeafIndex::ZERO);
+    let is_norm = end.record().kind().is_governance();
+    let index = if is_norm { last } else { end.logged().governance };
+    let (entry, _) = chain::included(&opened, index, (head, size)).map_err(refused)?;
+    if !entry.record().kind().is_governance() {
+        return Err(refused(format!(
+            "entry {index}, which its last entry names, changes no rules"
+        )));
+    }
+    Ok(GovernanceRef { index, statement: entry.record().statement() })
 }
 
 fn show(path: &Path, note: &ClaimedSuccession, out: &Output) -> Outcome {
@@ -139,6 +182,7 @@ fn show(path: &Path, note: &ClaimedSuccession, out: &Output) -> Outcome {
             own.successor().as_str()
         ));
         out.line(format!("  the new anchor {}", own.charter()));
+        out.line(format!("  decided by the rules of its entry {}", own.governed().index));
         out.line(format!("  signed by {}", signers.join(", ")));
     }
     let mut object = object(own);
