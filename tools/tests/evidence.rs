@@ -137,6 +137,11 @@ fn a_folder_of_evidence_is_listed_shown_and_exported() {
     ledger(["evidence", "show", &"0".repeat(64), "--dir", &node]).fails(3, "cannot read");
     write(&folder, &format!("{}.json", "0".repeat(64)), forked.evidence.as_str());
     ledger(["evidence", "list", "--dir", &node]).fails(1, "its id is");
+    // a named pipe with the name of evidence keeps no reader waiting
+    let pipe = folder.join(format!("{}.json", "0".repeat(64)));
+    std::fs::remove_file(&pipe).unwrap();
+    common::damage::fifo(&pipe);
+    ledger(["evidence", "list", "--dir", &node]).fails(1, "is no regular file");
 }
 
 #[test]

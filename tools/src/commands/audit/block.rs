@@ -148,10 +148,11 @@ impl Bundle {
         self.salvaged.entries.iter()
     }
 
-    /// Compares the entries with the leaves of the tree, as far as those are known.
+    /// Compares the entries, whose hashes are `own`, with the leaves of the tree, as far as those are
+    /// known.
     pub fn judge(
         self,
-        first: u64,
+        (first, own): (u64, &[Hash]),
         (leaves, tile): (&[Option<Hash>], TileCoord),
         footing: Footing,
         report: &mut Report,
@@ -160,9 +161,9 @@ impl Bundle {
         let mut fates = Vec::with_capacity(leaves.len());
         let mut rest = self.lacking;
         for (index, (at, leaf)) in (first..).zip(leaves.iter().enumerate()) {
-            let own = entries.get(at).map(|bytes| (bytes, Hash::leaf(bytes)));
-            let right = own.is_some_and(|(_, hash)| leaf.is_none_or(|leaf| leaf == hash));
-            let fate = match (rest, own) {
+            let read = entries.get(at).zip(own.get(at).copied());
+            let right = read.is_some_and(|(_, hash)| leaf.is_none_or(|leaf| leaf == hash));
+            let fate = match (rest, read) {
                 (Some(fate), _) => Some(fate),
                 (None, Some(_)) if right => None,
                 // the first entry that is wrong shows where a torn bundle was torn

@@ -218,7 +218,7 @@ enum Judge<'a> {
     /// There is no charter: the fate of entry 0.
     NoCharter(Fate),
     /// By the rules of the log.
-    Charter(Judges<'a>),
+    Charter(Box<Judges<'a>>),
 }
 
 /// Reads every block of entries once and hands it to both checkers.
@@ -250,7 +250,8 @@ fn walk<'a>(
                 judge = match found(&entries, expected, report) {
                     Ok(charter) => {
                         let clock = environment::now();
-                        Judge::Charter(Judges::start(scope, charter, clock, lawful.take()))
+                        let judges = Judges::start(scope, charter, clock, lawful.take());
+                        Judge::Charter(Box::new(judges))
                     }
                     Err(fate) => Judge::NoCharter(fate),
                 };

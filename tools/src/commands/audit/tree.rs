@@ -122,7 +122,7 @@ impl<'a> TreeCheck<'a> {
                 }
             }
         }
-        Ok(bundle.judge(first, (&hashes, coord), footing, report))
+        Ok(bundle.judge((first, &own), (&hashes, coord), footing, report))
     }
 
     /// The hashes of a level 0 tile, unless it is damaged.

@@ -97,13 +97,19 @@ fn parse(id: EvidenceId, bytes: &[u8], hint: &str) -> Result<ClaimedEvidence, Fa
 
 /// What is no regular file is no evidence, whatever its name says.
 fn not_read(path: &Path, error: &ReadError) -> Failure {
-    let message = format!("{} {error}", path.display());
-    match error {
-        ReadError::Missing | ReadError::Failed(_) => {
-            Failure::environment(message, "check the path, and who may read it")
+    let name = path.display();
+    let why = match error {
+        ReadError::Missing => "there is no such file",
+        ReadError::Failed(why) => why,
+        _ => {
+            let hint = "take it out of the folder, and ask for the evidence again";
+            return Failure::refused(format!("{name} {error}"), hint);
         }
-        _ => Failure::refused(message, "take it out of the folder, and ask for the evidence again"),
-    }
+    };
+    Failure::environment(
+        format!("cannot read {name}: {why}"),
+        "check the path, and who may read it",
+    )
 }
 
 fn folder(dir: &Path) -> Result<PathBuf, Failure> {
