@@ -16,8 +16,8 @@
 //! ```
 //!
 //! The signers name the governance entry that they decide by: the last one of the tree that they
-//! name. A reader judges them twice, as a change of the charter is judged: by that state at the time
-//! `issued`, and by the newest state that the reader knows, at the latest time that is known of the
+//! name. A reader judges them twice, as a change of the charter is judged: by that state at the
+//! time `issued`, and by the newest state that the reader knows, at the latest time that is known of the
 //! log. So members that have left, revoked keys and past terms move no log. Members whose term ran
 //! out fill vacant seats only, in both judgements. The tree must be known to be the old log's.
 
@@ -328,12 +328,12 @@ impl ClaimedSuccession {
         Ok(ClaimedSuccession { note, succession: self.succession.clone() })
     }
 
-    /// Judges a succession by what a reader knows of the old log, at the time `now` in POSIX seconds.
+    /// Judges a succession by what a reader knows of the old log, at `now` in POSIX seconds.
     ///
     /// Its tree must be the log's, and `governed` the last governance entry of that tree. Every
     /// signature line must be a known member's and verify, and as many distinct members must have
-    /// signed as a change of the charter needs: by the state that it names at the time `issued`, and
-    /// by the newest state that is known at the later of `issued` and the latest time that is known
+    /// signed as a change of the charter needs: by the state that it names at the time `issued`,
+    /// and by the newest state that is known at the later of `issued` and the latest time that is known
     /// of the log, at most `now`.
     ///
     /// # Errors
@@ -476,7 +476,7 @@ impl SuccessionError {
                 "let the members sign anew: `ledger charter succeed --source` writes what governs"
             }
             SuccessionError::TreeNotShown(_) | SuccessionError::EndNotShown(_) => {
-                "show the old log's files with --source: the operator's, a mirror's, or a member's copy"
+                "show the old log's files with --source: the operator's, a mirror's, or a copy"
             }
             SuccessionError::TooEarly { .. } => "let the members sign anew, with the time of now",
             SuccessionError::TooLate { .. } => {

@@ -52,7 +52,7 @@ pub struct Trust {
     pub governance: Option<Governance>,
     /// Where it comes from.
     pub basis: Basis,
-    /// The bundle that `--charter` gave, whose head it shows; it has been verified by its own policy.
+    /// The bundle that `--charter` gave; it has been verified by its own policy.
     pub bundle: Option<Arc<AuthorityBundle>>,
     /// Log keys that the charter behind the policy has retired: each counts for heads that do not
     /// yet hold its retirement. Empty under a policy of the user's own.

@@ -145,8 +145,8 @@ pub fn governance(entry: &GovernanceRef) -> Value {
 /// The last governance entry of a head's tree: its last entry is one, or names it.
 fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     let refused = |e: String| {
-        let hint = "give files of the old log that reach the checkpoint: the operator's, a mirror's, or \
-                    a member's copy";
+        let hint = "give files of the old log that reach the checkpoint: the operator's, a \
+                    mirror's, or a member's copy";
         Failure::refused(e, hint).of(source)
     };
     let opened = reach::source(source)?;

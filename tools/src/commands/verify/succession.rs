@@ -1,4 +1,4 @@
-//! A succession: whether those who may decide it did, by its own rules and by the newest known ones.
+//! A succession: whether enough members signed it, by its own rules and by the newest known ones.
 
 use ledger_core::authority::AuthorityBundle;
 use ledger_core::charter::{Governance, ReplayError};
@@ -116,8 +116,8 @@ fn in_source(
     Ok(unlawful)
 }
 
-/// The bundle up to the first governance entry that breaks the rules, and why: such an entry changes
-/// nothing, or an operator could bar a succession by logging one.
+/// The bundle up to the first governance entry that breaks the rules, and why. That entry changes
+/// nothing: else an operator could bar a succession by logging one.
 fn lawful(bundle: AuthorityBundle) -> Result<(AuthorityBundle, Option<String>), Failure> {
     let refused = |e: &ReplayError| Failure::refused(e.to_string(), e.hint());
     let entries = bundle.governance();
