@@ -16,6 +16,7 @@ pub mod decline;
 pub mod evidence;
 pub mod gossip;
 pub mod hash;
+mod heap;
 pub mod index;
 pub mod member_note;
 pub mod merkle;

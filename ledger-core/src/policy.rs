@@ -10,6 +10,9 @@ use crate::note::{Algorithm, ParseKeyError, VerifierKey};
 /// Logs, witnesses and groups a policy may list, each. The specification asks for at least 32.
 pub const MAX_ITEMS: usize = 1024;
 
+/// Words of one line: a group of all that a policy may list, its name and its threshold.
+const MAX_WORDS: usize = 3 + MAX_ITEMS;
+
 /// A trust policy: what makes a checkpoint acceptable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
@@ -303,10 +306,12 @@ impl Parser {
             return Err(ParsePolicyError::Control(at));
         }
         let words = line.split(|byte| matches!(byte, b' ' | b'\t'));
-        let words: Vec<&[u8]> = words.filter(|word| !word.is_empty()).collect();
+        let words = words.filter(|word| !word.is_empty());
+        let words: Vec<&[u8]> = words.take(MAX_WORDS + 1).collect();
         match words.as_slice() {
             [] => Ok(()),
             [first, ..] if first.starts_with(b"#") => Ok(()),
+            words if words.len() > MAX_WORDS => Err(ParsePolicyError::TooMany(at)),
             [b"log", key, url @ ..] if url.len() <= 1 => self.log(at, key, url.first()),
             [b"witness", name, key, url @ ..] if url.len() <= 1 => {
                 self.witness(at, name, key, url.first())

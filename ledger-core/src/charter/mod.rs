@@ -21,6 +21,7 @@ mod state;
 
 use std::collections::BTreeMap;
 
+use crate::heap::block;
 use crate::index::LeafIndex;
 use crate::note::{PublicKey, Signature, VerifierKey};
 use crate::policy::{ParsePolicyError, Policy};
@@ -66,6 +67,12 @@ impl SignedRecord {
     /// The record.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// What the record and its keys take of the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let keys: usize = self.keys.iter().map(|key| block(key.as_bytes().len())).sum();
+        self.record.heap_bytes() + block(self.keys.capacity() * size_of::<PublicKey>()) + keys
     }
 
     /// The record, no longer known to be signed.

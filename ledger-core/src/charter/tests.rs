@@ -274,8 +274,8 @@ fn each_rule_of_the_charters_members_is_refused_by_path() {
 #[test]
 fn charter_shapes_are_checked_before_its_rules() {
     let cases = [
-        (body().with("governance", Value::List(vec![])), "`governance` is an empty list"),
-        (body().with("members", Value::List(vec![])), "`members` is an empty list"),
+        (body().with("governance", Value::List(Box::default())), "`governance` is an empty list"),
+        (body().with("members", Value::List(Box::default())), "`members` is an empty list"),
         (
             edited("\"use\": \"record\"", "\"use\": \"any\""),
             "`members[0].keys[0].use` is \"any\", not one of record, log, witness, mirror, node",

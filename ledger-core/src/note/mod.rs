@@ -14,6 +14,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::heap::block;
+
 pub use key::{Algorithm, KeyId, KeyName, MAX_KEY_NAME, ParseKeyError, PublicKey, VerifierKey};
 #[cfg(feature = "sign")]
 pub use sign::SignerKey;
@@ -124,6 +126,15 @@ impl Note {
     /// The signed text, with its final newline.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// What the note takes of the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let of_line =
+            |line: &Signature| block(line.name.as_str().len()) + block(line.bytes.capacity());
+        let lines: usize = self.signatures.iter().map(of_line).sum();
+        let list = self.signatures.capacity() * size_of::<Signature>();
+        block(self.text.capacity()) + block(list) + lines
     }
 
     /// The signature lines in their order.

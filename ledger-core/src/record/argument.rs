@@ -22,7 +22,7 @@ impl Shape {
             }
             Shape::List { .. } if text == UNKNOWN => Ok(text.into()),
             Shape::List { of, .. } if !text.starts_with('[') => {
-                Ok(Value::List(vec![of.read_argument(text)?]))
+                Ok(Value::List(Box::new([of.read_argument(text)?])))
             }
             Shape::Any
             | Shape::LanguageMap

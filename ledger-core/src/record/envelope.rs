@@ -1,6 +1,7 @@
 //! What every record says about itself, parsed once.
 
 use crate::hash::Hash;
+use crate::heap::block;
 use crate::note::MAX_SIGNATURES;
 
 use super::id::RecordId;
@@ -105,6 +106,14 @@ impl Envelope {
     /// [`Envelope::unique_key`].
     pub fn series_key(&self) -> Option<Hash> {
         self.series().map(|(name, _)| self.key_with(name.as_bytes()))
+    }
+
+    /// What it takes of the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let series = self.series.iter().map(|(name, _)| name);
+        let texts = [&self.log, &self.issuer, &self.title].into_iter().chain(&self.signers);
+        let texts: usize = texts.chain(series).map(|text| block(text.capacity())).sum();
+        texts + block(self.signers.capacity() * size_of::<String>())
     }
 
     fn key_with(&self, rest: &[u8]) -> Hash {

@@ -1,8 +1,13 @@
 //! The JSON that records may hold: I-JSON without floats, read once into values.
+//!
+//! Other files of the ledger, up to megabytes of evidence, are read in the same way. Their values
+//! take more memory than their text, so a text may hold only so many: see [`most_values`].
 
+use std::cell::Cell;
 use std::fmt;
 
 use super::shape::quoted;
+use crate::heap::block;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -11,6 +16,13 @@ pub const MAX_DEPTH: usize = 32;
 
 /// The largest magnitude of a number, 2^53: every JSON reader holds such integers exactly.
 pub const MAX_INTEGER: i64 = 1 << 53;
+
+/// Values that any text may hold: a record of the largest size has room for half as many.
+const FREE_VALUES: usize = 64 << 10;
+
+/// Bytes of text for each value beyond [`FREE_VALUES`]. The members of bundles and evidence are
+/// longer: the shortest, a hash of a proof, has 46 bytes.
+const BYTES_PER_VALUE: usize = 16;
 
 /// Up to so many members a repeated name is found at once, beyond it when the object ends.
 const FEW_MEMBERS: usize = 16;
@@ -28,9 +40,9 @@ pub enum Value {
     /// A whole number within 2^53.
     Integer(i64),
     /// A text without control characters other than newline and tab.
-    Text(String),
+    Text(Box<str>),
     /// A list.
-    List(Vec<Value>),
+    List(Box<[Value]>),
     /// An object.
     Object(Object),
 }
@@ -38,7 +50,18 @@ pub enum Value {
 /// A JSON object: members in the order of the text, each name once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Object {
-    members: Vec<(String, Value)>,
+    members: Vec<(Box<str>, Value)>,
+}
+
+// what a list of the shortest values takes of the memory depends on it
+const _: () = assert!(size_of::<Value>() == 24);
+
+/// How many values a text of so many bytes may hold, members' names counted.
+///
+/// A value takes 24 bytes and, with its text, one allocation; a text of this many values therefore
+/// takes at most 4 bytes of heap a byte, and 4 MiB.
+const fn most_values(bytes: usize) -> usize {
+    FREE_VALUES + bytes / BYTES_PER_VALUE
 }
 
 /// Why a text is not JSON under the record's rules, and where.
@@ -79,6 +102,19 @@ impl Value {
         if let Value::Object(object) = self { Some(object) } else { None }
     }
 
+    /// What the value takes of the heap, besides its own 24 bytes.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Value::Null | Value::Bool(_) | Value::Integer(_) => 0,
+            Value::Text(text) => block(text.len()),
+            Value::List(values) => {
+                let inside: usize = values.iter().map(Value::heap_bytes).sum();
+                block(size_of_val(&**values)) + inside
+            }
+            Value::Object(object) => object.heap_bytes(),
+        }
+    }
+
     /// What the value is, in a word for messages: `a text`, `a list`, ...
     pub fn describe(&self) -> &'static str {
         match self {
@@ -94,13 +130,13 @@ impl Value {
 
 impl From<&str> for Value {
     fn from(text: &str) -> Value {
-        Value::Text(text.to_owned())
+        Value::Text(text.into())
     }
 }
 
 impl From<String> for Value {
     fn from(text: String) -> Value {
-        Value::Text(text)
+        Value::Text(text.into_boxed_str())
     }
 }
 
@@ -132,7 +168,7 @@ impl Object {
 
     /// The value of a member.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.members.iter().find(|(own, _)| own == name).map(|(_, value)| value)
+        self.members.iter().find(|(own, _)| **own == *name).map(|(_, value)| value)
     }
 
     /// The value of a member that is a text.
@@ -147,7 +183,7 @@ impl Object {
 
     /// The members in the order of the text.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
-        self.members.iter().map(|(name, value)| (name.as_str(), value))
+        self.members.iter().map(|(name, value)| (&**name, value))
     }
 
     /// How many members there are.
@@ -165,9 +201,9 @@ impl Object {
     /// Whether names and values obey the record's rules is judged when a draft is made of them.
     pub fn set(&mut self, name: &str, value: impl Into<Value>) {
         let value = value.into();
-        match self.members.iter_mut().find(|(own, _)| own == name) {
+        match self.members.iter_mut().find(|(own, _)| **own == *name) {
             Some((_, own)) => *own = value,
-            None => self.members.push((name.to_owned(), value)),
+            None => self.members.push((name.into(), value)),
         }
     }
 
@@ -180,18 +216,25 @@ impl Object {
 
     /// The value of a member, to be changed where it stands.
     pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Value> {
-        self.members.iter_mut().find(|(own, _)| own == name).map(|(_, value)| value)
+        self.members.iter_mut().find(|(own, _)| **own == *name).map(|(_, value)| value)
     }
 
     /// Takes a member out.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        let at = self.members.iter().position(|(own, _)| own == name)?;
+        let at = self.members.iter().position(|(own, _)| **own == *name)?;
         Some(self.members.remove(at).1)
     }
 
     /// Puts a member at the end, whose name the object is known not to have.
     pub(super) fn push(&mut self, name: &str, value: Value) {
-        self.members.push((name.to_owned(), value));
+        self.members.push((name.into(), value));
+    }
+
+    /// What the object's members take of the heap.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let of_member = |(name, value): &(Box<str>, Value)| block(name.len()) + value.heap_bytes();
+        let inside: usize = self.members.iter().map(of_member).sum();
+        block(self.members.capacity() * size_of::<(Box<str>, Value)>()) + inside
     }
 
     /// The object as indented JSON, for people to read and edit.
@@ -239,7 +282,8 @@ fn parse_value(text: &str) -> Result<Value, JsonError> {
         return Err(JsonError::at(text, at, "a raw control character other than a newline"));
     }
     let mut reader = serde_json::Deserializer::from_str(text);
-    let seed = ValueSeed { depth: 1 };
+    let most = most_values(text.len());
+    let seed = ValueSeed { depth: 1, left: &Cell::new(most), most, bytes: text.len() };
     let value = seed.deserialize(&mut reader).and_then(|value| reader.end().map(|()| value));
     value.map_err(|error| JsonError::from_serde(&error))
 }
@@ -262,28 +306,43 @@ impl JsonError {
 
 /// Reads one value at a depth.
 #[derive(Clone, Copy)]
-struct ValueSeed {
+struct ValueSeed<'a> {
     depth: usize,
+    /// How many values the text may still hold.
+    left: &'a Cell<usize>,
+    most: usize,
+    bytes: usize,
 }
 
-impl ValueSeed {
-    fn deeper<E: serde::de::Error>(self) -> Result<ValueSeed, E> {
+impl<'a> ValueSeed<'a> {
+    /// Counts a value or a member's name, before any memory is taken for it.
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        let ValueSeed { left, most, bytes, .. } = self;
+        let Some(rest) = left.get().checked_sub(1) else {
+            return Err(E::custom(format_args!("more than {most} values in {bytes} bytes")));
+        };
+        left.set(rest);
+        Ok(())
+    }
+
+    fn deeper<E: serde::de::Error>(self) -> Result<ValueSeed<'a>, E> {
         if self.depth > MAX_DEPTH {
             return Err(E::custom(format_args!("objects and lists nest deeper than {MAX_DEPTH}")));
         }
-        Ok(ValueSeed { depth: self.depth + 1 })
+        Ok(ValueSeed { depth: self.depth + 1, ..self })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for ValueSeed {
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for ValueSeed {
+impl<'de> Visitor<'de> for ValueSeed<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -318,12 +377,8 @@ impl<'de> Visitor<'de> for ValueSeed {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Value, E> {
-        self.visit_string(text.to_owned())
-    }
-
-    fn visit_string<E: serde::de::Error>(self, text: String) -> Result<Value, E> {
-        check_text(&text)?;
-        Ok(Value::Text(text))
+        check_text(text)?;
+        Ok(Value::Text(text.into()))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
@@ -332,13 +387,14 @@ impl<'de> Visitor<'de> for ValueSeed {
         while let Some(value) = list.next_element_seed(inner)? {
             values.push(value);
         }
-        Ok(Value::List(values))
+        Ok(Value::List(values.into_boxed_slice()))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
         let inner = self.deeper()?;
-        let mut members: Vec<(String, Value)> = Vec::with_capacity(8);
-        while let Some(name) = map.next_key::<String>()? {
+        let mut members: Vec<(Box<str>, Value)> = Vec::new();
+        while let Some(name) = map.next_key::<Box<str>>()? {
+            self.count()?;
             check_text(&name)?;
             if members.len() < FEW_MEMBERS && members.iter().any(|(own, _)| *own == name) {
                 return Err(repeated(&name));
@@ -347,12 +403,13 @@ impl<'de> Visitor<'de> for ValueSeed {
             members.push((name, value));
         }
         if members.len() > FEW_MEMBERS {
-            let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+            let mut names: Vec<&str> = members.iter().map(|(name, _)| &**name).collect();
             names.sort_unstable();
             if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
                 return Err(repeated(pair[0]));
             }
         }
+        members.shrink_to_fit();
         Ok(Value::Object(Object { members }))
     }
 }
@@ -393,6 +450,57 @@ mod tests {
         assert_eq!(object.list("a")[3].as_integer(), Some(MAX_INTEGER));
         assert_eq!(object.text("ab"), Some("x\n\ty"));
         assert_eq!(Object::parse(&object.to_pretty_json()), Ok(object));
+    }
+
+    /// The shortest values, and how many each is.
+    const SHORTEST: [(&str, usize); 8] = [
+        ("0", 1),
+        ("{}", 1),
+        ("[]", 1),
+        (r#""""#, 1),
+        (r#""a""#, 1),
+        (r#"["a"]"#, 2),
+        (r#"{"":0}"#, 3),
+        ("[[[[[[[[0]]]]]]]]", 9),
+    ];
+
+    /// A list of `count` times this value.
+    fn list_of(value: &str, count: usize) -> String {
+        format!("[{}]", vec![value; count].join(","))
+    }
+
+    /// The text with as many blanks behind it as make so many bytes.
+    fn padded(text: String, bytes: usize) -> String {
+        let blanks = bytes.checked_sub(text.len()).expect("the text is shorter");
+        text + &" ".repeat(blanks)
+    }
+
+    #[test]
+    fn a_text_of_the_shortest_values_takes_at_most_four_bytes_of_heap_a_byte() {
+        const BYTES: usize = 4 << 20;
+        let most = most_values(BYTES);
+        for (value, values) in SHORTEST {
+            let text = list_of(value, (most - 1) / values);
+            let heap = Value::parse(&padded(text, BYTES)).expect(value).heap_bytes();
+            assert!(heap <= 4 * BYTES + (4 << 20), "{value}: {heap}");
+            let text = list_of(value, (most - 1) / values + 1);
+            let error = Value::parse(&padded(text, BYTES)).expect_err(value).to_string();
+            let expected = format!("more than {most} values in {BYTES} bytes at line 1 column ");
+            assert!(error.starts_with(&expected), "{value}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_record_has_too_many_values_or_takes_more_than_sixteen_bytes_of_heap_a_byte() {
+        use super::super::MAX_RECORD_BYTES;
+        assert!(most_values(MAX_RECORD_BYTES) > MAX_RECORD_BYTES, "a value takes a byte");
+        let deep = format!("{}0{}", "[".repeat(MAX_DEPTH - 1), "]".repeat(MAX_DEPTH - 1));
+        let values = SHORTEST.into_iter().map(|(value, _)| value);
+        for value in values.chain([deep.as_str()]) {
+            let text = list_of(value, MAX_RECORD_BYTES / (value.len() + 1));
+            let heap = Value::parse(&text).expect("few values").heap_bytes();
+            assert!(heap <= 16 * text.len(), "{value}: {heap} for {}", text.len());
+        }
     }
 
     #[test]

@@ -38,6 +38,7 @@ mod sealed;
 mod shape;
 mod time;
 
+use crate::heap::block;
 use crate::note::{Note, Signature};
 
 pub use argument::{member, unknown_members};
@@ -159,6 +160,18 @@ impl Record {
     /// The signed text, with its first line and final newline.
     pub fn text(&self) -> &str {
         self.note.text()
+    }
+
+    /// The most heap that a record of so many bytes takes, while it is read and afterwards, those
+    /// bytes counted: 16 for each of them as values, and the text three times.
+    pub const fn most_heap_bytes(bytes: usize) -> usize {
+        4096 + 20 * bytes
+    }
+
+    /// What the record takes of the heap.
+    pub fn heap_bytes(&self) -> usize {
+        let Record { bytes, note, envelope, body, .. } = self;
+        block(bytes.capacity()) + note.heap_bytes() + envelope.heap_bytes() + body.heap_bytes()
     }
 
     /// The record's bytes, exactly as they were read.

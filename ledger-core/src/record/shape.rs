@@ -154,6 +154,9 @@ impl Member {
     }
 }
 
+/// Bytes of a member's path in a message.
+const MAX_PATH_SHOWN: usize = 256;
+
 /// A value that is not what its member asks for.
 #[derive(Debug)]
 pub(super) struct Fault {
@@ -197,6 +200,12 @@ impl From<Fault> for RecordError {
                 }
             }
         }
+        // names are whatever a record says, and refusals wait in memory for those who asked
+        if path.len() > MAX_PATH_SHOWN {
+            path.truncate(path.floor_char_boundary(MAX_PATH_SHOWN));
+            path.push_str("...");
+        }
+        path.shrink_to_fit();
         RecordError::Member { path, problem: fault.problem, hint: fault.hint }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn incident() -> Object {
         .with("aware_at", "2026-11-20T00:00:00Z")
         .with("ai_relation", "malfunction")
         .with("harm_types", vec!["physical", "a new word"])
-        .with("triggers", Value::List(vec![]))
+        .with("triggers", Value::List(Box::default()))
 }
 
 pub(crate) fn decision() -> Object {
@@ -68,6 +68,28 @@ fn refusal(object: &Object) -> String {
 fn signed() -> Record {
     let draft = Draft::from_object(&incident()).expect("sound");
     draft.sign(&[&signer("partner.example/b", 2), &signer("lab.example", 1)]).expect("signed")
+}
+
+#[test]
+fn the_heap_of_a_record_is_within_what_is_reserved_for_its_bytes() {
+    let json = serde_json::to_string(&incident()).expect("prints");
+    let deep = format!("{}0{}", "[".repeat(28), "]".repeat(28));
+    for value in ["0", "{}", "[]", r#""""#, r#""a""#, r#"["a"]"#, r#"{"":0}"#, &deep] {
+        for bytes in [64, 1_000, 60_000] {
+            let list = vec![value; bytes / (value.len() + 1)].join(",");
+            let json = format!("{},\"ext\":{{\"x\":[{list}]}}}}", &json[..json.len() - 1]);
+            let record = Draft::parse(&json).expect(value).sign(&[&signer("lab.example", 1)]);
+            let record = record.expect("signed");
+            let record = Record::parse(record.as_bytes()).expect("its own bytes");
+            let (heap, bytes) = (record.heap_bytes(), record.as_bytes().len());
+            // what came is held beside it until it is judged
+            assert!(heap + bytes <= Record::most_heap_bytes(bytes), "{value}: {heap} for {bytes}");
+        }
+    }
+    let long = "n".repeat(60_000);
+    let json = format!("{{\"{long}\":{{\"_sd\":1}},{}", &json[1..]);
+    let refused = Draft::parse(&json).expect_err("no list of digests").to_string();
+    assert!(refused.len() < 512, "{} bytes about what is wrong", refused.len());
 }
 
 #[test]
@@ -202,7 +224,7 @@ fn each_member_rule_is_refused_with_its_path() {
             incident().with("issued_at", "2026-11-23T11:23:20.5Z"),
             "`issued_at` is \"2026-11-23T11:23:20.5Z\", not a time like 2026-01-31T09:30:00Z",
         ),
-        (incident().with("signers", Value::List(vec![])), "`signers` is an empty list"),
+        (incident().with("signers", Value::List(Box::default())), "`signers` is an empty list"),
         (incident().with("signers", vec!["a", "a"]), "`signers[1]` repeats a key name"),
         (
             incident().with("signers", (0..65).map(|n| format!("k{n}")).collect::<Vec<_>>()),
@@ -231,7 +253,7 @@ fn each_member_rule_is_refused_with_its_path() {
             "`countries[0]` is \"fr\", not a country like FR (ISO 3166-1, two capitals)",
         ),
         (incident().with("system", Object::new()), "`system.name` is missing"),
-        (decision().with("options", Value::List(vec![])), "`options` is an empty list"),
+        (decision().with("options", Value::List(Box::default())), "`options` is an empty list"),
         (decision().with("context", " "), "`context` is \" \", not a text with something in it"),
         (
             decision().with("status", "done"),

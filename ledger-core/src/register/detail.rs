@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
         match self.body.get(name) {
             None if sealable == Sealable::Yes && !self.body.list("_sd").is_empty() => Told::Sealed,
             None => Told::Absent,
-            Some(Value::Text(text)) if text == UNKNOWN => Told::Unknown,
+            Some(Value::Text(text)) if **text == *UNKNOWN => Told::Unknown,
             Some(value) => read(value, self.names).map_or(Told::Unknown, Told::Said),
         }
     }

@@ -84,7 +84,7 @@ impl Told {
     fn meets(&self) -> Vec<String> {
         let ext = self.body.get("ext").and_then(Value::as_object);
         match ext.and_then(|ext| ext.get("meets")) {
-            Some(Value::Text(text)) => vec![text.clone()],
+            Some(Value::Text(text)) => vec![text.to_string()],
             Some(Value::List(list)) => {
                 list.iter().filter_map(Value::as_text).map(str::to_owned).collect()
             }

@@ -83,7 +83,7 @@ impl Disclosure {
             return Err(DisclosureError::Parts);
         };
         // SPEC rfc9901/4.2: [salt, name, value] for a member, [salt, value] for an element
-        let (salt, name, value) = match <[Value; 3]>::try_from(parts) {
+        let (salt, name, value) = match <[Value; 3]>::try_from(parts.into_vec()) {
             Ok([Value::Text(salt), Value::Text(name), value]) => (salt, Some(name), value),
             Ok(_) => return Err(DisclosureError::Parts),
             Err(parts) => match <[Value; 2]>::try_from(parts) {
@@ -91,6 +91,7 @@ impl Disclosure {
                 _ => return Err(DisclosureError::Parts),
             },
         };
+        let name = name.map(String::from);
         let binding = Binding::of_salt(&salt).ok_or(DisclosureError::Salt)?;
         if let Some(name) = name.iter().find(|name| is_reserved(name)) {
             return Err(DisclosureError::ReservedName(name.clone()));
@@ -104,7 +105,7 @@ impl Disclosure {
         let mut parts = vec![Value::from(salt.to_text())];
         parts.extend(name.iter().map(|name| Value::from(name.as_str())));
         parts.push(value.clone());
-        let json = serde_json::to_string(&Value::List(parts)).expect("values always print");
+        let json = serde_json::to_string(&Value::List(parts.into())).expect("values always print");
         Disclosure { text: URL_SAFE_NO_PAD.encode(json), binding: salt.binding, name, value }
     }
 

@@ -228,7 +228,7 @@ impl<'a> Opening<'a> {
             whole.push(name, value);
         }
         if !closed.is_empty() {
-            whole.push(DIGESTS, Value::List(closed));
+            whole.push(DIGESTS, Value::List(closed.into()));
         }
         Ok(whole)
     }
@@ -261,7 +261,9 @@ impl<'a> Opening<'a> {
         self.steps.push(step);
         let whole = match value {
             Value::Object(object) => self.object(object, depth + 1).map(Value::Object),
-            Value::List(values) => self.list(values, depth + 1).map(Value::List),
+            Value::List(values) => {
+                self.list(values, depth + 1).map(|list| Value::List(list.into()))
+            }
             other => Ok(other.clone()),
         };
         self.steps.pop();

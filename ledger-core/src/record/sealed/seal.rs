@@ -206,7 +206,7 @@ pub fn seal(
     }
     let mut notes = body.list("sealed").to_vec();
     notes.extend(plan.paths.iter().map(|path| plan.note(path).into()));
-    body.set("sealed", Value::List(notes));
+    body.set("sealed", Value::List(notes.into()));
     let draft = Draft::from_object(&body).map_err(SealError::Draft)?;
     Ok(Sealed { draft, disclosures })
 }
@@ -249,7 +249,7 @@ fn outside(path: &SealPath) -> &[PathStep] {
 
 enum Node<'a> {
     Object(&'a mut Object),
-    List(&'a mut Vec<Value>),
+    List(&'a mut [Value]),
 }
 
 /// The object or list that holds the member at a path.

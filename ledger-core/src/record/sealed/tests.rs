@@ -106,7 +106,7 @@ fn sealed_required_members_count_as_present_at_their_level() {
     draft(&incident().with("title", Object::new().with("_sd", seal())));
     draft(&incident().with("ext", Object::new().with("_sd", seal()).with("a", json("1"))));
     draft(&incident().with("series", "s").with("_sd", seal()));
-    draft(&incident().with("_sd_alg", "sha-256").with("_sd", Value::List(vec![])));
+    draft(&incident().with("_sd_alg", "sha-256").with("_sd", Value::List(Box::default())));
     let element = json(&format!(r#"[{{"...":"{}"}}, "deaf"]"#, digest("b")));
     draft(&incident().with("harm_types", element.clone()));
     draft(&decision().with("options", element));
@@ -116,14 +116,17 @@ fn sealed_required_members_count_as_present_at_their_level() {
 
     let cases = [
         (without(&incident(), "class"), "`class` is missing"),
-        (without(&incident(), "class").with("_sd", Value::List(vec![])), "`class` is missing"),
+        (
+            without(&incident(), "class").with("_sd", Value::List(Box::default())),
+            "`class` is missing",
+        ),
         (
             without(&incident(), "class").with("system", Object::new().with("_sd", seal())),
             "`class` is missing",
         ),
         (incident().with("_sd", seal()).with("system", Object::new()), "`system.name` is missing"),
         (
-            incident().with("title", Object::new().with("_sd", Value::List(vec![]))),
+            incident().with("title", Object::new().with("_sd", Value::List(Box::default()))),
             "`title` holds 0 languages, not 1 to 64",
         ),
         (
@@ -642,11 +645,12 @@ fn values() -> impl Strategy<Value = Value> {
         Just(Value::Null),
         any::<bool>().prop_map(Value::Bool),
         (-9i64..9).prop_map(Value::Integer),
-        "[ -~\u{e9}\n]{0,6}".prop_map(Value::Text),
+        "[ -~\u{e9}\n]{0,6}".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         prop_oneof![
-            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::List),
+            proptest::collection::vec(inner.clone(), 0..3)
+                .prop_map(|values| Value::List(values.into())),
             proptest::collection::btree_map("[a-c. \"\\[]{0,2}", inner, 0..3).prop_map(|members| {
                 let object = members
                     .into_iter()

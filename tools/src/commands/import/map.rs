@@ -335,14 +335,14 @@ impl Source {
         match value {
             Json::Null => Value::Null,
             Json::Bool(flag) => Value::Bool(*flag),
-            Json::String(text) => Value::Text(self.text(text)),
+            Json::String(text) => Value::from(self.text(text)),
             Json::Array(values) => Value::List(values.iter().map(|v| self.value(v)).collect()),
             Json::Object(members) => self.object(members).into(),
             Json::Number(number) => match number.as_i64() {
                 Some(whole) if whole.unsigned_abs() <= MAX_INTEGER.unsigned_abs() => {
                     Value::Integer(whole)
                 }
-                _ => Value::Text(number.to_string()),
+                _ => Value::from(number.to_string()),
             },
         }
     }

@@ -176,7 +176,7 @@ fn apply(object: &mut Object, kind: Kind, set: &str) -> Result<(), Failure> {
     let parsed = Object::parse(&wrapped).ok().filter(|object| object.len() == 1);
     let mut value = match parsed.as_ref().and_then(|object| object.get("value")) {
         Some(value) => value.clone(),
-        None => Value::Text(text.to_owned()),
+        None => Value::from(text),
     };
     if is_language_map(kind, path) && value.as_text().is_some() {
         value = Object::new().with("en", value).into();
@@ -197,16 +197,17 @@ fn put(at: Option<Value>, steps: &[&str], value: Value) -> Option<Value> {
     let Some((step, rest)) = steps.split_first() else { return Some(value) };
     let place = step.parse::<usize>().ok();
     match (at, place) {
-        (Some(Value::List(mut list)), Some(place)) if place <= list.len() => {
+        (Some(Value::List(list)), Some(place)) if place <= list.len() => {
+            let mut list = list.into_vec();
             let inner = put(list.get(place).cloned(), rest, value)?;
             if place < list.len() {
                 list[place] = inner
             } else {
                 list.push(inner)
             }
-            Some(Value::List(list))
+            Some(Value::List(list.into()))
         }
-        (None, Some(0)) => Some(Value::List(vec![put(None, rest, value)?])),
+        (None, Some(0)) => Some(Value::List(Box::new([put(None, rest, value)?]))),
         (Some(Value::Object(mut object)), _) => {
             let inner = put(object.get(step).cloned(), rest, value)?;
             object.set(step, inner);
@@ -293,7 +294,7 @@ fn answer(shape: &Shape, line: &str) -> Option<Value> {
         return None;
     }
     match shape {
-        Shape::List { .. } if line.is_empty() => Some(Value::List(vec![])),
+        Shape::List { .. } if line.is_empty() => Some(Value::List(Box::default())),
         Shape::OneOf(words) => words.contains(&line).then(|| line.into()),
         Shape::LanguageMap => Some(Object::new().with("en", line).into()),
         Shape::List { of: Shape::Text | Shape::Line | Shape::Suggested(_), .. } => {
