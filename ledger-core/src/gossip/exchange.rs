@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::{ClaimedEvidence, EvidenceId};
+use crate::evidence::EvidenceId;
 use crate::hash::Hash;
 use crate::index::TreeSize;
 use crate::merkle::{Beginning, TreeHead};
@@ -13,7 +13,7 @@ use super::Conduct;
 use super::known::{Known, Question, Teller, push_bounded};
 use super::message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
-    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, evidence_units,
+    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, UnreadEvidence, can_carry, evidence_units,
 };
 use super::view::{Event, FalseSignature, Fault, View, by_rank, culprit_hash};
 use super::{MAX_LEGS, MAX_TALK, Moment};
@@ -33,6 +33,10 @@ const FAILED_UNITS: usize = 16;
 
 /// False lines in one message after which its further heads are passed over.
 const MAX_FAILED: usize = 64;
+
+/// Work of one message after which its further heads are passed over, in signatures over a short
+/// text: about a tenth of a second. They come again in a later round.
+const MAX_WORK: usize = 2_048;
 
 /// Seconds of a step in which a head's newest cosignature is counted: a quiet log's cosignatures
 /// travel when they are newer by a step, long before anybody calls the log stale, and not in every
@@ -74,6 +78,8 @@ pub struct Heard {
     pub doubt: Option<FalseSignature>,
     /// How many lines are so.
     failed: usize,
+    /// What checking lines took, in signatures over a short text.
+    pub(super) work: usize,
 }
 
 impl Round {
@@ -106,7 +112,7 @@ impl Round {
     }
 
     fn exchange(&mut self, view: &mut View, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
-        let sent = told.evidence.as_ref().map(ClaimedEvidence::id);
+        let sent = told.evidence.as_ref().map(UnreadEvidence::id);
         if sent.is_some_and(|id| self.asked.iter().all(|own| own.id != id)) {
             return Heard::fault(Fault::Unasked);
         }
@@ -150,7 +156,7 @@ impl Heard {
     }
 
     fn nothing() -> Heard {
-        Heard { reply: None, events: Vec::new(), fault: None, doubt: None, failed: 0 }
+        Heard { reply: None, events: Vec::new(), fault: None, doubt: None, failed: 0, work: 0 }
     }
 
     fn fault(fault: Fault) -> Heard {
@@ -160,7 +166,7 @@ impl Heard {
 
 impl Message {
     /// The evidence that it carries.
-    fn evidence(&self) -> Option<&ClaimedEvidence> {
+    fn evidence(&self) -> Option<&UnreadEvidence> {
         match self {
             Message::Exchange(told) => told.evidence.as_ref(),
             _ => None,
@@ -201,7 +207,7 @@ impl View {
             }
             Message::Exchange(told) => {
                 let (salt, held, wants) = (told.salt, told.held.clone(), told.wants.clone());
-                let sent = told.evidence.as_ref().map(ClaimedEvidence::id);
+                let sent = told.evidence.as_ref().map(UnreadEvidence::id);
                 let mut heard = self.exchange(*told, (Teller::Anybody, wanted), trees);
                 wanted.retain(|own| Some(own.id) != sent);
                 let may_go_on = heard.fault.is_none();
@@ -252,7 +258,7 @@ impl View {
         let mut heads: Vec<Vec<u8>> = known.told().map(head_bytes).collect();
         heads.sort_unstable();
         let mut fallen: Vec<Hash> =
-            self.convictions().filter(|of| of.1 == origin.as_str()).map(|of| of.2).collect();
+            self.carried_convictions(origin).map(|(_, culprit)| culprit).collect();
         fallen.sort_unstable();
         fallen.dedup();
         let mut bytes = [salt.0.as_slice(), origin.as_str().as_bytes(), b"\n"].concat();
@@ -308,8 +314,8 @@ impl View {
             }
         }
         for (origin, _) in logs.values() {
-            let of_log = self.convictions().filter(|of| of.1 == origin.as_str());
-            let refs = of_log.map(|(id, _, culprit)| EvidenceRef { id, culprit });
+            let of_log = self.carried_convictions(origin);
+            let refs = of_log.map(|(id, culprit)| EvidenceRef { id, culprit });
             let new = refs.filter(|own| held.iter().all(|other| other.culprit != own.culprit));
             told.held.extend(new.take(MAX_REFS - told.held.len()));
         }
@@ -352,10 +358,11 @@ impl View {
             return heard;
         }
         for head in &told.heads {
-            if heard.failed >= MAX_FAILED {
+            if heard.failed >= MAX_FAILED || heard.work >= MAX_WORK {
                 break;
             }
             let listened = self.listen(head, from);
+            heard.work += listened.work;
             heard.events.extend(listened.events);
             heard.doubt = heard.doubt.or(listened.doubt);
             heard.failed += listened.failed;
@@ -369,15 +376,15 @@ impl View {
         heard
     }
 
-    /// Judges evidence, if it was asked for, in this round or in an answer: judging it is what
-    /// costs a node most.
+    /// Reads and judges evidence, if it was asked for, in this round or in an answer: that is what
+    /// costs a node most. By its bytes alone it is known whether it was.
     ///
     /// What convicts nobody here may convict somebody for a judge who knows more keys. It is a
     /// fault where no judge could take it for evidence, or where whom the peer named has signed
     /// nothing of it.
     fn judge(
         &mut self,
-        evidence: &ClaimedEvidence,
+        evidence: &UnreadEvidence,
         asked: &[EvidenceRef],
     ) -> (Vec<Event>, Option<Fault>) {
         let id = evidence.id();
@@ -385,6 +392,9 @@ impl View {
             return (Vec::new(), None);
         }
         push_bounded(&mut self.judged, id, MAX_JUDGED);
+        let Ok(evidence) = &evidence.read() else {
+            return (Vec::new(), Some(Fault::FalseEvidence(id)));
+        };
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
         match evidence.verify(self.trust()) {
@@ -424,8 +434,18 @@ impl View {
         wanted.into_iter().map(|(_, id)| id).filter(|id| once.insert(*id)).collect()
     }
 
-    fn evidence_of(&self, id: EvidenceId) -> Option<ClaimedEvidence> {
-        self.evidence.get(&id).map(|held| held.evidence.clone())
+    fn evidence_of(&self, id: EvidenceId) -> Option<UnreadEvidence> {
+        UnreadEvidence::of(&self.evidence.get(&id)?.evidence)
+    }
+
+    /// The evidence of a log that messages can carry, with the key that each convicts.
+    fn carried_convictions(&self, origin: &Origin) -> impl Iterator<Item = (EvidenceId, Hash)> {
+        let of_log = self.convictions().filter(move |of| of.1 == origin.as_str());
+        of_log
+            .filter(|(id, _, _)| {
+                self.evidence.get(id).is_some_and(|held| can_carry(&held.evidence))
+            })
+            .map(|(id, _, culprit)| (id, culprit))
     }
 
     /// What is known here about another's question.

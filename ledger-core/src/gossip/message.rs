@@ -1,7 +1,7 @@
 //! What nodes say to each other in a round.
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::{ClaimedEvidence, EvidenceId};
+use crate::evidence::{ClaimedEvidence, EvidenceId, ParseEvidenceError};
 use crate::hash::Hash;
 use crate::merkle::Beginning;
 
@@ -24,6 +24,10 @@ pub const MAX_QUESTIONS: usize = 64;
 
 /// Answers in one message, each up to 2 KiB.
 pub const MAX_ANSWERS: usize = 64;
+
+/// Bytes of the evidence that a message may carry. Almost all has a few KiB, and with the charter of
+/// a large consortium some hundreds; larger files go from hand to hand, as `ledger evidence` does.
+pub const MAX_GOSSIP_EVIDENCE_BYTES: usize = 4 << 20;
 
 /// Fresh random bytes, chosen by the asker for one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +58,14 @@ pub struct EvidenceRef {
     /// SHA-256 of a public key that it convicts: whoever has evidence against that key needs no
     /// more.
     pub culprit: Hash,
+}
+
+/// An evidence file as it came: only its name is known. Nothing in it is read before that name says
+/// that the receiver asked for it, so that no stranger makes a node read a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadEvidence {
+    id: EvidenceId,
+    bytes: Vec<u8>,
 }
 
 /// What somebody shows about a [`Question`].
@@ -102,11 +114,47 @@ pub struct Exchange {
     /// Evidence that it asks for.
     pub wants: Vec<EvidenceId>,
     /// One piece of evidence that was asked for.
-    pub evidence: Option<ClaimedEvidence>,
+    pub evidence: Option<UnreadEvidence>,
     /// What it cannot settle.
     pub questions: Vec<Question>,
     /// What it can show about the other's questions.
     pub answers: Vec<Answer>,
+}
+
+impl UnreadEvidence {
+    /// Takes a file without reading it; `None` above [`MAX_GOSSIP_EVIDENCE_BYTES`].
+    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<UnreadEvidence> {
+        let bytes = bytes.into();
+        let fits = bytes.len() <= MAX_GOSSIP_EVIDENCE_BYTES;
+        fits.then(|| UnreadEvidence { id: EvidenceId::from_hash(Hash::digest(&bytes)), bytes })
+    }
+
+    /// The file of this evidence, if messages can carry it.
+    pub fn of(evidence: &ClaimedEvidence) -> Option<UnreadEvidence> {
+        let text = evidence.as_str();
+        let bytes = || text.as_bytes().to_vec();
+        can_carry(evidence).then(|| UnreadEvidence { id: evidence.id(), bytes: bytes() })
+    }
+
+    /// The name of these bytes.
+    pub fn id(&self) -> EvidenceId {
+        self.id
+    }
+
+    /// The file.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Reads the file.
+    pub(super) fn read(&self) -> Result<ClaimedEvidence, ParseEvidenceError> {
+        ClaimedEvidence::parse(&self.bytes)
+    }
+}
+
+/// Whether a message can carry this evidence.
+pub(super) fn can_carry(evidence: &ClaimedEvidence) -> bool {
+    evidence.as_str().len() <= MAX_GOSSIP_EVIDENCE_BYTES
 }
 
 impl Exchange {
@@ -150,8 +198,8 @@ impl Exchange {
 }
 
 /// What it costs to carry and to judge a piece of evidence.
-pub(super) fn evidence_units(evidence: &ClaimedEvidence) -> usize {
-    8 + evidence.as_str().len() / 4_096
+pub(super) fn evidence_units(evidence: &UnreadEvidence) -> usize {
+    8 + evidence.bytes.len() / 4_096
 }
 
 impl Salt {

@@ -44,8 +44,8 @@ pub use conduct::{Conduct, Moment};
 pub use exchange::{Beginnings, Heard, Round};
 pub use known::{Question, Standing, Teller};
 pub use message::{
-    Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEADS, MAX_LINES, MAX_QUESTIONS,
-    MAX_REFS, Message, Salt, Summary,
+    Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_GOSSIP_EVIDENCE_BYTES, MAX_HEADS,
+    MAX_LINES, MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, UnreadEvidence,
 };
 pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
 

@@ -10,6 +10,9 @@ use super::view::FalseSignature;
 /// Lines by one name and id that are tried: those of two keys, where somebody made two for one id.
 const TRIED_LINES: usize = 2;
 
+/// Bytes of text whose hashing takes as long as the rest of a check.
+const BYTES_A_CHECK: usize = 16 << 10;
+
 /// A head with the lines of known keys and no others; every line verifies.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -41,18 +44,21 @@ pub(super) struct Read {
     pub(super) doubt: Option<FalseSignature>,
     /// How many such lines were tried.
     pub(super) failed: usize,
+    /// What checking all lines took, in units of one signature over a short text.
+    pub(super) work: usize,
 }
 
-/// Lines that do not verify.
+/// Lines that do not verify, and what checking took.
 #[derive(Debug, Default)]
 struct Failed {
     last: Option<FalseSignature>,
     count: usize,
+    work: usize,
 }
 
 impl Read {
     fn of(seen: Option<Seen>, failed: Failed) -> Read {
-        Read { seen, doubt: failed.last, failed: failed.count }
+        Read { seen, doubt: failed.last, failed: failed.count, work: failed.work }
     }
 }
 
@@ -219,6 +225,7 @@ fn line_of<T>(
 ) -> Option<(Signature, T)> {
     let lines = heard.note().signatures().iter().filter(|line| line.is_by(key));
     for line in lines.take(TRIED_LINES) {
+        failed.work += 1 + heard.note().text().len() / BYTES_A_CHECK;
         match verify(line) {
             Some(said) => return Some((line.clone(), said)),
             None => {

@@ -125,6 +125,38 @@ fn the_first_head_is_adopted_and_a_larger_one_only_after_its_proof() {
 }
 
 #[test]
+fn one_message_makes_a_node_check_only_so_many_signatures() {
+    const COSIGNERS: u8 = 60;
+    let cosigner = |n: u8| key(&format!("w{n}.example"), Algorithm::CosignatureV1, 50 + n);
+    let cosigners: Vec<SignerKey> = (0..COSIGNERS).map(cosigner).collect();
+    let keys = vec![log().verifier().clone()];
+    let known =
+        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let verifiers = cosigners.iter().map(|key| key.verifier().clone()).collect();
+    let mut view = View::new(vec![known], verifiers);
+    // every line is true, and each head has another tree
+    let head = |n: u8| {
+        let head = head(&"abcdefgh".repeat(5)[..usize::from(n)]);
+        let line = |key: &SignerKey| cosignature::cosign(key, head.checkpoint(), 1_800_000_000);
+        head.with_signatures(cosigners.iter().map(line)).expect("room")
+    };
+    let heads: Vec<ClaimedCheckpoint> = (1..=40).map(head).collect();
+    let each = usize::from(COSIGNERS) + 1;
+    let told = Exchange { heads: heads.clone(), ..Exchange::new(Salt([7; 16])) };
+    let heard = answer(&mut view, Message::Exchange(Box::new(told)));
+    assert!(heard.fault.is_none());
+    assert_eq!(heard.work.div_ceil(each), 2_048_usize.div_ceil(each), "of 40 heads 34 are heard");
+    // a long text is hashed for each line
+    let text = format!("{}{}", heads[0].note().text(), "x\n".repeat(100_000));
+    let long = crate::note::Note::new(&text, heads[0].note().signatures().to_vec()).expect("short");
+    let long = ClaimedCheckpoint::parse(long.to_string().as_bytes()).expect("extension lines");
+    let told = Exchange { heads: vec![long; 4], ..Exchange::new(Salt([7; 16])) };
+    let heard = answer(&mut view, Message::Exchange(Box::new(told)));
+    // the log's line is false, so that no other is looked at
+    assert_eq!(heard.work, 4 * (1 + text.len() / (16 << 10)));
+}
+
+#[test]
 fn a_smaller_head_of_the_same_history_is_settled_and_never_adopted() {
     let mut view = holding(&[head("abcde"), head("abc")]);
     assert_eq!(settle(&mut view, &mut Trees(vec![tree("abXdefg")])), [], "another tree");

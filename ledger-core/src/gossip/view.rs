@@ -15,6 +15,7 @@ use crate::record::StatementId;
 use crate::witness::LogKeys;
 
 use super::known::{Change, Known, Question, Standing, Teller};
+use super::message::can_carry;
 use super::seen::{Read, Seen};
 
 /// What a node is told about a log beforehand.
@@ -124,6 +125,8 @@ pub(super) struct Listened {
     pub(super) doubt: Option<FalseSignature>,
     /// How many such lines were tried.
     pub(super) failed: usize,
+    /// What checking its lines took, as [`Read::work`] counts.
+    pub(super) work: usize,
     /// Whether nothing was left of the head.
     refused: bool,
 }
@@ -257,10 +260,11 @@ impl View {
         if self.evidence_only || (known.has_heard(heard) && !lacks) {
             return Listened::default();
         }
-        let Read { seen, doubt, failed } = Seen::read(heard, &known.signers(), &self.cosigners);
+        let Read { seen, doubt, failed, work } =
+            Seen::read(heard, &known.signers(), &self.cosigners);
         let Some(seen) = seen else {
             if doubt.is_some() {
-                return Listened { doubt, failed, refused: true, ..Listened::default() };
+                return Listened { doubt, failed, work, refused: true, ..Listened::default() };
             }
             return self.listen_fallen(heard);
         };
@@ -280,7 +284,7 @@ impl View {
             events.extend((!is_told).then(|| Event::Richer(origin.clone())));
             events.extend(self.accuse_cosigners(origin));
         }
-        Listened { events, doubt, failed, refused: false }
+        Listened { events, doubt, failed, work, refused: false }
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
@@ -292,13 +296,13 @@ impl View {
         }
         let fallen: Vec<VerifierKey> =
             known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
-        let Read { seen, doubt, failed } = Seen::read_fallen(heard, &fallen, &self.cosigners);
+        let Read { seen, doubt, failed, work } = Seen::read_fallen(heard, &fallen, &self.cosigners);
         let mut events = Vec::new();
         if seen.is_some_and(|seen| known.remains.take(seen)) {
             events.push(Event::Richer(origin.clone()));
             events.extend(self.accuse_cosigners(origin));
         }
-        Listened { events, doubt, failed, refused: false }
+        Listened { events, doubt, failed, work, refused: false }
     }
 
     /// Takes a head that this node itself has verified to have grown out of another, as its witness
@@ -450,7 +454,9 @@ impl View {
             self.lineages.iter().partition(|(origin, _)| is_its(origin));
         let proven = |(_, lineage): (&Origin, &Lineage)| {
             let case = Case { trust: &self.trust, authority: &lineage.authority };
-            evidence.with_authority(case).filter(|made| !made.authority().is_empty())
+            let made = evidence.with_authority(case);
+            // what its peers could not be sent is of less use than what knows no anchor
+            made.filter(|made| !made.authority().is_empty() && can_carry(made))
         };
         let mut lineages = own.into_iter().chain(others);
         lineages.find_map(proven).unwrap_or_else(|| evidence.clone())

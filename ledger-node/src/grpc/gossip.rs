@@ -5,8 +5,9 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES};
 use ledger_core::gossip::{
-    Answer, Conduct, EvidenceRef, Exchange, Line, LineId, Message, Question, Salt, Standing,
-    Summary,
+    Answer, Conduct, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_GOSSIP_EVIDENCE_BYTES,
+    MAX_HEADS, MAX_LINES, MAX_QUESTIONS, MAX_REFS, Message, Question, Salt, Standing, Summary,
+    UnreadEvidence,
 };
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
@@ -22,7 +23,10 @@ use crate::gossip::peers::Sender;
 use crate::transport::Caller;
 
 /// Bytes of the largest message: one evidence file, and what else a message holds.
-pub const MAX_MESSAGE: usize = MAX_EVIDENCE_BYTES + (4 << 20);
+pub const MAX_MESSAGE: usize = MAX_GOSSIP_EVIDENCE_BYTES + (2 << 20);
+
+/// Bytes of the largest answer: a whole evidence file, which the caller asked for by its name.
+pub const MAX_ANSWER: usize = MAX_EVIDENCE_BYTES + 1024;
 
 /// Evidence of one listing that waits for a slow reader.
 const LISTED_AHEAD: usize = 16;
@@ -65,7 +69,7 @@ fn exchange_to_wire(told: &Exchange) -> wire::GossipExchange {
         heads: told.heads.iter().map(|head| head.to_string().into_bytes().into()).collect(),
         held: told.held.iter().map(ref_to_wire).collect(),
         wants: told.wants.iter().map(id_bytes).collect(),
-        evidence: told.evidence.as_ref().map(|e| Bytes::copy_from_slice(e.as_str().as_bytes())),
+        evidence: told.evidence.as_ref().map(|file| Bytes::copy_from_slice(file.as_bytes())),
         questions: told.questions.iter().map(question_to_wire).collect(),
         answers: told.answers.iter().map(answer_to_wire).collect(),
     }
@@ -118,8 +122,10 @@ fn exchange(told: wire::GossipExchange) -> Result<Exchange, Malformed> {
     let head = |bytes: &Bytes| {
         ClaimedCheckpoint::parse(bytes).map_err(|_| Malformed("a head is no checkpoint"))
     };
+    check_counts(&told)?;
+    // it is not read before its name says that it was asked for
     let evidence = |bytes: &Bytes| {
-        ClaimedEvidence::parse(bytes).map_err(|_| Malformed("what it sent is no evidence"))
+        UnreadEvidence::new(&bytes[..]).ok_or(Malformed("evidence over gossip has at most 4 MiB"))
     };
     Ok(Exchange {
         salt: Salt(array(&told.salt)?),
@@ -133,7 +139,21 @@ fn exchange(told: wire::GossipExchange) -> Result<Exchange, Malformed> {
     })
 }
 
+/// Refuses lists that no node makes, before anything in them is read.
+fn check_counts(told: &wire::GossipExchange) -> Result<(), Malformed> {
+    let fits = told.about.len() <= MAX_LINES * 8
+        && told.heads.len() <= MAX_HEADS
+        && told.held.len() <= MAX_REFS
+        && told.wants.len() <= MAX_REFS
+        && told.questions.len() <= MAX_QUESTIONS
+        && told.answers.len() <= MAX_ANSWERS;
+    if fits { Ok(()) } else { Err(Malformed("it tells more than one message holds")) }
+}
+
 fn lines(bytes: &[u8]) -> Result<Vec<Line>, Malformed> {
+    if bytes.len() > MAX_LINES * 16 {
+        return Err(Malformed("it has lines of more logs than one message holds"));
+    }
     let (lines, rest) = bytes.as_chunks::<16>();
     if !rest.is_empty() {
         return Err(Malformed("a line is cut off"));
@@ -415,11 +435,19 @@ mod tests {
         of(Some(Wire::Lists(wire::GossipLists { salt: salt.clone(), lines })));
         let told = wire::GossipExchange { salt, ..wire::GossipExchange::default() };
         assert!(exchange(told.clone()).is_ok());
+        // whether it is evidence is seen when it is known to have been asked for
+        let evidence = Some(Bytes::from_static(b"{}"));
+        assert!(exchange(wire::GossipExchange { evidence, ..told.clone() }).is_ok());
         for bad in [
             wire::GossipExchange { about: Bytes::from_static(&[1; 9]), ..told.clone() },
             wire::GossipExchange { heads: vec![Bytes::from_static(b"x")], ..told.clone() },
             wire::GossipExchange { wants: vec![Bytes::from_static(b"x")], ..told.clone() },
-            wire::GossipExchange { evidence: Some(Bytes::from_static(b"{}")), ..told.clone() },
+            wire::GossipExchange { about: vec![1; 8 * (MAX_LINES + 1)].into(), ..told.clone() },
+            wire::GossipExchange { wants: vec![Bytes::new(); MAX_REFS + 1], ..told.clone() },
+            wire::GossipExchange {
+                evidence: Some(vec![b' '; MAX_GOSSIP_EVIDENCE_BYTES + 1].into()),
+                ..told.clone()
+            },
             wire::GossipExchange { answers: vec![wire::GossipAnswer::default()], ..told },
         ] {
             of(Some(Wire::Exchange(bad)));

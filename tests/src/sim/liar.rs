@@ -5,6 +5,7 @@ use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Entries, Heads, Trust};
 use ledger_core::gossip::{
     Answer, Event, EvidenceRef, Exchange, Line, LineId, MAX_LINES, Message, Question, Salt,
+    UnreadEvidence,
 };
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::Algorithm;
@@ -80,7 +81,7 @@ impl World {
                 return Some(Message::Lists { salt: *salt, lines });
             }
             Message::Exchange(told) if told.wants.contains(&lie.id()) => {
-                Exchange { evidence: Some(lie), ..Exchange::new(told.salt) }
+                Exchange { evidence: UnreadEvidence::of(&lie), ..Exchange::new(told.salt) }
             }
             Message::Exchange(told) => {
                 let named = EvidenceRef { id: lie.id(), culprit: key };

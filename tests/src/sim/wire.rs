@@ -19,7 +19,7 @@ fn exchange(told: &Exchange) -> usize {
         let proof = answer.beginning.proof.hashes().len() * field(32);
         field(field(question(&answer.question)) + field(32) + proof)
     });
-    let evidence = told.evidence.as_ref().map_or(0, |evidence| field(evidence.as_str().len()));
+    let evidence = told.evidence.as_ref().map_or(0, |evidence| field(evidence.as_bytes().len()));
     field(16)
         + told.about.len() * field(8)
         + heads.sum::<usize>()

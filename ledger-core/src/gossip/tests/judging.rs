@@ -44,6 +44,10 @@ fn says(told: Exchange) -> Message {
 
 /// A round in which `asker` meets a peer that names evidence and then sends some.
 fn offered(asker: &mut View, named: EvidenceRef, sent: &ClaimedEvidence) -> Heard {
+    offered_file(asker, named, UnreadEvidence::of(sent).expect("it is short"))
+}
+
+fn offered_file(asker: &mut View, named: EvidenceRef, sent: UnreadEvidence) -> Heard {
     let (mut round, _) = Round::begin(asker, SALT);
     let lines = vec![Line { log: SALT.line_id(&origin()), state: [0; 8] }];
     let told = round.hear(asker, Message::Lists { salt: SALT, lines }, &mut nobody());
@@ -52,7 +56,7 @@ fn offered(asker: &mut View, named: EvidenceRef, sent: &ClaimedEvidence) -> Hear
     let told = round.hear(asker, says(names), &mut nobody());
     let Some(Message::Exchange(reply)) = told.reply else { return told };
     assert_eq!(reply.wants, [named.id]);
-    let sends = Exchange { evidence: Some(sent.clone()), ..Exchange::new(SALT) };
+    let sends = Exchange { evidence: Some(sent), ..Exchange::new(SALT) };
     round.hear(asker, says(sends), &mut nobody())
 }
 
@@ -78,11 +82,30 @@ fn evidence_that_was_not_asked_for_is_not_judged_and_a_fault_in_an_answer() {
     let mut view = holding(&[head("abc")]);
     let heard = offered(&mut view, naming(&forged(), &known), &of_log());
     assert_eq!(heard.fault, Some(Fault::Unasked));
-    let unasked = Exchange { evidence: Some(of_log()), ..Exchange::new(SALT) };
+    let unasked = Exchange { evidence: UnreadEvidence::of(&of_log()), ..Exchange::new(SALT) };
     let heard = answer(&mut view, says(unasked));
     // whoever answers forgets what it asked for: it takes nothing from that, and blames nobody
     assert!(heard.fault.is_none() && heard.events.is_empty());
     assert!(!convicted(&view));
+}
+
+#[test]
+fn a_file_is_read_only_if_its_name_was_asked_for() {
+    let known = log().verifier().clone();
+    let mut view = holding(&[head("abc")]);
+    let files = [vec![b'['; MAX_GOSSIP_EVIDENCE_BYTES], b"[{},".repeat(1 << 20), Vec::new()];
+    for file in files {
+        let unread = UnreadEvidence::new(file.clone()).expect("not too long");
+        let unasked = || Exchange { evidence: Some(unread.clone()), ..Exchange::new(SALT) };
+        let heard = answer(&mut view, says(unasked()));
+        assert!(heard.fault.is_none() && heard.events.is_empty(), "it is nothing to blame");
+        // under a name that the peer gave and was asked for, it is a lie
+        let named = EvidenceRef { id: unread.id(), ..naming(&of_log(), &known) };
+        let heard = offered_file(&mut view, named, unread.clone());
+        assert_eq!(heard.fault, Some(Fault::FalseEvidence(unread.id())));
+    }
+    assert_eq!(UnreadEvidence::new(vec![0; MAX_GOSSIP_EVIDENCE_BYTES + 1]), None);
+    assert_eq!(UnreadEvidence::of(&of_log()).map(|unread| unread.id()), Some(of_log().id()));
 }
 
 #[test]
@@ -205,7 +228,8 @@ fn a_peer_is_not_blamed_for_a_key_that_signed_as_a_log_of_another_name() {
 fn evidence_that_was_asked_for_is_taken_whatever_others_name_meanwhile() {
     let known = log().verifier().clone();
     let names = || Exchange { held: vec![naming(&of_log(), &known)], ..Exchange::new(SALT) };
-    let sends = || says(Exchange { evidence: Some(of_log()), ..Exchange::new(SALT) });
+    let sends =
+        || says(Exchange { evidence: UnreadEvidence::of(&of_log()), ..Exchange::new(SALT) });
     let flood = |view: &mut View| {
         for heap in 0..80_u32 {
             let invented = |n: u32| {
