@@ -17,8 +17,8 @@ use crate::sequencer::{Duplicate, Outcome, Pending};
 /// Records that wait for the sequencer at most.
 const QUEUE_RECORDS: usize = 16_384;
 
-/// Bytes of records that wait for the sequencer at most.
-const QUEUE_BYTES: usize = 64 << 20;
+/// Bytes of the heap that records take at most between a socket and the journal.
+const QUEUE_HEAP: usize = 128 << 20;
 
 /// How long a single record waits for room before it is refused. A stream waits as long as it
 /// takes.
@@ -53,7 +53,7 @@ impl Admission {
         published: watch::Receiver<Option<Arc<Published>>>,
     ) -> (Admission, mpsc::Receiver<Pending>) {
         let (sender, receiver) = mpsc::channel(QUEUE_RECORDS);
-        let (room, queue) = (Arc::new(Semaphore::new(QUEUE_BYTES)), RwLock::new(Some(sender)));
+        let (room, queue) = (Arc::new(Semaphore::new(QUEUE_HEAP)), RwLock::new(Some(sender)));
         (Admission { charter, index, reader, published, room, queue }, receiver)
     }
 
@@ -121,8 +121,9 @@ impl Admission {
         TreeSize::new(self.index.size()).unwrap_or(TreeSize::MAX)
     }
 
-    /// Waits for room for a record of `bytes`. Whoever reads records from a client takes room
-    /// first, so that all records between a socket and the journal have a bound.
+    /// Waits for room for a record of `bytes`: for the most heap that it may take. The caller takes
+    /// room before it reads a record, so that all records between a socket and the journal have a
+    /// bound, and gives back with [`shrink`] what the record does not take.
     ///
     /// # Errors
     /// [`Refusal::ShuttingDown`].
@@ -157,7 +158,8 @@ impl Admission {
         let queue = self.queue.read().expect("no panics under this lock").clone();
         let queue = queue.ok_or(Refusal::ShuttingDown)?;
         let (reply, outcome) = oneshot::channel();
-        let pending = Pending { record, reply, room: Some(room) };
+        let room = Some(shrink(room, &record));
+        let pending = Pending { record, reply, room };
         queue.send(pending).await.map_err(|_| Refusal::Unknown)?;
         Ok(outcome)
     }
@@ -168,9 +170,64 @@ impl Admission {
     }
 }
 
-/// What a record of `bytes` takes of the room.
+/// The room that a verified record takes, out of what was taken for its bytes.
+#[must_use]
+pub fn shrink(mut room: OwnedSemaphorePermit, record: &SignedRecord) -> OwnedSemaphorePermit {
+    let held = size_of::<Pending>() + record.heap_bytes();
+    drop(room.split(room.num_permits().saturating_sub(held)));
+    room
+}
+
+/// The room for a record of `bytes` that is not read yet.
 fn units(bytes: usize) -> u32 {
-    u32::try_from(bytes.min(QUEUE_BYTES)).unwrap_or(u32::MAX)
+    u32::try_from(Record::most_heap_bytes(bytes).min(QUEUE_HEAP)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ledger_core::charter::CharterDraft;
+    use ledger_core::note::{Algorithm, KeyName, SignerKey};
+    use ledger_core::record::{Entry, Logged, RecordId};
+
+    use super::*;
+
+    #[test]
+    fn the_queue_counts_the_heap_that_records_hold() {
+        let key = |name: &str, seed| {
+            let name = KeyName::new(name).expect("a name");
+            SignerKey::from_seed(name, Algorithm::Ed25519, [seed; 32]).expect("sound")
+        };
+        let (log, lab) = (key("ledger.example/1", 7), key("lab.example", 8));
+        let draft = CharterDraft::new("Example", log.verifier().clone());
+        let draft = draft.member("lab.example", lab.verifier().clone(), ["steward"]);
+        let draft = draft.draft(RecordId::from_parts(0, [0; 10]), 1_800_000_000);
+        let record = draft.expect("a charter").sign(&[&lab]).expect("a record key");
+        let logged = Logged { time: 1_800_000_000, governance: LeafIndex::ZERO };
+        let charter = Charter::found(&Entry::new(logged, record.clone())).expect("it is sound");
+        let bytes = record.as_bytes().len();
+        let signed = charter.verify(record).expect("a key of the charter");
+        assert!(signed.heap_bytes() > 2 * bytes, "more than its bytes are held");
+
+        let room = Arc::new(Semaphore::new(QUEUE_HEAP));
+        let take = || Arc::clone(&room).try_acquire_many_owned(units(bytes)).ok();
+        let reserved = take().expect("all is free");
+        assert_eq!(reserved.num_permits(), Record::most_heap_bytes(bytes));
+        let held = shrink(reserved, &signed);
+        assert!(held.num_permits() >= signed.heap_bytes());
+        assert_eq!(room.available_permits() + held.num_permits(), QUEUE_HEAP);
+        // once more changes nothing, and in the end all is given back
+        let held = shrink(held, &signed);
+        let each = held.num_permits();
+        drop(held);
+        let waiting: Vec<_> =
+            std::iter::from_fn(|| take().map(|reserved| shrink(reserved, &signed))).collect();
+        assert!(waiting.len() * each <= QUEUE_HEAP);
+        assert!(waiting.len() * each + Record::most_heap_bytes(bytes) > QUEUE_HEAP, "it was used");
+        drop(waiting);
+        assert_eq!(room.available_permits(), QUEUE_HEAP);
+    }
 }
 
 fn unreadable(error: FindError) -> Refusal {

@@ -37,7 +37,7 @@ use tonic_health::server::HealthReporter;
 
 use self::answers::{Answers, Waiting};
 use self::shares::{Share, Shares};
-use self::weighed::{Rooms, Weighed};
+use self::weighed::{HeapCost, Rooms, Weighed};
 use crate::admission::Admitted;
 use crate::index::{EntryKeys, Key};
 use crate::log::{Published, ReadError};
@@ -90,6 +90,8 @@ struct Face {
     entry_streams: Shares,
     /// Taken by those who submit in streams: as many as there may be connections.
     submit_streams: Shares,
+    /// Taken by the outcomes of streamed records until they are answered.
+    outcomes: Shares,
     authority: Arc<authority::Cache>,
 }
 
@@ -123,22 +125,23 @@ pub fn serve(
         service: Arc::clone(&service),
         entry_streams: Shares::new(ENTRY_STREAMS, ENTRY_STREAMS_PER_NETWORK),
         submit_streams: Shares::new(most as usize, each as usize),
+        outcomes: Shares::new(stream::OUTCOMES, stream::OUTCOMES_PER_NETWORK),
         authority: Arc::default(),
     };
     let witness = WitnessServer::new(face.clone()).max_decoding_message_size(witness::MAX_MESSAGE);
     let mirror = MirrorServer::new(face.clone()).max_decoding_message_size(MAX_SMALL_REQUEST);
     let gossip = GossipServer::new(face.clone())
         .max_decoding_message_size(gossip::MAX_MESSAGE)
-        .max_encoding_message_size(gossip::MAX_MESSAGE);
+        .max_encoding_message_size(gossip::MAX_ANSWER);
     let rooms = Rooms::new(Arc::clone(&gate));
-    let gossip = Weighed::new(gossip, rooms.clone());
-    let witness = Weighed::new(witness, rooms.clone());
-    let mirror = Weighed::new(mirror, rooms.clone());
+    let gossip = Weighed::new(gossip, rooms.clone(), HeapCost::LISTS_OF_MESSAGES);
+    let witness = Weighed::new(witness, rooms.clone(), HeapCost::LISTS_OF_BYTES);
+    let mirror = Weighed::new(mirror, rooms.clone(), HeapCost::BYTES);
     let ledger = LedgerServer::new(face).max_decoding_message_size(MAX_REQUEST);
-    let reflection = Weighed::new(reflection, rooms.clone())
+    let reflection = Weighed::new(reflection, rooms.clone(), HeapCost::BYTES)
         .except(REFLECTION_STREAM)
         .in_turns(Shares::new(REFLECTIONS, REFLECTIONS_PER_NETWORK));
-    let ledger = Weighed::new(ledger, rooms).except(SUBMIT_STREAM);
+    let ledger = Weighed::new(ledger, rooms, HeapCost::BYTES).except(SUBMIT_STREAM);
     Ok(async move {
         let (reporter, health) = tonic_health::server::health_reporter();
         let health = health.max_decoding_message_size(MAX_SMALL_REQUEST);
@@ -217,7 +220,10 @@ impl Ledger for Face {
         let wire::SubmitRequest { record, wait } = request.into_inner();
         let admission = &self.service.admission;
         let room = admission.room_soon(record.len()).await.map_err(Failure::from)?;
-        let outcome = match admission.check(&record).map_err(Failure::from)? {
+        let checked = admission.check(&record).map_err(Failure::from)?;
+        // the record has its own copy, and may wait for long
+        drop(record);
+        let outcome = match checked {
             Admitted::Duplicate(at) => Outcome::Duplicate(at),
             Admitted::Verified(signed) => {
                 let queued = admission.enqueue(*signed, room).await;
@@ -610,6 +616,20 @@ struct Failure {
 impl Failure {
     fn new(code: Code, message: impl ToString, hint: &str) -> Failure {
         Failure { code, message: message.to_string(), hint: hint.to_owned() }
+    }
+
+    /// With at most so many bytes of its message.
+    fn cut(mut self, most: usize) -> Failure {
+        if self.message.len() > most {
+            self.message.truncate(self.message.floor_char_boundary(most));
+            self.message.shrink_to_fit();
+        }
+        self
+    }
+
+    /// What its texts take of the heap.
+    fn text_bytes(&self) -> usize {
+        size_of::<Failure>() + self.message.capacity() + self.hint.capacity()
     }
 }
 

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use tokio::task::JoinError;
 
 pub use book::{
-    Asker, Book, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_BYTES, TOLD_SECONDS,
+    Asker, Book, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_HEAP, TOLD_SECONDS,
 };
 pub use draft::{Declined, Draft, State, View};
 pub use nonces::MAX_PER_MEMBER as MAX_REQUESTS_PER_MEMBER;

@@ -22,10 +22,12 @@ pub async fn propose(
     request: wire::ProposeRequest,
 ) -> Result<wire::ProposeResponse, Failure> {
     let wire::ProposeRequest { request, record } = request;
+    let room = face.service.admission.room_soon(record.len()).await?;
     let (asker, statement) = at_desk(face, move |service| {
         let call = Call::Propose { record: &record };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
         let statement = service.pending.propose(&service.admission, &asker, &record)?;
+        drop(room);
         Ok((asker, statement))
     })
     .await?;

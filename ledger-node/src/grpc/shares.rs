@@ -56,6 +56,22 @@ impl Shares {
     }
 }
 
+impl Share {
+    /// The network that took it, if it is counted by network.
+    pub fn network(&self) -> Option<IpAddr> {
+        self.network
+    }
+
+    /// Adds what the same caller took of the same; gives it back where it took something else.
+    pub fn merge(&mut self, mut more: Share) -> Option<Share> {
+        if !Arc::ptr_eq(&self.whole, &more.whole) || self.network != more.network {
+            return Some(more);
+        }
+        self.amount += std::mem::take(&mut more.amount);
+        None
+    }
+}
+
 impl Whole {
     fn lock(&self) -> MutexGuard<'_, Taken> {
         // nothing panics between two sums
@@ -69,6 +85,7 @@ impl Drop for Share {
         taken.all -= self.amount;
         let Some(network) = self.network else { return };
         if let Some(of_network) = taken.networks.get_mut(&network) {
+            // nothing, after a merge
             *of_network -= self.amount;
             if *of_network == 0 {
                 taken.networks.remove(&network);
@@ -88,11 +105,14 @@ mod tests {
         let first = shares.take(network(1), 2).expect("there is room");
         assert!(shares.take(network(1), 2).is_none(), "more than its share");
         let rest = shares.take(network(1), 1).expect("there is room");
+        let mut first = first;
+        assert!(first.merge(rest).is_none() && first.amount == 3, "one share of both");
         let other = shares.take(network(2), 3).expect("others have theirs");
+        let first = first.merge(other).map(|other| (first, other));
         assert!(shares.take(None, 3).is_none(), "more than there is");
         let spared = shares.take(None, 2).expect("the rest");
         assert!(shares.take(network(3), 1).is_none(), "nothing is left");
-        drop((first, rest, other, spared));
+        drop((first.expect("two networks"), spared));
         let taken = shares.0.lock();
         assert_eq!((taken.all, taken.networks.len()), (0, 0));
     }

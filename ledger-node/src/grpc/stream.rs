@@ -1,21 +1,23 @@
 //! `SubmitStream`: many records over one connection, verified on all cores, logged and answered in
 //! the order in which they came.
 
+use std::net::IpAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use ledger_core::charter::SignedRecord;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_stream::Stream as _;
 use tonic::{Code, Status, Streaming};
 
 use super::answers::{Answers, Waiting};
-use super::shares::Share;
+use super::shares::{Share, Shares};
 use super::{Face, Failure, PATIENCE};
-use crate::admission::Admitted;
+use crate::admission::{Admitted, shrink};
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
 
@@ -27,6 +29,21 @@ const PIECES_AHEAD: usize = 8;
 
 /// Records that may be between the queue and their answers; of each only its outcome is kept.
 const ANSWERS_AHEAD: usize = 8192;
+
+/// Bytes of the heap that the outcomes of one stream may take in any case, before they are
+/// answered: those of some hundreds of records.
+const OUTCOMES_OF_STREAM: usize = 64 << 10;
+
+/// The same of all streams beyond that, and of those of one network. A caller that takes no answers
+/// makes other streams read less ahead, and no more.
+pub const OUTCOMES: usize = 32 << 20;
+pub const OUTCOMES_PER_NETWORK: usize = OUTCOMES / 4;
+
+/// Bytes of a refusal's text that are kept.
+const MAX_TEXT: usize = 512;
+
+/// What an outcome takes that waits, besides its text: itself, and the channel that it comes by.
+const OUTCOME: usize = 2 * size_of::<Awaited>();
 
 /// A request, and the room that its record takes in the node.
 struct Received {
@@ -41,8 +58,10 @@ struct Checked {
 }
 
 enum Verdict {
-    /// Refused, or in the log already: the record is dropped, and takes no more room.
+    /// In the log already: the record is dropped, and takes no more room.
     Known(Outcome),
+    /// The same of a record that was refused.
+    Refused(Box<Failure>),
     Verified(Box<SignedRecord>, OwnedSemaphorePermit),
 }
 
@@ -55,13 +74,48 @@ enum Read {
 
 /// What is answered, in order.
 enum Awaited {
-    Record { wait: i32, state: State },
+    Record { wait: i32, state: State, room: Ahead },
     End(Status),
 }
 
 enum State {
     Known(Outcome),
+    Refused(Box<Failure>),
     Queued(oneshot::Receiver<Outcome>),
+}
+
+/// The room for the outcomes of one stream.
+struct Outcomes {
+    own: Arc<Semaphore>,
+    all: Shares,
+    network: Option<IpAddr>,
+}
+
+/// What an outcome takes of it, until it is answered.
+enum Ahead {
+    OfStream { _room: OwnedSemaphorePermit },
+    OfAll { _room: Share },
+}
+
+impl Outcomes {
+    fn new(all: Shares, network: Option<IpAddr>) -> Outcomes {
+        Outcomes { own: Arc::new(Semaphore::new(OUTCOMES_OF_STREAM)), all, network }
+    }
+
+    /// Room for an outcome with so much text: the stream's, that of all, or the stream's once an
+    /// answer was taken.
+    async fn room(&self, text: usize) -> Option<Ahead> {
+        let bytes = (OUTCOME + text).min(OUTCOMES_OF_STREAM);
+        let units = u32::try_from(bytes).unwrap_or(u32::MAX);
+        if let Ok(room) = Arc::clone(&self.own).try_acquire_many_owned(units) {
+            return Some(Ahead::OfStream { _room: room });
+        }
+        if let Some(room) = self.all.take(self.network, bytes) {
+            return Some(Ahead::OfAll { _room: room });
+        }
+        let room = Arc::clone(&self.own).acquire_many_owned(units).await.ok()?;
+        Some(Ahead::OfStream { _room: room })
+    }
 }
 
 /// Logs what arrives and answers every request in order, as long as somebody takes answers.
@@ -73,8 +127,9 @@ pub fn submit(
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
     let (responses, stream) = Answers::new(PIECE * PIECES_AHEAD, face.idle());
+    let outcomes = Outcomes::new(face.outcomes.clone(), turn.network());
     tokio::spawn(read(face.clone(), requests, pieces));
-    tokio::spawn(enqueue(face.clone(), checked, awaited));
+    tokio::spawn(enqueue(face.clone(), checked, awaited, outcomes));
     tokio::spawn(async move {
         answer(face, answers, responses).await;
         drop(turn);
@@ -173,9 +228,12 @@ fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
     let check = |Received { request, room }: Received| {
         let wire::SubmitRequest { record, wait } = request;
         let verdict = match face.service.admission.check(&record) {
-            Err(refusal) => Verdict::Known(Outcome::Refused(refusal)),
+            Err(refusal) => Verdict::Refused(Box::new(Failure::from(refusal).cut(MAX_TEXT))),
             Ok(Admitted::Duplicate(at)) => Verdict::Known(Outcome::Duplicate(at)),
-            Ok(Admitted::Verified(signed)) => Verdict::Verified(signed, room),
+            Ok(Admitted::Verified(signed)) => {
+                let room = shrink(room, &signed);
+                Verdict::Verified(signed, room)
+            }
         };
         Checked { wait, verdict }
     };
@@ -183,7 +241,12 @@ fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
 }
 
 /// Puts verified records into the queue, in order.
-async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Sender<Awaited>) {
+async fn enqueue(
+    face: Face,
+    mut pieces: mpsc::Receiver<Read>,
+    awaited: mpsc::Sender<Awaited>,
+    outcomes: Outcomes,
+) {
     while let Some(read) = pieces.recv().await {
         let piece = match read {
             Read::Requests(piece) => piece.await.map_err(|_| Status::internal("checking failed")),
@@ -197,8 +260,12 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
             }
         };
         for Checked { wait, verdict } in piece {
+            let text =
+                if let Verdict::Refused(failure) = &verdict { failure.text_bytes() } else { 0 };
+            let Some(room) = outcomes.room(text).await else { return };
             let state = match verdict {
                 Verdict::Known(outcome) => State::Known(outcome),
+                Verdict::Refused(failure) => State::Refused(failure),
                 Verdict::Verified(signed, room) => {
                     match face.service.admission.enqueue(*signed, room).await {
                         Ok(outcome) => State::Queued(outcome),
@@ -206,7 +273,7 @@ async fn enqueue(face: Face, mut pieces: mpsc::Receiver<Read>, awaited: mpsc::Se
                     }
                 }
             };
-            if awaited.send(Awaited::Record { wait, state }).await.is_err() {
+            if awaited.send(Awaited::Record { wait, state, room }).await.is_err() {
                 return;
             }
         }
@@ -221,18 +288,22 @@ async fn answer(
 ) {
     let mut patience = PATIENCE;
     while let Some(awaited) = answers.recv().await {
-        let (wait, state) = match awaited {
-            Awaited::Record { wait, state } => (wait, state),
+        let (wait, state, room) = match awaited {
+            Awaited::Record { wait, state, room } => (wait, state, room),
             Awaited::End(status) => {
                 let _ = responses.send(Err(status)).await;
                 return;
             }
         };
-        let outcome = match state {
-            State::Known(outcome) => outcome,
-            State::Queued(outcome) => outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)),
+        let answer = match state {
+            State::Known(outcome) => face.answer(outcome, wait, patience).await,
+            State::Refused(failure) => Err(*failure),
+            State::Queued(outcome) => {
+                let outcome = outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown));
+                face.answer(outcome, wait, patience).await
+            }
         };
-        let outcome = match face.answer(outcome, wait, patience).await {
+        let outcome = match answer {
             Ok(logged) => {
                 patience = PATIENCE;
                 WireOutcome::Logged(logged)
@@ -249,5 +320,45 @@ async fn answer(
         if responses.send(Ok(response)).await.is_err() {
             return;
         }
+        drop(room);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn outcomes_that_wait_count_the_heap_that_they_hold() {
+        const LINE: usize = 1 << 10;
+        let each = OUTCOME + LINE;
+        let all = Shares::new(8 * each, 4 * each);
+        let stream = |n: u8| Outcomes::new(all.clone(), Some(IpAddr::from([192, 0, 2, n])));
+        let now = async |outcomes: &Outcomes| {
+            tokio::select! {
+                biased;
+                room = outcomes.room(LINE) => room,
+                () = std::future::ready(()) => None,
+            }
+        };
+        let fill = async |outcomes: &Outcomes| {
+            let mut held = Vec::new();
+            while let Some(room) = now(outcomes).await {
+                held.push(room);
+            }
+            held
+        };
+        let greedy = stream(1);
+        let mut held = fill(&greedy).await;
+        let own = OUTCOMES_OF_STREAM / each;
+        assert_eq!(held.len(), own + 4, "its own, and its network's part of all");
+        let also_greedy = stream(1);
+        let also_held = fill(&also_greedy).await;
+        assert_eq!(also_held.len(), own, "each stream has its own");
+        let other = stream(2);
+        assert_eq!(fill(&other).await.len(), own + 4, "others have theirs");
+        // what is answered makes room
+        held.remove(0);
+        assert!(now(&greedy).await.is_some());
     }
 }

@@ -1,11 +1,15 @@
-//! What messages hold of the memory: all that have not been answered together only so much, and
+//! What messages hold of the heap: all that have not been answered together only so much, and
 //! their answers too.
 //!
-//! A message is collected before it is read, and evidence may be large. Without this bound a few
-//! connections with all their streams could fill the memory.
+//! tonic collects a message and decodes it before the handler runs, and what it decodes takes more
+//! memory than the bytes: see [`HeapCost`]. So each message takes room for the most that it may
+//! hold. Without this bound a few connections with all their streams could fill the memory. Small
+//! messages have a separate room, which large ones cannot fill, and one network has half of
+//! each.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -13,7 +17,6 @@ use std::task::{Context, Poll, ready};
 use axum::http::{Request, Response};
 use bytes::{Buf as _, Bytes};
 use hyper::body::{Frame, SizeHint};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::body::Body;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
@@ -24,43 +27,67 @@ use super::shares::{Share, Shares};
 use super::unread::Unread;
 use crate::transport::Gate;
 
-/// Bytes of a message that nothing is asked for: records, and what nodes tell each other every
-/// round.
-const FREE: usize = 16 << 10;
+/// Bytes of a small message: most records, and what nodes tell each other every round.
+const SMALL: usize = 16 << 10;
 
-/// Bytes that are counted together.
+/// Bytes of the heap that are counted together.
 const UNIT: usize = 1 << 10;
 
-/// Bytes of all messages together beyond what is free: three of the largest, each of which may take
-/// its size a few times over while it is judged.
-const ROOM: usize = 128 << 20;
+/// Bytes of the heap for all small messages together: a thousand of the largest, and tens of
+/// thousands of those that callers send.
+const SMALL_ROOM: usize = 64 << 20;
 
-/// The room for messages.
-#[derive(Debug, Clone)]
-pub struct Room(Arc<Semaphore>);
+/// Bytes of the heap for all larger messages together: ten of the largest.
+const LARGE_ROOM: usize = 256 << 20;
 
-impl Default for Room {
-    fn default() -> Room {
-        Room::of(ROOM)
+/// What a message of a service takes of the heap before its handler has judged it.
+#[derive(Debug, Clone, Copy)]
+pub struct HeapCost {
+    /// For each byte that came.
+    byte: usize,
+    /// For each field that it may have.
+    field: usize,
+}
+
+impl HeapCost {
+    /// Of messages without lists: the bytes as frames, as the message, and once more while that
+    /// grows.
+    pub const BYTES: HeapCost = HeapCost { byte: 3, field: 0 };
+
+    /// Of messages with lists of bytes: 32 bytes for each, and the list twice while it grows.
+    pub const LISTS_OF_BYTES: HeapCost = HeapCost { field: 64, ..HeapCost::BYTES };
+
+    /// Of messages with lists of messages: the largest of gossip has 160 bytes.
+    pub const LISTS_OF_MESSAGES: HeapCost = HeapCost { field: 320, ..HeapCost::BYTES };
+
+    /// Of a message of so many bytes, at most.
+    fn of(self, bytes: usize) -> usize {
+        self.byte * bytes + self.field * ledger_proto::most_request_fields(bytes)
     }
 }
 
-impl Room {
-    fn of(bytes: usize) -> Room {
-        Room(Arc::new(Semaphore::new(bytes / UNIT)))
-    }
-}
-
-/// What a call has taken of the room. Whoever works on after the call may have ended, because its
+/// What a call has taken of the rooms. Whoever works on after the call may have ended, because its
 /// caller went away, keeps a copy until it is done.
 #[derive(Debug, Clone, Default)]
-pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+pub struct Place(Arc<Mutex<Vec<Share>>>);
+
+impl Place {
+    fn add(&self, share: Share) {
+        let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let rest = match held.last_mut() {
+            Some(last) => last.merge(share),
+            None => Some(share),
+        };
+        held.extend(rest);
+    }
+}
 
 /// A service whose calls are weighed.
 #[derive(Debug, Clone)]
 pub struct Weighed<S> {
     inner: S,
     rooms: Rooms,
+    cost: HeapCost,
     stream: Option<&'static str>,
     turns: Option<Shares>,
 }
@@ -70,21 +97,28 @@ pub struct Weighed<S> {
 #[derive(Debug, Clone)]
 pub struct Rooms {
     gate: Arc<Gate>,
-    messages: Room,
+    small: Shares,
+    large: Shares,
     answers: Unread,
 }
 
 impl Rooms {
     /// All of it is free.
     pub fn new(gate: Arc<Gate>) -> Rooms {
-        Rooms { gate, messages: Room::default(), answers: Unread::default() }
+        Rooms::of(gate, SMALL_ROOM, LARGE_ROOM)
+    }
+
+    fn of(gate: Arc<Gate>, small: usize, large: usize) -> Rooms {
+        let [small, large] = [small, large].map(|bytes| bytes / UNIT);
+        let [small, large] = [small, large].map(|units| Shares::new(units, units / 2));
+        Rooms { gate, small, large, answers: Unread::default() }
     }
 }
 
 impl<S> Weighed<S> {
-    /// Weighs the calls of this service.
-    pub fn new(inner: S, rooms: Rooms) -> Weighed<S> {
-        Weighed { inner, rooms, stream: None, turns: None }
+    /// Weighs the calls of this service, whose messages take so much.
+    pub fn new(inner: S, rooms: Rooms, cost: HeapCost) -> Weighed<S> {
+        Weighed { inner, rooms, cost, stream: None, turns: None }
     }
 
     /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and
@@ -120,7 +154,7 @@ where
         let place = Place::default();
         request.extensions_mut().insert(place.clone());
         let is_weighed = self.stream.is_none_or(|stream| !request.uri().path().ends_with(stream));
-        let (room, taken) = (is_weighed.then(|| self.rooms.messages.clone()), place.clone());
+        let (rooms, taken) = (is_weighed.then(|| self.rooms.clone()), place.clone());
         let network = self.rooms.gate.network_of(request.extensions().get());
         let answers = self.rooms.answers.clone();
         let turn = self.turns.as_ref().map(|turns| turns.take(network, 1));
@@ -129,7 +163,8 @@ where
             let refused = Failure::new(Code::ResourceExhausted, why, "try again in a while");
             return Box::pin(async { Ok(Status::from(refused).into_http()) });
         }
-        let metered = request.map(|body| Metered { body, seen: 0, counted: 0, room, place: taken });
+        let weight = Weight { cost: self.cost, network, rooms, seen: 0, counted: 0, place: taken };
+        let metered = request.map(|body| Metered { body, weight });
         let answering = self.inner.call(metered);
         Box::pin(async move {
             let answer = answering.await?;
@@ -172,34 +207,46 @@ impl hyper::body::Body for InTurn {
 #[derive(Debug)]
 pub struct Metered {
     body: Body,
-    seen: usize,
-    /// Units that were taken for it.
-    counted: usize,
+    weight: Weight,
+}
+
+/// What a message has taken of the rooms so far.
+#[derive(Debug)]
+struct Weight {
+    cost: HeapCost,
+    network: Option<IpAddr>,
     /// Where room is taken, if it is.
-    room: Option<Room>,
+    rooms: Option<Rooms>,
+    /// Bytes that came.
+    seen: usize,
+    /// Units that were taken for it, in the room for its size.
+    counted: usize,
     place: Place,
 }
 
-impl Metered {
+impl Weight {
     /// Takes room for so many more bytes.
-    fn weigh(&mut self, more: usize) -> Result<(), Status> {
-        let Some(room) = &self.room else { return Ok(()) };
+    fn add(&mut self, more: usize) -> Result<(), Status> {
+        let Some(rooms) = &self.rooms else { return Ok(()) };
+        let was_small = self.seen <= SMALL;
         self.seen = self.seen.saturating_add(more);
-        let needed = self.seen.saturating_sub(FREE).div_ceil(UNIT);
-        let missing = u32::try_from(needed.saturating_sub(self.counted)).unwrap_or(u32::MAX);
+        let is_small = self.seen <= SMALL;
+        if was_small && !is_small {
+            self.counted = 0;
+        }
+        let needed = self.cost.of(self.seen).div_ceil(UNIT);
+        let missing = needed.saturating_sub(self.counted);
         if missing == 0 {
             return Ok(());
         }
-        let Ok(permit) = Arc::clone(&room.0).try_acquire_many_owned(missing) else {
-            let why = "too many large messages at once";
+        let room = if is_small { &rooms.small } else { &rooms.large };
+        let Some(share) = room.take(self.network, missing) else {
+            let size = if is_small { "" } else { "large " };
+            let why = format!("too many {size}messages at once");
             return Err(Failure::new(Code::ResourceExhausted, why, "try again in a second").into());
         };
         self.counted = needed;
-        let mut place = self.place.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match place.as_mut() {
-            Some(held) => held.merge(permit),
-            None => *place = Some(permit),
-        }
+        self.place.add(share);
         Ok(())
     }
 }
@@ -215,7 +262,7 @@ impl hyper::body::Body for Metered {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         let weighed = frame.map(|frame| {
             let frame = frame?;
-            self.weigh(frame.data_ref().map_or(0, |data| data.remaining()))?;
+            self.weight.add(frame.data_ref().map_or(0, |data| data.remaining()))?;
             Ok(frame)
         });
         Poll::Ready(weighed)
@@ -275,9 +322,15 @@ mod tests {
 
     const LARGE: usize = 1 << 20;
 
-    fn weighed(inner: Slow, messages: Room) -> Weighed<Slow> {
-        let rooms = Rooms::new(Gate::new(Limits::default()));
-        Weighed::new(inner, Rooms { messages, ..rooms })
+    /// Of a message with the bytes that came and nothing else.
+    const PLAIN: HeapCost = HeapCost { byte: 1, field: 0 };
+
+    fn rooms() -> Rooms {
+        Rooms::of(Gate::new(Limits::default()), SMALL, LARGE)
+    }
+
+    fn weighed(inner: Slow, rooms: Rooms) -> Weighed<Slow> {
+        Weighed::new(inner, rooms, PLAIN)
     }
 
     fn body(bytes: usize) -> Request<Body> {
@@ -292,18 +345,23 @@ mod tests {
     async fn who_works_on_after_its_caller_went_keeps_its_place() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = Slow { read: Arc::clone(&read), answer };
-        let room = Room::of(LARGE);
-        let place = Place::default();
-        let body = Body::new(axum::body::Body::from(vec![0; FREE + LARGE]));
-        let taken = (Some(room.clone()), place.clone());
-        let mut metered = Metered { body, seen: 0, counted: 0, room: taken.0, place: taken.1 };
-        metered.weigh(FREE + LARGE).expect("there is room");
-        drop(metered);
-        let mut service = weighed(slow, room);
-        let refused = service.call(self::body(FREE + 1)).await.expect("an answer");
+        let (rooms, place) = (rooms(), Place::default());
+        let taken = (Some(rooms.clone()), place.clone());
+        let mut weight = Weight {
+            cost: PLAIN,
+            network: None,
+            rooms: taken.0,
+            seen: 0,
+            counted: 0,
+            place: taken.1,
+        };
+        weight.add(LARGE).expect("there is room");
+        drop(weight);
+        let mut service = weighed(slow, rooms);
+        let refused = service.call(self::body(SMALL + 1)).await.expect("an answer");
         assert!(is_refused(&refused), "the work goes on");
         drop(place);
-        let call = tokio::spawn(service.call(self::body(FREE + LARGE)));
+        let call = tokio::spawn(service.call(self::body(LARGE)));
         read.notified().await;
         call.abort();
     }
@@ -312,11 +370,11 @@ mod tests {
     async fn a_stream_may_bring_more_than_all_messages_may_hold() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         answer.notify_one();
-        let mut service = weighed(Slow { read, answer }, Room::of(LARGE)).except("/Records");
-        let mut stream = body(FREE + LARGE + UNIT);
+        let mut service = weighed(Slow { read, answer }, rooms()).except("/Records");
+        let mut stream = body(LARGE + UNIT);
         *stream.uri_mut() = "/ledger.v1.Test/Records".parse().expect("a path");
         assert!(!is_refused(&service.call(stream).await.expect("an answer")));
-        let other = body(FREE + LARGE + UNIT);
+        let other = body(LARGE + UNIT);
         assert!(is_refused(&service.call(other).await.expect("an answer")));
     }
 
@@ -324,20 +382,46 @@ mod tests {
     async fn large_messages_are_few_at_once_until_they_are_answered_and_small_ones_pass() {
         let (read, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let slow = Slow { read: Arc::clone(&read), answer: Arc::clone(&answer) };
-        let mut service = weighed(slow, Room::of(LARGE));
-        let first = tokio::spawn(service.call(body(FREE + LARGE)));
+        let mut service = weighed(slow, rooms());
+        let first = tokio::spawn(service.call(body(LARGE)));
         read.notified().await;
-        let second = service.call(body(FREE + 1)).await.expect("an answer");
+        let second = service.call(body(SMALL + 1)).await.expect("an answer");
         assert!(is_refused(&second), "the first is held yet");
-        let small = tokio::spawn(service.call(body(FREE)));
+        let small = tokio::spawn(service.call(body(SMALL)));
         read.notified().await;
         answer.notify_waiters();
         for answered in [first, small] {
             assert!(!is_refused(&answered.await.expect("no panic").expect("an answer")));
         }
-        let third = tokio::spawn(service.call(body(FREE + LARGE)));
+        let third = tokio::spawn(service.call(body(LARGE)));
         read.notified().await;
         answer.notify_waiters();
         assert!(!is_refused(&third.await.expect("no panic").expect("an answer")));
+    }
+
+    #[test]
+    fn a_message_takes_room_for_the_heap_that_it_may_hold_and_no_network_takes_all() {
+        use ledger_proto::v1::{GossipAnswer, GossipMessage};
+        assert!(2 * size_of::<GossipAnswer>() <= HeapCost::LISTS_OF_MESSAGES.field);
+        assert!(2 * size_of::<Bytes>() <= HeapCost::LISTS_OF_BYTES.field);
+        assert!(size_of::<GossipMessage>() <= HeapCost::LISTS_OF_MESSAGES.of(0));
+        let largest = HeapCost::LISTS_OF_MESSAGES.of(super::super::gossip::MAX_MESSAGE);
+        assert!(5 * largest <= LARGE_ROOM / 2, "five of one network: {largest}");
+        let rooms = Rooms::new(Gate::new(Limits::default()));
+        let ask = |n: u8, bytes| {
+            let (rooms, place) = (Some(rooms.clone()), Place::default());
+            let network = Some(IpAddr::from([192, 0, 2, n]));
+            let cost = HeapCost::BYTES;
+            let mut weight = Weight { cost, network, rooms, seen: 0, counted: 0, place };
+            weight.add(bytes).map(|()| weight)
+        };
+        for size in [SMALL, LARGE] {
+            let room = if size == SMALL { SMALL_ROOM } else { LARGE_ROOM };
+            let held: Vec<Weight> = std::iter::from_fn(|| ask(1, size).ok()).collect();
+            assert_eq!(held.len(), room / 2 / (3 * size), "of one network");
+            assert!(ask(2, size).is_ok(), "others have room");
+            drop(held);
+            assert!(ask(1, size).is_ok(), "it is given back");
+        }
     }
 }

@@ -31,7 +31,7 @@ pub const MAX_DRAFTS_PER_MEMBER: usize = 32;
 pub const MAX_SETTLED_PER_MEMBER: usize = 32;
 
 /// Bytes of records that may wait at a time: they are held in memory.
-pub const MAX_WAITING_BYTES: usize = 32 << 20;
+pub const MAX_WAITING_HEAP: usize = 64 << 20;
 
 /// How long a settled draft is told of: whoever looks once a week misses none.
 pub const TOLD_SECONDS: u64 = 7 * 86_400;
@@ -384,8 +384,8 @@ impl Book {
         if own >= MAX_DRAFTS_PER_MEMBER {
             return Err(PendingRefusal::TooManyDrafts(asker.member.clone()));
         }
-        let bytes: usize = waiting().map(|draft| draft.record.as_bytes().len()).sum();
-        if bytes.saturating_add(record.as_bytes().len()) > MAX_WAITING_BYTES {
+        let bytes: usize = waiting().map(|draft| draft.record.heap_bytes()).sum();
+        if bytes.saturating_add(record.heap_bytes()) > MAX_WAITING_HEAP {
             return Err(PendingRefusal::NoRoom);
         }
         Ok(())
