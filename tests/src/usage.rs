@@ -2,9 +2,34 @@
 
 /// The largest part of the memory that a process has had so far, in bytes; `None` once it ended.
 pub fn peak_bytes(process: u32) -> Option<u64> {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix(" kB")?.parse().ok().map(|kib: u64| kib << 10)
+    kibibytes(process, "VmHWM:").map(|kib| kib << 10)
+}
+
+/// What the process has of the memory now, in bytes.
+pub fn held_bytes(process: u32) -> Option<u64> {
+    kibibytes(process, "VmRSS:").map(|kib| kib << 10)
+}
+
+/// Lets the peak begin anew with what the process holds now.
+///
+/// # Panics
+/// If it is no process of this user.
+pub fn forget_peak(process: u32) {
+    // proc(5): 5 resets the peak resident set size
+    std::fs::write(format!("/proc/{process}/clear_refs"), "5").expect("a process of this user");
+}
+
+/// The time that all threads of a process have computed for, in hundredths of a second.
+///
+/// # Panics
+/// If the process has ended.
+pub fn cpu_hundredths(process: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    // the name may hold blanks: what is counted stands behind its parenthesis
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    // proc(5): utime and stime are fields 14 and 15, and all Linux kernels count in 1/100 s
+    [11, 12].map(|at| fields[at].parse::<u64>().expect("a number")).iter().sum()
 }
 
 /// Bytes that a process has read, from disks, from the system's cache and from pipes.
@@ -15,4 +40,37 @@ pub fn read_bytes(process: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{process}/io")).expect("it runs");
     let figure = text.lines().find_map(|line| line.strip_prefix("rchar: "));
     figure.and_then(|figure| figure.parse().ok()).expect("a number")
+}
+
+fn kibibytes(process: u32, name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}
+
+/// Texts of about so many bytes that are dear to read: the shortest values of JSON, deep nesting,
+/// and long texts and numbers, each with what it is called.
+pub fn dear_texts(bytes: usize) -> Vec<(&'static str, String)> {
+    let list = |value: &str| {
+        let count = bytes / (value.len() + 1);
+        format!("[{}]", vec![value; count].join(","))
+    };
+    let deep = format!("{}0{}", "[".repeat(29), "]".repeat(29));
+    vec![
+        ("objects", list("{}")),
+        ("lists", list("[]")),
+        ("texts", list(r#""""#)),
+        ("short texts", list(r#""a""#)),
+        ("numbers", list("0")),
+        ("members", list(r#"{"":0}"#)),
+        ("deep lists", list(&deep)),
+        ("brackets", "[".repeat(bytes)),
+        ("braces", r#"{"":"#.repeat(bytes / 4)),
+        ("a long text", format!("\"{}\"", "a".repeat(bytes))),
+        ("a long text of escapes", format!("\"{}\"", r"\n".repeat(bytes / 2))),
+        ("a long number", "9".repeat(bytes)),
+        ("blanks", " ".repeat(bytes)),
+        ("lines", "a\n".repeat(bytes / 2)),
+        ("signature lines", "\u{2014} a AAAAAAA=\n".repeat(bytes / 15)),
+    ]
 }

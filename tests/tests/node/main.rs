@@ -15,6 +15,7 @@ mod grpc_frames;
 mod http;
 mod interop;
 mod limits;
+mod memory;
 mod mirror;
 mod mirror_ours;
 mod operator;
