@@ -104,6 +104,10 @@ pub enum ParsePolicyError {
     /// The public key was listed before.
     #[error("line {0}: the same public key is listed twice")]
     DuplicateKey(usize),
+    /// Another key of the policy has the same name and key id: a line of one would be a false line
+    /// of the other.
+    #[error("line {0}: the key shares its name and key id with another key")]
+    SharedKeyId(usize),
     /// The name was defined before, or is `none`.
     #[error("line {0}: the name is already taken, or is the reserved word \"none\"")]
     DuplicateName(usize),
@@ -330,9 +334,10 @@ impl Parser {
             return Err(ParsePolicyError::KeyUse(at, "log"));
         }
         // SPEC tlog-policy/public-key-representation: duplicates wrap the same public key
-        if self.logs.iter().any(|log| log.key.public() == key.public()) {
+        if self.logs.iter().any(|log| log.key.is_same_public(&key)) {
             return Err(ParsePolicyError::DuplicateKey(at));
         }
+        self.check_key_id(at, &key)?;
         if self.logs.len() == MAX_ITEMS {
             return Err(ParsePolicyError::TooMany(at));
         }
@@ -352,13 +357,25 @@ impl Parser {
         if !key.algorithm().is_cosigner() {
             return Err(ParsePolicyError::KeyUse(at, "witness"));
         }
-        if self.witnesses.iter().any(|witness| witness.key.public() == key.public()) {
+        if self.witnesses.iter().any(|witness| witness.key.is_same_public(&key)) {
             return Err(ParsePolicyError::DuplicateKey(at));
         }
+        self.check_key_id(at, &key)?;
         self.define(at, name, Item::Witness(self.witnesses.len()))?;
         let url = url.map(|url| url.to_vec());
         self.witnesses.push(PolicyWitness { name: name.to_vec(), key, url });
         Ok(())
+    }
+
+    /// No two keys share name and key id. This is stricter than the specification, which refuses
+    /// only equal public keys.
+    fn check_key_id(&self, at: usize, key: &VerifierKey) -> Result<(), ParsePolicyError> {
+        let logs = self.logs.iter().map(|log| &log.key);
+        let mut all = logs.chain(self.witnesses.iter().map(|witness| &witness.key));
+        match all.any(|own| own.id() == key.id() && own.name() == key.name()) {
+            true => Err(ParsePolicyError::SharedKeyId(at)),
+            false => Ok(()),
+        }
     }
 
     fn group(

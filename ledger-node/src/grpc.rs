@@ -707,7 +707,7 @@ fn refusal_code(refusal: &Refusal) -> Code {
         Refusal::NotAllowed(_) => Code::PermissionDenied,
         Refusal::Revision { .. } | Refusal::Unpublishable(_) => Code::FailedPrecondition,
         Refusal::IdTaken(_) => Code::AlreadyExists,
-        Refusal::LogFull | Refusal::Busy => Code::ResourceExhausted,
+        Refusal::LogFull | Refusal::Busy | Refusal::PoliciesPending(_) => Code::ResourceExhausted,
         Refusal::ShuttingDown | Refusal::Unknown => Code::Unavailable,
         Refusal::Internal(_) => Code::Internal,
         Refusal::Damaged(_) => Code::DataLoss,

@@ -231,9 +231,13 @@ impl Publisher {
     }
 }
 
-/// The head with these lines; a note has room for so many beside the log's own.
+/// The head with these lines. A note has room for all: charters bound the witnesses of a policy and
+/// of those before it. Of a log from before that rule the lines for previous policies are left out.
 fn complete(signed: &Signed, lines: &[Signature]) -> ClaimedCheckpoint {
     let room = MAX_SIGNATURES.saturating_sub(signed.head.note().signatures().len());
+    if lines.len() > room {
+        tracing::error!(lines = lines.len(), room, "a checkpoint has no room for all cosignatures");
+    }
     let lines = lines.iter().take(room).cloned();
     signed.head.with_signatures(lines).expect("the number of lines was bounded")
 }

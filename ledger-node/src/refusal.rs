@@ -2,7 +2,7 @@
 //! shown, for the member that asked.
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::Rejection;
+use ledger_core::charter::{MAX_POLICY_WITNESSES, Rejection};
 use ledger_core::decline::DeclineError;
 use ledger_core::record::{RecordError, StatementId};
 use ledger_core::request::RequestError;
@@ -33,6 +33,13 @@ pub enum Refusal {
     /// After this governance record the node could not publish: it has other keys.
     #[error("this node could not publish under the changed charter: {0}")]
     Unpublishable(PublisherError),
+    /// The new policy, and those whose witnesses have yet to cosign a head for readers, have more
+    /// witnesses than a checkpoint has room for.
+    #[error(
+        "the new policy and those that readers have not left behind yet have {0} different \
+         witnesses; a checkpoint has room for {MAX_POLICY_WITNESSES}"
+    )]
+    PoliciesPending(usize),
     /// The tree has all the leaves it can have.
     #[error("the log is full")]
     LogFull,
@@ -64,6 +71,10 @@ impl Refusal {
             }
             Refusal::Revision { .. } => "look the last revision up, and number this one after it",
             Refusal::Unpublishable(error) => error.hint(),
+            Refusal::PoliciesPending(_) => {
+                "submit it again once a head under the policy in force is published: see `ledger \
+                 checkpoint`"
+            }
             Refusal::LogFull => "the consortium needs a new log",
             Refusal::ShuttingDown | Refusal::Busy => "submit it again in a while",
             Refusal::Unknown => "submit it again once the node runs: it is logged at most once",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger_core::batch::Edge;
-use ledger_core::charter::{Change, Charter, RetiredLogKey, SignedRecord};
+use ledger_core::charter::{Change, Charter, MAX_POLICY_WITNESSES, RetiredLogKey, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::note::{MAX_SIGNATURES, SignerKey, VerifierKey};
@@ -510,7 +510,12 @@ impl Sequencer {
         match draft.charter.admit(record, &logged, index) {
             Ok(Change::Governance(next)) => {
                 match self.parts.publisher.plan(&next, self.parts.log_key.verifier()) {
-                    Ok(plan) => draft.plan = Some(plan),
+                    Ok(plan) => {
+                        if let Some(together) = self.crowded(&plan) {
+                            return refused(Refusal::PoliciesPending(together), basis);
+                        }
+                        draft.plan = Some(plan);
+                    }
                     Err(error) => return refused(Refusal::Unpublishable(error), basis),
                 }
                 draft.charter = Arc::from(next);
@@ -542,6 +547,16 @@ impl Sequencer {
         }
         let found = self.find(&Key::IssuerAndId(unique))?;
         Ok(found.map(|at| Decision::Reject(taken(at), Basis::Log)))
+    }
+
+    /// How many different witnesses a plan has together with the policies that readers have not
+    /// left behind yet, where a checkpoint has no room for them.
+    fn crowded(&self, plan: &Plan) -> Option<usize> {
+        let seen = self.parts.publisher.published().borrow().as_ref().map(|seen| seen.size());
+        let pending = self.handover.iter().filter(|own| seen.is_none_or(|size| size < own.from));
+        let before = pending.flat_map(|own| &own.before).chain([self.plan.policy()]).cloned();
+        let together = self.parts.publisher.after(plan, before).len();
+        (together > MAX_POLICY_WITNESSES).then_some(together)
     }
 
     /// Revisions of an issuer's series follow one another from 1.

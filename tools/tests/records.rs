@@ -167,6 +167,23 @@ fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
     new(&["--policy", &bare]).fails(1, "no witness is reached at");
     let good = policy(&log, "https://w.example");
     new(&["--policy", &good]).ends(0);
+    // the log's key as its own witness, and more witnesses than a checkpoint has lines
+    let own = key("l.example", 1).verifier().public();
+    let name = ledger_core::note::KeyName::new("w.example").unwrap();
+    let twin = ledger_core::note::VerifierKey::new(name, algorithm, own.as_bytes()).unwrap();
+    let text = format!("log {log}\nwitness w {twin} https://w.example\nquorum w\n");
+    let twin = write(dir.path(), "twin", text);
+    let run = new(&["--policy", &twin]).fails(1, "whose public key is that of the log key");
+    assert!(run.stderr.contains("ledger keygen --use witness"), "{}", run.stderr);
+    let lines: String = (1..=61u8)
+        .map(|n| {
+            let name = ledger_core::note::KeyName::new(&format!("w{n}.example")).unwrap();
+            let key = ledger_core::note::SignerKey::from_seed(name, algorithm, [n + 100; 32]);
+            format!("witness w{n} {} https://w.example\n", key.unwrap().verifier())
+        })
+        .collect();
+    let many = write(dir.path(), "many", format!("log {log}\n{lines}quorum w1\n"));
+    new(&["--policy", &many]).fails(1, "a checkpoint has room for 60");
 
     let change = |node: &str| {
         let changes =

@@ -1,6 +1,7 @@
 //! What `membership` and `norm` records change, one action at a time on a copy of the charter.
 
 use crate::index::LeafIndex;
+use crate::policy::Policy;
 use crate::record::{Kind, Logged, Object, Record, parse_duration, parse_time};
 
 use super::read::{
@@ -61,6 +62,7 @@ pub(super) fn apply(
 ) -> Result<(), Rejection> {
     let body = record.body();
     let changes = objects(body.list("changes"));
+    let touched = touches_policy(record).then(|| Policy::parse(charter.policy.as_bytes()).ok());
     if record.kind() == Kind::Norm {
         let effective_from = body.text("effective_from").and_then(parse_time).unwrap_or(0);
         if effective_from > logged.time && !body.list("changes").is_empty() {
@@ -79,7 +81,26 @@ pub(super) fn apply(
             other => other,
         })?;
     }
-    Ok(())
+    match touched {
+        Some(before) => charter.check_policy(before.as_ref(), &policy_path(record)),
+        None => Ok(()),
+    }
+}
+
+/// Whether a record changes what the policy must fit: itself, or the log keys. Each other key that
+/// a record adds is judged beside the policy's witnesses when it is read.
+fn touches_policy(record: &Record) -> bool {
+    let words = ["set_policy", "add_log_key", "retire_log_key"];
+    let touches = |change: &Object| change.text("action").is_some_and(|own| words.contains(&own));
+    record.kind() == Kind::Norm && objects(record.body().list("changes")).any(touches)
+}
+
+/// Where the record sets the policy, `policy` if it leaves it as it is.
+fn policy_path(record: &Record) -> String {
+    let changes: Vec<&Object> = objects(record.body().list("changes")).collect();
+    let sets = |change: &&Object| change.text("action") == Some("set_policy");
+    let last = changes.iter().rposition(sets);
+    last.map_or("policy".to_owned(), |at| format!("changes[{at}].policy"))
 }
 
 /// One change and its place.

@@ -69,7 +69,7 @@ impl Charter {
         if envelope.kind() != Kind::Charter {
             return Err(Rejection::NotACharter(envelope.kind()));
         }
-        let charter = read::read(envelope.log(), statement, body)?;
+        let mut charter = read::read(envelope.log(), statement, body)?;
         if charter.member(envelope.issuer()).is_none() {
             return Err(Rejection::UnknownIssuer(envelope.issuer().to_owned()));
         }
@@ -80,6 +80,7 @@ impl Charter {
             let problem = "hold none of use record, so that the member could not sign";
             return Err(refuse(&format!("members[{at}].keys"), problem));
         }
+        charter.check_policy(None, "policy")?;
         Ok(charter)
     }
 

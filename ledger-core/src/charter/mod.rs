@@ -13,6 +13,7 @@ mod govern;
 mod judge;
 mod lacking;
 pub mod lawful;
+mod listed;
 mod read;
 mod rejection;
 mod replay;
@@ -29,6 +30,7 @@ use crate::record::{Kind, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
 pub use lacking::Lack;
+pub use listed::{MAX_POLICY_WITNESSES, PolicyProblem};
 pub use rejection::Rejection;
 pub use replay::{
     ChainError, Governance, GovernanceState, JudgeError, ReplayError, governance_chain,
@@ -176,10 +178,15 @@ impl Charter {
     /// The C2SP tlog-policy that the charter carries, for the log keys in force.
     ///
     /// # Errors
-    /// [`ParsePolicyError`] where it carries none that can be read.
+    /// [`ParsePolicyError`]; none of a charter that was founded, whose policy was read then.
     pub fn read_policy(&self) -> Result<Policy, ParsePolicyError> {
         let policy = Policy::parse(self.policy.as_bytes())?;
         Ok(policy.with_logs(self.log_keys.iter().cloned()))
+    }
+
+    /// The keys of all witnesses of the policy and of those before it, each once.
+    pub fn policy_witnesses(&self) -> &[VerifierKey] {
+        &self.policy_witnesses
     }
 
     /// The words that a norm set for an open list, like `incident.harm_types`; `None` where the
@@ -226,3 +233,6 @@ mod gathering_tests;
 
 #[cfg(all(test, feature = "sign"))]
 mod replay_tests;
+
+#[cfg(all(test, feature = "sign"))]
+mod policy_tests;

@@ -7,6 +7,7 @@ use crate::note::{MAX_SIGNATURES, ParseKeyError, VerifierKey};
 use crate::record::{Kind, Object, StatementId, Value, parse_duration, parse_time};
 
 use super::Rejection;
+use super::listed::{Clash, Listed};
 use super::state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
     MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RoleTerm, Standing, Term,
@@ -36,6 +37,7 @@ pub(super) fn read(
         issued_at_limit: limit("issued_at").unwrap_or(DEFAULT_ISSUED_AT_LIMIT),
         max_gap: limit("max_gap").unwrap_or(DEFAULT_MAX_GAP),
         policy: text(body, "policy"),
+        policy_witnesses: Vec::new(),
         binding: body.get("binding").map(read_binding).unwrap_or_default(),
         enumerations: BTreeMap::new(),
     };
@@ -80,10 +82,6 @@ pub(super) fn add_log_key(charter: &mut Charter, vkey: &str, path: &str) -> Resu
     if key.name().as_str() != charter.origin {
         let problem = format!("is named {:?}, not like the log {:?}", key.name(), charter.origin);
         return Err(refuse(path, problem));
-    }
-    let retired = charter.retired_log_keys.iter().map(|retired| &retired.key);
-    if charter.log_keys.iter().chain(retired).any(|own| own.id() == key.id()) {
-        return Err(refuse(path, "shares its name and id with another key"));
     }
     charter.log_keys.push(key);
     Ok(())
@@ -162,11 +160,7 @@ pub(super) fn add_key(
         return Err(refuse(&vkey_path, problem));
     }
     check_number_of_keys(charter, member, usage, &vkey_path)?;
-    let places = charter.by_id.entry(key.id()).or_default();
-    if places.iter().any(|place| charter.keys[*place].key.name() == key.name()) {
-        return Err(refuse(&vkey_path, "shares its name and id with another key"));
-    }
-    places.push(charter.keys.len());
+    charter.by_id.entry(key.id()).or_default().push(charter.keys.len());
     let term = read_term(object, path)?;
     let since = charter.governed_by;
     charter.keys.push(MemberKey { key, usage, term, member, revoked: None, since });
@@ -204,7 +198,8 @@ fn belongs(key: &str, member: &str) -> bool {
     })
 }
 
-/// Reads a key for a use, and sees to it that no public key comes twice, not even a revoked one.
+/// Reads a key for a use, and sees to it that no public key comes twice, not even a revoked one or
+/// that of a witness, and that none shares name and id with another.
 fn read_key(
     charter: &Charter,
     vkey: &str,
@@ -224,13 +219,19 @@ fn read_key(
         let problem = format!("is of type 0x{own:02x}; use {word} takes type 0x{wanted:02x}");
         return Err(refuse(path, problem));
     }
-    let retired = charter.retired_log_keys.iter().map(|retired| &retired.key);
-    let members = charter.keys.iter().map(|own| &own.key);
-    let mut all = charter.log_keys.iter().chain(retired).chain(members);
-    if all.any(|own| own.public() == key.public()) {
-        return Err(refuse(path, "is listed before; one public key has one use and one member"));
+    match charter.clash(&key, Listed::Key(usage)) {
+        None => Ok(key),
+        Some(Clash::KeyId) => Err(refuse(path, "shares its name and id with another key")),
+        Some(Clash::PublicKey(Listed::Key(_), _)) => {
+            Err(refuse(path, "is listed before; one public key has one use and one member"))
+        }
+        Some(Clash::PublicKey(Listed::PolicyWitness, witness)) => {
+            let witness = witness.name();
+            let problem =
+                format!("is the key of {witness}, a witness of a policy; a key has one use");
+            Err(refuse(path, problem))
+        }
     }
-    Ok(key)
 }
 
 fn read_term(object: &Object, path: &str) -> Result<Term, Rejection> {

@@ -3,7 +3,7 @@
 use crate::index::LeafIndex;
 use crate::record::{Kind, MAX_TIME, StatementId, format_time};
 
-use super::Member;
+use super::{Member, PolicyProblem};
 
 /// The rule that a record breaks, or why this version cannot judge it.
 ///
@@ -36,6 +36,14 @@ pub enum Rejection {
         path: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// The policy does not fit the charter that carries it.
+    #[error("`{path}` {problem}")]
+    Policy {
+        /// The member, like `changes[2].policy`.
+        path: String,
+        /// What is wrong with it.
+        problem: PolicyProblem,
     },
     /// A key of the charter has a signature type that a later version may know.
     #[error("the charter's `{path}` is a key of type 0x{byte:02x}, not supported by this version")]
@@ -227,6 +235,7 @@ impl Rejection {
             Rejection::CharterAgain(_) | Rejection::IndexZero => {
                 "a log has one charter, its first entry; `membership` and `norm` change it"
             }
+            Rejection::Policy { problem, .. } => problem.hint(),
             Rejection::Charter { .. } => "mend the charter's JSON and let every founder sign again",
             Rejection::FounderMissing(_) => {
                 "let every founding member sign: ledger record sign CHARTER.record --key FILE"

@@ -147,6 +147,8 @@ pub struct Charter {
     pub(super) issued_at_limit: u64,
     pub(super) max_gap: u64,
     pub(super) policy: String,
+    /// The keys of all witnesses of the policy and of those before it.
+    pub(super) policy_witnesses: Vec<VerifierKey>,
     pub(super) binding: BTreeMap<String, Vec<String>>,
     pub(super) enumerations: BTreeMap<String, Vec<String>>,
 }

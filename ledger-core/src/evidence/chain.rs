@@ -6,7 +6,6 @@ use crate::checkpoint::ClaimedCheckpoint;
 use crate::index::LeafIndex;
 use crate::merkle::TreeHead;
 use crate::note::{Note, VerifierKey};
-use crate::policy::Policy;
 use crate::proof::TlogProof;
 use crate::record::StatementId;
 
@@ -193,10 +192,7 @@ fn log_keys(governance: &Governance) -> Vec<VerifierKey> {
 /// The witnesses of the policies, and the cosigners' keys of members.
 fn cosigners(governance: &Governance) -> Vec<VerifierKey> {
     let cosigns = |usage| matches!(usage, KeyUse::Witness | KeyUse::Mirror);
-    let members = governance.charter().keys().iter().filter(|own| cosigns(own.usage()));
-    let policies = governance.states().iter().filter_map(|own| own.charter().read_policy().ok());
-    let witnesses = policies.flat_map(|policy: Policy| {
-        policy.witnesses().iter().map(|own| own.key.clone()).collect::<Vec<_>>()
-    });
-    members.map(|own| own.key().clone()).chain(witnesses).collect()
+    let charter = governance.charter();
+    let members = charter.keys().iter().filter(|own| cosigns(own.usage()));
+    members.map(|own| own.key()).chain(charter.policy_witnesses()).cloned().collect()
 }

@@ -3,7 +3,7 @@
 use crate::checkpoint::ClaimedCheckpoint;
 use crate::cosignature;
 use crate::merkle::TreeHead;
-use crate::note::{Algorithm, KeyId, Note, Signature, VerifierKey};
+use crate::note::{Algorithm, KeyId, MAX_SIGNATURES, Note, Signature, VerifierKey};
 
 use super::view::FalseSignature;
 
@@ -178,9 +178,11 @@ impl Seen {
 
     /// Writes the note with one line of each known key.
     fn print(&mut self) {
-        let of_log = self.signers.iter().map(|by| &by.line);
+        // two lines of the log and all witnesses of its policy have room in each note
+        let room = MAX_SIGNATURES.saturating_sub(self.cosigners.len()).max(2);
+        let of_log = self.signers.iter().map(|by| &by.line).take(room);
         let cosigned = self.cosigners.iter().map(|by| &by.line);
-        let kept = of_log.chain(cosigned).take(crate::note::MAX_SIGNATURES).cloned().collect();
+        let kept = of_log.chain(cosigned).take(MAX_SIGNATURES).cloned().collect();
         let note = self.checkpoint.note();
         // a note that was read has room for a part of its own lines; a merged one that has not
         // stays

@@ -597,6 +597,32 @@ fn cosigners_that_a_peer_has_more_are_taken_over() {
 }
 
 #[test]
+fn a_full_note_keeps_the_lines_of_all_witnesses() {
+    let log_keys: Vec<SignerKey> = (200..208).map(|n| key(ORIGIN, Algorithm::Ed25519, n)).collect();
+    let witnesses: Vec<SignerKey> =
+        (1..=60).map(|n| key(&format!("w{n}.example"), Algorithm::CosignatureV1, n)).collect();
+    let keys = log_keys.iter().map(|key| key.verifier().clone()).collect();
+    let known =
+        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let cosigners = witnesses.iter().map(|key| key.verifier().clone()).collect();
+    let mut view = View::new(vec![known], cosigners);
+    let bare = Checkpoint::new(origin(), tree("abc").frontier().head());
+    let with = |signers: &[SignerKey], cosigners: &[SignerKey]| {
+        let more = signers[1..].iter().map(|key| key.sign_text(&bare.to_string()));
+        let lines = cosigners.iter().map(|key| cosignature::cosign(key, &bare, 5));
+        bare.sign(&signers[0]).with_signatures(more.chain(lines)).expect("room")
+    };
+    view.hear(&with(&log_keys, &witnesses[..30])).expect("honest");
+    view.hear(&with(&log_keys[..1], &witnesses[30..])).expect("honest");
+    let kept = adopted(&view).expect("a head");
+    assert_eq!(kept.note().signatures().len(), 64);
+    for witness in &witnesses {
+        let mut lines = kept.note().signatures().iter();
+        assert!(lines.any(|line| line.is_by(witness.verifier())), "{}", witness.verifier());
+    }
+}
+
+#[test]
 fn lies_change_nothing() {
     let mut view = holding(&[head("abc"), head("abcde")]);
     let text = head("abcd").to_string().replacen("\n4\n", "\n5\n", 1);

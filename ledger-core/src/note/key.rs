@@ -219,6 +219,11 @@ impl VerifierKey {
         PublicKey(self.key.as_bytes().into())
     }
 
+    /// Whether another key wraps the same public key, whatever its name and algorithm.
+    pub fn is_same_public(&self, other: &VerifierKey) -> bool {
+        self.key.as_bytes() == other.key.as_bytes()
+    }
+
     /// Whether `signature` (64 bytes of Ed25519, 2420 of ML-DSA-44) is this key's over `message`,
     /// by the one strict rule.
     ///

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use ledger_core::charter::{Charter, RetiredLogKey};
+use ledger_core::charter::{Charter, MAX_POLICY_WITNESSES, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature;
 use ledger_core::gossip::Standing;
@@ -18,9 +18,12 @@ use super::trouble::Trouble;
 use crate::governance;
 use crate::store::StoreError;
 
-/// Lines of a checkpoint that are kept: the log's, and those of witnesses that are known. A
-/// mirror's own come on top.
-const MAX_KEPT_LINES: usize = 48;
+/// Lines by keys of the log that are kept: two, while a key gives way to another.
+const MAX_LOG_LINES: usize = 2;
+
+/// Lines by known witnesses that are kept: all that a charter's policy may have. A mirror's own two
+/// come on top, and a note has room for all.
+const MAX_WITNESS_LINES: usize = MAX_POLICY_WITNESSES;
 
 /// A checkpoint as a source shows it must be signed by a key of its log. For a log of ours this may
 /// be a key that entries brought which are not copied yet, but never one that those here have
@@ -188,8 +191,18 @@ fn keep_latest(kept: &mut Vec<(u64, Signature)>, note: &Note, keys: &[VerifierKe
         let Some(time) = time_of(note, key, line) else { continue };
         match kept.iter().position(|(_, own)| own.is_by(key)) {
             Some(at) if kept[at].0 < time => kept[at] = (time, line.clone()),
-            None if kept.len() < MAX_KEPT_LINES => kept.push((time, line.clone())),
-            _ => {}
+            Some(_) => {}
+            None => {
+                let cosigns = key.algorithm().is_cosigner();
+                let same = kept.iter().filter(|(_, own)| {
+                    keys.iter()
+                        .any(|key| own.is_by(key) && key.algorithm().is_cosigner() == cosigns)
+                });
+                let room = if cosigns { MAX_WITNESS_LINES } else { MAX_LOG_LINES };
+                if same.count() < room {
+                    kept.push((time, line.clone()));
+                }
+            }
         }
     }
 }
@@ -223,4 +236,38 @@ pub fn with_lines(checkpoint: &ClaimedCheckpoint, lines: Vec<Signature>) -> Clai
     let note = note.map(|note| ClaimedCheckpoint::parse(note.to_string().as_bytes()));
     // fewer lines than it had make a note again
     note.ok().and_then(Result::ok).unwrap_or_else(|| checkpoint.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::checkpoint::{Checkpoint, Origin};
+    use ledger_core::merkle::TreeHead;
+    use ledger_core::note::{KeyName, MAX_SIGNATURES, SignerKey};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_the_lines_of_all_witnesses_and_has_room_for_its_own() {
+        let key = |name: &str, algorithm, seed| {
+            let name = KeyName::new(name).expect("a name");
+            SignerKey::from_seed(name, algorithm, [seed; 32]).expect("a seed")
+        };
+        let logs: Vec<SignerKey> =
+            (200..204).map(|n| key("log.example", Algorithm::Ed25519, n)).collect();
+        let witnesses: Vec<SignerKey> =
+            (1..=60).map(|n| key(&format!("w{n}.example"), Algorithm::CosignatureV1, n)).collect();
+        let bare = Checkpoint::new(Origin::new("log.example").expect("a name"), TreeHead::EMPTY);
+        let more = logs[1..].iter().map(|key| key.sign_text(&bare.to_string()));
+        let lines = witnesses.iter().map(|key| cosignature::cosign(key, &bare, 5));
+        let full = bare.sign(&logs[0]).with_signatures(more.chain(lines)).expect("64 lines");
+        assert_eq!(full.note().signatures().len(), MAX_SIGNATURES);
+        let keys: Vec<VerifierKey> =
+            logs.iter().chain(&witnesses).map(|key| key.verifier().clone()).collect();
+        let mut kept = Vec::new();
+        keep_latest(&mut kept, full.note(), &keys);
+        assert_eq!(kept.len(), MAX_SIGNATURES - 2);
+        for witness in &witnesses {
+            assert!(kept.iter().any(|(_, line)| line.is_by(witness.verifier())));
+        }
+    }
 }

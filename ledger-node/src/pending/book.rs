@@ -477,13 +477,11 @@ fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Verdict,
 /// Nobody is asked to sign a change of the charter that could never be made.
 fn check_change(charter: &Charter, record: &Record, time: u64) -> Result<(), Refusal> {
     let (logged, index) = place(charter, time)?;
-    let next = match charter.after(record, &logged, index) {
+    match charter.after(record, &logged, index) {
         // its time may come while it waits
-        Err(Rejection::NotYetEffective { .. }) => None,
-        judged => judged?,
-    };
-    let policy = next.map(|next| next.read_policy()).transpose();
-    policy.map(drop).map_err(|error| Refusal::Unpublishable(error.into()))
+        Err(Rejection::NotYetEffective { .. }) => Ok(()),
+        judged => Ok(judged.map(drop)?),
+    }
 }
 
 /// Any place behind the rules in force.

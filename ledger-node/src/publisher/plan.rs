@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::charter::Charter;
-use ledger_core::note::{MAX_SIGNATURES, PublicKey, VerifierKey};
+use ledger_core::note::{PublicKey, VerifierKey};
 use ledger_core::policy::{ParsePolicyError, Policy, PolicyWitness};
 
 use crate::transport::grpc_url;
@@ -26,9 +26,6 @@ pub enum Contact {
     /// The same over gRPC; an `http://` URL of the other node's gRPC address.
     Grpc(String),
 }
-
-/// Witnesses of a policy: a note has room for so many cosignatures beside the log's own line.
-const MAX_WITNESSES: usize = MAX_SIGNATURES - 1;
 
 /// A policy that this node can publish under, and those before it whose witnesses have to see its
 /// coming into force.
@@ -76,12 +73,6 @@ pub enum PublisherError {
     /// The policy cannot be read.
     #[error("the policy: {0}")]
     Policy(#[from] ParsePolicyError),
-    /// The policy does not name this log.
-    #[error("the charter's policy does not list this log's key")]
-    LogNotListed,
-    /// A checkpoint could not hold all cosignatures.
-    #[error("the policy names {0} witnesses, and a checkpoint has room for {MAX_WITNESSES}")]
-    TooManyWitnesses(usize),
 }
 
 impl PublisherError {
@@ -101,10 +92,6 @@ impl PublisherError {
             PublisherError::Policy(_) => {
                 "see the C2SP tlog-policy format; `quorum none` is the simplest"
             }
-            PublisherError::LogNotListed => {
-                "the policy in the charter needs the line `log <vkey>` with this log's key"
-            }
-            PublisherError::TooManyWitnesses(_) => "leave some witnesses out of the policy",
         }
     }
 }
@@ -172,22 +159,13 @@ impl Plan {
         if !charter.log_keys().contains(log_key) {
             return Err(PublisherError::KeyNotInCharter);
         }
+        // a charter's policy lists exactly the log keys in force, and has few witnesses
         let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes())?;
-        Plan::new(policy, log_key, contacts)
+        Plan::new(policy, contacts)
     }
 
-    fn new(
-        policy: Policy,
-        log_key: &VerifierKey,
-        contacts: &Contacts,
-    ) -> Result<Plan, PublisherError> {
-        if !policy.logs().iter().any(|log| log.key == *log_key) {
-            return Err(PublisherError::LogNotListed);
-        }
+    fn new(policy: Policy, contacts: &Contacts) -> Result<Plan, PublisherError> {
         let count = policy.witnesses().len();
-        if count > MAX_WITNESSES {
-            return Err(PublisherError::TooManyWitnesses(count));
-        }
         let planned = |witness: &PolicyWitness| Planned {
             witness: witness.clone(),
             contact: contacts.of(witness),
@@ -312,7 +290,7 @@ mod tests {
     fn a_plan_needs_addresses_of_a_quorum() {
         let log = key("log.example", Algorithm::Ed25519, 1);
         let none = Contacts::default();
-        let plan = |urls, contacts: &Contacts| Plan::new(policy(&log, urls), &log, contacts);
+        let plan = |urls, contacts: &Contacts| Plan::new(policy(&log, urls), contacts);
         let reached = plan(["https://w0.example/", "grpc://w1.example:1", ""], &none);
         let reached = reached.expect("two of three");
         assert_eq!(reached.unreachable(), ["w2"]);
@@ -333,10 +311,6 @@ mod tests {
         let ways: Vec<_> = reached.witnesses().map(|(_, contact)| contact.cloned()).collect();
         let http = Contact::Http("http://127.0.0.1:5".into());
         assert_eq!(ways, [Some(Contact::Own), Some(http), None]);
-
-        let other = key("log.example", Algorithm::Ed25519, 8);
-        let refused = Plan::new(policy(&log, ["", "", ""]), &other, &none);
-        assert_eq!(refused.expect_err("another key"), PublisherError::LogNotListed);
     }
 
     #[test]
@@ -349,7 +323,7 @@ mod tests {
         let text =
             format!("log {log}\nwitness x {w9} https://x.example\nwitness w2 {w2}\nquorum x\n");
         let new = Policy::parse(text.as_bytes()).expect("policy");
-        let plan = Plan::new(new, &log, &Contacts::default()).expect("reachable");
+        let plan = Plan::new(new, &Contacts::default()).expect("reachable");
         let enough = |plan: &Plan, places: &[usize]| {
             plan.is_enough(&places.iter().copied().collect(), &BTreeSet::new())
         };
@@ -365,21 +339,5 @@ mod tests {
         assert!(plan.is_enough(&BTreeSet::from([0]), &gone), "the operator says they are gone");
         let gone = plan.places(&["x".to_owned()].into());
         assert!(!plan.is_enough(&BTreeSet::from([1, 2, 3]), &gone), "the policy in force is whole");
-    }
-
-    #[test]
-    fn more_witnesses_than_a_checkpoint_has_room_for_are_refused() {
-        let log = key("log.example", Algorithm::Ed25519, 1);
-        let text = |count: u8| {
-            let line = |at| {
-                let witness = key(&format!("w{at}"), Algorithm::CosignatureV1, at + 2);
-                format!("witness w{at} {witness} https://w.example\n")
-            };
-            let lines: String = (0..count).map(line).collect();
-            Policy::parse(format!("log {log}\n{lines}quorum w0\n").as_bytes()).expect("policy")
-        };
-        assert!(Plan::new(text(63), &log, &Contacts::default()).is_ok());
-        let refused = Plan::new(text(64), &log, &Contacts::default());
-        assert_eq!(refused.expect_err("no room"), PublisherError::TooManyWitnesses(64));
     }
 }

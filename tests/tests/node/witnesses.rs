@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
-use ledger_core::note::VerifierKey;
+use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::proof::TlogProof;
-use ledger_core::record::{Entry, Logged, Record};
+use ledger_core::record::{Draft, Entry, Logged, Record, RecordId};
 use ledger_node::publisher::PublishError;
 use ledger_node::publisher::confirm::{ConfirmError, Consent};
 use ledger_node::sequencer::SequencerError;
@@ -17,9 +17,9 @@ use ledger_node::{Founding, Overrides, RetrieveError, Retrieved, RunningNode, in
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
-use ledger_tests::copy_folder;
 use ledger_tests::wait::{SOON, so, until_async};
 use ledger_tests::witness::{Mood, TestWitness};
+use ledger_tests::{copy_folder, key};
 use tempfile::TempDir;
 use tonic::Code;
 use tonic::transport::Channel;
@@ -471,6 +471,43 @@ async fn witnesses_that_leave_the_policy_see_the_head_that_says_so() {
     let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
     assert!(matches!(error, SequencerError::Confirm(ConfirmError::Behind { .. })), "{error}");
     let _ = node.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_waits_for_pending_policies() {
+    let log = Witnessed::found().await;
+    let (node, mut client) = log.serve().await;
+    log.log(&mut client, 0).await;
+    let own = log.consortium.log.verifier();
+    let newcomer = TestWitness::start(9, own).await;
+    // 29 witnesses that nobody can ask, beside the one that decides
+    let policy = |seeds: std::ops::Range<u8>| {
+        let extra = seeds.map(|seed| {
+            let key = key(&format!("x{seed}.test"), Algorithm::CosignatureV1, seed);
+            format!("witness x{seed} {}\n", key.verifier())
+        });
+        let extra: String = extra.collect();
+        format!("log {own}\n{}{extra}quorum w9\n", newcomer.policy_line())
+    };
+    let charter = log.consortium.charter_with_policy(&policy_text(own, &log.witnesses));
+    let first = log.consortium.norm_with_policy(&charter, &policy(60..89));
+    let second = log.consortium.norm_with_policy(&first, &policy(100..129));
+    let id = RecordId::from_parts(log.consortium.time * 1000, [2; 10]).to_string();
+    let second = Draft::from_object(&second.body().clone().with("id", id)).expect("sound");
+    let second = second.sign(&[&log.consortium.lab, &log.consortium.institute]).expect("signed");
+
+    // two policies of 30 witnesses each have room; not beside the first three, whose quorum has not
+    // seen that they are out of force
+    log.witnesses[0].feel(Mood::Silent);
+    log.witnesses[1].feel(Mood::Silent);
+    submit(&mut client, &first, Wait::Unspecified).await.expect("33 witnesses");
+    let refused = submit(&mut client, &second, Wait::Unspecified).await.expect_err("62 witnesses");
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains("have 62 different witnesses"), "{refused}");
+    log.witnesses[0].feel(Mood::Honest);
+    log.published(&node, |checkpoint| checkpoint.checkpoint().head().size.get() == 3).await;
+    submit(&mut client, &second, Wait::Unspecified).await.expect("59 witnesses");
+    node.shutdown().await.expect("sound");
 }
 
 #[tokio::test(flavor = "multi_thread")]

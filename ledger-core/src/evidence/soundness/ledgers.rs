@@ -71,25 +71,32 @@ impl Cast {
         let anchor = charter.statement();
         let own =
             |n: u8, issuer: &str| incident().with("id", id(n).to_string()).with("issuer", issuer);
-        let norm = |n: u8, base: StatementId, changes: Vec<(&str, &SignerKey)>| {
-            let changes = changes.iter().map(|(action, key)| {
-                let vkey = key.verifier().to_string();
-                Object::new().with("action", *action).with("vkey", vkey)
-            });
-            let object = envelope("norm")
-                .with("id", id(n).to_string())
-                .with("issuer", "a")
-                .with("base", base.to_string())
-                .with("version", "1")
-                .with("effective_from", format_time(ISSUED))
-                .with("text", "Be good.")
-                .with("changes", changes.collect::<Vec<_>>());
-            sign(&object, "a")
+        let norm =
+            |n: u8, base: StatementId, changes: Vec<(&str, &SignerKey)>, then: &[&SignerKey]| {
+                let changes = changes.iter().map(|(action, key)| {
+                    let vkey = key.verifier().to_string();
+                    Object::new().with("action", *action).with("vkey", vkey)
+                });
+                let lines: String =
+                    then.iter().map(|key| format!("log {}\n", key.verifier())).collect();
+                let policy = format!("{lines}quorum none\n");
+                let policy = Object::new().with("action", "set_policy").with("policy", policy);
+                let changes = changes.chain([policy]);
+                let object = envelope("norm")
+                    .with("id", id(n).to_string())
+                    .with("issuer", "a")
+                    .with("base", base.to_string())
+                    .with("version", "1")
+                    .with("effective_from", format_time(ISSUED))
+                    .with("text", "Be good.")
+                    .with("changes", changes.collect::<Vec<_>>());
+                sign(&object, "a")
+            };
+        let add = norm(10, anchor, vec![("add_log_key", &keys[1])], &[&keys[0], &keys[1]]);
+        let retire = norm(11, add.statement(), vec![("retire_log_key", &keys[0])], &[&keys[1]]);
+        let swap = |n, key| {
+            norm(n, anchor, vec![("add_log_key", key), ("retire_log_key", &keys[0])], &[key])
         };
-        let add = norm(10, anchor, vec![("add_log_key", &keys[1])]);
-        let retire = norm(11, add.statement(), vec![("retire_log_key", &keys[0])]);
-        let swap =
-            |n, key| norm(n, anchor, vec![("add_log_key", key), ("retire_log_key", &keys[0])]);
         let (both, stale) = (swap(12, &keys[1]), swap(13, &mallory));
         let incidents = (20..25).map(|n| sign(&own(n, "a"), "a")).collect();
         let unlawful = sign(&own(30, "z"), "z");

@@ -1,0 +1,190 @@
+//! Keys that a charter and its policies list: each has one use, and no two share name and key id.
+//!
+//! A log that was its own witness would satisfy its own quorum, and a second key with the 32-bit id
+//! of another spoils each checkpoint that either of them signs.
+
+use crate::note::{ParseKeyError, VerifierKey};
+use crate::policy::{ParsePolicyError, Policy};
+
+use super::{Charter, KeyUse, Rejection};
+
+/// Different witnesses that a policy and the policy before it may have together: a checkpoint has
+/// 64 lines, of which two are for keys of the log and two for keys of a mirror.
+pub const MAX_POLICY_WITNESSES: usize = 60;
+
+/// What a key is listed for. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// A key of the log or of a member.
+    Key(KeyUse),
+    /// The key of a witness in a policy that is or was in force.
+    PolicyWitness,
+}
+
+/// Why a key cannot be listed beside another. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clash<'a> {
+    /// The other key has the same public key.
+    PublicKey(Listed, &'a VerifierKey),
+    /// The other key has the same name and key id.
+    KeyId,
+}
+
+/// Why a policy does not fit the charter that carries it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyProblem {
+    /// The text is no policy.
+    #[error("is no policy: {0}")]
+    Unreadable(ParsePolicyError),
+    /// A log key in force is left out.
+    #[error("does not list the log key {0}, which is in force")]
+    LogKeyMissing(String),
+    /// A key that it lists for the log is none, or is retired.
+    #[error("lists {0}, which is no log key in force")]
+    LogKeyUnknown(String),
+    /// A witness's public key is one of the charter's other keys.
+    #[error("has the witness {witness}, whose public key is that of the {usage} key {key}")]
+    WitnessHasOtherUse {
+        /// The witness's verifier key.
+        witness: String,
+        /// What the charter lists the public key for.
+        usage: &'static str,
+        /// The charter's verifier key.
+        key: String,
+    },
+    /// Another key of the charter or of a policy has a witness's name and key id.
+    #[error("has the witness {0}, which shares its name and key id with another key")]
+    SharedKeyId(String),
+    /// A checkpoint has no room for the cosignatures of this policy and the one before it.
+    #[error(
+        "has {0} different witnesses together with the policy before it; a checkpoint has room for \
+         {MAX_POLICY_WITNESSES}"
+    )]
+    TooManyWitnesses(usize),
+}
+
+impl Listed {
+    /// Whether one public key may be listed for both: a member's witness or mirror may be a witness
+    /// of a policy, and of several policies.
+    fn goes_with(self, other: Listed) -> bool {
+        let cosigns = |listed| match listed {
+            Listed::Key(usage) => matches!(usage, KeyUse::Witness | KeyUse::Mirror),
+            Listed::PolicyWitness => true,
+        };
+        let in_policy = self == Listed::PolicyWitness || other == Listed::PolicyWitness;
+        in_policy && cosigns(self) && cosigns(other)
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Listed::Key(usage) => usage.as_str(),
+            Listed::PolicyWitness => "witness",
+        }
+    }
+}
+
+impl PolicyProblem {
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            PolicyProblem::Unreadable(_) => {
+                "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`"
+            }
+            PolicyProblem::LogKeyMissing(_) | PolicyProblem::LogKeyUnknown(_) => {
+                "list exactly the log keys in force after the record, one `log VKEY` line each; a \
+                 record that adds or retires one needs a `set_policy` too"
+            }
+            PolicyProblem::WitnessHasOtherUse { .. } => {
+                "let the witness make a key that is used for nothing else: ledger keygen --use \
+                 witness"
+            }
+            PolicyProblem::SharedKeyId(_) => {
+                "let the witness make another key, or use another name"
+            }
+            PolicyProblem::TooManyWitnesses(_) => {
+                "leave witnesses out, or replace them in several steps"
+            }
+        }
+    }
+}
+
+impl Charter {
+    /// All keys that entries ever listed, in force or not.
+    fn listed(&self) -> impl Iterator<Item = (Listed, &VerifierKey)> {
+        let retired = self.retired_log_keys.iter().map(|retired| &retired.key);
+        let of_log = self.log_keys.iter().chain(retired).map(|key| (Listed::Key(KeyUse::Log), key));
+        let members = self.keys.iter().map(|own| (Listed::Key(own.usage), &own.key));
+        let witnesses = self.policy_witnesses.iter().map(|key| (Listed::PolicyWitness, key));
+        of_log.chain(members).chain(witnesses)
+    }
+
+    /// Why a key cannot be listed for a use, beside those that are.
+    pub(super) fn clash(&self, key: &VerifierKey, listed: Listed) -> Option<Clash<'_>> {
+        self.listed().find_map(|(other, own)| {
+            if own.is_same_public(key) && !other.goes_with(listed) {
+                return Some(Clash::PublicKey(other, own));
+            }
+            let same_id = own.id() == key.id() && own.name() == key.name();
+            (same_id && own != key).then_some(Clash::KeyId)
+        })
+    }
+
+    /// The policy must fit the keys that the charter lists, and leave room for the witnesses of the
+    /// policy before it; notes its witnesses.
+    ///
+    /// # Errors
+    /// [`Rejection::Policy`], or [`Rejection::KeyType`].
+    pub(super) fn check_policy(
+        &mut self,
+        before: Option<&Policy>,
+        path: &str,
+    ) -> Result<(), Rejection> {
+        let refused = |problem| Rejection::Policy { path: path.to_owned(), problem };
+        let policy = Policy::parse(self.policy.as_bytes()).map_err(|error| match error {
+            ParsePolicyError::Key(line, ParseKeyError::UnsupportedType(byte)) => {
+                Rejection::KeyType { path: format!("{path}, line {line}"), byte }
+            }
+            error => refused(PolicyProblem::Unreadable(error)),
+        })?;
+        let unknown = policy.logs().iter().find(|log| !self.log_keys.contains(&log.key));
+        if let Some(log) = unknown {
+            return Err(refused(PolicyProblem::LogKeyUnknown(log.key.to_string())));
+        }
+        let lists = |key: &&VerifierKey| policy.logs().iter().any(|log| log.key == **key);
+        if let Some(key) = self.log_keys.iter().find(|key| !lists(key)) {
+            return Err(refused(PolicyProblem::LogKeyMissing(key.to_string())));
+        }
+        let witnesses = |policy: &Policy| -> Vec<VerifierKey> {
+            policy.witnesses().iter().map(|own| own.key.clone()).collect()
+        };
+        let now = witnesses(&policy);
+        for key in &now {
+            // one that was a witness before was judged then, and each key since beside it
+            if !self.policy_witnesses.contains(key) {
+                self.check_witness(key).map_err(refused)?;
+            }
+        }
+        let gone = before.map(witnesses).unwrap_or_default();
+        let together = now.len() + gone.iter().filter(|key| !now.contains(key)).count();
+        if together > MAX_POLICY_WITNESSES {
+            return Err(refused(PolicyProblem::TooManyWitnesses(together)));
+        }
+        let new: Vec<VerifierKey> =
+            now.into_iter().filter(|key| !self.policy_witnesses.contains(key)).collect();
+        self.policy_witnesses.extend(new);
+        Ok(())
+    }
+
+    fn check_witness(&self, key: &VerifierKey) -> Result<(), PolicyProblem> {
+        let witness = key.to_string();
+        match self.clash(key, Listed::PolicyWitness) {
+            None => Ok(()),
+            Some(Clash::KeyId) => Err(PolicyProblem::SharedKeyId(witness)),
+            Some(Clash::PublicKey(listed, own)) => {
+                let (usage, key) = (listed.as_str(), own.to_string());
+                Err(PolicyProblem::WitnessHasOtherUse { witness, usage, key })
+            }
+        }
+    }
+}
