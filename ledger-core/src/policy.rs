@@ -1,5 +1,7 @@
 //! C2SP `tlog-policy`: which logs and witnesses a reader trusts, and how many of them it wants.
 
+mod latest;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{CheckpointError, ClaimedCheckpoint, VerifiedCheckpoint};
