@@ -143,8 +143,9 @@ pub struct ServeArgs {
     /// from reading along.
     #[arg(long)]
     pub plain: bool,
-    /// Sign although this witness, by its name in the policy, says that it saw more of this log;
-    /// may be given several times. Only if you know that the witness is wrong.
+    /// Sign although this witness, by its name in the policy, does not answer, or says that it saw
+    /// more of this log; may be given several times. Only if you know that the witness is gone or
+    /// wrong.
     #[arg(long = "without-witness", value_name = "NAME")]
     pub without_witnesses: Vec<String>,
     /// Sign although witnesses say another time. Only if you know that the clock is right.

@@ -84,6 +84,10 @@ pub struct Config {
     /// Addresses of witnesses, by their names in the policy; they go before those in the policy.
     #[serde(default)]
     pub witness_urls: BTreeMap<String, String>,
+    /// Monitoring prefixes of witnesses over HTTP, by their names in the policy: where they show
+    /// what they cosigned, if that is not where they are asked.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub monitoring_urls: BTreeMap<String, String>,
     /// Whom the node gossips with, and how often.
     #[serde(default)]
     pub gossip: GossipConfig,
@@ -244,6 +248,14 @@ pub enum ConfigError {
         /// What stands there.
         url: String,
     },
+    /// A witness's monitoring prefix is none.
+    #[error("the monitoring address of the witness {name} is \"{url}\"")]
+    MonitoringUrl {
+        /// The witness's name.
+        name: String,
+        /// What stands there.
+        url: String,
+    },
     /// The key file lies where anybody can fetch it.
     #[error("the key file {0} lies below the public site")]
     KeyInSite(PathBuf),
@@ -284,7 +296,7 @@ impl ConfigError {
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, previous_log_key, witness_keys, mirror_keys, grpc, http, \
                  journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, plain, \
-                 [witness_urls], and those below [gossip], [limits] and [tls] in docs/operations.md"
+                 [witness_urls], [monitoring_urls], and those below [gossip], [limits] and [tls] in docs/operations.md"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -292,6 +304,9 @@ impl ConfigError {
             ConfigError::WitnessUrl { .. } => {
                 "a witness is reached at http://... or https://... (its submission prefix), or, if \
                  it is a node of this ledger, at grpcs://HOST:PORT or grpc://HOST:PORT"
+            }
+            ConfigError::MonitoringUrl { .. } => {
+                "a witness shows what it cosigned below http://... or https://... (its monitoring prefix)"
             }
             ConfigError::GossipSeconds(_) => "leave it out for the default of 10 seconds",
             ConfigError::Limits(_) => "leave it out for the default; see docs/operations.md",
@@ -355,6 +370,12 @@ impl Config {
                 return Err(ConfigError::WitnessUrl { name, url });
             }
         }
+        for (name, url) in &config.monitoring_urls {
+            if !matches!(Contact::parse(url), Some(Contact::Http(_))) {
+                let (name, url) = (name.clone(), url.clone());
+                return Err(ConfigError::MonitoringUrl { name, url });
+            }
+        }
         config.limits.check()?;
         if !(1..=MAX_GOSSIP_SECONDS).contains(&config.gossip.interval_seconds) {
             return Err(ConfigError::GossipSeconds(config.gossip.interval_seconds));
@@ -381,6 +402,7 @@ impl Config {
             make_evidence: true,
             plain: false,
             witness_urls: BTreeMap::new(),
+            monitoring_urls: BTreeMap::new(),
             gossip: GossipConfig::default(),
             limits: Limits::default(),
             tls: TlsSettings::default(),

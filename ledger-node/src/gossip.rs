@@ -470,6 +470,24 @@ impl Gossip {
         settles
     }
 
+    /// The heads of the own log that were observed: the adopted one, and those that are open.
+    pub fn own_heads(&self) -> Vec<ClaimedCheckpoint> {
+        let inner = self.lock();
+        let log = inner.trees.own().and_then(|origin| inner.view.log(origin));
+        let Some(log) = log else { return Vec::new() };
+        log.adopted.into_iter().chain(log.open.into_iter().map(|(head, _)| head)).collect()
+    }
+
+    /// Whether this is the name of the own log.
+    fn is_own(&self, origin: &Origin) -> bool {
+        self.charter.borrow().origin() == origin.as_str()
+    }
+
+    /// Whether there are peers that this node asks.
+    pub fn has_peers(&self) -> bool {
+        !self.peers().asked().is_empty()
+    }
+
     fn knows(&self, origin: &Origin) -> bool {
         self.lock().view.log(origin).is_some()
     }

@@ -509,8 +509,8 @@ struct Begun {
 }
 
 impl Begun {
-    /// Asks the witnesses whether the log is what they saw, then sequences until the queue is
-    /// closed.
+    /// Asks the witnesses and the peers whether the log is what they saw, then sequences until the
+    /// queue is closed.
     async fn sequence(
         self,
         mut closed: watch::Receiver<bool>,
@@ -519,19 +519,22 @@ impl Begun {
         let Begun { mut sequencer, mut queue, asking, board, consent } = self;
         let plan = sequencer.plan();
         board.set(&plan);
+        let published = sequencer.published().borrow().clone();
+        if let Some(published) = published {
+            board.recall(&plan, published.checkpoint().claimed());
+        }
         if let Some(head) = sequencer.promised() {
-            let confirmed = tokio::select! {
-                confirmed = confirm(&head, &plan, &asking, &board, &consent) => confirmed,
-                _ = closed.wait_for(|closed| *closed) => {
-                    drop((sequencer, asking));
-                    let _ = report.send(Ok(()));
-                    return;
+            let ended = tokio::select! {
+                confirmed = confirm(&head, &plan, &asking, &board, &consent) => {
+                    confirmed.err().map(|error| Err(error.into()))
                 }
+                () = turned(&mut closed) => Some(Ok(())),
             };
-            if let Err(error) = confirmed {
-                // whoever hears of it may open the log again
+            if let Some(ended) = ended {
+                // whoever learns of it may open the log again
+                asking.heads.close().await;
                 drop((sequencer, asking));
-                let _ = report.send(Err(error.into()));
+                let _ = report.send(ended);
                 return;
             }
         }
@@ -547,6 +550,10 @@ impl Begun {
             tracing::error!(%error, "the sequencer's thread cannot be started");
         }
     }
+}
+
+async fn turned(closed: &mut watch::Receiver<bool>) {
+    let _ = closed.wait_for(|closed| *closed).await;
 }
 
 /// Goes on listening on a socket that somebody opened.

@@ -11,6 +11,8 @@ pub mod confirm;
 pub mod gather;
 mod link;
 mod plan;
+pub mod shown;
+mod tally;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -56,7 +58,7 @@ pub enum PublishError {
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),
-    /// Without the witnesses that know another history of this log there is no quorum.
+    /// A witness shows a head that the log signed and this node does not know.
     #[error(transparent)]
     Contradicted(ConfirmError),
     /// Somebody else signs for this log.
@@ -270,8 +272,7 @@ impl PublishError {
                 "what this node signed since its start may be of a second history, and others may hold \
                  it: keep a copy of the directory. Stop every other node of this log. Where the log only \
                  grew elsewhere, `ledger-node recover --dir DIR --from URL` fetches what is missing, and \
-                 says so where it did not. If you know that the witness is wrong: \
-                 `serve --without-witness NAME`"
+                 says so where it did not. The head is kept in private/found"
             }
             PublishError::Own(trouble) => trouble.hint(),
         }

@@ -202,7 +202,9 @@ pub fn recover_as_far(
         }
     }
     let published = published.filter(|_| seen.is_some());
-    let before = seen.map_or_else(Vec::new, |seen| unseen_before(&governance, seen.size));
+    // where readers saw nothing, all changes are yet to be seen
+    let shown = seen.map_or(TreeSize::ZERO, |seen| seen.size);
+    let before = unseen_before(&governance, shown);
     Ok(Recovered { edge, head, published, charter, before, last })
 }
 

@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
+use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::cosign;
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{Algorithm, SignerKey, VerifierKey};
-use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal};
+use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
 use tokio::net::TcpListener;
 
 use crate::key;
@@ -44,10 +45,14 @@ pub enum Mood {
 
 struct Inner {
     key: SignerKey,
-    log: VerifierKey,
-    latest: Option<TreeHead>,
+    logs: Vec<VerifierKey>,
+    latest: Option<ClaimedCheckpoint>,
+    /// What it shows to monitors in place of what it cosigned last.
+    shows: Option<Vec<u8>>,
     mood: Mood,
     cosigned: u64,
+    asked: u64,
+    monitored: u64,
 }
 
 /// A witness of one log, served on a free port of the loopback until its runtime ends.
@@ -65,13 +70,22 @@ impl TestWitness {
     /// If there is no free port.
     pub async fn start(seed: u8, log: &VerifierKey) -> TestWitness {
         let key = key(&format!("w{seed}.test"), Algorithm::CosignatureV1, seed);
-        let (mood, latest) = (Mood::Honest, None);
-        let inner = Inner { key, log: log.clone(), latest, mood, cosigned: 0 };
+        let inner = Inner {
+            key,
+            logs: vec![log.clone()],
+            latest: None,
+            shows: None,
+            mood: Mood::Honest,
+            cosigned: 0,
+            asked: 0,
+            monitored: 0,
+        };
         let inner = Arc::new(Mutex::new(inner));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
         let routes = Router::new()
             .route("/add-checkpoint", post(add_checkpoint))
+            .route("/{hash}/checkpoint", get(checkpoint))
             .with_state(Arc::clone(&inner));
         tokio::spawn(async move { axum::serve(listener, routes).await });
         TestWitness { inner, url }
@@ -95,6 +109,16 @@ impl TestWitness {
         self.lock().key.verifier().clone()
     }
 
+    /// Lets it take another key of the log too.
+    pub fn trust(&self, log: &VerifierKey) {
+        self.lock().logs.push(log.clone());
+    }
+
+    /// Shows these bytes to monitors, whatever it cosigned.
+    pub fn show(&self, bytes: impl Into<Vec<u8>>) {
+        self.lock().shows = Some(bytes.into());
+    }
+
     /// Changes what is wrong with it.
     pub fn feel(&self, mood: Mood) {
         self.lock().mood = mood;
@@ -107,7 +131,17 @@ impl TestWitness {
 
     /// What it cosigned last.
     pub fn latest(&self) -> Option<TreeHead> {
-        self.lock().latest
+        self.lock().latest.as_ref().map(|claimed| *claimed.checkpoint().head())
+    }
+
+    /// How many times it was asked to cosign, whatever it answered.
+    pub fn asked(&self) -> u64 {
+        self.lock().asked
+    }
+
+    /// How many times a monitor asked what it cosigned last.
+    pub fn monitored(&self) -> u64 {
+        self.lock().monitored
     }
 
     /// How many times it cosigned.
@@ -124,7 +158,11 @@ async fn add_checkpoint(
     State(inner): State<Arc<Mutex<Inner>>>,
     body: axum::body::Bytes,
 ) -> Response {
-    let mood = inner.lock().expect("no panics under this lock").mood;
+    let mood = {
+        let mut inner = inner.lock().expect("no panics under this lock");
+        inner.asked += 1;
+        inner.mood
+    };
     if let Mood::Slow(milliseconds) = mood {
         tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     }
@@ -148,11 +186,25 @@ async fn add_checkpoint(
     }
 }
 
+/// What monitors see: the checkpoint that was cosigned last, or what the test ordered.
+async fn checkpoint(State(inner): State<Arc<Mutex<Inner>>>, Path(hash): Path<String>) -> Response {
+    let mut inner = inner.lock().expect("no panics under this lock");
+    inner.monitored += 1;
+    let is_its = |claimed: &&ClaimedCheckpoint| origin_hash(claimed.checkpoint().origin()) == hash;
+    let latest = inner.latest.as_ref().filter(is_its).map(|own| own.to_string().into_bytes());
+    match inner.shows.clone().or(latest) {
+        _ if inner.mood == Mood::Silent => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+        Some(bytes) => bytes.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
 fn judge(inner: &mut Inner, body: &[u8]) -> Result<String, Refusal> {
     let request = AddCheckpoint::parse(body)?;
-    let keys = LogKeys::new([inner.log.clone()]);
-    let verified = request.authenticate(Some(&keys))?.step(inner.latest.as_ref())?;
-    inner.latest = Some(*verified.head());
+    let keys = LogKeys::new(inner.logs.iter().cloned());
+    let latest = inner.latest.as_ref().map(|claimed| *claimed.checkpoint().head());
+    let verified = request.authenticate(Some(&keys))?.step(latest.as_ref())?;
+    inner.latest = Some(request.checkpoint().clone());
     inner.cosigned += 1;
     let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is set");
     let off = if let Mood::WrongClock(off) = inner.mood { off } else { 0 };

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
-use ledger_core::gossip::Salt;
+use ledger_core::gossip::{Message as Said, Salt};
 use ledger_proto::v1::gossip_client::GossipClient;
 use prost::Message as _;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -25,6 +26,45 @@ use crate::witness::Witness;
 /// How often a peer may take all the time that one answer has, in one round: others wait for their
 /// turn, and alarms for the end of the round.
 const SLOW_ANSWERS: u32 = 2;
+
+/// Peers that are asked at once at a start: more than a consortium has.
+const ASKED_AT_ONCE: usize = 64;
+
+/// How long a peer that did not answer at a start is left alone before it is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Takes the heads of the node's own log that peers tell, each with the peer's URL.
+pub type OwnHeads = mpsc::Sender<(String, ClaimedCheckpoint)>;
+
+/// Asks all peers for what they know of the node's own log, each until it has answered. A peer that
+/// does not answer is no worse off in later rounds. Ends with the value.
+pub fn ask_all(gossip: &Arc<Gossip>, heads: &OwnHeads) -> JoinSet<()> {
+    let urls: Vec<String> = gossip.peers().asked().iter().map(|peer| peer.url.clone()).collect();
+    let turns = Arc::new(Semaphore::new(ASKED_AT_ONCE));
+    let mut asked = JoinSet::new();
+    #[cfg(feature = "misbehave")]
+    if crate::misbehave::is_on() {
+        return asked;
+    }
+    for url in urls {
+        let (gossip, heads, turns) = (Arc::clone(gossip), heads.clone(), Arc::clone(&turns));
+        asked.spawn(async move {
+            loop {
+                let turn = turns.acquire().await;
+                let ended = match gossip.dialer().lazy(&url) {
+                    Ok(channel) => bounded(&gossip, &url, channel, Some(&heads)).await,
+                    Err(error) => Err(Ended::Unreached(error.to_string())),
+                };
+                drop(turn);
+                if !matches!(ended, Err(Ended::Unreached(_) | Ended::Full(_) | Ended::Busy(_))) {
+                    return;
+                }
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        });
+    }
+    asked
+}
 
 /// Where heads come from on this node.
 pub struct Own {
@@ -89,7 +129,7 @@ async fn feed(gossip: &Arc<Gossip>, own: &Own) {
 async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
     let began = Instant::now();
     let ended = match lines.to(gossip, url) {
-        Ok(channel) => bounded(gossip, url, channel).await,
+        Ok(channel) => bounded(gossip, url, channel, None).await,
         Err(error) => Err(Ended::Unreached(error.to_string())),
     };
     let (now, moment) = (own.clock.now(), gossip.now());
@@ -180,14 +220,24 @@ impl Lines {
 }
 
 /// A round, which ends in its time whatever the peer does.
-async fn bounded(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met, Ended> {
+async fn bounded(
+    gossip: &Arc<Gossip>,
+    url: &str,
+    channel: Channel,
+    own: Option<&OwnHeads>,
+) -> Result<Met, Ended> {
     let patience = gossip.dialer().patience() * SLOW_ANSWERS;
     let late = || Ended::Unreached(format!("its answers took more than {patience:?}"));
-    let ended = tokio::time::timeout(patience, round(gossip, url, channel)).await;
+    let ended = tokio::time::timeout(patience, round(gossip, url, channel, own)).await;
     ended.unwrap_or_else(|_| Err(late()))
 }
 
-async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met, Ended> {
+async fn round(
+    gossip: &Arc<Gossip>,
+    url: &str,
+    channel: Channel,
+    own: Option<&OwnHeads>,
+) -> Result<Met, Ended> {
     let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
     let mut client =
         GossipClient::new(channel).max_decoding_message_size(crate::grpc::gossip::MAX_MESSAGE);
@@ -216,6 +266,13 @@ async fn round(gossip: &Arc<Gossip>, url: &str, channel: Channel) -> Result<Met,
         };
         // an answer costs as much as a question
         gossip.charge(url, &message).map_err(Ended::Costly)?;
+        if let (Some(own), Said::Exchange(told)) = (own, &message) {
+            let is_own = |head: &&ClaimedCheckpoint| gossip.is_own(head.checkpoint().origin());
+            for head in told.heads.iter().filter(is_own) {
+                // the start may have ended
+                let _ = own.send((url.to_owned(), head.clone())).await;
+            }
+        }
         let hearing = Arc::clone(gossip);
         let taken = tokio::task::spawn_blocking(move || {
             let heard = hearing.hear_answer(&mut round, message);

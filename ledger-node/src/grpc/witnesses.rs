@@ -16,12 +16,14 @@ pub fn show(service: &Service) -> wire::GetWitnessesResponse {
         witnesses: service.board.statuses().into_iter().map(status).collect(),
         signed_size,
         published_size: published.map(|published| published.size().get()),
+        waits_for: service.board.waits_for().map_or_else(Vec::new, |waits| waits.missing),
     }
 }
 
 fn status(status: WitnessStatus) -> wire::WitnessStatus {
     let micros = |time: Duration| u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     let (waiting, standing) = (status.waiting(), status.standing());
+    let (clock_ahead, back) = (status.clock_offset(), status.rolled_back);
     let (trouble, since) = status.trouble.unzip();
     wire::WitnessStatus {
         name: status.name,
@@ -36,5 +38,10 @@ fn status(status: WitnessStatus) -> wire::WitnessStatus {
         trouble_since: since,
         waiting_us: waiting.map(micros),
         slow: matches!(standing, Standing::Slow(_)),
+        claims: status.claim.is_some(),
+        rolled_back_from: back.map(|back| back.from.get()),
+        rolled_back_to: back.map(|back| back.to.get()),
+        rolled_back_at: back.map(|back| back.at),
+        clock_ahead,
     }
 }

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use ledger_core::record::format_time;
 
 use super::recent::Recent;
 use super::{FRESH, figures, plain};
 use crate::node::Service;
-use crate::publisher::board::{Standing, WitnessStatus};
+use crate::publisher::board::{Board, RolledBack, Standing, Unconfirmed, WitnessStatus};
 
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,7 +22,7 @@ const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const QUORUM_PATIENCE: Duration = Duration::from_secs(60);
 
 /// 200 while the log signs and publishes; 503 with a reason while it waits for witnesses. Both are
-/// followed by the witnesses that are not well, one a line.
+/// followed by what is wrong with witnesses, one thing a line.
 pub async fn health(State(service): State<Arc<Service>>) -> Response {
     let (status, why) = verdict(&service);
     let witnesses = troubled(&service.board.statuses(), service.clock.now());
@@ -30,9 +31,7 @@ pub async fn health(State(service): State<Arc<Service>>) -> Response {
 
 fn verdict(service: &Service) -> (StatusCode, String) {
     if service.signed.borrow().is_none() {
-        let why =
-            "nothing is signed yet: the witnesses have not confirmed what this log signed last";
-        return (StatusCode::SERVICE_UNAVAILABLE, why.into());
+        return (StatusCode::SERVICE_UNAVAILABLE, unconfirmed(&service.board));
     }
     let waited = service.waiting.borrow().map(|since| since.elapsed());
     if let Some(waited) = waited.filter(|waited| *waited >= QUORUM_PATIENCE) {
@@ -49,7 +48,26 @@ fn verdict(service: &Service) -> (StatusCode, String) {
     }
 }
 
-/// A line for each witness that is not well. Whoever wrote the policy chose the names.
+/// Why nothing is signed yet after a start.
+fn unconfirmed(board: &Board) -> String {
+    let mut text = "unconfirmed: nothing is signed yet".to_owned();
+    let waits = board.waits_for().filter(|waits| !waits.missing.is_empty());
+    if let Some(Unconfirmed { missing, size }) = waits {
+        let names: Vec<String> = missing.iter().map(|n| n.escape_debug().to_string()).collect();
+        let names = names.join(", ");
+        let _ = write!(
+            text,
+            "; the log waits until these witnesses agree that {size} is its latest size: {names}. If \
+             one is gone or wrong: `ledger-node serve --without-witness NAME`"
+        );
+    }
+    if board.is_asking_peers() {
+        text += "; the peers are asked for a later head";
+    }
+    text
+}
+
+/// Lines for each witness that is not well. Whoever wrote the policy chose the names.
 fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
     let mut text = String::new();
     for witness in witnesses {
@@ -61,8 +79,26 @@ fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
             Standing::Silent(since) => {
                 write!(text, "\nwitness {name}: silent for {} s", now.saturating_sub(since))
             }
+            Standing::Claims(since) => {
+                let (since, shows) = (now.saturating_sub(since), witness.claim.as_deref());
+                let shows = shows.unwrap_or_default();
+                write!(
+                    text,
+                    "\nwitness {name}: claims for {since} s another head of this log; {shows}"
+                )
+            }
             Standing::Unreachable => write!(text, "\nwitness {name}: no address known"),
         };
+        if let Some(RolledBack { from, to, at }) = witness.rolled_back {
+            let at = format_time(at);
+            let _ = write!(text, "\nwitness {name}: rolled-back, from size {from} to {to} at {at}");
+        }
+        if let Some(ahead) = witness.clock_offset() {
+            // what the node's clock is ahead of, is behind
+            let off = if ahead > 0 { "behind" } else { "ahead of" };
+            let seconds = ahead.unsigned_abs();
+            let _ = write!(text, "\nwitness {name}: its clock is {seconds} s {off} this node's");
+        }
     }
     text
 }
@@ -81,7 +117,8 @@ fn text(service: &Service) -> String {
     let signed = service.signed.borrow().as_ref().map(|s| s.head.checkpoint().head().size.get());
     let published = service.current().ok().map(|published| published.size().get());
     let waited = service.waiting.borrow().map_or(0, |since| since.elapsed().as_secs());
-    let mut text = render(signed, published, waited, &service.board.statuses());
+    let missing = service.board.waits_for().map_or(0, |waits| waits.missing.len() as u64);
+    let mut text = render(signed, published, (waited, missing), &service.board.statuses());
     figures::gate(&mut text, &service.gate);
     figures::gossip(&mut text, &service.gossip);
     if let Some(mirror) = &service.mirror {
@@ -93,7 +130,7 @@ fn text(service: &Service) -> String {
 fn render(
     signed: Option<u64>,
     published: Option<u64>,
-    waited: u64,
+    (waited, missing): (u64, u64),
     witnesses: &[WitnessStatus],
 ) -> String {
     let mut text = String::new();
@@ -103,6 +140,11 @@ fn render(
     one("ledger_signed_size", "Entries under the head signed last.", signed.unwrap_or(0));
     one("ledger_published_size", "Entries that readers see.", published.unwrap_or(0));
     one("ledger_quorum_wait_seconds", "How long a signed head has waited for its quorum.", waited);
+    one(
+        "ledger_unconfirmed_witnesses",
+        "Witnesses for which the log waits before its first signature.",
+        missing,
+    );
     let mut each = |name: &str, kind: &str, help: &str, value: fn(&WitnessStatus) -> u64| {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for witness in witnesses {
@@ -121,6 +163,18 @@ fn render(
         "gauge",
         "Whether the witness answers, but takes longer than two seconds.",
         |witness| u64::from(matches!(witness.standing(), Standing::Slow(_))),
+    );
+    each(
+        "ledger_witness_claims",
+        "gauge",
+        "Whether the witness says that there is another head of the log.",
+        |witness| u64::from(witness.claim.is_some()),
+    );
+    each(
+        "ledger_witness_rolled_back_total",
+        "counter",
+        "How often the witness went back to a smaller head since the node started.",
+        |witness| witness.rollbacks,
     );
     each(
         "ledger_witness_wait_seconds",
@@ -163,14 +217,10 @@ mod tests {
     fn a_witness_name_can_neither_add_lines_nor_hide() {
         let status = WitnessStatus {
             name: "w1\nok\u{202e}\u{85}".into(),
-            vkey: String::new(),
             contact: Some("http://w1.test".into()),
-            cosigned: None,
-            took: None,
-            cosignatures: 0,
             failures: 1,
             trouble: Some(("it said\nok".into(), 7)),
-            asked_since: None,
+            ..WitnessStatus::default()
         };
         let expected = "\nwitness w1\\nok\\u{202e}\\u{85}: silent for 5 s";
         assert_eq!(troubled(&[status], 12), expected);

@@ -4,8 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ledger_core::TreeSize;
 use ledger_core::checkpoint::Origin;
 use ledger_core::note::{PublicKey, SignerKey, VerifierKey};
+use tokio::sync::Semaphore;
 
 use super::StartError;
 use crate::clock::Clock;
@@ -15,6 +17,7 @@ use crate::index::Index;
 use crate::mirror::{Mirror, MirrorParts};
 use crate::pending::Desk;
 use crate::publisher::gather::Asking;
+use crate::publisher::shown::{JUDGED_AT_ONCE, ShownHeads};
 use crate::publisher::{Contacts, Publisher, strangers};
 use crate::recovery::recover;
 use crate::sequencer::{Parts, Sequencer};
@@ -96,7 +99,8 @@ pub(super) fn open(
     let keys = Keys::read(dir, layout, config)?;
     let (tls, dialer) = secured(dir, layout, config, keys.node.as_ref(), &clock)?;
     let contacts =
-        Contacts::new(keys.witness.iter().map(SignerKey::verifier), config.witness_urls.clone());
+        Contacts::new(keys.witness.iter().map(SignerKey::verifier), config.witness_urls.clone())
+            .with_monitoring(config.monitoring_urls.clone());
     let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &keys.log)?;
@@ -114,10 +118,6 @@ pub(super) fn open(
         clock: Arc::clone(&clock),
     };
     let mut sequencer = Sequencer::open(parts, recovered, origin)?;
-    if sequencer.plan().needs_nobody() {
-        // nobody knows better: what fails here fails before anybody is served
-        sequencer.take_up()?;
-    }
     let reader = Arc::clone(publisher.reader());
     let logs = Arc::new(LogList::open(dir)?);
     let gossip = Gossip::open(GossipParts {
@@ -160,12 +160,28 @@ pub(super) fn open(
             runtime: tokio::runtime::Handle::current(),
         })?),
     };
+    let heads = Arc::new(ShownHeads {
+        origin: sequencer.origin().clone(),
+        charter: sequencer.charter(),
+        reader: Arc::clone(&reader),
+        promised: sequencer.promised().map_or(TreeSize::ZERO, |own| own.checkpoint().head().size),
+        signed: publisher.signed(),
+        published: publisher.published(),
+        folder: layout.found(),
+        gossip: Arc::clone(&gossip),
+        judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
+    });
+    let knows_alone = sequencer.plan().is_empty() && !gossip.has_peers();
+    if knows_alone && (sequencer.promised().is_none() || heads.held().is_none()) {
+        // no witness or peer can know better: what fails here fails before the node serves
+        sequencer.take_up()?;
+    }
     Ok(Opened {
         sequencer,
         publisher,
         index,
         pending,
-        asking: Asking { reader, clock, own, dialer },
+        asking: Asking { reader, clock, own, dialer, heads },
         mirror,
         refresh: Duration::from_secs(u64::from(config.rewitness_minutes) * 60),
         gossip,

@@ -2,7 +2,8 @@
 //!
 //! A restored backup, a copied directory or a second instance would sign a second history with the
 //! log's own key. The witnesses know: the last promised head is sent to all of them as if it were
-//! new.
+//! new. The peers may know too, and are asked for a moment. What a witness says is a claim; the log
+//! ends where a head is shown that it signed and this node does not know.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,60 +13,61 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
-use super::board::Board;
+use super::board::{Board, Unconfirmed};
 use super::gather::Asking;
 use super::plan::Plan;
+use super::shown::Shown;
+use super::tally::Tally;
 use super::worker::{Cosigned, Silence, Worker};
 use crate::clock::ClockError;
+use crate::gossip::rounds;
 
-/// How long witnesses that have not answered yet are waited for once the quorum agrees: one of them
-/// may know better.
+/// How long witnesses that have not answered yet are waited for once enough of them agree: one of
+/// them may know better.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a witness that does not answer is left alone before it is asked again.
+/// How long a witness that does not agree is left alone before it is asked again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// How long peers are asked for a later head. Their silence means nothing.
+const PEER_PATIENCE: Duration = Duration::from_secs(5);
+
+/// After how long the node's output says for which witnesses it waits, and says it again.
+const NOTICE: Duration = Duration::from_secs(5);
+const NOTICE_AGAIN: Duration = Duration::from_secs(600);
+
+/// Heads of peers that wait to be judged; the peers wait when there are more.
+const HEADS_AHEAD: usize = 64;
 
 /// Why a log must not sign.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfirmError {
-    /// A witness cosigned more of this log than this node remembers signing.
-    #[error(
-        "the witness {witness} has cosigned size {seen} of this log, but this node remembers \
-         signing only {promised}: it was restored from a backup, copied, or runs twice"
-    )]
-    Behind {
-        /// The witness's name in the policy.
-        witness: String,
-        /// What it says it has cosigned.
-        seen: TreeSize,
-        /// The size of the head that this node promised last.
-        promised: TreeSize,
-    },
-    /// A witness cosigned another tree.
-    #[error(
-        "the witness {witness} has cosigned another tree of this log than this node remembers at \
-         size {promised}{}: it was restored from a backup, copied, or runs twice",
-        if .text.is_empty() { String::new() } else { format!(" ({text})") }
-    )]
-    OtherTree {
-        /// The witness's name in the policy.
-        witness: String,
-        /// The size of the head that this node promised last.
-        promised: TreeSize,
-        /// What the witness said.
-        text: String,
+    /// A head is shown that the log signed and this node does not know.
+    #[error("{by} shows {}: it was restored from a backup, copied, or runs twice", shows(*size, *signed))]
+    Shown {
+        /// Who shows it.
+        by: String,
+        /// Its size.
+        size: TreeSize,
+        /// The size of the head that this node signed last.
+        signed: TreeSize,
     },
     /// A witness that the policy does not name was to be left out.
     #[error("the policy names no witness {0}")]
     NoSuchWitness(String),
-    /// All witnesses that can be asked agreed, and are no quorum.
-    #[error("the witnesses that can be asked are no quorum")]
-    NoQuorum,
     /// The clock cannot be right.
     #[error(transparent)]
     Clock(#[from] ClockError),
+}
+
+fn shows(size: TreeSize, signed: TreeSize) -> String {
+    let what = if size > signed { "a head" } else { "another tree" };
+    let but =
+        if size > signed { "remembers signing only" } else { "has signed other entries up to" };
+    format!("{what} of size {size} with this log's signature, but this node {but} {signed}")
 }
 
 impl ConfirmError {
@@ -76,11 +78,10 @@ impl ConfirmError {
             ConfirmError::NoSuchWitness(_) => {
                 "give the witness's name in the policy; `ledger witness status` shows them"
             }
-            ConfirmError::NoQuorum => "see [witness_urls] in config.toml",
-            _ => {
-                "nothing was signed. Stop every other node of this log, then fetch what is missing \
-                 from a copy of the site: `ledger-node recover --dir DIR --from URL`. If you know \
-                 that the witness is wrong: `serve --without-witness NAME`"
+            ConfirmError::Shown { .. } => {
+                "nothing was signed, and the head is kept in private/found. Stop every other node of \
+                 this log, then fetch what is missing from a copy of the site: `ledger-node recover \
+                 --dir DIR --from URL`"
             }
         }
     }
@@ -89,21 +90,21 @@ impl ConfirmError {
 /// What the operator said about witnesses at this start.
 #[derive(Debug, Clone, Default)]
 pub struct Consent {
-    /// Witnesses, by their names in the policy, whose answers do not count.
+    /// Witnesses, by their names in the policy, that count as if they agreed.
     pub without: BTreeSet<String>,
     /// Whether the clock is right whatever witnesses say.
     pub trust_clock: bool,
 }
 
-/// Sends the last promised head to the witnesses of the plan, and waits until a quorum agrees that
-/// there is no later one; as long as it takes. The answers of all who are quick count.
+/// Sends the last promised head to the witnesses of the plan, and waits until readers can have seen
+/// no later one, as [`Tally`] says; as long as it takes. Meanwhile the peers are asked for a moment.
 ///
-/// The node's own witness was restored together with its log, and knows no more: it makes up a
-/// quorum only once all others agree. A witness that the operator leaves out counts as if it
-/// agreed; what is published needs the real quorum in any case.
+/// A witness that the operator leaves out counts as if it agreed; what is published needs the real
+/// quorum in any case.
 ///
 /// # Errors
-/// [`ConfirmError`] as soon as one witness knows more, or the clock is off.
+/// [`ConfirmError`] as soon as a head is shown that contradicts what this node signed, or if the
+/// clock is off.
 pub async fn confirm(
     head: &ClaimedCheckpoint,
     plan: &Plan,
@@ -111,118 +112,150 @@ pub async fn confirm(
     board: &Arc<Board>,
     consent: &Consent,
 ) -> Result<(), ConfirmError> {
-    let size = head.checkpoint().head().size;
     let names: BTreeSet<String> = (0..plan.len()).map(|at| plan.name_at(at)).collect();
     if let Some(unknown) = consent.without.difference(&names).next() {
         return Err(ConfirmError::NoSuchWitness(unknown.clone()));
     }
-    let left_out = plan.places(&consent.without);
-    let (answers, mut answered) = mpsc::channel(plan.len().max(1));
-    let mut asked = JoinSet::new();
-    for (at, worker) in asking.workers(plan, size) {
-        if left_out.contains(&at) {
-            tracing::warn!(witness = plan.name_at(at), "left out on request");
-            continue;
-        }
-        asked.spawn(ask(at, worker, Arc::clone(board), head.clone(), answers.clone()));
-    }
-    drop(answers);
-    let others = asking.others(plan).filter(|at| !left_out.contains(at)).count();
-    let agreeing = left_out.clone();
-    let mut poll =
-        Poll { size, plan, asking, board, left_out, others, agreeing, offsets: Vec::new() };
-    let outcome = poll.hear(&mut answered, asked.len()).await;
-    // whoever hears of a failure may open the log again: nobody reads it any more
-    asked.shutdown().await;
-    outcome?;
-    match super::gather::clock_trouble(poll.offsets, others) {
+    held(asking).await?;
+    let tally = Tally::new(plan, |at| asking.is_own(plan, at), plan.places(&consent.without));
+    let size = head.checkpoint().head().size;
+    let mut poll = Poll { size, plan, asking, board, tally, offsets: Vec::new() };
+    let (offsets, ()) = tokio::try_join!(poll.run(head), ask_peers(asking, board))?;
+    // the witnesses may have taken hours, in which peers told more
+    held(asking).await?;
+    board.unconfirmed(None);
+    let others = asking.others(plan).filter(|at| !plan.places(&consent.without).contains(at));
+    match super::gather::clock_trouble(offsets, others.count()) {
         Some(error) if !consent.trust_clock => Err(error.into()),
         _ => Ok(()),
     }
 }
+
+/// Looks at what this node itself holds.
+async fn held(asking: &Asking) -> Result<(), ConfirmError> {
+    asking.heads.held_soon().await.map_or(Ok(()), Err)
+}
+
+/// Asks the peers whether they know a later head, published or not.
+async fn ask_peers(asking: &Asking, board: &Board) -> Result<(), ConfirmError> {
+    let gossip = &asking.heads.gossip;
+    let (heads, mut shown) = mpsc::channel(HEADS_AHEAD);
+    let mut asked = rounds::ask_all(gossip, &heads);
+    drop(heads);
+    if asked.is_empty() {
+        return Ok(());
+    }
+    board.asks_peers(true);
+    let until = Instant::now() + PEER_PATIENCE;
+    let mut found = Ok(());
+    while found.is_ok()
+        && let Ok(Some((url, head))) = timeout_at(until, shown.recv()).await
+    {
+        let verdict = asking.heads.examine(head).await;
+        found = verdict.contradiction(format!("the peer {url}")).map_or(Ok(()), Err);
+    }
+    asked.shutdown().await;
+    board.asks_peers(false);
+    found
+}
+
+/// What a witness answered.
+type Reply = (usize, Result<Cosigned, Silence>);
 
 /// What the witnesses have answered about one head.
 struct Poll<'a> {
     size: TreeSize,
     plan: &'a Plan,
     asking: &'a Asking,
-    board: &'a Board,
-    left_out: BTreeSet<usize>,
-    /// How many witnesses are asked that are not this node's.
-    others: usize,
-    /// Who agreed, and who is left out.
-    agreeing: BTreeSet<usize>,
+    board: &'a Arc<Board>,
+    tally: Tally,
     /// How far the own clock is ahead of each of the others that agreed.
     offsets: Vec<i64>,
 }
 
 impl Poll<'_> {
-    /// Takes answers in until all who are quick have agreed, or one knows more.
-    async fn hear(
-        &mut self,
-        answered: &mut mpsc::Receiver<(usize, Result<Cosigned, Silence>)>,
-        asked: usize,
-    ) -> Result<(), ConfirmError> {
-        let everybody = asked + self.left_out.len();
-        let mut grace = None;
-        while !(self.is_enough() && (self.agreeing.len() == everybody || self.plan.needs_nobody()))
-        {
-            if grace.is_none() && self.is_enough() {
-                grace = Some(tokio::time::Instant::now() + GRACE);
+    /// Asks all witnesses until enough of them agree. Gives how far the own clock is ahead of each.
+    async fn run(&mut self, head: &ClaimedCheckpoint) -> Result<Vec<i64>, ConfirmError> {
+        // one sender stays here: where no witness is left that can be asked, the log waits
+        let (answers, mut answered) = mpsc::channel(self.plan.len().max(1));
+        let mut asked = JoinSet::new();
+        for (at, worker) in self.asking.workers(self.plan, self.size) {
+            if self.tally.is_left_out(at) {
+                tracing::warn!(witness = self.plan.name_at(at), "left out on request");
+                continue;
             }
-            let next = answered.recv();
-            let answer = match grace {
-                None => next.await,
-                Some(until) => match tokio::time::timeout_at(until, next).await {
-                    Ok(answer) => answer,
-                    Err(_) => break,
-                },
-            };
-            let (at, answer) = answer.ok_or(ConfirmError::NoQuorum)?;
-            self.judge(at, answer)?;
+            let board = Arc::clone(self.board);
+            asked.spawn(ask(at, worker, board, head.clone(), answers.clone()));
         }
-        Ok(())
+        let outcome = self.observe(&mut answered).await;
+        // whoever learns of a failure may open the log again: nobody reads it any more
+        asked.shutdown().await;
+        outcome.map(|()| std::mem::take(&mut self.offsets))
     }
 
-    fn is_enough(&self) -> bool {
-        let all_others = self.offsets.len() == self.others;
-        let counts = |at: &&usize| all_others || !self.asking.is_own(self.plan, **at);
-        let counted = self.agreeing.iter().filter(counts).copied().collect();
-        self.plan.is_enough(&counted, &self.left_out)
+    /// Takes answers until enough witnesses agree, and all that are quick have answered.
+    async fn observe(&mut self, answered: &mut mpsc::Receiver<Reply>) -> Result<(), ConfirmError> {
+        let (mut grace, mut notice) = (None, Instant::now() + NOTICE);
+        loop {
+            let missing = self.tally.missing(self.plan);
+            let is_settled = missing.is_empty();
+            let missing: Vec<String> = missing.iter().map(|at| self.plan.name_at(*at)).collect();
+            let names = missing.join(", ");
+            self.board.unconfirmed(Some(Unconfirmed { missing, size: self.size }));
+            if is_settled && self.tally.is_complete() {
+                return Ok(());
+            }
+            let until = match is_settled {
+                true => *grace.get_or_insert_with(|| Instant::now() + GRACE),
+                false => notice,
+            };
+            match timeout_at(until, answered.recv()).await {
+                Ok(Some((at, answer))) => self.judge(at, answer)?,
+                Err(_) if is_settled => return Ok(()),
+                _ => {
+                    notice = Instant::now() + NOTICE_AGAIN;
+                    let hint = "if one is gone or wrong: ledger-node serve --without-witness NAME";
+                    tracing::warn!(waits_for = names, hint, "nothing is signed yet");
+                }
+            }
+        }
     }
 
     fn judge(&mut self, at: usize, answer: Result<Cosigned, Silence>) -> Result<(), ConfirmError> {
-        match answer {
+        let silence = match answer {
             Ok(cosigned) => {
-                self.board.cosigned(at, self.size, cosigned.time, cosigned.took);
-                if self.agreeing.insert(at) && !self.asking.is_own(self.plan, at) {
+                self.board.cosigned(at, self.size, &cosigned);
+                if self.tally.agrees(at) && !self.asking.is_own(self.plan, at) {
                     self.offsets.push(cosigned.ahead);
                 }
+                return Ok(());
             }
-            Err(silence) => {
-                if let Some(error) = silence.contradiction(self.plan.name_at(at), self.size) {
-                    return Err(error);
-                }
-                self.board.failed(at, silence.to_string(), self.asking.now());
-            }
+            Err(silence) => silence,
+        };
+        self.board.failed(at, &silence, self.asking.now());
+        let Silence::Claims { shows, .. } = &silence else { return Ok(()) };
+        let by = format!("the witness {}", self.plan.name_at(at));
+        match shows.contradiction(by) {
+            Some(error) => return Err(error),
+            // a thief of a retired key must not keep the log from its start
+            None if matches!(shows, Shown::Retired(_)) => self.tally.claims_no_more(at),
+            None => self.tally.claims(at),
         }
         Ok(())
     }
 }
 
-/// Asks one witness until it says something.
+/// Asks one witness until it agrees.
 async fn ask(
     at: usize,
     mut worker: Worker,
     board: Arc<Board>,
     head: ClaimedCheckpoint,
-    answers: mpsc::Sender<(usize, Result<Cosigned, Silence>)>,
+    answers: mpsc::Sender<Reply>,
 ) {
     loop {
-        board.asked(at);
-        let answer = worker.ask(&head).await;
-        board.heard(at);
-        let again = matches!(&answer, Err(Silence::Failed(_) | Silence::Refused { .. }));
+        let answer = board.asking(at, &mut worker, &head).await;
+        let again = answer.is_err();
         if answers.send((at, answer)).await.is_err() || !again {
             return;
         }

@@ -20,9 +20,10 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::board::Board;
-use super::confirm::{ConfirmError, Consent};
+use super::confirm::Consent;
 use super::link::Link;
 use super::plan::{Contact, Plan};
+use super::shown::ShownHeads;
 use super::worker::{Cosigned, Silence, Worker};
 use super::{PublishError, Publisher, Signed};
 use crate::clock::{Clock, ClockError, MAX_WITNESS_OFFSET};
@@ -55,6 +56,8 @@ pub struct Asking {
     pub own: Option<Arc<Witness>>,
     /// How witnesses are reached.
     pub dialer: Dialer,
+    /// What judges the heads that witnesses and peers show.
+    pub heads: Arc<ShownHeads>,
 }
 
 /// What witnesses are asked about now.
@@ -92,8 +95,6 @@ pub struct Gatherer {
     round: Option<Round>,
     /// Earlier rounds whose heads are larger than what is published, oldest first.
     earlier: VecDeque<Round>,
-    /// Witnesses that say they know another history of this log, or a later one.
-    contradicting: BTreeMap<usize, ConfirmError>,
     questions: watch::Sender<Option<Question>>,
     replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
     workers: JoinSet<()>,
@@ -111,9 +112,11 @@ impl Asking {
         known: TreeSize,
     ) -> impl Iterator<Item = (usize, Worker)> + 'a {
         plan.witnesses().enumerate().filter_map(move |(at, (witness, contact))| {
-            let link = Link::open(contact?, self.own.as_ref(), &self.dialer)?;
+            let monitoring = plan.monitoring_at(at);
+            let link = Link::open(contact?, monitoring, self.own.as_ref(), &self.dialer)?;
             let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
-            Some((at, Worker { key: witness.key.clone(), link, reader, clock, known }))
+            let (key, heads, conflict) = (witness.key.clone(), Arc::clone(&self.heads), None);
+            Some((at, Worker { key, link, reader, clock, heads, known, conflict }))
         })
     }
 
@@ -154,7 +157,6 @@ impl Gatherer {
             consent,
             round: None,
             earlier: VecDeque::new(),
-            contradicting: BTreeMap::new(),
             questions: watch::Sender::new(None),
             replies: mpsc::channel(REPLIES_AHEAD),
             workers: JoinSet::new(),
@@ -167,6 +169,7 @@ impl Gatherer {
         self.gather(stopping).await;
         // whoever waits for the end of this may open the log again: nobody reads it any more
         self.workers.shutdown().await;
+        self.asking.heads.close().await;
     }
 
     async fn gather(&mut self, mut stopping: watch::Receiver<bool>) {
@@ -254,7 +257,6 @@ impl Gatherer {
     async fn hire(&mut self, signed: &Signed) {
         self.workers.shutdown().await;
         self.earlier.clear();
-        self.contradicting.clear();
         self.board.set(&signed.plan);
         let size = signed.head.checkpoint().head().size;
         for (at, worker) in self.asking.workers(&signed.plan, size) {
@@ -269,14 +271,13 @@ impl Gatherer {
             Ok(cosigned) => cosigned,
             Err(silence) => return self.missed(witness, silence),
         };
-        self.contradicting.remove(&witness);
         let mut rounds = self.earlier.iter_mut().chain(&mut self.round);
         let Some(round) = rounds.find(|round| round.number == number) else {
             // too late for its head, but the witness is well
             return self.board.answered(witness);
         };
         let size = round.signed.head.checkpoint().head().size;
-        self.board.cosigned(witness, size, cosigned.time, cosigned.took);
+        self.board.cosigned(witness, size, &cosigned);
         if !self.asking.is_own(&round.signed.plan, witness) {
             round.offsets.insert(witness, cosigned.ahead);
         }
@@ -304,19 +305,14 @@ impl Gatherer {
         }
     }
 
-    /// A witness gave no cosignature. If so many say that this node does not know the whole log
-    /// that the others are no quorum, nothing more may be signed.
+    /// A witness gave no cosignature. What it claims is silence; a head that it shows, which the log
+    /// signed and this node does not know, ends the log's signing.
     fn missed(&mut self, witness: usize, silence: Silence) {
-        self.board.failed(witness, silence.to_string(), self.asking.now());
-        let Some(plan) = self.round.as_ref().map(|round| Arc::clone(&round.signed.plan)) else {
-            return;
-        };
-        let Some(signed) = self.publisher.signed_size() else { return };
-        let Some(error) = silence.contradiction(plan.name_at(witness), signed) else { return };
-        self.contradicting.insert(witness, error.clone());
-        let agreeing = (0..plan.len()).filter(|at| !self.contradicting.contains_key(at)).collect();
-        let left_out = plan.places(&self.consent.without);
-        if !left_out.contains(&witness) && !plan.is_enough(&agreeing, &left_out) {
+        self.board.failed(witness, &silence, self.asking.now());
+        let Silence::Claims { shows, .. } = silence else { return };
+        let Some(round) = &self.round else { return };
+        let by = format!("the witness {}", round.signed.plan.name_at(witness));
+        if let Some(error) = shows.contradiction(by) {
             self.publisher.stop(PublishError::Contradicted(error));
         }
     }
@@ -342,9 +338,7 @@ async fn work(
         }
         loop {
             let Some(question) = questions.borrow_and_update().clone() else { break };
-            board.asked(at);
-            let answer = worker.ask(&question.signed.head).await;
-            board.heard(at);
+            let answer = board.asking(at, &mut worker, &question.signed.head).await;
             let failed = answer.is_err();
             let reply = Reply { round: question.round, witness: at, answer };
             if replies.send(reply).await.is_err() {

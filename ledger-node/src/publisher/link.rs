@@ -3,8 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger_core::witness::{AddCheckpoint, Answer, Refusal};
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::note::MAX_NOTE_BYTES;
+use ledger_core::witness::{AddCheckpoint, Answer, Refusal, origin_hash};
 use ledger_proto::v1::{self as wire, witness_client::WitnessClient};
+use tonic::Code;
 use tonic::transport::Channel;
 
 use super::plan::Contact;
@@ -26,6 +29,8 @@ pub enum Link {
         agent: ureq::Agent,
         /// Where requests go.
         url: Arc<str>,
+        /// The monitoring prefix, without a slash at its end.
+        monitoring: Arc<str>,
     },
     /// A node of ours.
     Grpc(WitnessClient<Channel>),
@@ -34,8 +39,14 @@ pub enum Link {
 }
 
 impl Link {
-    /// Prepares the way; nothing is connected yet. `None` where the contact cannot be used.
-    pub fn open(contact: &Contact, own: Option<&Arc<Witness>>, dialer: &Dialer) -> Option<Link> {
+    /// Prepares the way; nothing is connected yet. `None` where the contact cannot be used. A
+    /// witness over HTTP shows what it cosigned below `monitoring`, or where it is asked.
+    pub fn open(
+        contact: &Contact,
+        monitoring: Option<&str>,
+        own: Option<&Arc<Witness>>,
+        dialer: &Dialer,
+    ) -> Option<Link> {
         match contact {
             Contact::Own => own.map(|own| Link::Own(Arc::clone(own))),
             Contact::Http(prefix) => {
@@ -43,7 +54,8 @@ impl Link {
                 let agent = dialer.http_client(TIMEOUT);
                 // SPEC tlog-witness/add-checkpoint: POST <submission prefix>/add-checkpoint
                 let url = format!("{prefix}/add-checkpoint").into();
-                Some(Link::Http { agent, url })
+                let monitoring = monitoring.unwrap_or(prefix).into();
+                Some(Link::Http { agent, url, monitoring })
             }
             Contact::Grpc(url) => Some(Link::Grpc(WitnessClient::new(dialer.lazy(url).ok()?))),
         }
@@ -55,7 +67,7 @@ impl Link {
     /// What kept the witness from answering, for people.
     pub async fn add_checkpoint(&self, request: AddCheckpoint) -> Result<Answer, String> {
         match self {
-            Link::Http { agent, url } => {
+            Link::Http { agent, url, .. } => {
                 let (agent, url) = (agent.clone(), Arc::clone(url));
                 let asked = tokio::task::spawn_blocking(move || post(&agent, &url, &request)).await;
                 asked.unwrap_or_else(|_| Err("asking failed".into()))
@@ -72,6 +84,54 @@ impl Link {
                 Err(broken) => Err(broken.to_string()),
             },
         }
+    }
+
+    /// Reads what the witness cosigned last for a log, as it shows it to monitors. Nothing in it
+    /// was verified, nor that it is of that log.
+    ///
+    /// # Errors
+    /// Why it shows no checkpoint, for people.
+    pub async fn checkpoint(&self, origin: &Origin) -> Result<ClaimedCheckpoint, String> {
+        let bytes = match self {
+            Link::Http { agent, monitoring, .. } => {
+                // SPEC tlog-witness/monitor-retrieval-mechanism: GET <prefix>/<hash>/checkpoint
+                let url = format!("{monitoring}/{}/checkpoint", origin_hash(origin));
+                let agent = agent.clone();
+                let read = tokio::task::spawn_blocking(move || get(&agent, &url)).await;
+                read.unwrap_or_else(|_| Err("reading failed".into()))?
+            }
+            Link::Grpc(client) => get_witnessed(client.clone(), origin).await?,
+            Link::Own(witness) => {
+                return witness.checkpoint(&origin_hash(origin)).ok_or_else(|| NONE.to_owned());
+            }
+        };
+        ClaimedCheckpoint::parse(&bytes).map_err(|e| format!("what it shows is no checkpoint: {e}"))
+    }
+}
+
+/// What a witness says that has cosigned no head of a log.
+const NONE: &str = "it shows no checkpoint of this log";
+
+fn get(agent: &ureq::Agent, url: &str) -> Result<Vec<u8>, String> {
+    let mut response = agent.get(url).call().map_err(|e| e.to_string())?;
+    match response.status().as_u16() {
+        200 => {}
+        404 => return Err(NONE.to_owned()),
+        other => return Err(format!("it shows no checkpoint: {url} is answered with {other}")),
+    }
+    let body = response.body_mut().with_config().limit(MAX_NOTE_BYTES as u64).read_to_vec();
+    body.map_err(|e| format!("what it shows is no checkpoint: {e}"))
+}
+
+async fn get_witnessed(
+    mut client: WitnessClient<Channel>,
+    origin: &Origin,
+) -> Result<Vec<u8>, String> {
+    let request = wire::GetWitnessedCheckpointRequest { origin: origin.as_str().to_owned() };
+    match within(TIMEOUT, client.get_witnessed_checkpoint(request)).await {
+        Ok(answer) => Ok(answer.into_inner().checkpoint.to_vec()),
+        Err(status) if status.code() == Code::NotFound => Err(NONE.to_owned()),
+        Err(status) => Err(format!("it shows no checkpoint: {}", status.message())),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::transport::grpc_url;
 pub struct Contacts {
     own: BTreeSet<PublicKey>,
     urls: BTreeMap<String, String>,
+    monitoring: BTreeMap<String, String>,
 }
 
 /// How a witness is reached.
@@ -43,6 +44,8 @@ pub struct Plan {
 struct Planned {
     witness: PolicyWitness,
     contact: Option<Contact>,
+    /// Where a witness over HTTP shows what it cosigned, if that is not where it is asked.
+    monitoring: Option<String>,
 }
 
 #[derive(Debug, Clone)]
@@ -103,7 +106,22 @@ impl Contacts {
         own: impl IntoIterator<Item = &'a VerifierKey>,
         urls: BTreeMap<String, String>,
     ) -> Contacts {
-        Contacts { own: own.into_iter().map(VerifierKey::public).collect(), urls }
+        let own = own.into_iter().map(VerifierKey::public).collect();
+        Contacts { own, urls, monitoring: BTreeMap::new() }
+    }
+
+    /// The same, with monitoring prefixes of witnesses by their names in the policy: where they
+    /// show what they cosigned, if that is not where they are asked.
+    #[must_use]
+    pub fn with_monitoring(self, monitoring: BTreeMap<String, String>) -> Contacts {
+        Contacts { monitoring, ..self }
+    }
+
+    fn plan(&self, witness: &PolicyWitness) -> Planned {
+        let name = std::str::from_utf8(&witness.name).ok();
+        let monitoring = name.and_then(|name| self.monitoring.get(name));
+        let monitoring = monitoring.map(|url| url.trim_end_matches('/').to_owned());
+        Planned { witness: witness.clone(), contact: self.of(witness), monitoring }
     }
 
     fn of(&self, witness: &PolicyWitness) -> Option<Contact> {
@@ -164,13 +182,9 @@ impl Plan {
         Plan::new(policy, contacts)
     }
 
-    fn new(policy: Policy, contacts: &Contacts) -> Result<Plan, PublisherError> {
+    pub(super) fn new(policy: Policy, contacts: &Contacts) -> Result<Plan, PublisherError> {
         let count = policy.witnesses().len();
-        let planned = |witness: &PolicyWitness| Planned {
-            witness: witness.clone(),
-            contact: contacts.of(witness),
-        };
-        let witnesses = policy.witnesses().iter().map(planned).collect();
+        let witnesses = policy.witnesses().iter().map(|own| contacts.plan(own)).collect();
         let plan = Plan { policy, before: Vec::new(), witnesses };
         let reachable = (0..count).filter(|at| plan.witnesses[*at].contact.is_some());
         if !plan.policy.is_satisfied_by(&reachable.collect()) {
@@ -188,8 +202,7 @@ impl Plan {
             let places = policy.witnesses().iter().map(|old| {
                 let same = |planned: &Planned| planned.witness.key == old.key;
                 self.witnesses.iter().position(same).unwrap_or_else(|| {
-                    let contact = contacts.of(old);
-                    self.witnesses.push(Planned { witness: old.clone(), contact });
+                    self.witnesses.push(contacts.plan(old));
                     self.witnesses.len() - 1
                 })
             });
@@ -228,6 +241,18 @@ impl Plan {
         self.policy.is_satisfied_by(cosigned) && self.before.iter().all(of_old)
     }
 
+    /// Whether readers can have seen no later head, if the witnesses at these places agree that one
+    /// is the latest. While changes of the policy are pending, that is asked of each of the
+    /// policies: readers may have seen a head under any of them.
+    pub fn has_no_later_head(&self, agreed: &BTreeSet<usize>) -> bool {
+        let of_old = |old: &Before| {
+            let own = old.places.iter().enumerate().filter(|(_, at)| agreed.contains(at));
+            old.policy.has_no_later_head(&own.map(|(own, _)| own).collect())
+        };
+        // places behind the policy's own witnesses mean nothing to it
+        self.policy.has_no_later_head(agreed) && self.before.iter().all(of_old)
+    }
+
     /// The places of the witnesses with these names.
     pub fn places(&self, names: &BTreeSet<String>) -> BTreeSet<usize> {
         (0..self.len()).filter(|at| names.contains(&self.name_at(*at))).collect()
@@ -251,6 +276,11 @@ impl Plan {
     /// The name of the witness at a place.
     pub fn name_at(&self, at: usize) -> String {
         self.witnesses.get(at).map(|planned| name(&planned.witness)).unwrap_or_default()
+    }
+
+    /// Where the witness at a place shows what it cosigned, if that is not where it is asked.
+    pub fn monitoring_at(&self, at: usize) -> Option<&str> {
+        self.witnesses.get(at)?.monitoring.as_deref()
     }
 
     /// The witnesses in the policy's order, then those of policies before it; each with the way to

@@ -1,4 +1,5 @@
-//! Asking one witness: the right proof, one retry after a conflict, the cosignature verified.
+//! Asking one witness: the right proof, one retry after a conflict, the cosignature verified, and
+//! what it shows where it claims to know another head.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,8 +11,8 @@ use ledger_core::merkle::ConsistencyProof;
 use ledger_core::note::{Signature, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, Answer};
 
-use super::confirm::ConfirmError;
 use super::link::Link;
+use super::shown::{Shown, ShownHeads};
 use crate::clock::Clock;
 use crate::log::LogReader;
 
@@ -21,8 +22,12 @@ pub struct Worker {
     pub(super) link: Link,
     pub(super) reader: Arc<LogReader>,
     pub(super) clock: Arc<dyn Clock>,
+    /// What judges the heads that it shows.
+    pub(super) heads: Arc<ShownHeads>,
     /// The size that the witness cosigned last, as far as is known.
     pub(super) known: TreeSize,
+    /// The smallest size that it named as its own in the last answers.
+    pub(super) conflict: Option<TreeSize>,
 }
 
 /// A cosignature that was verified.
@@ -45,19 +50,38 @@ pub enum Silence {
     #[error("{0}")]
     Failed(String),
     /// It refused.
-    #[error("it refused with status {status}{}", refusal(*status, text))]
+    #[error("it refused with status {status}{}", said(.text))]
     Refused {
         /// The HTTP status.
         status: u16,
         /// What it said.
         text: String,
     },
-    /// It says that it cosigned a larger head of this log.
-    #[error("it says it has cosigned size {0} of this log, which is larger than this node's")]
-    Ahead(TreeSize),
-    /// It says that this head does not agree with what it cosigned.
-    #[error("it says that this tree is not the one it cosigned{}", said(.0))]
-    Disagrees(String),
+    /// It says that there is another head of this log.
+    #[error("{claim}; {shows}")]
+    Claims {
+        /// What it says.
+        claim: Claim,
+        /// What it shows.
+        shows: Shown,
+    },
+}
+
+/// What a witness says against what this node knows of its log. A refusal alone proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Claim {
+    /// It cosigned a larger head.
+    #[error("it says that it cosigned size {0} of this log, which is larger than this node's")]
+    Larger(TreeSize),
+    /// It cosigned a head of which it does not say the size.
+    #[error(
+        "it says with status 409 and no size that it cosigned another head (by tlog-witness before \
+         July 2026: another tree of this size){}", said(.0)
+    )]
+    Unsized(String),
+    /// This head does not agree with what it cosigned.
+    #[error("it says with status 422 that this tree is not the one it cosigned{}", said(.0))]
+    OtherTree(String),
 }
 
 /// What a witness said, behind a colon if it said anything.
@@ -65,35 +89,14 @@ fn said(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
-/// What a refusal says; of a 409 without the size that belongs into it, what that may mean too.
-fn refusal(status: u16, text: &str) -> String {
-    let older = " (it names no size: by tlog-witness before July 2026 such a 409 says that it cosigned \
-                 another tree of this size)";
-    format!("{}{}", if status == 409 { older } else { "" }, said(text))
-}
-
-impl Silence {
-    /// What a witness's refusal says against a node that has signed `promised` entries at the most,
-    /// if it says that there is more of this log, or another tree.
-    pub fn contradiction(&self, witness: String, promised: TreeSize) -> Option<ConfirmError> {
-        match self {
-            Silence::Ahead(seen) if *seen > promised => {
-                Some(ConfirmError::Behind { witness, seen: *seen, promised })
-            }
-            Silence::Disagrees(text) => {
-                Some(ConfirmError::OtherTree { witness, promised, text: text.clone() })
-            }
-            _ => None,
-        }
-    }
-}
-
 impl Worker {
-    /// Asks for a cosignature on `head`.
+    /// Asks for a cosignature on `head`. Where the witness claims to know another head of the log,
+    /// it is asked to show that.
     ///
     /// # Errors
     /// [`Silence`].
     pub async fn ask(&mut self, head: &ClaimedCheckpoint) -> Result<Cosigned, Silence> {
+        self.conflict = None;
         let size = head.checkpoint().head().size;
         let mut old = self.known.min(size);
         // a conflict tells the size to ask from; a second one means that somebody else asks too
@@ -108,16 +111,32 @@ impl Worker {
                     self.known = size;
                     return self.verify(head, lines, (sent, self.clock.now()), took);
                 }
-                Answer::Conflict(found) => match answer.retry_from(&request) {
-                    Some(from) if attempt < 2 => old = from,
-                    Some(_) => return Err(Silence::Failed("it keeps answering 409".into())),
-                    None if *found > size => return Err(Silence::Ahead(*found)),
-                    None => {
-                        return Err(Silence::Failed("it answers 409 with the same size".into()));
+                Answer::Conflict(found) => {
+                    self.conflict = Some(self.conflict.map_or(*found, |least| least.min(*found)));
+                    match answer.retry_from(&request) {
+                        Some(from) if attempt < 2 => old = from,
+                        Some(_) => return Err(Silence::Failed("it keeps answering 409".into())),
+                        None if *found > self.heads.signed_size() => {
+                            return Err(self.claims(Claim::Larger(*found)).await);
+                        }
+                        None if *found > size => {
+                            return Err(Silence::Failed(
+                                "it cosigned a later head meanwhile".into(),
+                            ));
+                        }
+                        None => {
+                            return Err(Silence::Failed(
+                                "it answers 409 with the same size".into(),
+                            ));
+                        }
                     }
-                },
+                }
+                // SPEC tlog-witness/add-checkpoint: a 409 names a size; older ones do not
+                Answer::Refused { status: 409, text } => {
+                    return Err(self.claims(Claim::Unsized(text.clone())).await);
+                }
                 Answer::Refused { status: 422, text } => {
-                    return Err(Silence::Disagrees(text.clone()));
+                    return Err(self.claims(Claim::OtherTree(text.clone())).await);
                 }
                 Answer::Refused { status, text } => {
                     return Err(Silence::Refused { status: *status, text: text.clone() });
@@ -126,6 +145,15 @@ impl Worker {
             }
         }
         Err(Silence::Failed("it keeps answering 409".into()))
+    }
+
+    /// What the witness claims, with what it shows.
+    async fn claims(&self, claim: Claim) -> Silence {
+        let shows = match self.link.checkpoint(&self.heads.origin).await {
+            Ok(note) => self.heads.examine(note).await,
+            Err(why) => Shown::Nothing(why),
+        };
+        Silence::Claims { claim, shows }
     }
 
     /// The proof that the tree of `new` leaves begins with that of `old` leaves, out of the own

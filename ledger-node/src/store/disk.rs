@@ -96,6 +96,11 @@ impl Layout {
         self.private().join("evidence")
     }
 
+    /// The heads of the node's own log that others showed and that it did not know.
+    pub fn found(&self) -> PathBuf {
+        self.private().join("found")
+    }
+
     /// What this node has cosigned as a witness. Not derived from anything, and kept for ever.
     pub fn witness(&self) -> PathBuf {
         self.private().join("witness.sqlite")

@@ -29,6 +29,7 @@ mod refused_records;
 mod right_edge;
 mod shutdown;
 mod stalls;
+mod starts;
 mod tls;
 mod tls_nodes;
 mod unread;

@@ -24,9 +24,12 @@ use tempfile::TempDir;
 use tonic::Code;
 use tonic::transport::Channel;
 
-/// A log whose policy wants two of three witnesses.
+/// How the policy ends of a log that wants two of three witnesses.
+pub(crate) const TWO_OF_THREE: &str = "group g 2 w1 w2 w3\nquorum g\n";
+
+/// A log whose policy wants two of three witnesses, unless the test says otherwise.
 pub(crate) struct Witnessed {
-    folder: TempDir,
+    pub(crate) folder: TempDir,
     pub(crate) consortium: Consortium,
     pub(crate) witnesses: Vec<TestWitness>,
     policy: Policy,
@@ -34,14 +37,19 @@ pub(crate) struct Witnessed {
 
 impl Witnessed {
     pub(crate) async fn found() -> Witnessed {
+        Witnessed::found_with(3, TWO_OF_THREE).await
+    }
+
+    /// A log with witnesses `w1` to `w<count>`, whose policy ends with these lines.
+    pub(crate) async fn found_with(count: u8, quorum: &str) -> Witnessed {
         let folder = tempfile::tempdir().expect("a folder");
         let consortium = Consortium::new();
         let log = consortium.log.verifier();
         let mut witnesses = Vec::new();
-        for seed in 1..=3 {
+        for seed in 1..=count {
             witnesses.push(TestWitness::start(seed, log).await);
         }
-        let text = policy_text(log, &witnesses);
+        let text = policy_with(log, &witnesses, quorum);
         let charter = consortium.charter_with_policy(&text);
         let log_key = folder.path().join("log.key");
         consortium.write_key(&consortium.log, &log_key);
@@ -66,7 +74,10 @@ impl Witnessed {
         self.serve_with(Consent::default()).await
     }
 
-    async fn serve_with(&self, consent: Consent) -> (RunningNode, LedgerClient<Channel>) {
+    pub(crate) async fn serve_with(
+        &self,
+        consent: Consent,
+    ) -> (RunningNode, LedgerClient<Channel>) {
         self.serve_as(Overrides { consent, ..Overrides::default() }).await
     }
 
@@ -112,8 +123,13 @@ impl Witnessed {
 
 /// The policy of a log that wants two of these three witnesses.
 pub(crate) fn policy_text(log: &VerifierKey, witnesses: &[TestWitness]) -> String {
+    policy_with(log, witnesses, TWO_OF_THREE)
+}
+
+/// The policy of a log with these witnesses, which ends with these lines.
+pub(crate) fn policy_with(log: &VerifierKey, witnesses: &[TestWitness], quorum: &str) -> String {
     let lines: String = witnesses.iter().map(TestWitness::policy_line).collect();
-    format!("log {log}\n{lines}group g 2 w1 w2 w3\nquorum g\n")
+    format!("log {log}\n{lines}{quorum}")
 }
 
 /// Waits until something is so.
@@ -216,10 +232,10 @@ async fn a_restored_backup_signs_nothing_until_it_is_recovered() {
     copy_folder(&backup, &log.dir());
     let (mut node, mut client) = log.serve().await;
     let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
-    let SequencerError::Confirm(ConfirmError::Behind { seen, promised, .. }) = &error else {
+    let SequencerError::Confirm(ConfirmError::Shown { size, signed, .. }) = &error else {
         panic!("{error}");
     };
-    assert_eq!((seen.get(), promised.get()), (401, 4));
+    assert_eq!((size.get(), signed.get()), (401, 4));
     assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
     let refused = submit(&mut client, &log.consortium.incident(999), Wait::Unspecified).await;
     assert_eq!(refused.expect_err("nothing is sequenced").code(), Code::Unavailable);
@@ -358,53 +374,6 @@ fn log_of(log: &Witnessed) -> Witnessed {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_witness_that_knows_another_tree_stops_the_log_unless_it_is_left_out() {
-    let log = Witnessed::found().await;
-    let (node, mut client) = log.serve().await;
-    log.log(&mut client, 0).await;
-    node.shutdown().await.expect("sound");
-    for (mood, is) in [(Mood::Denies, "another tree"), (Mood::Claims(77), "size 77")] {
-        log.witnesses[1].feel(mood);
-        let (mut node, _) = log.serve().await;
-        let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
-        assert!(error.is_refusal() && error.to_string().contains(is), "{error}");
-        assert!(error.to_string().contains("w2"), "{error}");
-        let _ = node.shutdown().await;
-    }
-    // a name that nobody has is a mistake
-    let consent = Consent { without: ["w9".to_owned()].into(), trust_clock: false };
-    let (mut node, _) = log.serve_with(consent).await;
-    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
-    assert!(error.to_string().contains("names no witness w9"), "{error}");
-    let _ = node.shutdown().await;
-    // the operator knows better
-    let consent = Consent { without: ["w2".to_owned()].into(), trust_clock: false };
-    let (node, mut client) = log.serve_with(consent).await;
-    assert_eq!(log.log(&mut client, 1).await, 2);
-    node.shutdown().await.expect("sound");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_running_log_stops_once_those_that_contradict_it_leave_no_quorum() {
-    let log = Witnessed::found().await;
-    let (mut node, mut client) = log.serve().await;
-    log.log(&mut client, 0).await;
-    // one of three is wrong, or somebody lies about this log to it: the others are a quorum
-    log.witnesses[1].feel(Mood::Denies);
-    log.log(&mut client, 1).await;
-    // once a second instance has shown more of the log to two of them, this one is the copy
-    log.witnesses[2].feel(Mood::Claims(77));
-    submit(&mut client, &log.consortium.incident(2), Wait::Unspecified).await.expect("lawful");
-    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
-    let SequencerError::Publish(trouble) = &error else { panic!("{error}") };
-    let PublishError::Contradicted(why) = &**trouble else { panic!("{error}") };
-    assert!(matches!(why, ConfirmError::Behind { .. } | ConfirmError::OtherTree { .. }), "{why}");
-    assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
-    assert!(!error.hint().contains("nothing was signed"), "it runs: {}", error.hint());
-    let _ = node.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_slow_witness_that_is_needed_does_not_starve_a_busy_log() {
     let log = Witnessed::found().await;
     let (node, mut client) = log.serve().await;
@@ -469,7 +438,7 @@ async fn witnesses_that_leave_the_policy_see_the_head_that_says_so() {
     copy_folder(&backup, &log.dir());
     let (mut node, _) = log.serve().await;
     let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
-    assert!(matches!(error, SequencerError::Confirm(ConfirmError::Behind { .. })), "{error}");
+    assert!(matches!(error, SequencerError::Confirm(ConfirmError::Shown { .. })), "{error}");
     let _ = node.shutdown().await;
 }
 

@@ -17,7 +17,7 @@ use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::copy_folder;
 use ledger_tests::key;
-use ledger_tests::wait::{so, until_async};
+use ledger_tests::wait::{SOON, so, until_async};
 use tempfile::TempDir;
 use tonic::transport::Channel;
 
@@ -131,6 +131,10 @@ async fn three_nodes_that_need_each_other_start_together_and_again() {
         .iter()
         .map(|(grpc, http)| [grpc, http].map(|socket| socket.local_addr().expect("bound")))
         .collect();
+    for (at, own) in logs.iter().enumerate() {
+        let others = (0..logs.len()).filter(|other| *other != at);
+        super::gossip::asks_at(&own.dir(), others.map(|other| addresses[other][0]));
+    }
     let mut sockets = Some(sockets);
     for round in 0..2u64 {
         // the second time they come back to the addresses that the others know
@@ -232,5 +236,36 @@ async fn a_log_with_two_histories_is_convicted_by_its_witness_and_never_cosigned
     assert_eq!(status, 403, "{answer}");
     for node in [one, other, witness] {
         node.shutdown().await.expect("sound");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_witness_over_grpc_shows_what_it_cosigned_to_a_restored_log() {
+    let (own, other) = (Log::new(30), Log::new(31));
+    let (grpc, http) = (socket(), socket());
+    let at = grpc.local_addr().expect("bound");
+    let line = format!("witness w {} grpc://{at}\n", other.witness.verifier());
+    let text = format!("log {}\n{line}quorum w\n", own.vkey());
+    own.found(&text);
+    other.found(&format!("log {}\nquorum none\n", other.vkey()));
+    other.witnesses(&format!("log {}\n", own.vkey()));
+    let policy = Policy::parse(text.as_bytes()).expect("a policy");
+    let witness = serve(&other.dir(), (grpc, http)).await;
+    let node = serve(&own.dir(), (socket(), socket())).await;
+    log(&mut client(&node).await, &own.consortium, &policy, 0).await;
+    node.shutdown().await.expect("sound");
+    let backup = own.folder.path().join("backup");
+    copy_folder(&own.dir(), &backup);
+    let node = serve(&own.dir(), (socket(), socket())).await;
+    log(&mut client(&node).await, &own.consortium, &policy, 1).await;
+    node.shutdown().await.expect("sound");
+    std::fs::remove_dir_all(own.dir()).expect("removed");
+    copy_folder(&backup, &own.dir());
+    let mut node = serve(&own.dir(), (socket(), socket())).await;
+    let error = tokio::time::timeout(SOON, node.failed()).await.expect("in time");
+    let says = "the witness w shows a head of size 3 with this log's signature";
+    assert!(error.is_refusal() && error.to_string().starts_with(says), "{error}");
+    for node in [node, witness] {
+        let _ = node.shutdown().await;
     }
 }

@@ -125,6 +125,12 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
     ));
     for witness in &answer.witnesses {
         out.line(format!("  {}: {}", witness.name, described_status(witness)));
+        alarms(witness).iter().for_each(|alarm| out.line(format!("    {alarm}")));
+    }
+    if !answer.waits_for.is_empty() {
+        let names = answer.waits_for.join(", ");
+        out.line(format!("nothing is signed yet: the log waits for {names}"));
+        out.note("if one is gone or wrong: `ledger-node serve --without-witness NAME`");
     }
     if answer.witnesses.is_empty() {
         out.line("  the policy names no witnesses");
@@ -134,6 +140,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
     let object = json!({
         "signed_size": answer.signed_size,
         "published_size": answer.published_size,
+        "waits_for": answer.waits_for,
         "witnesses": answer.witnesses.iter().map(|witness| json!({
             "name": witness.name,
             "vkey": witness.vkey,
@@ -147,6 +154,11 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
             "trouble_since": witness.trouble_since,
             "waiting_us": witness.waiting_us,
             "slow": witness.slow,
+            "claims": witness.claims,
+            "rolled_back_from": witness.rolled_back_from,
+            "rolled_back_to": witness.rolled_back_to,
+            "rolled_back_at": witness.rolled_back_at,
+            "clock_ahead": witness.clock_ahead,
         })).collect::<Vec<_>>(),
     });
     Ok(Outcome { exit, object })
@@ -170,9 +182,24 @@ fn described_status(witness: &v1::WitnessStatus) -> String {
         ("", None) => format!("{slow}has not answered yet{waits}"),
         (trouble, _) => {
             let since = witness.trouble_since.map(format_time).unwrap_or_default();
-            format!("SILENT since {since}: {}", client::trouble(trouble))
+            let what = if witness.claims { "CLAIMS" } else { "SILENT" };
+            format!("{what} since {since}: {}", client::trouble(trouble))
         }
     }
+}
+
+/// What an operator should look into although the witness may cosign.
+fn alarms(witness: &v1::WitnessStatus) -> Vec<String> {
+    let mut alarms = Vec::new();
+    if let (Some(from), Some(to)) = (witness.rolled_back_from, witness.rolled_back_to) {
+        let at = witness.rolled_back_at.map(format_time).unwrap_or_default();
+        alarms.push(format!("ROLLED BACK from size {from} to {to} at {at}"));
+    }
+    if let Some(ahead) = witness.clock_ahead {
+        let off = if ahead > 0 { "behind" } else { "ahead of" };
+        alarms.push(format!("its clock is {} s {off} the node's", ahead.unsigned_abs()));
+    }
+    alarms
 }
 
 fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
