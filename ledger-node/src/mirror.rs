@@ -10,6 +10,8 @@
 mod accuse;
 mod chunks;
 mod copy;
+#[cfg(test)]
+mod edge_tests;
 mod feed;
 mod heads;
 mod law;
@@ -165,12 +167,7 @@ impl Mirror {
             let served = common.served(&origin, &row)?;
             served.note(|status| status.copied = row.copied.size.get());
             match copy::is_whole(&served, &row) {
-                Ok(()) => {
-                    if let Some((held, _)) = &row.held {
-                        served.site.restore_edge(held.checkpoint().head().size, &row.copied)?;
-                    }
-                    common.publish(&served, &row)?;
-                }
+                Ok(()) => common.publish(&served, &row)?,
                 Err(error) => {
                     tracing::error!(%origin, %error, "a copy is damaged and is not served");
                 }

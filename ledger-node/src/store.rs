@@ -88,8 +88,8 @@ pub trait Store: Files {
     /// [`StoreError`]; after one the store takes no more batches.
     fn append(&self, at: &TreeHead, entries: &[Vec<u8>]) -> Result<(), StoreError>;
 
-    /// Writes a tile or bundle, unless it is there with the same bytes. Once a full one is there,
-    /// the partial ones at its place go, but for those of the tree that readers see.
+    /// Writes a tile or bundle, unless it is there with the same bytes. A full one replaces the
+    /// partial ones at its place, except those of the tree that readers see.
     ///
     /// # Errors
     /// [`StoreError::Conflict`] when other bytes are there; they stay.
@@ -114,16 +114,16 @@ pub trait Store: Files {
     fn swap_head(&self, swap: HeadSwap<'_>) -> Result<(), StoreError>;
 
     /// Writes the partial tiles anew that the tree of `seen` leaves ends with, where the stored tree
-    /// has full ones to cut them from. Called after the journal was replayed, with the size that
+    /// has wider ones to cut them from. Called after the journal was replayed, with the size that
     /// readers see: what a crash left of these tiles is not known.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`]; [`StoreError::Damaged`] where neither such a tile nor the wider one is whole.
     fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError>;
 
-    /// Shows readers a checkpoint. All tiles of its tree are there as files, before and after: the
-    /// partial ones that have given way to full ones are written again first, and those of the tree
-    /// before go last.
+    /// Shows readers a checkpoint. All tiles of its tree exist as files, before and after: the store
+    /// first writes again the partial ones that full ones have replaced, and last removes those of
+    /// the tree that readers saw before.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Damaged`] where a tile of the tree is not there at all.

@@ -79,7 +79,7 @@ impl Copy {
     ) -> Result<Copy, Trouble> {
         let feed = Arc::new(Feed::open(&log.source, common.gossip.dialer(), &common.runtime)?);
         let mut row = common.store().read(&log.origin)?;
-        let edge = match restore(&served, &row.copied) {
+        let edge = match restore_all(&served, &row) {
             Ok(edge) => edge,
             Err(error) => {
                 tracing::error!(origin = %log.origin, %error, "a copy is damaged and begins anew");
@@ -533,7 +533,18 @@ pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
     if held.is_some_and(|held| held > row.copied.size) {
         return Err(format!("{} entries of what was promised are here", row.copied.size));
     }
-    restore(served, &row.copied).map(|_| ())
+    restore_all(served, row).map(|_| ())
+}
+
+/// The right edge of what is copied. Where the copy has grown beyond the held checkpoint, the tiles
+/// with which the held tree ends are written anew.
+fn restore_all(served: &Served, row: &Row) -> Result<Edge, String> {
+    let edge = restore(served, &row.copied)?;
+    let held = row.held.as_ref().map(|(held, _)| held.checkpoint().head().size);
+    if let Some(held) = held.filter(|held| *held <= row.copied.size) {
+        served.site.restore_edge(held, &row.copied).map_err(|e| e.to_string())?;
+    }
+    Ok(edge)
 }
 
 fn restore(served: &Served, head: &TreeHead) -> Result<Edge, String> {

@@ -9,9 +9,9 @@ use ledger_core::batch::Edge;
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
 
-use super::Store;
 use super::contract::{Disk, Reopen, TilesOf, checkpoint};
 use super::memory::MemoryStore;
+use super::{Store, StoreError};
 
 /// Steps of each random run.
 const STEPS: u64 = 120;
@@ -51,6 +51,10 @@ impl Log {
 
     fn append(&mut self) {
         let count = if self.below(3) == 0 { 1 + self.below(600) } else { 1 + self.below(40) };
+        self.append_some(count);
+    }
+
+    fn append_some(&mut self, count: u64) {
         let from = self.edge.size().get();
         let entries: Vec<Vec<u8>> =
             (from..from + count).map(|n| n.to_string().repeat(30).into_bytes()).collect();
@@ -68,6 +72,10 @@ impl Log {
         for _ in 0..if most == 0 { 0 } else { self.below(most) } {
             self.waiting.pop_front();
         }
+        self.publish_next();
+    }
+
+    fn publish_next(&mut self) {
         let Some(head) = self.waiting.pop_front() else { return };
         self.store.publish(&checkpoint(head)).expect("healthy");
         self.published = head.size;
@@ -131,5 +139,46 @@ fn all_tiles_of_the_published_tree_stay_files_however_far_the_log_has_grown() {
         let site = disk.0.path().join("site");
         run(Log::new(disk, Some(&site), seed));
         run(Log::new(MemoryStore::new(3), None, seed));
+    }
+}
+
+#[test]
+fn a_lost_tile_of_the_published_tree_is_cut_out_of_a_wider_one_that_is_whole() {
+    let disk = Disk::new();
+    let site = disk.0.path().join("site");
+    let mut log = Log::new(disk, Some(&site), 1);
+    log.append_some(10);
+    log.publish_next();
+    // the wider tiles are partial, then full
+    for count in [90, 300] {
+        log.append_some(count);
+        let stored = log.edge.head();
+        let own: Vec<TileCoord> = TileCoord::partial_in_tree(log.published).collect();
+        let files = own.iter().map(|coord| site.join(coord.to_string()));
+        let files: Vec<std::path::PathBuf> = files.collect();
+        for file in &files {
+            std::fs::remove_file(file).expect("it was there");
+        }
+        log.store.restore_edge(log.published, &stored).expect("the wider ones are whole");
+        log.check("lost and cut again");
+        for (coord, file) in own.iter().zip(&files) {
+            let wider = TileCoord::in_tree(coord.kind(), coord.index(), stored.size);
+            let wider = site.join(wider.expect("it is in the tree").to_string());
+            let bytes = std::fs::read(&wider).expect("it is there");
+            for damaged in [Some(&bytes[..bytes.len() - 1]), Some(&[]), None] {
+                match damaged {
+                    Some(damaged) => std::fs::write(&wider, damaged).expect("writable"),
+                    None => std::fs::remove_file(&wider).expect("it was there"),
+                }
+                log.store.restore_edge(log.published, &stored).expect("the own one is whole");
+                log.check("the wider one is damaged");
+                let whole = std::fs::read(file).expect("it is there");
+                std::fs::write(file, &whole[1..]).expect("writable");
+                let restored = log.store.restore_edge(log.published, &stored);
+                assert!(matches!(restored, Err(StoreError::Damaged(_))), "{coord}: {restored:?}");
+                std::fs::write(file, whole).expect("writable");
+            }
+            std::fs::write(&wider, bytes).expect("writable");
+        }
     }
 }

@@ -140,13 +140,11 @@ impl Shared {
         }
     }
 
-    /// Writes partial tiles, where full ones are there to cut them from.
-    fn cut_out(&mut self, partial: impl IntoIterator<Item = TileCoord>) {
-        for coord in partial {
-            let full = self.tiles.get(&coord.to_full());
-            if let Some(bytes) = full.and_then(|full| cut(coord, full.clone())) {
-                self.tiles.insert(coord, bytes);
-            }
+    /// Writes a partial tile, where the wider one is there to cut it from.
+    fn cut_out(&mut self, coord: TileCoord, wider: TileCoord) {
+        let bytes = self.tiles.get(&wider).cloned();
+        if let Some(bytes) = bytes.and_then(|bytes| cut(wider, bytes, coord.width())) {
+            self.tiles.insert(coord, bytes);
         }
     }
 }
@@ -222,8 +220,12 @@ impl Store for MemoryStore {
 
     fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError> {
         self.write(|shared| {
-            let partial = TileCoord::partial_in_tree(seen);
-            shared.cut_out(partial.filter(|coord| coord.to_full().is_within(stored.size)));
+            for coord in TileCoord::partial_in_tree(seen) {
+                let wider = TileCoord::in_tree(coord.kind(), coord.index(), stored.size);
+                if let Some(wider) = wider.filter(|wider| *wider != coord) {
+                    shared.cut_out(coord, wider);
+                }
+            }
             Ok(())
         })
     }
@@ -235,7 +237,9 @@ impl Store for MemoryStore {
                 let partial = TileCoord::partial_in_tree(size);
                 partial.filter(|coord| !shared.tiles.contains_key(coord)).collect::<Vec<_>>()
             };
-            shared.cut_out(missing(shared));
+            for coord in missing(shared) {
+                shared.cut_out(coord, coord.to_full());
+            }
             if let Some(missing) = missing(shared).first() {
                 return Err(StoreError::Damaged(format!("{missing} is missing")));
             }

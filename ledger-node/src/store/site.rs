@@ -27,19 +27,19 @@ pub struct Site {
     unsynced: Mutex<BTreeSet<TileCoord>>,
     /// The size that the journal starts from: the entries before it are in tiles only.
     base: AtomicU64,
-    /// Whose partial tiles stay beside full ones.
-    seen: Mutex<Seen>,
+    /// The trees whose partial tiles stay beside full ones.
+    shown: Mutex<ShownSizes>,
 }
 
 /// The sizes of the trees that readers may see now.
 #[derive(Debug, Clone, Copy, Default)]
-struct Seen {
+struct ShownSizes {
     published: TreeSize,
-    /// That of the checkpoint that is being published.
+    /// The size in the checkpoint that is being published.
     next: TreeSize,
 }
 
-impl Seen {
+impl ShownSizes {
     /// The partial tiles of these trees at the place of a full one.
     fn partial_at(self, full: TileCoord) -> impl Iterator<Item = TileCoord> {
         let sizes = [self.published, self.next].into_iter();
@@ -76,14 +76,14 @@ impl Site {
             fs::remove_dir_all(&temporary).map_err(StoreError::io("remove", &temporary))?;
         }
         fs::create_dir(&temporary).map_err(StoreError::io("create", &temporary))?;
-        let (next_temporary, unsynced, seen) = Default::default();
+        let (next_temporary, unsynced, shown) = Default::default();
         let base = AtomicU64::new(base.get());
-        let site = Site { root, temporary, next_temporary, unsynced, base, seen };
-        // whoever signed it: this only says which partial tiles stay
+        let site = Site { root, temporary, next_temporary, unsynced, base, shown };
+        // no signature is checked: the size only says which partial tiles stay
         let published = read_if_there(&site.checkpoint())?.unwrap_or_default();
         if let Ok(published) = ClaimedCheckpoint::parse(&published) {
             let size = published.checkpoint().head().size;
-            *site.seen() = Seen { published: size, next: size };
+            *site.shown() = ShownSizes { published: size, next: size };
         }
         Ok(site)
     }
@@ -149,8 +149,8 @@ impl Site {
         in_base.filter(|in_base| !in_base.is_full())
     }
 
-    /// Removes the partial tiles in whose place a full one stands, but for those of the tree that
-    /// readers see: other web servers serve these files as they are.
+    /// Removes the partial tiles that a full one replaces, except those of the tree that readers see:
+    /// other web servers serve these files as they are.
     ///
     /// Where the journal starts from a tree that has a partial tile here, that tile alone holds
     /// what the journal no longer has: the full one must be durable before it goes.
@@ -162,9 +162,9 @@ impl Site {
         if self.base_edge(coord).is_some() {
             self.sync(&BTreeSet::from([coord]))?;
         }
-        // held until the files have gone: what is to be published meanwhile looks for them after
-        let seen = self.seen();
-        let stay: Vec<TileCoord> = seen.partial_at(coord).collect();
+        // the lock is held until the files are removed: `publish` looks for them after that
+        let shown = self.shown();
+        let stay: Vec<TileCoord> = shown.partial_at(coord).collect();
         if stay.is_empty() {
             return self.drop_folder(coord);
         }
@@ -194,22 +194,39 @@ impl Site {
         }
     }
 
-    /// Writes the partial tiles anew that the tree of `seen` leaves ends with, where the `stored`
-    /// tree has full ones to cut them from.
+    /// Writes the partial tiles anew that the tree of `seen` leaves ends with, where the larger
+    /// `stored` tree has wider ones to cut them from.
+    ///
+    /// A tile stays as it is where the wider one is lost or damaged.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where neither of the two is whole.
     pub fn restore_edge(&self, seen: TreeSize, stored: &TreeHead) -> Result<(), StoreError> {
-        let partial = TileCoord::partial_in_tree(seen);
-        for coord in partial.filter(|coord| coord.to_full().is_within(stored.size)) {
-            self.cut_out(coord)?;
+        for coord in TileCoord::partial_in_tree(seen) {
+            let wider = TileCoord::in_tree(coord.kind(), coord.index(), stored.size);
+            let Some(wider) = wider.filter(|wider| *wider != coord) else { continue };
+            match self.cut_out(coord, wider) {
+                Ok(true) => {}
+                Ok(false) | Err(StoreError::Damaged(_)) if self.is_whole(coord)? => {}
+                Ok(false) => return Err(StoreError::Damaged(format!("{coord} is missing"))),
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
-    /// Writes a partial tile over whatever is there, out of the full one if that is there. Whether
-    /// it is.
-    fn cut_out(&self, coord: TileCoord) -> Result<bool, StoreError> {
-        let Some(full) = self.get(coord.to_full())? else { return Ok(false) };
-        let damaged = || StoreError::Damaged(format!("{} is not a full tile", coord.to_full()));
-        let bytes = cut(coord, full).ok_or_else(damaged)?;
+    /// Whether a tile is there, as long as its path says.
+    fn is_whole(&self, coord: TileCoord) -> Result<bool, StoreError> {
+        let bytes = self.get(coord)?;
+        Ok(bytes.is_some_and(|bytes| cut(coord, bytes, coord.width()).is_some()))
+    }
+
+    /// Writes a partial tile over what is there, out of a wider one. Returns whether the wider one
+    /// is there.
+    fn cut_out(&self, coord: TileCoord, wider: TileCoord) -> Result<bool, StoreError> {
+        let Some(bytes) = self.get(wider)? else { return Ok(false) };
+        let damaged = || StoreError::Damaged(format!("{wider} is not a whole tile"));
+        let bytes = cut(wider, bytes, coord.width()).ok_or_else(damaged)?;
         self.overwrite(coord, &bytes)?;
         Ok(true)
     }
@@ -217,34 +234,29 @@ impl Site {
     /// Replaces the checkpoint, before and after which all tiles of its tree are there as files.
     pub fn publish(&self, checkpoint: &ClaimedCheckpoint) -> Result<(), StoreError> {
         let size = checkpoint.checkpoint().head().size;
-        // from here on no writer of full tiles takes away what this tree ends with
-        self.seen().next = size;
+        // from here on a writer of full tiles keeps the partial ones of this tree
+        self.shown().next = size;
         for coord in TileCoord::partial_in_tree(size) {
             let is_there = self.path(coord).try_exists();
             if !is_there.map_err(StoreError::io("find", self.path(coord)))?
-                && !self.cut_out(coord)?
+                && !self.cut_out(coord, coord.to_full())?
             {
                 return Err(StoreError::Damaged(format!("{coord} is missing")));
             }
         }
         let temporary = self.write_temporary(checkpoint.to_string().as_bytes())?;
         self.rename(&temporary, &self.checkpoint())?;
-        let before = std::mem::replace(&mut self.seen().published, size);
-        for coord in TileCoord::partial_in_tree(before) {
-            for full in (coord.index()..).map(|index| TileCoord::full(coord.kind(), index)) {
-                let has_grown = full.is_within(size);
-                // what lies beyond the base may be the leavings of a crash, and the partial one all
-                let is_whole = has_grown || self.base_edge(full).is_none();
-                // the checkpoint is shown, and a file that stays too long misleads no reader
-                if is_whole
-                    && self.path(full).exists()
-                    && let Err(error) = self.drop_partial(full)
-                {
-                    tracing::warn!(%error, "a partial tile stays beside the full one");
-                }
-                if !has_grown {
-                    break;
-                }
+        let before = std::mem::replace(&mut self.shown().published, size);
+        // writers of full tiles kept only these: nothing is left between the two sizes
+        for full in TileCoord::partial_in_tree(before).map(TileCoord::to_full) {
+            // beyond the base a full tile may be the leavings of a crash, and the partial one all
+            let is_whole = full.is_within(size) || self.base_edge(full).is_none();
+            // the checkpoint is shown, and a file that stays too long misleads no reader
+            if is_whole
+                && self.path(full).exists()
+                && let Err(error) = self.drop_partial(full)
+            {
+                tracing::warn!(%error, "a partial tile stays beside the full one");
             }
         }
         Ok(())
@@ -310,8 +322,8 @@ impl Site {
         }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
-        self.seen.lock().expect("no thread panics while it holds the sizes")
+    fn shown(&self) -> MutexGuard<'_, ShownSizes> {
+        self.shown.lock().expect("no thread panics while it holds the sizes")
     }
 
     fn unsynced(&self) -> MutexGuard<'_, BTreeSet<TileCoord>> {
