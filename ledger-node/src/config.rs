@@ -303,7 +303,8 @@ impl ConfigError {
             ConfigError::RewitnessMinutes(_) => "leave it out for the default of 15 minutes",
             ConfigError::WitnessUrl { .. } => {
                 "a witness is reached at http://... or https://... (its submission prefix), or, if \
-                 it is a node of this ledger, at grpcs://HOST:PORT or grpc://HOST:PORT"
+                 it is a node of this ledger, at grpcs://HOST:PORT or grpc://HOST:PORT, without a \
+                 user name or password: the node tells every caller where it asks"
             }
             ConfigError::MonitoringUrl { .. } => {
                 "a witness shows what it cosigned below http://... or https://... (its monitoring prefix)"

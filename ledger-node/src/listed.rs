@@ -127,10 +127,13 @@ impl<T> fmt::Debug for Listed<T> {
     }
 }
 
-/// Whether a text is the address of a log: with one of these beginnings, and no control characters.
+/// Whether a text is the address of a log: with one of these beginnings, a host, no control
+/// characters, and no user name or password: the node tells every caller where it reads.
 pub fn is_address(url: &str, schemes: &[&str]) -> bool {
     let rest = schemes.iter().find_map(|scheme| url.strip_prefix(scheme));
-    rest.is_some_and(|rest| !rest.is_empty()) && !url.chars().any(char::is_control)
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next());
+    host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
+        && !url.chars().any(char::is_control)
 }
 
 fn stamp(path: &Path) -> Result<Option<Stamp>, ListError> {

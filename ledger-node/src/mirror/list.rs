@@ -84,7 +84,8 @@ pub enum ParseMirrorsError {
     Anchor(usize, ParseHashError),
     /// The source is no address.
     #[error(
-        "line {0}: a source begins with http://, https://, grpc:// or grpcs:// and has no control characters"
+        "line {0}: a source begins with http://, https://, grpc:// or grpcs:// and a host, and has no \
+         control characters, user name or password"
     )]
     Source(usize),
     /// The log is listed before, in another way.

@@ -6,6 +6,7 @@ use ledger_core::charter::Charter;
 use ledger_core::note::{PublicKey, VerifierKey};
 use ledger_core::policy::{ParsePolicyError, Policy, PolicyWitness};
 
+use crate::listed::is_address;
 use crate::transport::grpc_url;
 
 /// What this node knows of witnesses beside the policy: its own keys, and addresses.
@@ -136,14 +137,14 @@ impl Contacts {
 
 impl Contact {
     /// Reads an address: `http://` or `https://` and the submission prefix of any C2SP witness, or
-    /// `grpc://HOST:PORT` of a node of ours, or `grpcs://HOST:PORT` with TLS.
+    /// `grpc://HOST:PORT` of a node of ours, or `grpcs://HOST:PORT` with TLS. None of them may hold
+    /// a user name or password: the node tells every caller where it asks its witnesses.
     pub fn parse(url: &str) -> Option<Contact> {
         let url = url.trim_end_matches('/');
         if url.starts_with("grpc") {
             return grpc_url(url).map(Contact::Grpc);
         }
-        let address = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
-        (!address.is_empty()).then(|| Contact::Http(url.to_owned()))
+        is_address(url, &["http://", "https://"]).then(|| Contact::Http(url.to_owned()))
     }
 }
 
@@ -314,6 +315,21 @@ mod tests {
         }
         text += "group g 2 w0 w1 w2\nquorum g\n";
         Policy::parse(text.as_bytes()).expect("policy")
+    }
+
+    #[test]
+    fn an_address_that_callers_are_told_holds_no_password() {
+        for scheme in ["http", "https", "grpc", "grpcs"] {
+            let parse = |rest: &str| Contact::parse(&format!("{scheme}://{rest}"));
+            assert!(parse("w.example:1").is_some() && parse("").is_none());
+            for secret in ["user:secret@w.example:1", "user@w.example", "secret@w.example:1/"] {
+                assert_eq!(parse(secret), None, "{scheme}://{secret}");
+                let (beginning, url) = (format!("{scheme}://"), format!("{scheme}://{secret}"));
+                assert!(!is_address(&url, &[&beginning]), "{url}");
+            }
+        }
+        // no user name comes after the host
+        assert!(Contact::parse("https://w.example/log@2026").is_some());
     }
 
     #[test]
