@@ -16,6 +16,7 @@ pub mod site;
 pub mod stalling;
 pub mod usage;
 pub mod wait;
+pub mod web;
 pub mod witness;
 pub mod year;
 

@@ -18,6 +18,7 @@ use ledger_tests::follower::Follower;
 use ledger_tests::long::rounds;
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::random::Random;
+use ledger_tests::web::agent;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -221,9 +222,11 @@ impl Load {
             self.see(&policy, &answer.into_inner().checkpoint);
             let url = format!("{http}/checkpoint");
             let fetched = tokio::task::spawn_blocking(move || {
-                ureq::get(url).call().and_then(|mut answer| answer.body_mut().read_to_string())
+                let mut answer = agent().get(url).call().ok()?;
+                let text = answer.body_mut().read_to_string().ok()?;
+                (answer.status() == 200).then_some(text)
             });
-            let Ok(Ok(text)) = fetched.await else { return };
+            let Ok(Some(text)) = fetched.await else { return };
             self.see(&policy, text.as_bytes());
         }
     }

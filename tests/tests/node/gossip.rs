@@ -274,8 +274,7 @@ async fn withheld_tiles_raise_the_alarm_until_they_are_shown() {
     let head = SignedTree::forked(&evil(), 300, 700, "").head;
     let body = format!("old 0\n\n{head}");
     let offer = move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent: ureq::Agent = config.into();
+        let agent = ledger_tests::web::agent();
         let mut answer = agent.post(&url).send(body.as_bytes()).expect("an answer");
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
     };

@@ -7,6 +7,7 @@ use ledger_proto::v1::{self as wire};
 use ledger_tests::process::run;
 use ledger_tests::site::{SignedTree, TestSite};
 use ledger_tests::wait::{so, until_async};
+use ledger_tests::web::figure;
 use serde_json::Value;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status};
@@ -16,14 +17,6 @@ use super::gossip::{EVIL, Member, evil, ledger, log_of};
 /// Asks until the answer is as it should be.
 async fn until(member: &Member, well: impl Fn(i32, &Value) -> bool) -> (i32, Value) {
     until_async(async || so(member.status().await, |(exit, status)| well(*exit, status))).await
-}
-
-/// One figure of `/metrics`.
-fn figure(http: &str, line: &str) -> u64 {
-    let mut answer = ureq::get(format!("{http}/metrics")).call().expect("an answer");
-    let text = answer.body_mut().read_to_string().expect("text");
-    let value = text.lines().find_map(|found| found.strip_prefix(line));
-    value.unwrap_or_else(|| panic!("{line} in\n{text}")).trim().parse().expect("a number")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -156,7 +156,7 @@ async fn files_come_with_the_headers_that_tlog_tiles_asks_for() {
     assert_whole(&node, &founded);
 }
 
-/// A page that somebody opens in the operator's network asks in that person's place.
+/// A browser inside the operator's network asks for the pages that it shows.
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_sites_read_what_proves_itself_and_nothing_else() {
     let founded = Founded::new();
@@ -267,7 +267,7 @@ async fn other_paths_and_methods_are_refused_with_a_reason() {
             assert_eq!(answer.header("allow"), Some("GET,HEAD"), "{method} {path}");
         }
     }
-    // who has an older checkpoint gets its partial tiles, as the beginning of the full ones
+    // a reader with an older checkpoint gets its partial tiles: the beginning of the full ones
     for (path, full) in
         [("/tile/0/000.p/7", "/tile/0/000"), ("/tile/entries/000.p/255", "/tile/entries/000")]
     {

@@ -12,6 +12,7 @@ use ledger_proto::v1::mirror_client::MirrorClient;
 use ledger_proto::v1::{self as wire};
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::wait::{so, until, until_async};
+use ledger_tests::web::{agent, figure};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
@@ -79,13 +80,6 @@ fn is_served(socket: &mut TcpStream) -> bool {
     socket.read_exact(&mut first).is_ok() && &first == b"HTTP/1.1 200"
 }
 
-fn figure(url: &str, line: &str) -> u64 {
-    let mut answer = ureq::get(format!("{url}/metrics")).call().expect("an answer");
-    let text = answer.body_mut().read_to_string().expect("text");
-    let value = text.lines().find_map(|found| found.strip_prefix(line));
-    value.unwrap_or_else(|| panic!("{line} in\n{text}")).trim().parse().expect("a number")
-}
-
 #[test]
 fn a_thousand_connections_from_one_address_leave_room_for_others() {
     let (_founded, node) = limited(&[("connections_per_address", 40)]);
@@ -116,8 +110,7 @@ fn a_full_node_refuses_at_once_and_serves_again_when_there_is_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_asks_too_often_is_told_when_to_come_again() {
     let (_founded, node) = limited(&[("requests_per_second", 1)]);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = agent();
     let ask = |path: &str| agent.get(format!("{}{path}", node.http)).call().expect("an answer");
     let refused = (0..100).map(|_| ask("/tile/0/000.p/1")).find(|answer| answer.status() != 200);
     let mut refused = refused.expect("ten are saved up, and one comes a second");
@@ -137,7 +130,7 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     let refused = refused.expect("one address has one budget");
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().starts_with("too many requests from your network\nhint: try again"));
-    // whoever looks after the node is answered all the same
+    // a check of the node's health is answered all the same
     let endpoint = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
     let mut health = HealthClient::new(endpoint.connect().await.expect("it listens"));
     for _ in 0..40 {
@@ -150,8 +143,7 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
 #[test]
 fn health_figures_and_the_checkpoint_are_never_refused_and_use_nothing_up() {
     let (_founded, node) = limited(&[("requests_per_second", 1)]);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = agent();
     let status =
         |path: &str| agent.get(format!("{}{path}", node.http)).call().expect("an answer").status();
     let always = ["/healthz", "/metrics", "/checkpoint"];

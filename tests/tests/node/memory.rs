@@ -242,8 +242,7 @@ async fn a_stream_of_records_takes_no_more_than_the_room_of_the_queue() {
 async fn requests_to_a_witness_take_at_most_sixteen_bytes_of_heap_a_byte() {
     const FULL: usize = 120_000;
     let measured = Measured::node(85);
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = ledger_tests::web::agent();
     for bytes in [BYTES, FULL] {
         for (name, text) in dear_texts(bytes) {
             let note = format!("{text}\n\n\u{2014} a AAAAAAA=\n");

@@ -20,6 +20,7 @@ use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::served::{ServedSite, write_site};
 use ledger_tests::wait::{so, until_async};
+use ledger_tests::web::agent;
 use ledger_tests::{entry, key, size};
 use tempfile::TempDir;
 use tonic::Code;
@@ -126,8 +127,7 @@ struct Answer {
 }
 
 fn get(url: &str) -> Answer {
-    let agent: ureq::Agent =
-        ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let agent = agent();
     let mut answer = agent.get(url).call().expect("it answers");
     let header = |name: &str| {
         let value = answer.headers().get(name).map(|value| value.to_str().expect("text"));

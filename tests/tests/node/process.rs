@@ -6,6 +6,7 @@ use ledger_node::store::disk::MIN_SEGMENT_BYTES;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, run};
+use ledger_tests::web::agent;
 use tempfile::TempDir;
 
 /// A founded log in a folder of its own.
@@ -74,7 +75,9 @@ async fn a_record_is_logged_proven_found_and_still_there_after_a_restart() {
     let key = wire::lookup_request::Key::Statement(answer.statement.clone());
     let found = client.lookup(wire::LookupRequest { key: Some(key) }).await.expect("published");
     assert_eq!(found.into_inner().entry, entry.to_bytes());
-    let checkpoint = ureq::get(format!("{}/checkpoint", node.http)).call().expect("200");
+    let checkpoint = agent().get(format!("{}/checkpoint", node.http)).call();
+    let checkpoint = checkpoint.expect("an answer");
+    assert_eq!(checkpoint.status(), 200);
     assert_eq!(checkpoint.headers()["content-type"], "text/plain; charset=utf-8");
 
     let (code, stderr) = node.terminate();

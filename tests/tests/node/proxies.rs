@@ -11,7 +11,7 @@ use ledger_tests::{witness::TestWitness, workspace};
 
 use crate::witnesses::{Witnessed, policy_text};
 
-/// A proxy that counts who connects, and answers nothing.
+/// A proxy that counts connections, and answers nothing.
 struct Proxy {
     url: String,
     connections: Arc<AtomicU64>,
@@ -41,9 +41,9 @@ impl Proxy {
         let names = ["http_proxy", "https_proxy", "all_proxy"].into_iter();
         let both = names.flat_map(|name| [name.to_owned(), name.to_uppercase()]);
         let proxy = both.map(|name| (name, self.url.clone()));
-        // whoever looks at these must find that nobody is excepted
-        let nobody = ["no_proxy", "NO_PROXY"].map(|name| (name.to_owned(), String::new()));
-        proxy.chain(nobody).collect()
+        // a program that reads these must find no address that is excepted
+        let exceptions = ["no_proxy", "NO_PROXY"].map(|name| (name.to_owned(), String::new()));
+        proxy.chain(exceptions).collect()
     }
 }
 

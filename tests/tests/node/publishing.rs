@@ -14,6 +14,7 @@ use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::wait::SOON;
+use ledger_tests::web::agent;
 use ledger_tests::witness::{Mood, TestWitness};
 
 use crate::witnesses::{Witnessed, submit, until};
@@ -36,7 +37,7 @@ impl Witnessed {
 async fn read(node: &RunningNode, path: &str) -> String {
     let url = format!("http://{}{path}", node.http_addr());
     let read = move || {
-        let mut answer = ureq::get(&url).call().expect("an answer");
+        let mut answer = agent().get(&url).call().expect("an answer");
         answer.body_mut().read_to_string().expect("text")
     };
     tokio::task::spawn_blocking(read).await.expect("read")

@@ -16,8 +16,7 @@ async fn ask(node: &RunningNode, old: u64, head: &ClaimedCheckpoint) -> u16 {
     let url = format!("http://{}/witness/add-checkpoint", node.http_addr());
     let body = format!("old {old}\n\n{head}");
     let ask = move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent: ureq::Agent = config.into();
+        let agent = ledger_tests::web::agent();
         agent.post(&url).send(body.as_bytes()).expect("an answer").status().as_u16()
     };
     tokio::task::spawn_blocking(ask).await.expect("asked")

@@ -42,7 +42,7 @@ pub(super) fn text(path: &Path) -> &str {
 /// What is behind an HTTPS address, for somebody who believes this certificate.
 fn try_get(ca: &Path, url: &str) -> Result<String, ureq::Error> {
     let dialer = Dialer::believing(read_authorities(ca).expect("a certificate"));
-    let config = ureq::Agent::config_builder().tls_config(dialer.tls()).build();
+    let config = ureq::Agent::config_builder().proxy(None).tls_config(dialer.tls()).build();
     ureq::Agent::from(config).get(url).call()?.body_mut().read_to_string()
 }
 
@@ -196,7 +196,7 @@ fn a_certificate_that_is_renewed_while_the_node_runs_is_shown_without_a_restart(
 }
 
 #[test]
-fn handshakes_of_an_address_are_limited_and_whoever_waits_is_let_in() {
+fn handshakes_of_an_address_are_limited_and_allowed_again_later() {
     let founded = Founded::new();
     let ca = certify(&founded.dir());
     configure(&founded.dir(), |config| {
@@ -209,7 +209,7 @@ fn handshakes_of_an_address_are_limited_and_whoever_waits_is_let_in() {
     let answer = sockets.last_mut().expect("thirty").read(&mut [0]).map_err(|error| error.kind());
     assert!(matches!(answer, Ok(0) | Err(ErrorKind::ConnectionReset)), "{answer:?}");
     drop(sockets);
-    // whoever waits is let in again
+    // after a pause it is let in again
     let wait = || std::thread::sleep(Duration::from_secs(2));
     wait();
     until(|| {

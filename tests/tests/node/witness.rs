@@ -18,6 +18,7 @@ use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::witness_client::WitnessClient;
 use ledger_proto::v1::{self as wire, add_checkpoint_response};
 use ledger_tests::process::NodeProcess;
+use ledger_tests::web::agent;
 use ledger_tests::{key, size, tree, workspace};
 use serde_json::Value;
 
@@ -95,11 +96,6 @@ struct Http {
     status: u16,
     content_type: String,
     body: String,
-}
-
-/// A client that keeps its connection, as clients of witnesses should.
-fn agent() -> ureq::Agent {
-    ureq::Agent::config_builder().http_status_as_error(false).build().into()
 }
 
 fn read(mut response: ureq::http::Response<ureq::Body>) -> Http {

@@ -192,8 +192,7 @@ async fn a_new_log_shows_nothing_before_its_witnesses_have_seen_it() {
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     assert!(refused.message().contains("hint: "), "{refused}");
     let url = format!("http://{}/checkpoint", node.http_addr());
-    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-    let agent: ureq::Agent = config.into();
+    let agent = ledger_tests::web::agent();
     let answer = tokio::task::spawn_blocking(move || agent.get(url).call()).await.expect("asked");
     assert_eq!(answer.expect("an answer").status(), 503);
     log.all_feel(Mood::Honest);

@@ -165,8 +165,7 @@ async fn three_nodes_that_need_each_other_start_together_and_again() {
 async fn ask(node: &RunningNode, body: String) -> (u16, String) {
     let url = format!("http://{}/witness/add-checkpoint", node.http_addr());
     let ask = move || {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).build();
-        let agent: ureq::Agent = config.into();
+        let agent = ledger_tests::web::agent();
         let mut answer = agent.post(&url).send(body.as_bytes()).expect("an answer");
         (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
     };
