@@ -84,9 +84,9 @@ fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// Pages of any site may read what a log publishes: files that prove themselves. Nothing else is
-/// theirs: a page that somebody opens in the operator's network must neither read how the node does
-/// nor ask its witness for anything.
+/// CORS for what a log publishes: pages of any site may read it, because signatures prove it. The
+/// other routes have no such layer. A browser inside the operator's network would otherwise read
+/// the node's health and figures for a page from outside, or ask the node's witness.
 fn public_files() -> CorsLayer {
     CorsLayer::new().allow_origin(Any).allow_methods([Method::GET, Method::HEAD])
 }

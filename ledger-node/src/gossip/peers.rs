@@ -132,9 +132,9 @@ impl Peers {
 }
 
 impl Asker {
-    /// What strangers are told of who it is: the name of a node that the charter knows, or a number
-    /// that stands beside the address in this node's own log. The status of gossip is open to
-    /// everybody, and where callers come from is nobody else's business.
+    /// How the status of gossip names this caller: by the name of a node that the charter knows, or
+    /// by a number. Every stranger can read that status, so it holds no address. The node writes the
+    /// number beside the address to its own log.
     pub fn name(&self, sender: &Sender) -> String {
         match sender {
             Sender::Node(name) => name.clone(),
@@ -142,7 +142,7 @@ impl Asker {
         }
     }
 
-    /// The number by which strangers are told of it.
+    /// The number that names this caller in the status of gossip.
     pub fn number(&self) -> u64 {
         self.number
     }

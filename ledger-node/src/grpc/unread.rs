@@ -63,8 +63,8 @@ impl Unread {
                 First::Large(Large::new(bytes, share, self.patience))
             }
             Poll::Ready(Some(frame)) => First::Small(frame),
-            // what gRPC calls Trailers-Only: the headers end the stream. Clients in other languages
-            // take an empty data frame behind them for a broken stream, and show no status
+            // gRPC calls this Trailers-Only: the headers end the stream. If an empty data frame
+            // followed, gRPC's C core would report a broken stream and drop the status
             Poll::Ready(None) => return Response::from_parts(head, Body::empty()),
         };
         Response::from_parts(head, Body::new(Begun { first, rest: body }))

@@ -1,12 +1,12 @@
-//! A text that is made at most now and then, however many callers ask for it.
+//! A text that callers share: it is made at most ten times a second, however many ask for it.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::body::Bytes;
 
-/// How long a text is handed out before it is made anew: shorter than any monitoring asks, and long
-/// enough that making it costs a flood of callers nothing.
+/// How long a text is handed out before it is made again. Monitoring asks less often; under a flood
+/// of requests the node still spends almost no time on making it.
 const FRESH_FOR: Duration = Duration::from_millis(100);
 
 /// The text that was made last.

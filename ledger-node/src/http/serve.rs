@@ -56,9 +56,9 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
     graceful.shutdown().await;
 }
 
-/// What monitoring and readers must always get, whatever else their network asks for: a load
-/// balancer takes a node out of service that does not answer its health check. Each answer is short
-/// and at hand, so a refusal would cost the node as much; connections are still counted.
+/// Paths that are served also to a network that has used up its requests: a load balancer takes a
+/// node out of service that refuses its health check. Each answer is short and in memory, so a
+/// refusal would cost the node as much. Connections are still counted.
 const NEVER_REFUSED: [&str; 3] = ["/healthz", "/metrics", "/checkpoint"];
 
 fn is_counted<T>(request: &Request<T>) -> bool {

@@ -196,11 +196,12 @@ struct State {
 struct Usage {
     connections: u32,
     requests: Saved,
-    /// Counted apart: where requests are used up, whoever looks after the node must still get in.
+    /// Counted apart from requests: a caller in a network that has used those up must still be able
+    /// to connect and read the node's health.
     handshakes: Saved,
 }
 
-/// What one network has saved up of requests or handshakes.
+/// The requests, or the handshakes, that one network has saved up.
 #[derive(Debug)]
 struct Saved {
     /// Thousandths of those that it may make at once.
@@ -366,7 +367,7 @@ impl Usage {
         Usage { connections: 0, requests: full(), handshakes: full() }
     }
 
-    /// What is left of requests or handshakes, whatever is less.
+    /// What is left of requests or of handshakes: the smaller number.
     fn saved(&mut self, now: u64, limits: &Limits) -> u64 {
         self.requests.fill(now, limits);
         self.handshakes.fill(now, limits);
