@@ -114,11 +114,11 @@ const MAX_CLAIMED: usize = 10_000;
 /// members of the charter signed each change is.
 ///
 /// # Errors
-/// Why there is no charter.
-pub fn claimed(
+/// Why there is no charter: what `read` says, or a text.
+pub fn claimed<E: From<String>>(
     size: TreeSize,
-    mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
-) -> Result<Governance, String> {
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, E>,
+) -> Result<Governance, E> {
     let first = read(LeafIndex::ZERO)?;
     let founded = Governance::found(&first).map_err(|e| e.to_string())?;
     Ok(follow(size, read).unwrap_or(founded))
@@ -126,9 +126,9 @@ pub fn claimed(
 
 /// Why the governance entries that a tree's own lines name lead to no rules. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Unfollowed {
+pub enum Unfollowed<E> {
     /// An entry was not read; says why.
-    Read(String),
+    Read(E),
     /// The entries that were read do not follow from one another.
     Replay,
 }
@@ -168,10 +168,10 @@ pub fn back_to(
 ///
 /// # Errors
 /// [`Unfollowed`].
-pub fn follow(
+pub fn follow<E: From<String>>(
     size: TreeSize,
-    mut read: impl FnMut(LeafIndex) -> Result<Entry, String>,
-) -> Result<Governance, Unfollowed> {
+    mut read: impl FnMut(LeafIndex) -> Result<Entry, E>,
+) -> Result<Governance, Unfollowed<E>> {
     let mut at = size.last().ok_or(Unfollowed::Replay)?;
     let last = read(at).map_err(Unfollowed::Read)?;
     if !last.record().kind().is_governance() {
@@ -179,7 +179,10 @@ pub fn follow(
     }
     let mut left = MAX_CLAIMED;
     let read = |at| {
-        left = left.checked_sub(1).ok_or("more governance entries than are followed")?;
+        let Some(rest) = left.checked_sub(1) else {
+            return Err("more governance entries than are followed".to_owned().into());
+        };
+        left = rest;
         read(at)
     };
     let chain = governance_chain(at, read).map_err(|error| match error {

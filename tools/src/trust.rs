@@ -251,15 +251,9 @@ impl TrustArgs {
     /// [`Failure`] when what was given is malformed, or the log's charter is not the anchor's.
     pub fn with_files(
         &self,
-        read: impl Fn() -> Result<Governance, String>,
+        read: impl Fn() -> Result<Governance, Failure>,
         out: &Output,
     ) -> Result<Trust, Failure> {
-        let read = || {
-            read().map_err(|e| {
-                let message = format!("the log shows no charter: {e}");
-                Failure::refused(message, "this is none of our logs, or its files are damaged")
-            })
-        };
         let trust = match (self.anchor()?, &self.charter) {
             (Some(anchor), None) => {
                 let governance = read()?;

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 
 use common::damage::{Answer, Served, fates, make_unreadable, run_as_nobody};
 use common::{
-    START, Site, charter, decision, dir, entry, governed, ledger, log_key, member_key,
+    ORIGIN, START, Site, charter, decision, dir, entry, governed, ledger, log_key, member_key,
     membership_object,
 };
+use ledger_core::checkpoint::{Checkpoint, Origin};
+use ledger_core::hash::Hash;
+use ledger_core::index::TreeSize;
+use ledger_core::merkle::TreeHead;
 use ledger_core::record::{Draft, Object, Record};
 use ledger_core::tile::append_entry;
 
@@ -451,4 +455,56 @@ fn an_older_copy_is_behind() {
     let since = new.dir.join("checkpoint").display().to_string();
     let object = old.audit(&["--since", &since, "--json"]).ends(3).object();
     assert_eq!(object["verdict"], "behind", "{object}");
+}
+
+/// Signs a head of this size over the site, which holds far less.
+fn claim(site: &Site, size: u64) {
+    let head = TreeHead { size: TreeSize::new(size).unwrap(), root: Hash::leaf(b"no tree") };
+    let checkpoint = Checkpoint::new(Origin::new(ORIGIN).unwrap(), head).sign(&log_key());
+    std::fs::write(site.dir.join("checkpoint"), checkpoint.to_string()).unwrap();
+}
+
+#[test]
+fn a_size_that_the_source_does_not_hold_is_no_endless_work() {
+    let dir = dir();
+    let site = Site::of(dir.path(), 3);
+    let size = (1 << 62) + 5;
+    claim(&site, size);
+    let object = site.audit(&["--json"]).ends(1).object();
+    let counted = fates(&object, size);
+    assert_eq!(object["verdict"], "damaged", "{object}");
+    assert_eq!((counted["lawful"], counted["missing"] > 0), (0, true), "{object}");
+    assert!(counted["unread"] > size / 2, "{object}");
+    site.audit(&["--opaque"]).ends(1);
+    let source = dir.path().display().to_string();
+    ledger(["register", "decisions", &source, "--vkey", &vkey()]).fails(1, "is not what");
+    let (statement, policy) = (decision(1).statement().to_string(), policy(&site));
+    ledger(["prove", "--statement", &statement, "--from", &source, "--policy", &policy])
+        .fails(1, "could not be checked");
+}
+
+#[test]
+fn what_was_not_read_is_no_refusal() {
+    let dir = dir();
+    let site = Site::of(dir.path(), SIZE);
+    let (source, policy) = (dir.path().display().to_string(), policy(&site));
+    let anchor = charter().statement().to_string();
+    let cases: [(&str, &[&str]); 4] = [
+        (BUNDLES[0], &["audit", &source]),
+        (BUNDLES[0], &["prove", "--index", "300", "--from", &source, "--anchor", &anchor]),
+        (
+            BUNDLES[2],
+            &["prove", "--index", "300", "--authority", "--from", &source, "--policy", &policy],
+        ),
+        ("tile/0/001", &["prove", "--index", "300", "--from", &source, "--policy", &policy]),
+    ];
+    for (file, args) in cases {
+        let path = dir.path().join(file);
+        let named = if file.starts_with("tile/0/") { "a hash tile" } else { file };
+        make_unreadable(&path);
+        run_as_nobody(dir.path(), args).fails(3, named);
+        std::fs::remove_file(&path).unwrap();
+        run_as_nobody(dir.path(), args).fails(1, named);
+        site.write_again();
+    }
 }

@@ -199,6 +199,12 @@ impl Site {
         self.sign();
     }
 
+    /// Writes each file of the entries once more, as it was before a test altered it.
+    pub fn write_again(&self) {
+        let mut site = Site::bare(&self.dir);
+        site.push(self.entries.clone());
+    }
+
     fn sign(&self) {
         let origin = Origin::new(ORIGIN).expect("origin");
         let checkpoint = Checkpoint::new(origin, self.edge.head()).sign(&log_key());

@@ -14,9 +14,13 @@ use ledger_node::source::{ReadError, Source, TileFile};
 /// Blocks that are read before they are needed.
 const AHEAD: usize = 4;
 
-/// Files in a row that are not read before the audit gives up: the source is out of reach, and each
+/// Files in a row that are not read before a command gives up: the source is out of reach, and each
 /// further file could take as long as a network waits.
-const MAX_UNREAD: u32 = 3;
+pub const MAX_UNREAD: u32 = 3;
+
+/// Blocks in a row of which a source shows nothing before a command gives up: a key can sign a head
+/// of any size, and reading so many files that are missing would not end.
+pub const MAX_NOT_SHOWN: u32 = 1024;
 
 /// Up to 256 entries and their leaf hashes, as the source has them.
 #[derive(Debug)]
@@ -110,6 +114,11 @@ fn read_block(source: &Source, first: u64, size: TreeSize, unread: &mut u32) -> 
 }
 
 impl Entries {
+    /// Whether the source shows nothing of this block: no entry, and no hash that is proven.
+    pub fn is_not_shown(&self) -> bool {
+        self.footing == Footing::Unproven && self.fates.iter().all(Option::is_some)
+    }
+
     /// Each index of the block.
     pub fn iter(&self) -> impl Iterator<Item = Slot<'_>> {
         self.fates.iter().enumerate().map(|(at, fate)| match (fate, self.bundle.get(at)) {

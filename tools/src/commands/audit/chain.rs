@@ -3,12 +3,59 @@
 use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::index::{LeafIndex, TreeSize};
-use ledger_core::merkle::{InclusionProof, TreeHead, prove_inclusion, verify_inclusion};
+use ledger_core::merkle::{
+    InclusionProof, ProveError, TreeHead, prove_inclusion, verify_inclusion,
+};
 use ledger_core::record::Entry;
-use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
+use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader};
 
 use ledger_node::governance::{self, Unfollowed};
-use ledger_node::source::Source;
+use ledger_node::source::{ReadError, Source};
+
+use crate::failure::{Exit, Failure};
+
+/// Why a source does not show an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotShown {
+    why: String,
+    /// Whether the disk or the network failed, which says nothing about the log.
+    unread: bool,
+}
+
+impl NotShown {
+    /// A file was not read.
+    fn file(what: &str, error: &ReadError) -> NotShown {
+        let unread = matches!(error, ReadError::Failed(_));
+        NotShown { why: format!("{what} {error}"), unread }
+    }
+
+    /// The tiles give no proof of an entry.
+    pub fn proof(at: LeafIndex, error: &ProveError<TileReadError<ReadError>>) -> NotShown {
+        let NotShown { why, unread } = match error {
+            ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
+            other => other.to_string().into(),
+        };
+        NotShown { why: format!("entry {at} is not proven: {why}"), unread }
+    }
+
+    /// The end of a command that needs the entry.
+    pub fn failure(&self, message: impl Into<String>, hint: impl Into<String>) -> Failure {
+        let exit = if self.unread { Exit::Environment } else { Exit::Refused };
+        Failure { exit, message: message.into(), hint: hint.into() }
+    }
+}
+
+impl std::fmt::Display for NotShown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<String> for NotShown {
+    fn from(why: String) -> NotShown {
+        NotShown { why, unread: false }
+    }
+}
 
 /// What the log's own entries say about its rules: the whole chain where it can be followed, else
 /// the charter at index 0 alone. Nothing is verified against the tree: it is for an audit, which
@@ -16,7 +63,7 @@ use ledger_node::source::Source;
 ///
 /// # Errors
 /// Why there is no charter.
-pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
+pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<Governance, NotShown> {
     let size = head(checkpoint)?.size;
     governance::claimed(size, |at| entry(source, at, size))
 }
@@ -27,7 +74,7 @@ pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<Governance, String>
 ///
 /// # Errors
 /// Why there is no charter, or which entry is not shown.
-pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> {
+pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, NotShown> {
     let head = head(checkpoint)?;
     let read = |at| proven_entry(source, at, &head);
     let first = read(LeafIndex::ZERO)?;
@@ -40,7 +87,7 @@ pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, String> 
     }
 }
 
-fn head(checkpoint: &[u8]) -> Result<TreeHead, String> {
+fn head(checkpoint: &[u8]) -> Result<TreeHead, NotShown> {
     let claimed = ClaimedCheckpoint::parse(checkpoint).map_err(|e| e.to_string())?;
     Ok(*claimed.checkpoint().head())
 }
@@ -51,8 +98,8 @@ pub fn end(
     source: &Source,
     head: &TreeHead,
     size: TreeSize,
-) -> Result<(Entry, InclusionProof), String> {
-    let last = head.size.last().ok_or("the tree is empty")?;
+) -> Result<(Entry, InclusionProof), NotShown> {
+    let last = head.size.last().ok_or_else(|| "the tree is empty".to_owned())?;
     included(source, last, (head, size))
 }
 
@@ -61,10 +108,11 @@ pub fn included(
     source: &Source,
     at: LeafIndex,
     (head, size): (&TreeHead, TreeSize),
-) -> Result<(Entry, InclusionProof), String> {
+) -> Result<(Entry, InclusionProof), NotShown> {
     let entry = entry(source, at, size)?;
     let mut nodes = TileReader::new(source, size);
-    let proof = prove_inclusion(&mut nodes, at, head.size).map_err(|e| e.to_string())?;
+    let proof = prove_inclusion(&mut nodes, at, head.size);
+    let proof = proof.map_err(|e| NotShown::proof(at, &e))?;
     verify_inclusion(&proof, &entry.leaf_hash(), at, head)
         .map_err(|e| format!("entry {at} is not in the tree of size {}: {e}", head.size))?;
     Ok((entry, proof))
@@ -74,35 +122,38 @@ pub fn included(
 ///
 /// # Errors
 /// Why the source does not show it.
-pub fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, String> {
-    Entry::parse(&bytes(source, at, size)?).map_err(|e| format!("entry {at}: {e}"))
+pub fn entry(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Entry, NotShown> {
+    let entry = Entry::parse(&bytes(source, at, size)?);
+    Ok(entry.map_err(|e| format!("entry {at}: {e}"))?)
 }
 
 /// An entry that is proven to be in the tree of `head`.
 ///
 /// # Errors
 /// Why the source does not show it.
-pub fn proven_entry(source: &Source, at: LeafIndex, head: &TreeHead) -> Result<Entry, String> {
+pub fn proven_entry(source: &Source, at: LeafIndex, head: &TreeHead) -> Result<Entry, NotShown> {
     let bytes = bytes(source, at, head.size)?;
     let leaf = ledger_core::Hash::leaf(&bytes);
     let mut nodes = TileReader::new(source, head.size);
     let proof = prove_inclusion(&mut nodes, at, head.size);
-    let proof = proof.map_err(|e| format!("entry {at} is not proven: {e}"))?;
+    let proof = proof.map_err(|e| NotShown::proof(at, &e))?;
     verify_inclusion(&proof, &leaf, at, head)
         .map_err(|e| format!("entry {at} is not what was signed: {e}"))?;
-    Entry::parse(&bytes).map_err(|e| format!("entry {at}: {e}"))
+    Ok(Entry::parse(&bytes).map_err(|e| format!("entry {at}: {e}"))?)
 }
 
-fn bytes(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Vec<u8>, String> {
+fn bytes(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Vec<u8>, NotShown> {
     let width = u64::from(TILE_WIDTH);
     let coord = TileCoord::in_tree(TileKind::Entries, at.get() / width, size);
-    let coord = coord.ok_or("the log has no entries")?;
-    let bytes = source.tile(coord).map_err(|e| format!("{coord} {e}"))?;
+    let coord = coord.ok_or_else(|| "the log has no entries".to_owned())?;
+    let bytes = source.tile(coord).map_err(|e| NotShown::file(&coord.to_string(), &e))?;
     let bundle = EntryBundle::parse(coord, bytes).map_err(|e| format!("{coord}: {e}"))?;
     let place = usize::try_from(at.get() % width).unwrap_or(usize::MAX);
     match bundle.get(place) {
-        Some(b"") => Err(format!("entry {at} is withheld by {source}: ask the log's own node")),
+        Some(b"") => {
+            Err(format!("entry {at} is withheld by {source}: ask the log's own node").into())
+        }
         Some(entry) => Ok(entry.to_vec()),
-        None => Err(format!("{coord} holds no entry {at}")),
+        None => Err(format!("{coord} holds no entry {at}").into()),
     }
 }

@@ -23,7 +23,7 @@ use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
 use ledger_core::policy::{AcceptedCheckpoint, Policy};
 use ledger_core::record::{Entry, StatementId};
-use ledger_core::tile::{TileCoord, TileKind};
+use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
 
 use crate::environment;
 use crate::failure::Failure;
@@ -36,7 +36,10 @@ use ledger_node::source::{ReadError, Source};
 
 pub use judge::{Lawful, LawfulEntry};
 
+pub(in crate::commands) use block::{MAX_NOT_SHOWN, MAX_UNREAD};
+
 use block::{Block, Entries, Piece, Slot};
+use chain::NotShown;
 use fate::{Fate, Footing, Root, Verdict};
 use judge::{Judges, Tally};
 use report::{Report, Summary};
@@ -232,20 +235,29 @@ fn walk<'a>(
     let mut progress = Progress::new(out);
     let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
-        let mut whole = true;
+        let (mut whole, mut not_shown) = (true, 0);
         for piece in block::read_ahead(scope, source, head.size) {
             let block = match piece {
                 Piece::Block(block) => block,
                 Piece::GivenUp(first) => {
-                    tree.give_up();
-                    report.given_up(first);
-                    report.count(Fate::Unread, Footing::Proven, head.size.get() - first);
+                    let why = format!("{MAX_UNREAD} files in a row are out of reach");
+                    give_up(first, &why, tree, report);
                     whole = false;
                     break;
                 }
             };
             let Block { first, .. } = block;
+            if not_shown >= MAX_NOT_SHOWN {
+                let why = format!(
+                    "the source shows nothing of the {} entries before it",
+                    u64::from(MAX_NOT_SHOWN) * u64::from(TILE_WIDTH)
+                );
+                give_up(first, &why, tree, report);
+                whole = false;
+                break;
+            }
             let entries = tree.check(block, report)?;
+            not_shown = if entries.is_not_shown() { not_shown + 1 } else { 0 };
             if let Judge::Unfounded(expected) = judge {
                 judge = match found(&entries, expected, report) {
                     Ok(charter) => {
@@ -273,6 +285,14 @@ fn walk<'a>(
             _ => Tally::default(),
         })
     })
+}
+
+/// Leaves the entries from an index on unread.
+fn give_up(first: u64, why: &str, tree: &mut TreeCheck<'_>, report: &mut Report) {
+    let left = tree.head().size.get() - first;
+    tree.give_up();
+    report.given_up(first, why);
+    report.count(Fate::Unread, Footing::Proven, left);
 }
 
 /// Counts the entries of a log that is not looked into.
@@ -352,7 +372,7 @@ fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, rep
 fn trust(
     args: &Args,
     anchor: Option<StatementId>,
-    claims: Option<Result<Governance, String>>,
+    claims: Option<Result<Governance, NotShown>>,
     out: &Output,
 ) -> Result<(Trust, Option<StatementId>), Failure> {
     if let Some(vkey) = &args.vkey {
@@ -378,13 +398,12 @@ fn trust(
             "give --vkey VKEY or --policy FILE",
         ));
     };
-    let unread = |why: String| {
-        Failure::refused(
+    let governance = claims.map_err(|why| {
+        why.failure(
             format!("the charter in entry 0 gives no key: {why}"),
             "give the log's key with --vkey; for a log that is not ours add --opaque",
         )
-    };
-    let governance = claims.map_err(unread)?;
+    })?;
     let statement = governance.charter().statement();
     if anchor.is_some_and(|anchor| anchor != statement) {
         return Err(Failure::refused(

@@ -152,10 +152,8 @@ impl Report {
     }
 
     /// The entries from an index on were not read.
-    pub fn given_up(&mut self, first: u64) {
-        let text = format!(
-            "entry {first} and those behind it were not read: three files in a row are out of reach"
-        );
+    pub fn given_up(&mut self, first: u64, why: &str) {
+        let text = format!("entry {first} and those behind it were not read: {why}");
         self.push(("unread", Verdict::Unread), json!({ "index": first }), &text);
     }
 

@@ -13,7 +13,7 @@ use ledger_core::succession::{
 };
 use serde_json::{Value, json};
 
-use crate::commands::audit::chain;
+use crate::commands::audit::chain::{self, NotShown};
 use crate::environment;
 use crate::failure::Failure;
 use crate::files;
@@ -144,11 +144,10 @@ pub fn governance(entry: &GovernanceRef) -> Value {
 
 /// The last governance entry of a head's tree: its last entry is one, or names it.
 fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
-    let refused = |e: String| {
-        let hint = "give files of the old log that reach the checkpoint: the operator's, a \
-                    mirror's, or a member's copy";
-        Failure::refused(e, hint).of(source)
-    };
+    let hint = "give files of the old log that reach the checkpoint: the operator's, a mirror's, or \
+                a member's copy";
+    let refused = |e: String| Failure::refused(e, hint).of(source);
+    let not_shown = |e: NotShown| e.failure(e.to_string(), hint).of(source);
     let opened = reach::source(source)?;
     let bytes = opened.checkpoint().map_err(|e| refused(format!("the checkpoint {e}")))?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| refused(e.to_string()))?;
@@ -156,11 +155,11 @@ fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     if size < head.size {
         return Err(refused(format!("it ends at size {size}, the checkpoint at {}", head.size)));
     }
-    let (end, _) = chain::end(&opened, head, size).map_err(refused)?;
+    let (end, _) = chain::end(&opened, head, size).map_err(not_shown)?;
     let last = head.size.last().unwrap_or(LeafIndex::ZERO);
     let is_norm = end.record().kind().is_governance();
     let index = if is_norm { last } else { end.logged().governance };
-    let (entry, _) = chain::included(&opened, index, (head, size)).map_err(refused)?;
+    let (entry, _) = chain::included(&opened, index, (head, size)).map_err(not_shown)?;
     if !entry.record().kind().is_governance() {
         return Err(refused(format!(
             "entry {index}, which its last entry names, changes no rules"

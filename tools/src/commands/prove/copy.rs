@@ -12,8 +12,9 @@ use ledger_core::tile::{BlockProver, EntryBundle, TILE_WIDTH, TileCoord, TileKin
 use ledger_node::source::{ReadError, Source};
 
 use super::Found;
-use crate::commands::audit::chain;
-use crate::failure::Failure;
+use crate::commands::audit::chain::{self, NotShown};
+use crate::commands::audit::{MAX_NOT_SHOWN, MAX_UNREAD};
+use crate::failure::{Exit, Failure};
 use crate::output::Output;
 use crate::reach;
 use crate::trust::{Trust, TrustArgs};
@@ -36,7 +37,13 @@ pub(super) fn find(
 ) -> Result<(Found, Trust), Failure> {
     let source = reach::source(from)?;
     let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
-    let trust = trust.with_files(|| chain::proven(&source, &bytes), out)?;
+    let charter = || {
+        chain::proven(&source, &bytes).map_err(|e| {
+            let hint = "this is none of our logs, or its files are damaged";
+            e.failure(format!("the log shows no charter: {e}"), hint)
+        })
+    };
+    let trust = trust.with_files(charter, out)?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(wrong)?;
     // before anything is searched: is it the log's at all?
     trust.policy.verify(&claimed).map_err(|e| {
@@ -108,15 +115,22 @@ impl Copy {
         out.note(format!("looking for the statement among {} entries", self.size));
         let mut prover = BlockProver::new(&self.source, self.head);
         let (mut checked, mut fault) = (0, None);
+        let (mut failed, mut lacking) = (0, 0);
         for number in (0..self.size.get().div_ceil(width)).rev() {
             let bundle = match self.bundle_of(number) {
                 Ok(bundle) => bundle,
                 // the statement may be in another one
                 Err(failure) => {
+                    failed += u32::from(failure.exit == Exit::Environment);
+                    lacking += 1;
                     fault = Some(failure);
+                    if failed >= MAX_UNREAD || lacking >= MAX_NOT_SHOWN {
+                        break;
+                    }
                     continue;
                 }
             };
+            (failed, lacking) = (0, 0);
             for (at, entry) in (number * width..).zip(bundle.iter()) {
                 let outline = Entry::split(entry).ok();
                 let outline = outline.and_then(|(_, record)| Outline::parse(record).ok());
@@ -140,7 +154,7 @@ impl Copy {
         let left = size - checked;
         let why = fault.as_ref().map_or(String::new(), |fault| format!(" ({})", fault.message));
         Err(Failure {
-            exit: fault.map_or(crate::failure::Exit::Refused, |fault| fault.exit),
+            exit: fault.map_or(Exit::Refused, |fault| fault.exit),
             message: format!(
                 "{left} of {size} entries could not be checked{why}; no other has the statement \
                  {statement}"
@@ -152,7 +166,8 @@ impl Copy {
 
     fn inclusion(&self, index: LeafIndex) -> Result<InclusionProof, Failure> {
         let mut nodes = TileReader::new(&self.source, self.size);
-        prove_inclusion(&mut nodes, index, self.size).map_err(wrong)
+        let proof = prove_inclusion(&mut nodes, index, self.size);
+        proof.map_err(|e| not_shown(NotShown::proof(index, &e)))
     }
 
     /// The proof file; whoever asked verifies it.
@@ -165,7 +180,7 @@ impl Copy {
 
     /// The bundle with all governance entries of the copy.
     fn bundle(&self, index: LeafIndex, proof: TlogProof) -> Result<AuthorityBundle, Failure> {
-        let parse = |at| chain::proven_entry(&self.source, at, &self.head).map_err(wrong);
+        let parse = |at| chain::proven_entry(&self.source, at, &self.head).map_err(not_shown);
         let last = self.size.last().unwrap_or(index);
         let latest = parse(last)?;
         let latest = match latest.record().kind().is_governance() {
@@ -200,9 +215,12 @@ fn withheld(index: LeafIndex, source: &Source) -> Failure {
     )
 }
 
+const UNSOUND: &str = "run `ledger audit` on it, and take another copy";
+
 fn wrong(what: impl std::fmt::Display) -> Failure {
-    Failure::refused(
-        format!("the copy is not sound: {what}"),
-        "run `ledger audit` on it, and take another copy",
-    )
+    Failure::refused(format!("the copy is not sound: {what}"), UNSOUND)
+}
+
+fn not_shown(error: NotShown) -> Failure {
+    error.failure(format!("the copy does not show what the proof needs: {error}"), UNSOUND)
 }

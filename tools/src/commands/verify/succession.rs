@@ -10,7 +10,7 @@ use ledger_core::tile::TileReader;
 use serde_json::json;
 
 use super::{Args, MAX_FILE, Verdict, accept, forked};
-use crate::commands::audit::chain;
+use crate::commands::audit::chain::{self, NotShown};
 use crate::commands::charter::succeed;
 use crate::commands::prove::copy;
 use crate::environment;
@@ -103,15 +103,15 @@ fn in_source(
     })?;
     let (bundle, unlawful) = lawful(copy::about_end(reach::source(source)?, claimed)?)?;
     known.add_bundle(&bundle, &policy).map_err(of_source)?;
-    let damaged = |e: String| {
+    let not_shown = |e: NotShown| {
         let hint = "the source must hold the old log's entries up to its checkpoint";
-        Failure::refused(e, hint).of(source)
+        e.failure(e.to_string(), hint).of(source)
     };
     if unlawful.is_none() {
-        let (entry, proof) = chain::end(&opened, &latest, latest.size).map_err(damaged)?;
+        let (entry, proof) = chain::end(&opened, &latest, latest.size).map_err(not_shown)?;
         known.add_end(&latest, &entry, &proof).map_err(of_source)?;
     }
-    let (entry, proof) = chain::end(&opened, named, latest.size).map_err(damaged)?;
+    let (entry, proof) = chain::end(&opened, named, latest.size).map_err(not_shown)?;
     known.add_end(named, &entry, &proof).map_err(of_source)?;
     Ok(unlawful)
 }
