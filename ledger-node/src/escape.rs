@@ -1,7 +1,7 @@
 //! Showing text that others wrote without letting it drive the terminal.
 //!
-//! Escaping is injective: a backslash is written twice, so that text which looks like an escape is
-//! not one, and two texts never look alike. The code that prints a line escapes it, once; the code
+//! Escaping can be undone: a backslash is written twice, so that text which looks like an escape is
+//! not one. Letters that look alike in two scripts stay as they are. The code that prints a line escapes it, once; the code
 //! that composes it gives the text as it is.
 
 use std::fmt::Write as _;
@@ -83,14 +83,17 @@ fn push(out: &mut String, c: char) {
     }
 }
 
-/// Characters that a reader does not see, or that move what is around them.
+/// Characters that a reader does not see, or that move what is around them: control characters,
+/// those that Unicode lets fonts ignore (`Default_Ignorable_Code_Point`), line separators,
+/// interlinear annotations and the blank Braille pattern.
 fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
             | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
-            | '\u{fff0}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+            | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -109,6 +112,19 @@ mod tests {
         assert_eq!(escaped("one\ntwo\u{9b}", Lines::Many), "one\ntwo\\u{9b}");
         assert_eq!(line("Zoë – 日本 😀"), "Zoë – 日本 😀");
         assert_eq!(file(b"{\"a\\n\": 1}\n\xc2\x9b"), "{\"a\\n\": 1}\n\\u{9b}");
+    }
+
+    #[test]
+    fn what_fonts_may_ignore_is_spelled_out() {
+        let ignorable = "\u{ad}\u{34f}\u{61c}\u{115f}\u{17b4}\u{180b}\u{180f}\u{200b}\u{202a}\u{2060}\
+            \u{2800}\u{3164}\u{fe00}\u{fe0f}\u{feff}\u{ffa0}\u{fff0}\u{1bca0}\u{1d173}\u{1d17a}\
+            \u{e0001}\u{e0100}\u{e0fff}";
+        for c in ignorable.chars() {
+            let text = line(&format!("a{c}b"));
+            assert_eq!(text, format!("a\\u{{{:x}}}b", u32::from(c)));
+            let value = serde_json::json!(format!("a{c}b"));
+            assert!(!json(&value).contains(c), "{:x}", u32::from(c));
+        }
     }
 
     /// Reads what [`escaped`] wrote.
