@@ -6,12 +6,18 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// Reads a file of at most `limit` bytes; `-` is stdin.
+/// Reads a file of at most `limit` bytes; `-` is stdin. A named pipe, which may lie in an archive
+/// that others made, would keep the reader waiting; a pipe of the shell, as `<(...)` gives, has no
+/// name in the file system and is read.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be read or is longer.
+/// [`Failure`] when it cannot be read, is longer or is a named pipe.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let name = path.display();
+    if is_named_pipe(path) {
+        let hint = "give a file, or `-` and the bytes on standard input";
+        return Err(Failure::refused(format!("{name} is a named pipe"), hint));
+    }
     let mut bytes = Vec::new();
     let most = limit as u64 + 1;
     let result = if path.as_os_str() == "-" {
@@ -25,6 +31,18 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
         return Err(Failure::refused(format!("{name} has more than {limit} bytes"), hint));
     }
     Ok(bytes)
+}
+
+#[cfg(unix)]
+fn is_named_pipe(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt as _;
+    let named = std::fs::canonicalize(path).and_then(std::fs::symlink_metadata);
+    named.is_ok_and(|named| named.file_type().is_fifo())
+}
+
+#[cfg(not(unix))]
+fn is_named_pipe(_: &Path) -> bool {
+    false
 }
 
 /// The failure of a file that cannot be read.

@@ -237,3 +237,27 @@ fn flags_that_do_not_fit_are_refused() {
     run(&[&checkpoint, "--record", &record]).fails(2, "--record goes with a tlog-proof");
     ledger(["record", "show", &record, "--anchor", &files.anchor]).fails(2, "without a node");
 }
+
+#[test]
+fn a_file_that_is_not_read_hides_no_refusal() {
+    let files = files();
+    let bad = write(files.dir.path(), "bad.tlog-proof", b"no proof");
+    let missing = files.path("missing.tlog-proof");
+    let policy = files.path("policy");
+    for pair in [[&bad, &missing], [&missing, &bad]] {
+        ledger(["verify", pair[0], pair[1], "--policy", &policy]).fails(1, "missing.tlog-proof");
+    }
+    ledger(["verify", &missing, &missing, "--policy", &policy]).fails(3, "missing.tlog-proof");
+}
+
+#[test]
+fn a_named_pipe_among_the_files_keeps_no_reader_waiting() {
+    let files = files();
+    let pipe = files.path("pipe.tlog-proof");
+    common::damage::fifo(std::path::Path::new(&pipe));
+    let link = files.path("link.tlog-proof");
+    std::os::unix::fs::symlink(&pipe, &link).unwrap();
+    for path in [&pipe, &link] {
+        ledger(["verify", path, "--policy", &files.path("policy")]).fails(1, "a named pipe");
+    }
+}

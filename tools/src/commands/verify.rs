@@ -110,7 +110,8 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) => {
                 out.line(Line::bad("NOT PROVEN").and(format!(" {name}")));
-                exit = if exit == Exit::Environment { exit } else { failure.exit };
+                // a file that cannot be read hides no refusal of another
+                exit = if exit == Exit::Refused { exit } else { failure.exit };
                 let object = failure_object(&failure);
                 out.problem(&failure.of(&name));
                 object
