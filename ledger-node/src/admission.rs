@@ -171,7 +171,6 @@ impl Admission {
 }
 
 /// The room that a verified record takes, out of what was taken for its bytes.
-#[must_use]
 pub fn shrink(mut room: OwnedSemaphorePermit, record: &SignedRecord) -> OwnedSemaphorePermit {
     let held = size_of::<Pending>() + record.heap_bytes();
     drop(room.split(room.num_permits().saturating_sub(held)));
@@ -181,6 +180,13 @@ pub fn shrink(mut room: OwnedSemaphorePermit, record: &SignedRecord) -> OwnedSem
 /// The room for a record of `bytes` that is not read yet.
 fn units(bytes: usize) -> u32 {
     u32::try_from(Record::most_heap_bytes(bytes).min(QUEUE_HEAP)).unwrap_or(u32::MAX)
+}
+
+fn unreadable(error: FindError) -> Refusal {
+    match error {
+        FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
+        error => Refusal::Internal(error.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -227,12 +233,5 @@ mod tests {
         assert!(waiting.len() * each + Record::most_heap_bytes(bytes) > QUEUE_HEAP, "it was used");
         drop(waiting);
         assert_eq!(room.available_permits(), QUEUE_HEAP);
-    }
-}
-
-fn unreadable(error: FindError) -> Refusal {
-    match error {
-        FindError::Read(error) if error.is_damage() => Refusal::Damaged(error.to_string()),
-        error => Refusal::Internal(error.to_string()),
     }
 }

@@ -55,7 +55,7 @@ fn witness_status(node: &RunningNode) -> String {
     let url = format!("http://{}", node.grpc_addr());
     let words = ["witness", "status", "--node", &url].map(AsRef::as_ref);
     let output = tokio::task::block_in_place(|| run("ledger", &words));
-    let [said, remarks] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes));
+    let [said, remarks] = [output.stdout, output.stderr].map(String::from_utf8);
     said.expect("text") + &remarks.expect("text")
 }
 
