@@ -14,7 +14,7 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::evidence::Entries;
-use ledger_core::gossip::{Beginnings, KnownKeys, Reach, Round, Salt, Standing, View};
+use ledger_core::gossip::{Beginnings, KnownKeys, Pairs, Reach, Round, Salt, Standing, View};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{Beginning, MemoryTree, TreeHead};
 use ledger_core::note::{Algorithm, SignerKey, VerifierKey};
@@ -142,6 +142,8 @@ impl Cast {
         let known = |log: usize| KnownKeys {
             origin: self.origin(log),
             keys: vec![self.logs[log].verifier().clone()],
+            retired: Vec::new(),
+            pairs: Pairs::Convict,
             entries: Entries::Records,
             reach: Reach::Somewhere,
         };

@@ -13,6 +13,7 @@ pub mod heads;
 mod known;
 pub mod lineage;
 pub mod peers;
+mod retired;
 pub mod rounds;
 mod seek;
 mod status;
@@ -29,7 +30,7 @@ use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{ClaimedEvidence, Trust};
 use ledger_core::gossip::{Heard, Lineage, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
-use ledger_core::note::PublicKey;
+use ledger_core::note::{PublicKey, VerifierKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::clock::Clock;
@@ -139,6 +140,8 @@ struct Inner {
     known: Vec<LogLine>,
     /// What the node's mirror knows.
     also: BTreeMap<Origin, AlsoKnown>,
+    /// Listed keys that the governance of their log shows to be retired, as far as it was read.
+    retired: BTreeMap<Origin, Vec<VerifierKey>>,
     lineage: OwnLineage,
     charter: Arc<Charter>,
     /// The head that the own witness cosigned last, of each log, as far as the view was told.
@@ -206,6 +209,7 @@ impl Gossip {
             trees: Trees::new(origin, Arc::clone(&reader)),
             known: Vec::new(),
             also: BTreeMap::new(),
+            retired: BTreeMap::new(),
             lineage: OwnLineage::default(),
             charter: now,
             cosigned: BTreeMap::new(),
@@ -298,6 +302,7 @@ impl Gossip {
         let published = self.published.borrow().clone();
         let own = inner.lineage.now(&inner.charter, &self.reader, published.as_deref());
         let lineages = known::lineages(&inner.charter, own, &inner.also);
+        known::add_retired(&mut logs, &inner.retired, &lineages);
         inner.view.know_with(logs, cosigners, lineages);
         self.evidence.trust(inner.view.trust().clone());
         // evidence is for good: a log that comes back to the list stays convicted. What anybody can

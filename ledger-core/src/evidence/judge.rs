@@ -91,7 +91,8 @@ impl<'a> Bench<'a> {
         }
         // whoever holds a key that was retired could frame the one that followed it: two keys
         // convict only where the judge knows that both are in force
-        let given = |key: &VerifierKey| self.trust.logs.iter().any(|own| own.key == *key);
+        let given =
+            |key: &VerifierKey| self.trust.logs.iter().any(|own| own.in_force && own.key == *key);
         if signers.len() > 1 && !signers.iter().all(given) {
             return Err(EvidenceError::TwoKeys { origin });
         }

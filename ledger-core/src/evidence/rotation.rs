@@ -7,7 +7,7 @@ use super::*;
 use crate::charter::world::World;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::gossip::{
-    Beginnings, Event, KnownKeys, Lineage, Message, Reach, Round, Salt, Standing, View,
+    Beginnings, Event, KnownKeys, Lineage, Message, Pairs, Reach, Round, Salt, Standing, View,
 };
 use crate::index::TreeSize;
 use crate::merkle::{Beginning, TreeHead};
@@ -133,6 +133,8 @@ fn known(key: &SignerKey) -> KnownKeys {
     KnownKeys {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Records,
         reach: Reach::Somewhere,
     }

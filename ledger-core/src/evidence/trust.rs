@@ -20,6 +20,8 @@ pub struct Trust {
 pub(super) struct LogKey {
     pub(super) key: VerifierKey,
     pub(super) entries: Entries,
+    /// Whether the judge knows the key to be in force: only such keys convict a log together.
+    pub(super) in_force: bool,
 }
 
 /// What the leaves of a log are. Closed.
@@ -39,9 +41,29 @@ impl Trust {
 
     /// Knows a key to be in force for the log that it is named after.
     #[must_use]
-    pub fn with_log(mut self, key: VerifierKey, entries: Entries) -> Trust {
-        if key.algorithm() == Algorithm::Ed25519 {
-            self.logs.push(LogKey { key, entries });
+    pub fn with_log(self, key: VerifierKey, entries: Entries) -> Trust {
+        self.with_log_key(LogKey { key, entries, in_force: true })
+    }
+
+    /// Knows a key of the log that it is named after, and not whether the log has retired it. It
+    /// convicts alone; together with another key it convicts after [`Trust::with_in_force`].
+    #[must_use]
+    pub fn with_listed_log(self, key: VerifierKey, entries: Entries) -> Trust {
+        self.with_log_key(LogKey { key, entries, in_force: false })
+    }
+
+    /// Knows that a key of a log, which is known already, is in force.
+    #[must_use]
+    pub fn with_in_force(mut self, key: &VerifierKey) -> Trust {
+        for own in self.logs.iter_mut().filter(|own| own.key == *key) {
+            own.in_force = true;
+        }
+        self
+    }
+
+    fn with_log_key(mut self, log: LogKey) -> Trust {
+        if log.key.algorithm() == Algorithm::Ed25519 {
+            self.logs.push(log);
         }
         self
     }

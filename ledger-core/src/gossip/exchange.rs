@@ -397,7 +397,7 @@ impl View {
         };
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
-        match evidence.verify(self.trust()) {
+        match self.verify(evidence) {
             Ok(conviction) => {
                 let mut keys = conviction.culprit().keys().iter();
                 let is_true = keys.any(|key| named.contains(&culprit_hash(key)));

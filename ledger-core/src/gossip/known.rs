@@ -8,6 +8,7 @@ use crate::merkle::{Beginning, TreeHead, VerifyError};
 use crate::note::VerifierKey;
 use crate::witness::LogKeys;
 
+use super::pairs::HeldPairs;
 use super::remains::Remains;
 use super::seen::Seen;
 use super::view::Reach;
@@ -93,6 +94,8 @@ pub(super) struct Known {
     overflow: Option<Overflow>,
     /// What stays when a key falls.
     pub(super) remains: Remains,
+    /// Contradictions by two keys that are not known to be in force.
+    pub(super) pairs: HeldPairs,
 }
 
 /// What a head or a proof changed. Closed.
@@ -124,6 +127,7 @@ impl Known {
             proofs: VecDeque::new(),
             overflow: None,
             remains: Remains::default(),
+            pairs: HeldPairs::default(),
         }
     }
 
@@ -322,6 +326,7 @@ impl Known {
         for own in self.open.iter_mut().flat_map(Open::all_mut) {
             own.age = own.age.saturating_add(1);
         }
+        self.pairs.tick();
         let lasts = |own: &Overflow| own.again && (stays || own.age == 0) || own.is_alarming();
         let lasts = self.overflow.filter(lasts);
         self.overflow = lasts.map(|own| Overflow { age: own.age.saturating_add(1), again: false });
@@ -330,7 +335,9 @@ impl Known {
 
     /// Whether heads have been open for too long.
     pub(super) fn alarm(&self) -> bool {
-        let stays = self.has_overflowed() || self.open.iter().any(Open::is_alarming);
+        let stays = self.has_overflowed()
+            || self.open.iter().any(Open::is_alarming)
+            || self.pairs.is_alarming();
         stays && self.reach == Reach::Somewhere
     }
 
@@ -340,8 +347,12 @@ impl Known {
 
     /// Of what has to be shown, that about the head which has been open longest.
     pub(super) fn oldest(&self, origin: &Origin) -> Option<Question> {
-        let oldest = self.open.iter().min_by_key(|open| std::cmp::Reverse(open.age()))?;
-        let (smaller, larger) = in_order(*self.adopted.as_ref()?.head(), *oldest.head());
+        let oldest = self.open.iter().min_by_key(|open| std::cmp::Reverse(open.age()));
+        let adopted = self.adopted.as_ref().map(|own| *own.head());
+        let (smaller, larger) = match (oldest, adopted) {
+            (Some(oldest), Some(adopted)) => in_order(adopted, *oldest.head()),
+            _ => self.pairs.oldest()?,
+        };
         Some(Question { origin: origin.clone(), smaller, larger })
     }
 

@@ -36,6 +36,7 @@ mod conduct;
 mod exchange;
 mod known;
 mod message;
+mod pairs;
 mod remains;
 mod seen;
 mod view;
@@ -47,6 +48,7 @@ pub use message::{
     Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_GOSSIP_EVIDENCE_BYTES, MAX_HEADS,
     MAX_LINES, MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, UnreadEvidence,
 };
+pub use pairs::Pairs;
 pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
 
 /// Rounds that a head may stay open before the alarm is raised: in these, all nodes that are

@@ -65,8 +65,14 @@ fn cosigned(leaves: &str, time: u64) -> ClaimedCheckpoint {
 
 fn view() -> View {
     let keys = vec![log().verifier().clone()];
-    let known =
-        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let known = KnownKeys {
+        origin: origin(),
+        keys,
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
     View::new(vec![known], vec![cosigner().verifier().clone()])
 }
 
@@ -355,8 +361,14 @@ fn places_that_strangers_fill_keep_out_no_head_of_the_own_witness_or_of_a_peer()
 fn what_the_own_witness_cosigned_is_not_adopted_over_a_contradiction() {
     let second = key(ORIGIN, Algorithm::Ed25519, 7);
     let keys = vec![log().verifier().clone(), second.verifier().clone()];
-    let known =
-        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let known = KnownKeys {
+        origin: origin(),
+        keys,
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
     let mut view = View::new(vec![known], Vec::new());
     let by_both = |leaves: &str| {
         let one = head(leaves);
@@ -459,6 +471,8 @@ fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
     let known = |key: &SignerKey| KnownKeys {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Opaque,
         reach: Reach::Somewhere,
     };
@@ -491,6 +505,8 @@ fn a_round_with_nothing_new_is_two_messages() {
     let known = |key: &SignerKey| KnownKeys {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Opaque,
         reach: Reach::Somewhere,
     };
@@ -562,6 +578,8 @@ fn a_view_of_evidence_only_compares_nothing_and_passes_evidence_on() {
     let known = KnownKeys {
         origin: origin(),
         keys: vec![log().verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Records,
         reach: Reach::Somewhere,
     };
@@ -682,8 +700,14 @@ fn evidence_that_convicts_nobody_known_is_not_kept() {
     known.know(Vec::new(), Vec::new());
     assert_eq!(known.against(log().verifier()), None);
     let keys = vec![log().verifier().clone()];
-    let again =
-        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let again = KnownKeys {
+        origin: origin(),
+        keys,
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
     known.know(vec![again], Vec::new());
     assert!(convicted(&known), "a log that is forgotten and known again stays convicted");
 }
@@ -704,7 +728,17 @@ fn a_head_that_the_own_witness_verified_is_adopted_without_another_proof() {
 fn a_log_that_can_be_read_nowhere_raises_no_alarm() {
     let keys = vec![log().verifier().clone()];
     let (entries, reach) = (Entries::Opaque, Reach::Nowhere);
-    let mut view = View::new(vec![KnownKeys { origin: origin(), keys, entries, reach }], vec![]);
+    let mut view = View::new(
+        vec![KnownKeys {
+            origin: origin(),
+            keys,
+            retired: Vec::new(),
+            pairs: Pairs::Convict,
+            entries,
+            reach,
+        }],
+        vec![],
+    );
     view.hear(&head("abc")).expect("signed");
     view.hear(&head("abcde")).expect("signed");
     for _ in 0..2 * PATIENCE_ROUNDS {

@@ -16,6 +16,7 @@ use crate::witness::LogKeys;
 
 use super::known::{Change, Known, Question, Standing, Teller};
 use super::message::can_carry;
+use super::pairs::Pairs;
 use super::seen::{Read, Seen};
 
 /// What a node is told about a log beforehand.
@@ -25,6 +26,11 @@ pub struct KnownKeys {
     pub origin: Origin,
     /// The keys that may sign its checkpoints.
     pub keys: Vec<VerifierKey>,
+    /// The keys that the log's own governance shows to be retired, as far as the caller read it:
+    /// they count as those of a [`Lineage`] do.
+    pub retired: Vec<VerifierKey>,
+    /// Whether two of its keys convict it together.
+    pub pairs: Pairs,
     /// Whether the rules of our entries bind it.
     pub entries: Entries,
     /// Whether anybody can be asked about it.
@@ -149,11 +155,13 @@ pub struct View {
     /// What the lineages prove, as far as anybody asked: to find out takes a replay of the
     /// governance.
     proven: BTreeMap<Origin, ProvenKeys>,
-    trust: Trust,
+    pub(super) trust: Trust,
     /// Whether heads say nothing here.
     evidence_only: bool,
     /// Evidence that was asked for and judged, whomever it convicted: it is not asked for again.
     pub(super) judged: VecDeque<EvidenceId>,
+    /// Keys of lists that were in force when a contradiction by two of them was looked into.
+    pub(super) confirmed: Vec<VerifierKey>,
 }
 
 impl View {
@@ -187,16 +195,22 @@ impl View {
         lineages: BTreeMap<Origin, Lineage>,
     ) {
         for log in &mut logs {
-            // whoever has a retired key could convict the log by two keys, if both were trusted
-            let retired = lineages.get(&log.origin).map_or(&[][..], |own| own.retired.as_slice());
-            log.keys.retain(|key| !retired.contains(key));
+            // the holder of a retired key could convict the log by two keys, if both were trusted
+            if let Some(own) = lineages.get(&log.origin) {
+                log.retired.extend(own.retired.iter().cloned());
+            }
+            log.keys.retain(|key| !log.retired.contains(key));
         }
         let anchors = lineages.values().map(|own| own.anchor);
         let mut trust = anchors.fold(Trust::new(), Trust::with_anchor);
         for log in &logs {
             let keys = log.keys.iter().cloned();
-            trust = keys.fold(trust, |trust, key| trust.with_log(key, log.entries));
+            trust = keys.fold(trust, |trust, key| match log.pairs {
+                Pairs::Convict => trust.with_log(key, log.entries),
+                Pairs::Ask => trust.with_listed_log(key, log.entries),
+            });
         }
+        trust = self.confirmed.iter().fold(trust, Trust::with_in_force);
         self.trust = cosigners.iter().cloned().fold(trust, Trust::with_cosigner);
         self.cosigners = cosigners;
         self.judged.clear();
@@ -209,8 +223,8 @@ impl View {
                 .remove(&log.origin)
                 .unwrap_or_else(|| Known::new(LogKeys::default(), log.reach));
             known.reach = log.reach;
-            let retired = self.lineages.get(&log.origin).map(|own| own.retired.clone());
-            known.set_keys(keys, retired.unwrap_or_default());
+            known.set_keys(keys, log.retired);
+            known.pairs.set(log.pairs, known.keys.trusted());
             self.logs.insert(log.origin, known);
         }
         let held = std::mem::take(&mut self.evidence).into_values().map(|held| held.evidence);
@@ -374,7 +388,7 @@ impl View {
     /// # Errors
     /// [`EvidenceError`] if it convicts nobody who is known here.
     pub fn convict(&mut self, evidence: &ClaimedEvidence) -> Result<Vec<Event>, EvidenceError> {
-        let conviction = evidence.verify(&self.trust)?;
+        let conviction = self.verify(evidence)?;
         Ok(self.convicted(evidence, conviction))
     }
 
@@ -409,7 +423,7 @@ impl View {
     /// # Errors
     /// As [`View::convict`].
     pub fn recall(&mut self, evidence: &ClaimedEvidence) -> Result<(), EvidenceError> {
-        let conviction = evidence.verify(&self.trust)?;
+        let conviction = self.verify(evidence)?;
         if !self.is_held_against(&conviction) {
             self.hold(evidence, conviction);
         }
@@ -555,6 +569,9 @@ impl View {
             made.or_else(|| ClaimedEvidence::against_log(conflict, bare))
         };
         let of_log = may_convict.then(of_log).flatten();
+        if of_log.is_none() {
+            self.hold_pair(conflict);
+        }
         let of_cosigners = self.against_cosigners(std::slice::from_ref(conflict));
         self.convict_all(of_log.into_iter().chain(of_cosigners))
     }

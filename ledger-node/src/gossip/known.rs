@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::Origin;
 use ledger_core::evidence::Entries;
-use ledger_core::gossip::{KnownKeys, Lineage, Reach};
+use ledger_core::gossip::{KnownKeys, Lineage, Pairs, Reach};
 use ledger_core::note::VerifierKey;
 
 use crate::witness::logs::LogLine;
@@ -31,7 +31,8 @@ pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Ve
     if let Ok(origin) = Origin::new(charter.origin()) {
         let keys = charter.log_keys().to_vec();
         let (entries, reach) = (Entries::Records, Reach::Somewhere);
-        logs.push(KnownKeys { origin, keys, entries, reach });
+        let (retired, pairs) = (Vec::new(), Pairs::Convict);
+        logs.push(KnownKeys { origin, keys, retired, pairs, entries, reach });
     }
     for line in lines {
         let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
@@ -39,7 +40,9 @@ pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Ve
         // of its own log's keys the charter says all
         let is_own = origin.as_str() == charter.origin();
         let keys = if is_own { Vec::new() } else { vec![line.key.clone()] };
-        add(&mut logs, KnownKeys { origin, keys, entries: Entries::Opaque, reach });
+        let pairs = if is_own { Pairs::Convict } else { pairs_of(line.url.is_some()) };
+        let (retired, entries) = (Vec::new(), Entries::Opaque);
+        add(&mut logs, KnownKeys { origin, keys, retired, pairs, entries, reach });
     }
     let policy = charter.read_policy();
     let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
@@ -54,8 +57,9 @@ pub(super) fn add_also(
 ) {
     for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
         let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
-        let (keys, entries) = (also.keys.clone(), also.entries);
-        add(logs, KnownKeys { origin: origin.clone(), keys, entries, reach });
+        let (origin, keys, entries) = (origin.clone(), also.keys.clone(), also.entries);
+        let pairs = pairs_of(!also.urls.is_empty());
+        add(logs, KnownKeys { origin, keys, retired: Vec::new(), pairs, entries, reach });
     }
 }
 
@@ -75,6 +79,31 @@ fn add(logs: &mut Vec<KnownKeys>, more: KnownKeys) {
     }
     if more.reach == Reach::Somewhere {
         log.reach = more.reach;
+    }
+    if more.pairs == Pairs::Ask {
+        log.pairs = more.pairs;
+    }
+}
+
+/// Whether two keys convict a log that people list by hand: not before its governance was read,
+/// where an address says how to read it.
+fn pairs_of(has_address: bool) -> Pairs {
+    if has_address { Pairs::Ask } else { Pairs::Convict }
+}
+
+/// Adds the keys that were read to be retired. The keys of a log whose charter is known follow from
+/// that, and convict together.
+pub(super) fn add_retired(
+    logs: &mut [KnownKeys],
+    retired: &BTreeMap<Origin, Vec<VerifierKey>>,
+    lineages: &BTreeMap<Origin, Lineage>,
+) {
+    for log in logs {
+        if lineages.contains_key(&log.origin) {
+            log.pairs = Pairs::Convict;
+        } else if let Some(retired) = retired.get(&log.origin) {
+            log.retired.clone_from(retired);
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use ledger_core::merkle::{Beginning, BeginningError};
 use ledger_core::tile::{TileCoord, TileReadError, TileReader, TileSource};
 
 use super::Gossip;
+use super::retired::Paired;
 use crate::source::{ReadError, Source};
 use crate::transport::Dialer;
 
@@ -41,12 +42,13 @@ const PASSES: usize = 256;
 const KEPT_TILES: usize = 32;
 
 /// An address.
-struct Place {
+pub(super) struct Place {
     source: Source,
     /// Of its checkpoint, and of its tiles: whatever becomes of old tiles must keep nobody from the
     /// newest head.
     heads: Pace,
     proofs: Pace,
+    governance: Pace,
     tiles: VecDeque<(TileCoord, Vec<u8>)>,
 }
 
@@ -59,7 +61,13 @@ struct Pace {
 impl Place {
     fn open(dialer: &Dialer, url: &str) -> Option<Place> {
         let source = Source::open_within(dialer, url, TIMEOUT).ok()?;
-        Some(Place { source, heads: Pace::new(), proofs: Pace::new(), tiles: VecDeque::new() })
+        let pace = Pace::new;
+        let (heads, proofs, governance) = (pace(), pace(), pace());
+        Some(Place { source, heads, proofs, governance, tiles: VecDeque::new() })
+    }
+
+    pub(super) fn source(&self) -> &Source {
+        &self.source
     }
 
     /// The log's checkpoint.
@@ -165,6 +173,9 @@ fn tasks(gossip: &Gossip) -> BTreeMap<Origin, Task> {
     for (origin, url) in gossip.addresses() {
         tasks.entry(origin).or_insert_with(none).addresses.push(url);
     }
+    for origin in gossip.paired_logs() {
+        tasks.entry(origin).or_insert_with(none);
+    }
     for (question, urls) in gossip.questions() {
         let task = tasks.entry(question.origin.clone()).or_insert_with(none);
         task.questions.push((question, urls));
@@ -213,7 +224,9 @@ struct Seeker {
 impl Seeker {
     fn seek(&mut self, task: Task) {
         let asked = task.questions.iter().flat_map(|(_, urls)| urls);
-        let known: Vec<&String> = task.addresses.iter().chain(asked).collect();
+        let paired = self.gossip.upgrade().and_then(|gossip| gossip.paired(&self.origin));
+        let of_pair = paired.iter().flat_map(Paired::addresses);
+        let known: Vec<&String> = task.addresses.iter().chain(asked).chain(of_pair).collect();
         self.places.retain(|url, _| known.contains(&url));
         if self.must_poll(&task.addresses) {
             for url in &task.addresses {
@@ -228,6 +241,9 @@ impl Seeker {
                 gossip.hear(head.as_slice());
             }
         }
+        if let Some(paired) = paired {
+            self.look_into(&paired);
+        }
         let mut questions = task.questions;
         for _ in 0..PASSES {
             if !self.settle(&questions) || self.must_poll(&task.addresses) {
@@ -236,6 +252,22 @@ impl Seeker {
             let Some(gossip) = self.gossip.upgrade() else { return };
             questions = gossip.questions();
             questions.retain(|(question, _)| question.origin == self.origin);
+        }
+    }
+
+    /// Reads the log's governance where two of its keys contradict each other.
+    fn look_into(&mut self, paired: &Paired) {
+        for url in paired.addresses() {
+            let Some(place) = self.place(url).filter(|place| place.governance.is_due()) else {
+                continue;
+            };
+            // what becomes of it, the alarm says
+            place.governance.slow_down(MAX_BACK_OFF);
+            place.tiles.clear();
+            let Some(retired) = paired.read_at(place) else { continue };
+            place.governance = Pace::new();
+            let Some(gossip) = self.gossip.upgrade() else { return };
+            return gossip.learn_retired(&self.origin, retired);
         }
     }
 
@@ -291,9 +323,9 @@ impl Seeker {
 }
 
 /// The tiles of a log, as long as its time lasts.
-struct Tiles<'a> {
-    place: &'a mut Place,
-    until: Instant,
+pub(super) struct Tiles<'a> {
+    pub(super) place: &'a mut Place,
+    pub(super) until: Instant,
 }
 
 impl TileSource for Tiles<'_> {

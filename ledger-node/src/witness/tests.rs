@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod contradictions;
+mod pairs;
 
 use ledger_core::LeafIndex;
 use ledger_core::charter::CharterDraft;

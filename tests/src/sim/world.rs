@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{Entries, Trust};
-use ledger_core::gossip::{KnownKeys, Reach, Standing, View};
+use ledger_core::gossip::{KnownKeys, Pairs, Reach, Standing, View};
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{Algorithm, VerifierKey};
 
@@ -457,6 +457,8 @@ fn known(
     let of = |log: &Operator| KnownKeys {
         origin: log.origin.clone(),
         keys: vec![log.key().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Opaque,
         reach: if log.plan.reads[node] { Reach::Somewhere } else { Reach::Nowhere },
     };

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use ledger_core::note::{ParseKeyError, VerifierKey};
 use ledger_core::record::format_time;
 use ledger_node::witness::logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
 use ledger_proto::v1;
@@ -23,6 +24,13 @@ if config.toml names witness_keys. What was cosigned for a log that is removed i
 const ADD_EXAMPLE: &str = "\
 Example:
   ledger witness add --dir log \"$VKEY\" --url https://other.example/log";
+
+const REPLACE_EXAMPLE: &str = "\
+Example: follow a log that changed its key
+  ledger witness replace --dir log \"$OLD_VKEY\" \"$NEW_VKEY\"
+
+The new key takes the line of the old one, with its URL, in one step: at no moment does the list hold
+both keys, or none. Where the list has both, the line of the old one goes.";
 
 const REMOVE_EXAMPLE: &str = "\
 Example: no longer witness a log, whatever keys it has
@@ -52,6 +60,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Add(AddArgs),
+    Replace(ReplaceArgs),
     Remove(RemoveArgs),
     List(ListArgs),
     Status(StatusArgs),
@@ -77,6 +86,19 @@ struct AddArgs {
     /// Where the log can be read: its tiles are fetched to make evidence if it shows two histories
     #[arg(long)]
     url: Option<String>,
+}
+
+/// Put a log's new key in the place of its old one, in one step
+#[derive(Debug, clap::Args)]
+#[command(after_help = REPLACE_EXAMPLE)]
+struct ReplaceArgs {
+    /// The vkey in the list
+    old: String,
+    /// The vkey that takes its place; of the same log
+    new: String,
+    /// The directory of the node's own log
+    #[arg(long)]
+    dir: PathBuf,
 }
 
 /// Remove a log, or one of its keys; what was cosigned is kept
@@ -107,6 +129,7 @@ struct ListArgs {
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Add(args) => add(args, out),
+        Command::Replace(args) => replace(args, out),
         Command::Remove(args) => remove(args, out),
         Command::List(args) => list(args, out),
         Command::Status(args) => client::runtime()?.block_on(status(args, out)),
@@ -226,6 +249,40 @@ fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
     })?;
     write(&args.dir, &text)?;
     out.line(format!("the node witnesses {}", described(&alone)));
+    Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
+}
+
+fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
+    let parse = |vkey: &str| {
+        vkey.parse()
+            .map_err(|error: ParseKeyError| Failure::usage(format!("{vkey}: {error}"), EXPECTED))
+    };
+    let (old, new): (VerifierKey, VerifierKey) = (parse(&args.old)?, parse(&args.new)?);
+    if old == new || old.name() != new.name() {
+        let message = "OLD and NEW are two keys of one log, so their names are equal";
+        return Err(Failure::usage(message, EXPECTED));
+    }
+    let text = read(&args.dir)?;
+    let before = parse_logs(&text).map_err(|error| malformed(&args.dir, &error))?;
+    if before.iter().all(|line| line.key != old) {
+        let message = format!("{old} is not in the list");
+        return Err(Failure::refused(message, "see `ledger witness list`"));
+    }
+    let has_new = before.iter().any(|line| line.key == new);
+    let mut kept = String::new();
+    for line in text.split_inclusive('\n') {
+        let is_old = parse_logs(line).is_ok_and(|one| one.iter().any(|own| own.key == old));
+        match (is_old, has_new) {
+            (true, true) => {}
+            (true, false) => kept += &line.replacen(&old.to_string(), &new.to_string(), 1),
+            (false, _) => kept += line,
+        }
+    }
+    let lines = parse_logs(&kept).map_err(|error| {
+        Failure::refused(error.to_string(), "give the vkey of a log, which signs heads")
+    })?;
+    write(&args.dir, &kept)?;
+    out.line(format!("the node witnesses {} by the key {} now", new.name(), new.id()));
     Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
 }
 

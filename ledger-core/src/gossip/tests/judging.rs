@@ -187,7 +187,14 @@ fn a_cosigner_of_both_sides_is_convicted_also_where_a_key_in_force_signed_one_of
     for lines_first in [true, false] {
         let keys = vec![log().verifier().clone(), second.verifier().clone()];
         let (entries, reach) = (Entries::Records, Reach::Somewhere);
-        let known = KnownKeys { origin: origin(), keys, entries, reach };
+        let known = KnownKeys {
+            origin: origin(),
+            keys,
+            retired: Vec::new(),
+            pairs: Pairs::Convict,
+            entries,
+            reach,
+        };
         let mut view = View::new(vec![known], vec![cosigner().verifier().clone()]);
         view.hear(&by_both(head("abc"))).expect("sound");
         view.hear(&head("abX")).expect("sound");
@@ -213,6 +220,8 @@ fn a_peer_is_not_blamed_for_a_key_that_signed_as_a_log_of_another_name() {
     let known = |key: &SignerKey| KnownKeys {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Opaque,
         reach: Reach::Somewhere,
     };
@@ -296,6 +305,8 @@ fn all_evidence_goes_over_in_one_round_that_of_logs_first() {
     let known = |key: &SignerKey| KnownKeys {
         origin: Origin::new(key.verifier().name().as_str()).expect("origin"),
         keys: vec![key.verifier().clone()],
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
         entries: Entries::Opaque,
         reach: Reach::Somewhere,
     };

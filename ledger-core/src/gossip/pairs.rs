@@ -1,0 +1,147 @@
+//! Contradictions by two keys of one log, where one of the keys may be retired.
+//!
+//! A witness lists the keys of a log by hand. While a log changes its key, the list names the old
+//! key and the new one, and a thief of the old key could convict both with one late head. So two
+//! listed keys convict together only after the caller has read the log's governance and found
+//! neither of them retired. The contradiction is held until then.
+
+use crate::checkpoint::{ClaimedCheckpoint, Origin};
+use crate::evidence::{Case, ClaimedEvidence, Conflict, Conviction, EvidenceError};
+use crate::merkle::TreeHead;
+use crate::note::VerifierKey;
+
+use super::PATIENCE_ROUNDS;
+use super::view::{Event, View};
+
+/// Contradictions held for one log: the holder of a retired key can sign any number of heads, and
+/// one contradiction is enough to read the governance for.
+const MAX_HELD: usize = 4;
+
+/// Whether two keys of a log convict it together. Closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pairs {
+    /// The caller knows all keys to be in force.
+    #[default]
+    Convict,
+    /// One of the keys may be retired: what two of them contradict is held until
+    /// [`View::settle_pairs`].
+    Ask,
+}
+
+/// What two keys of one log contradict.
+#[derive(Debug, Default)]
+pub(super) struct HeldPairs {
+    rule: Pairs,
+    held: Vec<HeldPair>,
+}
+
+#[derive(Debug)]
+struct HeldPair {
+    conflict: Conflict,
+    /// Rounds since it came.
+    age: u32,
+}
+
+impl HeldPairs {
+    /// Knows another rule or other keys: what keys contradict that are not trusted any more is
+    /// dropped.
+    pub(super) fn set(&mut self, rule: Pairs, trusted: &[VerifierKey]) {
+        self.rule = rule;
+        self.held.retain(|pair| is_by(&pair.conflict, trusted));
+    }
+
+    fn hold(&mut self, conflict: &Conflict, trusted: &[VerifierKey]) {
+        let is_new = self.held.iter().all(|pair| pair.conflict != *conflict);
+        if self.rule == Pairs::Ask
+            && is_new
+            && self.held.len() < MAX_HELD
+            && is_by(conflict, trusted)
+        {
+            self.held.push(HeldPair { conflict: conflict.clone(), age: 0 });
+        }
+    }
+
+    pub(super) fn tick(&mut self) {
+        self.held.iter_mut().for_each(|pair| pair.age = pair.age.saturating_add(1));
+    }
+
+    /// Whether the governance could not be read for so long that the log must not be cosigned.
+    pub(super) fn is_alarming(&self) -> bool {
+        self.held.iter().any(|pair| pair.age >= PATIENCE_ROUNDS)
+    }
+
+    /// The heads of the contradiction that came first, the smaller one first.
+    pub(super) fn oldest(&self) -> Option<(TreeHead, TreeHead)> {
+        let heads = self.held.first()?.conflict.heads();
+        let head = |at: usize| heads.get(at).map(|head| *head.checkpoint().head());
+        Some((head(0)?, head(1)?))
+    }
+}
+
+impl View {
+    /// Judges evidence; what two keys contradict that may not convict together yet is held.
+    pub(super) fn verify(
+        &mut self,
+        evidence: &ClaimedEvidence,
+    ) -> Result<Conviction, EvidenceError> {
+        let judged = evidence.verify(&self.trust);
+        if let (Err(EvidenceError::TwoKeys { .. }), Some(conflict)) =
+            (&judged, evidence.conflict_of_log())
+        {
+            self.hold_pair(conflict);
+        }
+        judged
+    }
+
+    /// Holds what two keys of a log contradict, if neither may convict with the other yet.
+    pub(super) fn hold_pair(&mut self, conflict: &Conflict) {
+        let is_its = |own: &Origin| own.as_str() == conflict.origin();
+        let Some((_, known)) = self.logs.iter_mut().find(|(own, _)| is_its(own)) else { return };
+        let trusted = known.keys.trusted().to_vec();
+        known.pairs.hold(conflict, &trusted);
+    }
+
+    /// The logs of which two keys contradict each other, and whose governance must be read.
+    pub fn paired(&self) -> Vec<Origin> {
+        let paired = self.logs.iter().filter(|(_, known)| !known.pairs.held.is_empty());
+        paired.map(|(origin, _)| origin.clone()).collect()
+    }
+
+    /// Convicts the log by what two of its keys contradict: the caller has read the log's
+    /// governance after the contradiction came, and has said by [`View::know_with`] which keys are
+    /// retired. Those that stay are in force.
+    pub fn settle_pairs(&mut self, origin: &Origin) -> Vec<Event> {
+        let Some(known) = self.logs.get_mut(origin) else { return Vec::new() };
+        let held = std::mem::take(&mut known.pairs.held);
+        let keys = known.keys.trusted().to_vec();
+        let trust = keys.iter().fold(self.trust.clone(), |trust, key| trust.with_in_force(key));
+        let mut events = Vec::new();
+        for HeldPair { conflict, .. } in held {
+            let case = Case { trust: &trust, authority: &[] };
+            let Some(made) = ClaimedEvidence::against_log(&conflict, case) else { continue };
+            let Ok(conviction) = made.verify(&trust) else { continue };
+            self.confirm(conviction.culprit().keys());
+            events.extend(self.convict(&made).unwrap_or_default());
+        }
+        events
+    }
+
+    /// Knows keys to be in force from now on, as far as they convict together.
+    fn confirm(&mut self, keys: &[VerifierKey]) {
+        for key in keys.iter().filter(|key| !self.confirmed.contains(key)) {
+            self.trust = std::mem::take(&mut self.trust).with_in_force(key);
+        }
+        let new: Vec<_> = keys.iter().filter(|key| !self.confirmed.contains(key)).collect();
+        let new: Vec<VerifierKey> = new.into_iter().cloned().collect();
+        self.confirmed.extend(new);
+    }
+}
+
+/// Whether each head has a line of one of these keys, and no key signed all of them.
+fn is_by(conflict: &Conflict, keys: &[VerifierKey]) -> bool {
+    let heads = conflict.heads();
+    let signed = |head: &&ClaimedCheckpoint, key: &VerifierKey| {
+        head.note().signatures().iter().any(|line| line.is_by(key))
+    };
+    heads.len() > 1 && heads.iter().all(|head| keys.iter().any(|key| signed(head, key)))
+}

@@ -1,0 +1,189 @@
+//! Which listed keys of a log are retired, by the log's own governance at the addresses that the
+//! list gives: what two keys contradict convicts only where neither is.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use ledger_core::charter::{Governance, RetiredLogKey, governance_chain};
+use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
+use ledger_core::hash::Hash;
+use ledger_core::merkle::{TreeHead, prove_inclusion, verify_inclusion};
+use ledger_core::note::VerifierKey;
+use ledger_core::record::{Entry, Outline};
+use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
+use ledger_core::{LeafIndex, TreeSize};
+
+use super::Gossip;
+use super::seek::{Place, Tiles};
+
+/// How long all files of one log's governance may take.
+const BUDGET: Duration = Duration::from_secs(60);
+
+/// Governance entries that are read of one log: changes of a charter are rare.
+const MAX_ENTRIES: usize = 4096;
+
+/// A log of which two listed keys contradict each other.
+pub(super) struct Paired {
+    origin: Origin,
+    /// The listed keys.
+    keys: Vec<VerifierKey>,
+    /// Where its governance can be read.
+    addresses: Vec<String>,
+    /// The size of the head that this node holds: an older one does not show the latest changes.
+    held: TreeSize,
+}
+
+/// What an address shows of a log's governance.
+struct Read {
+    size: TreeSize,
+    retired: Vec<VerifierKey>,
+}
+
+/// Why an address does not show the governance.
+struct NotRead(String);
+
+impl Paired {
+    pub(super) fn addresses(&self) -> &[String] {
+        &self.addresses
+    }
+
+    /// What an address shows. Where it shows no newer head than this node holds, the keys that are
+    /// retired there are, and of others nothing is known.
+    pub(super) fn read_at(&self, place: &mut Place) -> Option<Vec<VerifierKey>> {
+        let (origin, held) = (&self.origin, self.held);
+        match self.read(place) {
+            Ok(read) if read.size >= held || !read.retired.is_empty() => Some(read.retired),
+            Ok(Read { size, .. }) => {
+                tracing::warn!(%origin, %size, %held, "two keys of the log contradict each other, \
+                    and its address shows an older head: no key is convicted yet");
+                None
+            }
+            Err(NotRead(why)) => {
+                tracing::warn!(%origin, why, "two keys of the log contradict each other, and its \
+                    governance cannot be read: no key is convicted yet");
+                None
+            }
+        }
+    }
+
+    fn read(&self, place: &mut Place) -> Result<Read, NotRead> {
+        let not_read = |why: &str| NotRead(why.to_owned());
+        let bytes = place.source().checkpoint().map_err(|e| NotRead(format!("checkpoint {e}")))?;
+        let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| NotRead(e.to_string()))?;
+        if claimed.checkpoint().origin() != &self.origin {
+            return Err(not_read("the checkpoint is of another log"));
+        }
+        let verified = claimed.verify(&self.keys).map_err(|e| NotRead(e.to_string()))?;
+        let head = *verified.head();
+        let last = head.size.last().ok_or_else(|| not_read("the tree is empty"))?;
+        let mut tree = Tree { place, head, until: Instant::now() + BUDGET };
+        let first = tree.entry(LeafIndex::ZERO)?;
+        // a log without a charter has no governance that could retire a key
+        let founded = Entry::parse(&first).ok().and_then(|entry| Governance::found(&entry).ok());
+        let size = head.size;
+        if founded.is_none_or(|own| own.charter().origin() != self.origin.as_str()) {
+            return Ok(Read { size, retired: Vec::new() });
+        }
+        let governance = tree.governance(last)?;
+        let retired = governance.charter().retired_log_keys().iter().map(RetiredLogKey::key);
+        let retired = retired.filter(|key| self.keys.contains(key)).cloned().collect();
+        Ok(Read { size, retired })
+    }
+}
+
+/// The tree of one head, as an address shows it: each entry is proven to be in it.
+struct Tree<'a> {
+    place: &'a mut Place,
+    head: TreeHead,
+    until: Instant,
+}
+
+impl Tree<'_> {
+    fn governance(&mut self, last: LeafIndex) -> Result<Governance, NotRead> {
+        let bytes = self.entry(last)?;
+        let (logged, record) = Entry::split(&bytes)?;
+        let outline = Outline::parse(record)?;
+        let is_governance = outline.envelope().kind().is_governance();
+        let latest = if is_governance { last } else { logged.governance };
+        if latest > last {
+            return Err(NotRead("an entry names a later one".to_owned()));
+        }
+        let mut left = MAX_ENTRIES;
+        let chain = governance_chain(latest, |at| {
+            left = left
+                .checked_sub(1)
+                .ok_or_else(|| NotRead(format!("more than {MAX_ENTRIES} governance entries")))?;
+            Ok(Entry::parse(&self.entry(at)?)?)
+        });
+        let chain = chain.map_err(|error| match error {
+            ledger_core::charter::ChainError::Read(error) => error,
+            ledger_core::charter::ChainError::Order(at) => {
+                NotRead(format!("entry {at} names a governance entry that is not before it"))
+            }
+        })?;
+        Ok(Governance::replay(chain.iter().map(|(at, entry)| (*at, entry)))?)
+    }
+
+    fn entry(&mut self, index: LeafIndex) -> Result<Vec<u8>, NotRead> {
+        let (size, width) = (self.head.size, u64::from(TILE_WIDTH));
+        let damaged = || NotRead(format!("entry {index} is not in its bundle"));
+        let coord = TileCoord::in_tree(TileKind::Entries, index.get() / width, size);
+        let coord = coord.ok_or_else(damaged)?;
+        if Instant::now() >= self.until {
+            return Err(NotRead("its files come too slowly".to_owned()));
+        }
+        let bytes = self.place.source().tile(coord)?;
+        let bundle = EntryBundle::parse_or_cut(coord, bytes)?;
+        let at = usize::try_from(index.get() % width).map_err(|_| damaged())?;
+        let entry = bundle.iter().nth(at).ok_or_else(damaged)?.to_vec();
+        let tiles = Tiles { place: self.place, until: self.until };
+        let inclusion = prove_inclusion(&mut TileReader::new(tiles, size), index, size)
+            .map_err(|_| NotRead(format!("the tiles around entry {index} cannot be read")))?;
+        verify_inclusion(&inclusion, &Hash::leaf(&entry), index, &self.head)?;
+        Ok(entry)
+    }
+}
+
+impl Gossip {
+    /// The logs of which two listed keys contradict each other.
+    pub(crate) fn paired_logs(&self) -> Vec<Origin> {
+        self.lock().view.paired()
+    }
+
+    /// What two listed keys of a log contradict, and where its governance can be read.
+    pub(super) fn paired(&self, origin: &Origin) -> Option<Paired> {
+        let inner = self.lock();
+        if !inner.view.paired().contains(origin) {
+            return None;
+        }
+        let of_line = inner.known.iter().filter(|line| line.key.name().as_str() == origin.as_str());
+        let also = inner.also.get(origin);
+        let of_also = also.into_iter().flat_map(|also| also.keys.iter().cloned());
+        let keys = of_line.map(|line| line.key.clone()).chain(of_also).collect();
+        let mut addresses = super::known::urls_of(&inner.known, origin.as_str());
+        addresses.extend(also.into_iter().flat_map(|also| also.urls.clone()));
+        let held = inner.view.log(origin).and_then(|log| log.adopted);
+        let held = held.map_or(TreeSize::ZERO, |held| held.checkpoint().head().size);
+        Some(Paired { origin: origin.clone(), keys, addresses, held })
+    }
+
+    /// Takes which listed keys of a log are retired. Those that are not convict the log by what
+    /// they contradict together.
+    pub(super) fn learn_retired(&self, origin: &Origin, retired: Vec<VerifierKey>) {
+        let mut inner = self.lock();
+        tracing::warn!(%origin, retired = retired.len(), "two keys of the log contradict each \
+            other; its governance was read");
+        let known = inner.retired.entry(origin.clone()).or_default();
+        known.extend(retired.into_iter().filter(|key| !known.contains(key)).collect::<Vec<_>>());
+        self.know(&mut inner);
+        let events = inner.view.settle_pairs(origin);
+        self.evidence().trust(inner.view.trust().clone());
+        self.conclude(&mut inner, events);
+    }
+}
+
+impl<E: fmt::Display> From<E> for NotRead {
+    fn from(error: E) -> NotRead {
+        NotRead(error.to_string())
+    }
+}

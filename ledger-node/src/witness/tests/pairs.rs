@@ -1,0 +1,181 @@
+//! Two keys that the list names for one log, of which one may be retired.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use ledger_core::batch::Edge;
+use ledger_core::gossip::{PATIENCE_ROUNDS, Standing};
+use ledger_core::record::{Draft, Record, format_time};
+
+use super::*;
+
+/// What takes moments takes no longer than this on a loaded machine.
+const SOON: Duration = Duration::from_secs(150);
+
+fn new_key() -> SignerKey {
+    key(LOG, Algorithm::Ed25519, 8)
+}
+
+fn member() -> SignerKey {
+    key("lab.example", Algorithm::Ed25519, 3)
+}
+
+fn id(n: u8) -> RecordId {
+    RecordId::from_parts(NOW * 1000, [n; 10])
+}
+
+/// The charter of the log and the norm that adds the new key, and retires the first if it is told.
+fn governance(retires: bool) -> Vec<Vec<u8>> {
+    let draft = CharterDraft::new("Example", log_key().verifier().clone())
+        .member("lab.example", member().verifier().clone(), ["publisher", "steward"])
+        .draft(id(0), NOW)
+        .unwrap();
+    let charter = draft.sign(&[&member()]).unwrap();
+    let (old, new) = (log_key().verifier().to_string(), new_key().verifier().to_string());
+    let mut actions = vec![format!(r#"{{"action":"add_log_key","vkey":"{new}"}}"#)];
+    let mut policy = format!("log {new}\\n");
+    if retires {
+        actions.push(format!(r#"{{"action":"retire_log_key","vkey":"{old}"}}"#));
+    } else {
+        policy += &format!("log {old}\\n");
+    }
+    actions.push(format!(r#"{{"action":"set_policy","policy":"{policy}quorum none\\n"}}"#));
+    let (now, base) = (format_time(NOW), charter.statement());
+    let norm = format!(
+        r#"{{"log":"{LOG}","kind":"norm","id":"{}","issuer":"lab.example","issued_at":"{now}",
+        "title":{{"en":"Keys"}},"summary":{{"en":"Another key."}},"base":"{base}","version":"2",
+        "effective_from":"{now}","text":"Another key.","changes":[{}]}}"#,
+        id(1),
+        actions.join(",")
+    );
+    let norm = Draft::parse(&norm).unwrap().sign(&[&member()]).unwrap();
+    let logged = Logged { time: NOW, governance: LeafIndex::ZERO };
+    [charter, norm].map(|record: Record| Entry::new(logged, record).to_bytes()).to_vec()
+}
+
+/// The log's files behind a socket, as long as they are not withheld.
+struct Served {
+    url: String,
+    files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+}
+
+impl Served {
+    fn new(entries: &[Vec<u8>], signer: &SignerKey) -> (Served, TreeHead) {
+        let mut edge = Edge::new();
+        let tiles = edge.append(entries).unwrap().tiles.into_iter();
+        let mut files: BTreeMap<String, Vec<u8>> =
+            tiles.map(|(coord, bytes)| (format!("/{coord}"), bytes.to_vec())).collect();
+        let head = Checkpoint::new(Origin::new(LOG).unwrap(), edge.head()).sign(signer);
+        files.insert("/checkpoint".to_owned(), head.to_string().into_bytes());
+        let files = Arc::new(Mutex::new(files));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let shown = Arc::clone(&files);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
+                let first = lines.next().unwrap_or_default();
+                let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
+                lines.take_while(|line| !line.is_empty()).for_each(drop);
+                let body = shown.lock().unwrap().get(&path).cloned();
+                let (status, body) = body.map_or(("503 Busy", Vec::new()), |body| ("200 OK", body));
+                let length = body.len();
+                let head = format!(
+                    "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+                );
+                let _ = stream.write_all(&[head.as_bytes(), &body].concat());
+            }
+        });
+        (Served { url, files }, edge.head())
+    }
+}
+
+/// A witness that lists both keys of the log and where it is served.
+fn open(place: &Place, url: &str) -> Witness {
+    let (old, new) = (log_key().verifier().to_string(), new_key().verifier().to_string());
+    place.list(&format!("log {old}\nlog {new} {url}\n"));
+    place.open()
+}
+
+fn request_for(signer: &SignerKey, old: u64, head: TreeHead) -> AddCheckpoint {
+    let checkpoint = Checkpoint::new(Origin::new(LOG).unwrap(), head).sign(signer);
+    AddCheckpoint::new(TreeSize::new(old).unwrap(), Default::default(), checkpoint)
+}
+
+/// A head of the same size over another tree.
+fn late(branch: u8) -> TreeHead {
+    tree(2, branch).frontier().head()
+}
+
+fn standing(witness: &Witness) -> Standing {
+    witness.gossip.standing(&Origin::new(LOG).unwrap())
+}
+
+/// Waits until a thread of the node has done its part.
+#[track_caller]
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is_so() {
+        assert!(began.elapsed() < SOON, "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(25));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_head_by_a_retired_key_convicts_no_log() {
+    let entries = governance(true);
+    let (served, head) = Served::new(&entries, &new_key());
+    let place = Place::new();
+    let witness = open(&place, &served.url);
+    assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
+    assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
+    until("the governance is read", || witness.gossip.paired_logs().is_empty());
+    assert_eq!(witness.evidence().count(), 0, "both keys were convicted by a late head");
+    assert_eq!(standing(&witness), Standing::Good);
+    // the thief signs on: nothing more is looked into, and the new writer goes on
+    assert_eq!(status(&witness, &request_for(&log_key(), 2, late(8))).await, 422);
+    assert!(witness.gossip.paired_logs().is_empty());
+    let again = request_for(&new_key(), 2, head);
+    assert_eq!(status(&witness, &again).await, 200);
+    assert_eq!(witness.evidence().against(new_key().verifier()), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_listed_keys_in_force_convict_together() {
+    let (served, head) = Served::new(&governance(false), &new_key());
+    let place = Place::new();
+    let witness = open(&place, &served.url);
+    assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
+    assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
+    until("the log is convicted", || witness.evidence().count() == 1);
+    for key in [log_key(), new_key()] {
+        assert!(witness.evidence().against(key.verifier()).is_some());
+    }
+    assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 403);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_keys_of_a_log_that_cannot_be_read_raise_the_alarm_and_convict_nobody() {
+    let (served, head) = Served::new(&governance(true), &new_key());
+    let files = std::mem::take(&mut *served.files.lock().unwrap());
+    let place = Place::new();
+    let witness = open(&place, &served.url);
+    assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
+    assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
+    for _ in 0..PATIENCE_ROUNDS {
+        assert_eq!(standing(&witness), Standing::Good);
+        witness.gossip.tick();
+    }
+    assert!(matches!(standing(&witness), Standing::Unreconciled(_)), "the alarm");
+    assert_eq!(witness.evidence().count(), 0);
+    assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 403);
+    *served.files.lock().unwrap() = files;
+    until("the governance is read", || witness.gossip.paired_logs().is_empty());
+    until("the alarm ends", || standing(&witness) == Standing::Good);
+    assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 200);
+    assert_eq!(witness.evidence().count(), 0);
+}
