@@ -35,6 +35,14 @@ pub const FORMAT: &str = "ledger-authority/v1";
 /// Bytes of the largest bundle: some hundreds of the largest governance entries.
 pub const MAX_BUNDLE_BYTES: usize = 32 << 20;
 
+/// Governance entries of the largest bundle: a change a day for ten years, and they are judged one by
+/// one.
+pub const MAX_GOVERNANCE_ENTRIES: usize = 4096;
+
+/// Signature lines of all governance entries of a bundle: each costs a reader a verification, so
+/// that the largest bundle takes about half a second.
+pub const MAX_GOVERNANCE_LINES: usize = 8192;
+
 /// A bundle, well formed; nothing in it is checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorityBundle {
@@ -88,6 +96,12 @@ pub enum ParseBundleError {
     /// A member is missing or of another shape.
     #[error("`{0}` is missing or not what an authority bundle has there")]
     Member(String),
+    /// More governance entries, or more signatures on them, than a reader judges.
+    #[error(
+        "`governance` has more than {MAX_GOVERNANCE_ENTRIES} entries, or more than \
+         {MAX_GOVERNANCE_LINES} signature lines"
+    )]
+    TooMuch,
     /// One of the governance entries is none.
     #[error("`governance[{at}].entry`: {error}")]
     Entry {
@@ -229,8 +243,14 @@ impl AuthorityBundle {
         let member = |name: &str| ParseBundleError::Member(name.to_owned());
         let list = object.get("governance").and_then(Value::as_list);
         let list = list.ok_or_else(|| member("governance"))?;
+        if list.len() > MAX_GOVERNANCE_ENTRIES {
+            return Err(ParseBundleError::TooMuch);
+        }
         let entries = list.iter().enumerate().map(|(at, value)| GovernanceEntry::read(value, at));
         let governance: Vec<_> = entries.collect::<Result<_, _>>()?;
+        if governance.iter().map(GovernanceEntry::lines).sum::<usize>() > MAX_GOVERNANCE_LINES {
+            return Err(ParseBundleError::TooMuch);
+        }
         let governance = governance.into();
         let proof = object.text("proof").ok_or_else(|| member("proof"))?;
         Ok(AuthorityBundle { governance, proof: TlogProof::parse(proof.as_bytes())? })
@@ -250,9 +270,20 @@ impl AuthorityBundle {
         anchor: StatementId,
         policy: Option<&Policy>,
     ) -> Result<Authorised, AuthorityError> {
+        self.logged()?;
+        let (accepted, governance) = self.verify_governance(anchor, policy)?;
+        self.verify_under(record, accepted, governance)
+    }
+
+    /// Judges the record of the bundle, whose governance and checkpoint are verified.
+    fn verify_under(
+        &self,
+        record: &Record,
+        accepted: AcceptedCheckpoint,
+        governance: Governance,
+    ) -> Result<Authorised, AuthorityError> {
         let logged = self.logged()?;
         let leaf = Entry::new(logged, record.clone()).leaf_hash();
-        let (accepted, governance) = self.verify_governance(anchor, policy)?;
         let (index, head) = (self.proof.index, accepted.checkpoint.head());
         verify_inclusion(&self.proof.inclusion, &leaf, index, head)
             .map_err(TlogProofError::Inclusion)?;
@@ -270,34 +301,67 @@ impl AuthorityBundle {
         anchor: StatementId,
         policy: Option<&Policy>,
     ) -> Result<(AcceptedCheckpoint, Governance), AuthorityError> {
+        self.check_anchor(anchor)?;
+        let accept =
+            |policy: &Policy| policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy);
+        // judging governance is what costs most: not for a head that the given policy refuses
+        let given = policy.map(accept).transpose()?;
         let governance = self.replay(anchor)?;
-        let own;
-        let policy = match policy {
-            Some(policy) => policy,
-            None => {
-                own = governance.charter().read_policy()?;
-                &own
-            }
+        let accepted = match given {
+            Some(accepted) => accepted,
+            None => accept(&governance.charter().read_policy()?)?,
         };
+        self.check_tree(&governance, &accepted)?;
+        Ok((accepted, governance))
+    }
+
+    /// As [`AuthorityBundle::verify`], with the bundle's governance, which was replayed before.
+    pub(crate) fn verify_replayed(
+        &self,
+        record: &Record,
+        governance: Governance,
+        policy: &Policy,
+    ) -> Result<Authorised, AuthorityError> {
+        self.logged()?;
         let accepted = policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy)?;
+        self.check_tree(&governance, &accepted)?;
+        self.verify_under(record, accepted, governance)
+    }
+
+    /// Whether the checkpoint is of the charter's log, and all governance is in its tree.
+    fn check_tree(
+        &self,
+        governance: &Governance,
+        accepted: &AcceptedCheckpoint,
+    ) -> Result<(), AuthorityError> {
         let (expected, found) =
             (governance.charter().origin(), accepted.checkpoint.origin().as_str());
         if expected != found {
             let (expected, found) = (expected.to_owned(), found.to_owned());
             return Err(AuthorityError::OtherLog { expected, found });
         }
-        self.check_included()?;
-        Ok((accepted, governance))
+        self.check_included()
+    }
+
+    /// Whether the bundle begins with this charter.
+    pub(crate) fn check_anchor(&self, anchor: StatementId) -> Result<(), AuthorityError> {
+        let found = self.charter().ok_or(ReplayError::NoCharter)?;
+        if found == anchor { Ok(()) } else { Err(AuthorityError::OtherAnchor { anchor, found }) }
     }
 
     /// Replays the governance entries from the anchor, without asking whether a log has them.
     pub(crate) fn replay(&self, anchor: StatementId) -> Result<Governance, AuthorityError> {
-        let found = self.charter().ok_or(ReplayError::NoCharter)?;
-        if found != anchor {
-            return Err(AuthorityError::OtherAnchor { anchor, found });
-        }
+        self.check_anchor(anchor)?;
         let entries = self.governance.iter().map(|own| (own.index, &own.entry));
         Ok(Governance::replay(entries)?)
+    }
+
+    /// The governance that the first entry founds.
+    pub(crate) fn found(&self, anchor: StatementId) -> Result<Governance, AuthorityError> {
+        self.check_anchor(anchor)?;
+        let first = self.governance.first().filter(|own| own.index == LeafIndex::ZERO);
+        let first = first.ok_or(ReplayError::NoCharter)?;
+        Ok(Governance::found(&first.entry)?)
     }
 
     /// Whether all governance entries are in the tree of the bundle's checkpoint.
@@ -327,6 +391,11 @@ impl AuthorityBundle {
 }
 
 impl GovernanceEntry {
+    /// Its signature lines.
+    pub(crate) fn lines(&self) -> usize {
+        self.entry.record().note().signatures().len()
+    }
+
     pub(crate) fn read(value: &Value, at: usize) -> Result<GovernanceEntry, ParseBundleError> {
         let member = |name: &str| ParseBundleError::Member(format!("governance[{at}]{name}"));
         let object = value.as_object().ok_or_else(|| member(""))?;
@@ -449,6 +518,21 @@ mod tests {
         for (at, governance) in [(3, &[0, 1][..]), (1, &[0]), (0, &[0])] {
             let record = entries[at].record();
             verify(&world, &bundle(&entries, at, governance), record).expect("allowed");
+        }
+    }
+
+    #[test]
+    fn governance_without_end_is_no_bundle() {
+        let entries = entries(&world());
+        let one = bundle(&entries, 2, &[0, 1]).to_object();
+        let governance = one.get("governance").and_then(Value::as_list).expect("a list");
+        for (count, is_bundle) in
+            [(MAX_GOVERNANCE_ENTRIES, true), (MAX_GOVERNANCE_ENTRIES + 1, false)]
+        {
+            let list: Vec<Value> = governance[1..].iter().cycle().take(count).cloned().collect();
+            let read =
+                AuthorityBundle::read(&one.clone().with("governance", Value::List(list.into())));
+            assert_eq!(read.err(), (!is_bundle).then_some(ParseBundleError::TooMuch), "{count}");
         }
     }
 

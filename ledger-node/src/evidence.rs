@@ -1,7 +1,8 @@
 //! The evidence that a node holds: files that convict, kept for good below `private/evidence`.
 //!
-//! Every file is judged again whenever it is read. A key against which there is evidence is no
-//! longer to be trusted: [`EvidenceStore::against`] says so.
+//! A verdict is kept beside its file, and used for as long as the node knows of the log in question
+//! what it knew then: judging is what costs most. A key against which there is evidence is no longer
+//! to be trusted: [`EvidenceStore::against`] says so.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ledger_core::evidence::{
     ClaimedEvidence, Conviction, EvidenceError, EvidenceId, MAX_EVIDENCE_BYTES, ParseEvidenceError,
-    Trust,
+    Trust, Verdict,
 };
 use ledger_core::note::VerifierKey;
 
@@ -22,6 +23,12 @@ const MAX_PER_KEY: usize = 16;
 
 /// The ending of evidence files; the stem is the id.
 const EXTENSION: &str = "json";
+
+/// The ending of the files of verdicts; the stem is that of the evidence.
+const VERDICT: &str = "verdict";
+
+/// Bytes of a verdict: two keys and a few sentences.
+const MAX_VERDICT_BYTES: u64 = 64 << 10;
 
 /// Evidence on disk, and whom it convicts.
 #[derive(Debug)]
@@ -39,8 +46,8 @@ struct Inner {
 #[derive(Debug)]
 struct Held {
     evidence: ClaimedEvidence,
-    /// `None` where the keys that are known now convict nobody by it.
-    conviction: Option<Conviction>,
+    /// By what was known when it was judged last; `None` before that.
+    verdict: Option<Verdict>,
 }
 
 /// Why evidence is not taken or cannot be read.
@@ -89,7 +96,8 @@ impl EvidenceStoreError {
 }
 
 impl EvidenceStore {
-    /// Opens the folder, which is made if it is missing, and judges every file in it.
+    /// Opens the folder, which is made if it is missing. A file is judged where the verdict that is
+    /// kept beside it does not hold for this trust.
     ///
     /// # Errors
     /// [`EvidenceStoreError::Store`] or [`EvidenceStoreError::Damaged`].
@@ -102,12 +110,25 @@ impl EvidenceStore {
             // other names are unfinished files, which nobody was told of
             if let Some(id) = id_of(&path) {
                 let evidence = read(&path, id)?;
-                let conviction = evidence.verify(&trust).ok();
-                held.insert(id, Held { evidence, conviction });
+                let verdict = kept_verdict(&path, &evidence);
+                held.insert(id, Held { evidence, verdict });
             }
         }
-        let inner = Mutex::new(Inner { trust, held });
-        Ok(EvidenceStore { folder: folder.to_owned(), inner })
+        let inner = Mutex::new(Inner { trust: Trust::new(), held });
+        let store = EvidenceStore { folder: folder.to_owned(), inner };
+        if !trust.is_empty() {
+            store.trust(trust);
+        }
+        Ok(store)
+    }
+
+    /// The keys of lists that convicted a log together, as the kept verdicts say: before a restart
+    /// the node had found both to be in force.
+    pub fn confirmed(&self) -> Vec<VerifierKey> {
+        let inner = self.lock();
+        let convictions = inner.held.values().filter_map(Held::conviction);
+        let pairs = convictions.map(|own| own.culprit().keys()).filter(|keys| keys.len() > 1);
+        pairs.flatten().cloned().collect()
     }
 
     /// Judges evidence and keeps it: durable when this returns. Says whether it is new here; more
@@ -117,7 +138,11 @@ impl EvidenceStore {
     /// [`EvidenceStoreError::Refused`] if it convicts nobody known here.
     pub fn add(&self, evidence: &ClaimedEvidence) -> Result<bool, EvidenceStoreError> {
         let mut inner = self.lock();
-        let conviction = evidence.verify(&inner.trust)?;
+        let verdict = Verdict::of(evidence, &inner.trust);
+        let conviction = match verdict.conviction() {
+            Some(conviction) => conviction,
+            None => &evidence.verify(&inner.trust)?,
+        };
         let id = evidence.id();
         let full = conviction.culprit().keys().iter().all(|key| inner.against(key) >= MAX_PER_KEY);
         if full || inner.held.contains_key(&id) {
@@ -125,18 +150,39 @@ impl EvidenceStore {
         }
         files::replace(&self.path(id), evidence.as_str().as_bytes())?;
         tracing::error!(%id, kind = conviction.kind(), culprit = %conviction.culprit(), "evidence");
-        let held = Held { evidence: evidence.clone(), conviction: Some(conviction) };
+        self.keep_verdict(evidence, &verdict);
+        let held = Held { evidence: evidence.clone(), verdict: Some(verdict) };
         inner.held.insert(id, held);
         Ok(true)
     }
 
-    /// Judges everything again by other keys, for instance after the charter has changed.
+    /// Knows other keys from now on, for instance after the charter has changed, and judges again
+    /// what depends on them.
     pub fn trust(&self, trust: Trust) {
         let mut inner = self.lock();
-        for held in inner.held.values_mut() {
-            held.conviction = held.evidence.verify(&trust).ok();
+        for Held { evidence, verdict } in inner.held.values_mut() {
+            if verdict.as_ref().is_some_and(|own| own.holds_for(evidence, &trust)) {
+                continue;
+            }
+            let judged = Verdict::of(evidence, &trust);
+            self.keep_verdict(evidence, &judged);
+            *verdict = Some(judged);
         }
         inner.trust = trust;
+    }
+
+    /// Writes a verdict beside its file. Where that fails, the file is judged again after a restart.
+    fn keep_verdict(&self, evidence: &ClaimedEvidence, verdict: &Verdict) {
+        let path = self.path(evidence.id()).with_extension(VERDICT);
+        if let Err(error) = files::replace(&path, verdict.to_text(evidence).as_bytes()) {
+            tracing::warn!(%error, "a verdict cannot be kept");
+        }
+    }
+
+    /// All evidence with the latest verdicts on it, in the order of ids.
+    pub fn judged(&self) -> Vec<(ClaimedEvidence, Option<Verdict>)> {
+        let inner = self.lock();
+        inner.held.values().map(|held| (held.evidence.clone(), held.verdict.clone())).collect()
     }
 
     /// All evidence in the order of ids.
@@ -158,7 +204,7 @@ impl EvidenceStore {
     pub fn convictions(&self) -> Vec<(EvidenceId, Conviction)> {
         let inner = self.lock();
         let held = inner.held.iter();
-        held.filter_map(|(id, held)| Some((*id, held.conviction.clone()?))).collect()
+        held.filter_map(|(id, held)| Some((*id, held.conviction()?.clone()))).collect()
     }
 
     /// One file.
@@ -189,14 +235,27 @@ impl Inner {
 }
 
 impl Held {
+    fn conviction(&self) -> Option<&Conviction> {
+        self.verdict.as_ref()?.conviction()
+    }
+
     fn convicts(&self, key: &VerifierKey) -> bool {
-        self.conviction.as_ref().is_some_and(|conviction| conviction.convicts(key))
+        self.conviction().is_some_and(|conviction| conviction.convicts(key))
     }
 }
 
 fn id_of(path: &Path) -> Option<EvidenceId> {
     let stem = path.file_name()?.to_str()?.strip_suffix(&format!(".{EXTENSION}"))?;
     EvidenceId::from_hex(stem).ok()
+}
+
+/// The verdict that lies beside a file; none where it cannot be read or is another version's.
+fn kept_verdict(path: &Path, evidence: &ClaimedEvidence) -> Option<Verdict> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let file = std::fs::File::open(path.with_extension(VERDICT)).ok()?;
+    file.take(MAX_VERDICT_BYTES).read_to_string(&mut text).ok()?;
+    Verdict::parse(&text, evidence)
 }
 
 fn read(path: &Path, id: EvidenceId) -> Result<ClaimedEvidence, EvidenceStoreError> {
@@ -211,6 +270,9 @@ fn read(path: &Path, id: EvidenceId) -> Result<ClaimedEvidence, EvidenceStoreErr
     let evidence = ClaimedEvidence::parse(&bytes).map_err(|error| damaged(error.into()))?;
     if evidence.id() == id { Ok(evidence) } else { Err(damaged(DamagedError::Name(evidence.id()))) }
 }
+
+#[cfg(test)]
+mod cost_tests;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@
 //! be cosigned, and lays heads before it that contradict what it cosigned.
 
 mod answers;
+pub mod bridges;
 mod conclude;
 mod cosigned;
 pub mod heads;
@@ -42,6 +43,7 @@ use crate::store::StoreError;
 use crate::transport::{Caller, Dialer, KnownNode, grpc_url};
 use crate::witness::logs::{LogLine, LogList, LogsError};
 
+use bridges::Bridges;
 pub use conclude::OwnTrouble;
 use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
@@ -63,6 +65,8 @@ pub struct GossipParts {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The folder of the evidence that the node holds.
     pub evidence: PathBuf,
+    /// The heads by which the own log named its new keys.
+    pub bridges: Bridges,
     /// The file with the heads that the node has heard of.
     pub heads: PathBuf,
     /// The time.
@@ -192,6 +196,7 @@ impl Gossip {
             reader,
             published,
             evidence,
+            bridges,
             heads,
             clock,
             compares,
@@ -210,7 +215,7 @@ impl Gossip {
             known: Vec::new(),
             also: BTreeMap::new(),
             retired: BTreeMap::new(),
-            lineage: OwnLineage::default(),
+            lineage: OwnLineage::new(bridges),
             charter: now,
             cosigned: BTreeMap::new(),
             moved: false,
@@ -250,6 +255,7 @@ impl Gossip {
 
     fn open_view(&self) -> Result<(), GossipError> {
         let mut inner = self.lock();
+        inner.view.recall_confirmed(&self.evidence.confirmed());
         self.know(&mut inner);
         let Inner { view, heads, cosigned, trees, .. } = &mut *inner;
         *cosigned = heads.recall(view)?;
@@ -307,9 +313,12 @@ impl Gossip {
         self.evidence.trust(inner.view.trust().clone());
         // evidence is for good: a log that comes back to the list stays convicted. What anybody can
         // judge by an anchor comes first
-        let mut held = self.evidence.all();
-        held.sort_by_key(|evidence| evidence.authority().is_empty());
-        for evidence in held {
+        let mut held = self.evidence.judged();
+        held.sort_by_key(|(evidence, _)| evidence.authority().is_empty());
+        for (evidence, verdict) in held {
+            if let Some(verdict) = verdict {
+                inner.view.remember(&evidence, verdict);
+            }
             let _ = inner.view.recall(&evidence);
         }
         self.note_fallen(inner);

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 
 use crate::clock::ClockError;
 use crate::gossip::OwnTrouble;
+use crate::gossip::bridges::Bridges;
 use crate::log::{LogReader, Published};
 use crate::store::{Store, StoreError};
 
@@ -71,6 +72,7 @@ pub struct Publisher {
     store: Arc<dyn Store>,
     reader: Arc<LogReader>,
     contacts: Contacts,
+    bridges: Option<Bridges>,
     signed: watch::Sender<Option<Arc<Signed>>>,
     published: watch::Sender<Option<Arc<Published>>>,
     /// Since when a signed head has waited for its quorum.
@@ -87,12 +89,19 @@ impl Publisher {
             reader: Arc::new(LogReader::new(store.clone())),
             store,
             contacts,
+            bridges: None,
             signed: watch::Sender::new(None),
             published: watch::Sender::new(None),
             waiting: watch::Sender::new(None),
             turn: Mutex::new(()),
             trouble: watch::Sender::new(None),
         }
+    }
+
+    /// Keeps the heads that several keys of the log sign, each before it is published.
+    #[must_use]
+    pub fn keeping(self, bridges: Bridges) -> Publisher {
+        Publisher { bridges: Some(bridges), ..self }
     }
 
     /// How heads are published under a charter.
@@ -208,6 +217,11 @@ impl Publisher {
         }
         let complete = complete(signed, &lines);
         let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
+        if signed.head.note().signatures().len() > 1
+            && let Some(bridges) = &self.bridges
+        {
+            bridges.keep(&signed.head)?;
+        }
         self.store.publish(&complete)?;
         let published = Published::new(checkpoint, &self.reader);
         self.published.send_replace(Some(Arc::new(published)));

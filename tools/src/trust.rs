@@ -81,7 +81,7 @@ impl Trust {
     /// [`Failure`] when its policy cannot be read.
     pub fn of_charter(governance: Governance, basis: Basis) -> Result<Trust, Failure> {
         let policy = charter_policy(governance.charter())?;
-        let retired = governance.charter().retired_log_keys().to_vec();
+        let retired = governance.charter().retired_log_keys().iter().cloned().collect();
         Ok(Trust { policy, governance: Some(governance), basis, bundle: None, retired })
     }
 

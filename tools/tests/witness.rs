@@ -94,5 +94,5 @@ fn replace_leaves_no_moment_with_two_keys_or_none() {
     run(&["add", "--dir", ".", &second]).ends(0);
     run(&["replace", "--dir", ".", &first, &second]).ends(0);
     let listed = run(&["list", "--dir", "."]).ends(0).stdout;
-    assert_eq!(listed, format!("{other}\n{second}\n"));
+    assert_eq!(listed, format!("{second} https://a.example/\n{other}\n"));
 }

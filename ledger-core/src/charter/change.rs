@@ -1,5 +1,7 @@
 //! What `membership` and `norm` records change, one action at a time on a copy of the charter.
 
+use std::sync::Arc;
+
 use crate::index::LeafIndex;
 use crate::policy::Policy;
 use crate::record::{Kind, Logged, Object, Record, parse_duration, parse_time};
@@ -8,7 +10,9 @@ use super::read::{
     Path, add_key, add_log_key, add_member, check_room, objects, read_binding, read_deadlines,
     read_kind, read_requirements, read_role, refuse, text, words,
 };
-use super::{Charter, MAX_KEYS_OF_MEMBER, Rejection, RetiredLogKey, Revocation, Standing};
+use super::{
+    Charter, MAX_KEYS_OF_MEMBER, Member, MemberKey, Rejection, RetiredLogKey, Revocation, Standing,
+};
 
 /// What a governance record is about, where that decides whose signatures count. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,19 +153,19 @@ impl Step<'_> {
         match text(self.change, "action").as_str() {
             "set_rule" => {
                 let kind = read_kind(&text(self.change, "kind"), &self.at("kind"))?;
-                charter.rules.insert(kind, requirements()?);
+                Arc::make_mut(&mut charter.rules).insert(kind, requirements()?);
             }
             "remove_rule" => {
                 let kind = read_kind(&text(self.change, "kind"), &self.at("kind"))?;
-                if charter.rules.remove(&kind).is_none() {
+                if Arc::make_mut(&mut charter.rules).remove(&kind).is_none() {
                     return self.refuse("kind", format!("is {kind}, for which there is no rule"));
                 }
             }
             "set_governance" => {
-                charter.governance = requirements()?;
+                charter.governance = Arc::new(requirements()?);
                 check_room(&charter.governance, &self.at("requirements"))?;
             }
-            "set_deadlines" => charter.deadlines = read_deadlines(self.change),
+            "set_deadlines" => charter.deadlines = Arc::new(read_deadlines(self.change)),
             "set_limits" => {
                 let limit = |name: &str| self.change.text(name).and_then(parse_duration);
                 charter.issued_at_limit = limit("issued_at").unwrap_or(charter.issued_at_limit);
@@ -169,13 +173,13 @@ impl Step<'_> {
             }
             "set_enumeration" => {
                 let list = self.change.get("words").map(words).unwrap_or_default();
-                charter.enumerations.insert(text(self.change, "name"), list);
+                Arc::make_mut(&mut charter.enumerations).insert(text(self.change, "name"), list);
             }
             "set_binding" => {
                 let binding = self.change.get("binding");
-                charter.binding = binding.map(read_binding).unwrap_or_default();
+                charter.binding = Arc::new(binding.map(read_binding).unwrap_or_default());
             }
-            "set_policy" => charter.policy = text(self.change, "policy"),
+            "set_policy" => charter.policy = text(self.change, "policy").into(),
             "add_log_key" => {
                 let vkey = text(self.change, "vkey");
                 add_log_key(charter, &vkey, &self.at("vkey"))?;
@@ -206,7 +210,7 @@ impl Step<'_> {
         if let Some(since) = charter.members[place].standing.since() {
             return self.refuse("member", format!("is suspended already, by entry {since}"));
         }
-        charter.members[place].standing = Standing::Suspended(self.index);
+        set_standing(charter, place, Standing::Suspended(self.index));
         Ok(())
     }
 
@@ -214,7 +218,7 @@ impl Step<'_> {
         if charter.members[place].standing == Standing::Good {
             return self.refuse("member", "is not suspended".to_owned());
         }
-        charter.members[place].standing = Standing::Good;
+        set_standing(charter, place, Standing::Good);
         Ok(())
     }
 
@@ -230,39 +234,38 @@ impl Step<'_> {
 
     /// A member that leaves takes all its keys with it.
     fn leave(&self, charter: &mut Charter, place: usize, standing: Standing) {
-        charter.members[place].standing = standing;
-        for key in charter.keys.iter_mut().filter(|key| key.member == place) {
-            let at = key.revoked.map_or(self.index, |revocation| revocation.at);
-            key.revoked = Some(Revocation { at, may_replace: false });
-        }
+        set_standing(charter, place, standing);
+        charter.keys.change(
+            |key| key.member == place,
+            |key| {
+                let at = key.revoked.map_or(self.index, |revocation| revocation.at);
+                key.revoked = Some(Revocation { at, may_replace: false });
+            },
+        );
     }
 
     /// Once a member can sign again, keys that it revoked need no longer sign their replacement.
     fn add_key(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
         add_key(charter, place, self.change, self.path)?;
         if self.change.text("use") == Some("record") {
-            let own = charter.keys.iter_mut().filter(|key| key.member == place);
-            for revocation in own.filter_map(|key| key.revoked.as_mut()) {
-                revocation.may_replace = false;
-            }
+            charter.keys.change(|key| key.member == place && key.may_replace(), forget_replacement);
         }
         Ok(())
     }
 
     fn assign_role(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
         let role = read_role(self.change, self.index, self.path)?;
-        let roles = &mut charter.members[place].roles;
-        if roles.len() == MAX_KEYS_OF_MEMBER {
+        if charter.members[place].roles.len() == MAX_KEYS_OF_MEMBER {
             let problem = format!("is one more than {MAX_KEYS_OF_MEMBER} terms of one member");
             return self.refuse("role", problem);
         }
-        roles.push(role);
+        member_at(charter, place).roles.push(role);
         Ok(())
     }
 
     fn end_role(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
         let role = text(self.change, "role");
-        let member = &mut charter.members[place];
+        let member = member_at(charter, place);
         let before = member.roles.len();
         member.roles.retain(|own| own.role != role);
         if member.roles.len() == before {
@@ -274,25 +277,26 @@ impl Step<'_> {
 
     fn revoke_key(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
         let vkey = text(self.change, "vkey");
-        let own = charter.keys.iter_mut().filter(|key| key.member == place);
-        let Some(key) = own.into_iter().find(|key| key.key.to_string() == vkey) else {
+        let is_it = |key: &MemberKey| key.member == place && key.key.to_string() == vkey;
+        let Some(key) = charter.keys.iter().position(is_it) else {
             let name = &charter.members[place].name;
             return self.refuse("vkey", format!("is no key of {name:?}"));
         };
-        if let Some(revocation) = key.revoked {
+        if let Some(revocation) = charter.keys[key].revoked {
             return self.refuse("vkey", format!("was revoked by entry {}", revocation.at));
         }
-        key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        if let Some(key) = charter.keys.get_mut(key) {
+            key.revoked = Some(Revocation { at: self.index, may_replace: false });
+        }
         Ok(())
     }
 
     fn set_node(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
         let node = self.change.text("node").map(str::to_owned);
-        let member = &mut charter.members[place];
-        if member.node == node {
+        if charter.members[place].node == node {
             return self.refuse("node", "is the member's already".to_owned());
         }
-        member.node = node;
+        member_at(charter, place).node = node;
         Ok(())
     }
 
@@ -305,7 +309,7 @@ impl Step<'_> {
             let problem = "is the last log key; add the new one first, or in the same record";
             return self.refuse("vkey", problem.to_owned());
         }
-        let key = charter.log_keys.remove(at);
+        let key = Arc::make_mut(&mut charter.log_keys).remove(at);
         charter.retired_log_keys.push(RetiredLogKey { key, at: self.index });
         Ok(())
     }
@@ -316,5 +320,21 @@ impl Step<'_> {
 
     fn refuse<T>(&self, member: &str, problem: String) -> Result<T, Rejection> {
         Err(refuse(&self.at(member), problem))
+    }
+}
+
+/// The member at a place, which was looked up, to be changed.
+fn member_at(charter: &mut Charter, place: usize) -> &mut Member {
+    charter.members.get_mut(place).expect("members stay in their places")
+}
+
+fn set_standing(charter: &mut Charter, place: usize, standing: Standing) {
+    member_at(charter, place).standing = standing;
+}
+
+/// A revoked key signs its replacement no more.
+pub(super) fn forget_replacement(key: &mut MemberKey) {
+    if let Some(revocation) = &mut key.revoked {
+        revocation.may_replace = false;
     }
 }

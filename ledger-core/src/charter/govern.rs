@@ -5,7 +5,7 @@ use crate::record::{Logged, Record};
 
 use super::change::{self, Intent};
 use super::signers::{Purpose, Signers};
-use super::{Charter, Rejection, Requirement, SignedRecord, Standing};
+use super::{Charter, MemberKey, Rejection, Requirement, SignedRecord, Standing};
 
 /// How many members could sign for a role.
 #[derive(Debug, Clone, Copy)]
@@ -14,6 +14,15 @@ pub(super) struct Eligible {
     pub(super) in_force: u64,
     /// Their role or key ended by its term, and they are held over while they are needed.
     pub(super) held_over: u64,
+}
+
+/// What keys for records a member has that are not revoked.
+#[derive(Debug, Clone, Copy, Default)]
+struct RecordKeys {
+    /// One whose term holds.
+    in_force: bool,
+    /// One whose term has begun.
+    began: bool,
 }
 
 impl Charter {
@@ -79,23 +88,34 @@ impl Charter {
     /// Who could sign for a role.
     pub(super) fn eligible(&self, role: &str, at: u64) -> Eligible {
         let mut eligible = Eligible { in_force: 0, held_over: 0 };
+        let keys = self.record_keys(at);
         for (place, member) in self.members.iter().enumerate() {
             if !self.held(place, role, at) {
                 continue;
             }
-            let own = || self.keys.iter().filter(|key| key.signs_for(place));
-            if member.holds(role, at) && own().any(|key| key.term().contains(at)) {
+            if member.holds(role, at) && keys[place].in_force {
                 eligible.in_force += 1;
-            } else if own().any(|key| key.term().from() <= at) {
+            } else if keys[place].began {
                 eligible.held_over += 1;
             }
         }
         eligible
     }
 
+    /// Of each member, which keys for records it has: found in one pass, for there may be thousands
+    /// of either.
+    fn record_keys(&self, at: u64) -> Vec<RecordKeys> {
+        let mut all = vec![RecordKeys::default(); self.members.len()];
+        for key in self.keys.iter().filter(|key| key.signs_for(key.member)) {
+            all[key.member].in_force |= key.term().contains(at);
+            all[key.member].began |= key.term().from() <= at;
+        }
+        all
+    }
+
     /// Enough members are left to change the charter again.
     fn check_not_deadlocked(&self, at: u64) -> Result<(), Rejection> {
-        for requirement in &self.governance {
+        for requirement in self.governance.iter() {
             let (role, needed) = (requirement.role(), requirement.members());
             let eligible = self.eligible(role, at);
             let left = eligible.in_force + eligible.held_over;
@@ -115,16 +135,19 @@ impl Charter {
         if !is_needed {
             return;
         }
-        let own = self.keys.iter_mut().filter(|key| key.member == member);
-        for revocation in own.filter_map(|key| key.revoked.as_mut()) {
-            revocation.may_replace |= revocation.at == index;
-        }
+        let revoked = |key: &MemberKey| key.revoked.is_some_and(|own| own.at == index);
+        self.keys.change(
+            |key| key.member == member && revoked(key) && !key.may_replace(),
+            |key| {
+                if let Some(revocation) = &mut key.revoked {
+                    revocation.may_replace = true;
+                }
+            },
+        );
     }
 
     /// Members in force are enough again: revoked keys sign nothing any more.
     fn forget_replacements(&mut self) {
-        for revocation in self.keys.iter_mut().filter_map(|key| key.revoked.as_mut()) {
-            revocation.may_replace = false;
-        }
+        self.keys.change(MemberKey::may_replace, change::forget_replacement);
     }
 }

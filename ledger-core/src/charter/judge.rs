@@ -92,8 +92,8 @@ impl Charter {
     }
 
     pub(super) fn key_of(&self, line: &Signature) -> Option<&MemberKey> {
-        let places = self.by_id.get(&line.id())?;
-        places.iter().map(|at| &self.keys[*at]).find(|key| key.key().name() == line.name())
+        let mut places = self.by_id.of(line.id()).map(|at| &self.keys[at]);
+        places.find(|key| key.key().name() == line.name())
     }
 
     pub(super) fn record_key(

@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn a_kind_without_a_rule_is_never_complete() {
         let mut charter = charter();
-        charter.rules.remove(&Kind::Decision);
+        std::sync::Arc::make_mut(&mut charter.rules).remove(&Kind::Decision);
         let record = signed(&decision(), &[&lab(), &partner(), &watch()]);
         assert_eq!(charter.lacking(&record, ISSUED), [Lack::Rule(Kind::Decision)]);
         assert!(!charter.can_be_completed(&record, &[], ISSUED));

@@ -161,7 +161,7 @@ impl Charter {
         let now = witnesses(&policy);
         for key in &now {
             // one that was a witness before was judged then, and each key since beside it
-            if !self.policy_witnesses.contains(key) {
+            if self.policy_witnesses.iter().all(|own| own != key) {
                 self.check_witness(key).map_err(refused)?;
             }
         }
@@ -170,9 +170,11 @@ impl Charter {
         if together > MAX_POLICY_WITNESSES {
             return Err(refused(PolicyProblem::TooManyWitnesses(together)));
         }
-        let new: Vec<VerifierKey> =
-            now.into_iter().filter(|key| !self.policy_witnesses.contains(key)).collect();
-        self.policy_witnesses.extend(new);
+        let new: Vec<VerifierKey> = now
+            .into_iter()
+            .filter(|key| self.policy_witnesses.iter().all(|own| own != key))
+            .collect();
+        new.into_iter().for_each(|key| self.policy_witnesses.push(key));
         Ok(())
     }
 

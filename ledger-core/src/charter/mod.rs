@@ -17,6 +17,7 @@ mod listed;
 mod read;
 mod rejection;
 mod replay;
+mod shared;
 mod signers;
 mod state;
 
@@ -35,6 +36,7 @@ pub use rejection::Rejection;
 pub use replay::{
     ChainError, Governance, GovernanceState, JudgeError, ReplayError, governance_chain,
 };
+pub use shared::SharedList;
 pub use signers::Reach;
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
@@ -120,12 +122,12 @@ impl Charter {
     }
 
     /// The keys that norms have retired.
-    pub fn retired_log_keys(&self) -> &[RetiredLogKey] {
+    pub fn retired_log_keys(&self) -> &SharedList<RetiredLogKey> {
         &self.retired_log_keys
     }
 
     /// All that were ever members, in the order in which they came.
-    pub fn members(&self) -> &[Member] {
+    pub fn members(&self) -> &SharedList<Member> {
         &self.members
     }
 
@@ -135,7 +137,7 @@ impl Charter {
     }
 
     /// All keys that members ever had, in the order in which they came.
-    pub fn keys(&self) -> &[MemberKey] {
+    pub fn keys(&self) -> &SharedList<MemberKey> {
         &self.keys
     }
 
@@ -185,7 +187,7 @@ impl Charter {
     }
 
     /// The keys of all witnesses of the policy and of those before it, each once.
-    pub fn policy_witnesses(&self) -> &[VerifierKey] {
+    pub fn policy_witnesses(&self) -> &SharedList<VerifierKey> {
         &self.policy_witnesses
     }
 

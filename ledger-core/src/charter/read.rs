@@ -1,6 +1,7 @@
 //! Reading members, keys and rules out of governance records, whose shapes have been checked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::index::LeafIndex;
 use crate::note::{MAX_SIGNATURES, ParseKeyError, VerifierKey};
@@ -8,6 +9,7 @@ use crate::record::{Kind, Object, StatementId, Value, parse_duration, parse_time
 
 use super::Rejection;
 use super::listed::{Clash, Listed};
+use super::shared::{PlacesById, SharedList};
 use super::state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
     MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RoleTerm, Standing, Term,
@@ -26,20 +28,21 @@ pub(super) fn read(
         statement,
         governed_by: LeafIndex::ZERO,
         base: statement,
-        log_keys: Vec::new(),
-        retired_log_keys: Vec::new(),
-        members: Vec::new(),
-        keys: Vec::new(),
-        by_id: BTreeMap::new(),
-        rules: read_rules(body, LeafIndex::ZERO)?,
-        governance: read_requirements(body.list("governance"), LeafIndex::ZERO, "governance")?,
-        deadlines: read_deadlines(body),
+        log_keys: Arc::default(),
+        retired_log_keys: SharedList::default(),
+        members: SharedList::default(),
+        keys: SharedList::default(),
+        by_id: PlacesById::default(),
+        rules: Arc::new(read_rules(body, LeafIndex::ZERO)?),
+        governance: read_requirements(body.list("governance"), LeafIndex::ZERO, "governance")?
+            .into(),
+        deadlines: Arc::new(read_deadlines(body)),
         issued_at_limit: limit("issued_at").unwrap_or(DEFAULT_ISSUED_AT_LIMIT),
         max_gap: limit("max_gap").unwrap_or(DEFAULT_MAX_GAP),
-        policy: text(body, "policy"),
-        policy_witnesses: Vec::new(),
-        binding: body.get("binding").map(read_binding).unwrap_or_default(),
-        enumerations: BTreeMap::new(),
+        policy: text(body, "policy").into(),
+        policy_witnesses: SharedList::default(),
+        binding: Arc::new(body.get("binding").map(read_binding).unwrap_or_default()),
+        enumerations: Arc::default(),
     };
     check_room(&charter.governance, "governance")?;
     if body.list("log_vkeys").len() > MAX_LOG_KEYS {
@@ -83,7 +86,7 @@ pub(super) fn add_log_key(charter: &mut Charter, vkey: &str, path: &str) -> Resu
         let problem = format!("is named {:?}, not like the log {:?}", key.name(), charter.origin);
         return Err(refuse(path, problem));
     }
-    charter.log_keys.push(key);
+    Arc::make_mut(&mut charter.log_keys).push(key);
     Ok(())
 }
 
@@ -113,7 +116,9 @@ pub(super) fn add_member(
     let member = Member { name: name.to_owned(), roles, node, standing: Standing::Good };
     let at = match before {
         Some(at) => {
-            charter.members[at] = member;
+            if let Some(own) = charter.members.get_mut(at) {
+                *own = member;
+            }
             at
         }
         None if charter.members.len() == MAX_MEMBERS => {
@@ -160,7 +165,7 @@ pub(super) fn add_key(
         return Err(refuse(&vkey_path, problem));
     }
     check_number_of_keys(charter, member, usage, &vkey_path)?;
-    charter.by_id.entry(key.id()).or_default().push(charter.keys.len());
+    charter.by_id.add(key.id(), charter.keys.len());
     let term = read_term(object, path)?;
     let since = charter.governed_by;
     charter.keys.push(MemberKey { key, usage, term, member, revoked: None, since });

@@ -1,10 +1,13 @@
 //! What a charter holds: members, roles, keys, rules.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::index::LeafIndex;
-use crate::note::{Algorithm, KeyId, VerifierKey};
+use crate::note::{Algorithm, VerifierKey};
 use crate::record::{Kind, StatementId};
+
+use super::shared::{PlacesById, SharedList};
 
 /// Log keys that are in force at once: one, and a few for rotation.
 pub const MAX_LOG_KEYS: usize = 8;
@@ -126,7 +129,7 @@ pub struct Deadline {
 /// Who may do what, at one point of the log: the state that entries are judged by.
 ///
 /// Made from entry 0 by [`Charter::found`]; each governance entry that [`Charter::admit`] admits
-/// gives the next state.
+/// gives the next state. States share what is the same in them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Charter {
     pub(super) origin: String,
@@ -135,22 +138,22 @@ pub struct Charter {
     pub(super) governed_by: LeafIndex,
     /// The statement id of the entry `governed_by`.
     pub(super) base: StatementId,
-    pub(super) log_keys: Vec<VerifierKey>,
-    pub(super) retired_log_keys: Vec<RetiredLogKey>,
-    pub(super) members: Vec<Member>,
-    pub(super) keys: Vec<MemberKey>,
+    pub(super) log_keys: Arc<Vec<VerifierKey>>,
+    pub(super) retired_log_keys: SharedList<RetiredLogKey>,
+    pub(super) members: SharedList<Member>,
+    pub(super) keys: SharedList<MemberKey>,
     /// Where the keys of an id stand in `keys`: names decide among them.
-    pub(super) by_id: BTreeMap<KeyId, Vec<usize>>,
-    pub(super) rules: BTreeMap<Kind, Vec<Requirement>>,
-    pub(super) governance: Vec<Requirement>,
-    pub(super) deadlines: Vec<Deadline>,
+    pub(super) by_id: PlacesById,
+    pub(super) rules: Arc<BTreeMap<Kind, Vec<Requirement>>>,
+    pub(super) governance: Arc<Vec<Requirement>>,
+    pub(super) deadlines: Arc<Vec<Deadline>>,
     pub(super) issued_at_limit: u64,
     pub(super) max_gap: u64,
-    pub(super) policy: String,
+    pub(super) policy: Arc<str>,
     /// The keys of all witnesses of the policy and of those before it.
-    pub(super) policy_witnesses: Vec<VerifierKey>,
-    pub(super) binding: BTreeMap<String, Vec<String>>,
-    pub(super) enumerations: BTreeMap<String, Vec<String>>,
+    pub(super) policy_witnesses: SharedList<VerifierKey>,
+    pub(super) binding: Arc<BTreeMap<String, Vec<String>>>,
+    pub(super) enumerations: Arc<BTreeMap<String, Vec<String>>>,
 }
 
 impl KeyUse {
@@ -237,6 +240,11 @@ impl MemberKey {
     /// Whether records of the member at a place may be signed with it, terms aside.
     pub(super) fn signs_for(&self, member: usize) -> bool {
         self.member == member && self.usage == KeyUse::Record && self.revoked.is_none()
+    }
+
+    /// Whether it was revoked and may still sign its own replacement.
+    pub(super) fn may_replace(&self) -> bool {
+        self.revoked.is_some_and(|own| own.may_replace)
     }
 
     /// The member's place in [`Charter::members`].

@@ -1,15 +1,18 @@
 //! Which keys the authority bundles of an evidence file prove to be whose.
 
+use std::collections::BTreeSet;
+
 use crate::authority::{AuthorityBundle, AuthorityError, GovernanceEntry};
-use crate::charter::{Governance, KeyUse};
+use crate::charter::{Charter, GovernanceState, KeyUse, ReplayError};
 use crate::checkpoint::ClaimedCheckpoint;
 use crate::index::LeafIndex;
 use crate::merkle::TreeHead;
-use crate::note::{Note, VerifierKey};
+use crate::note::{Note, PublicKey, VerifierKey};
 use crate::proof::TlogProof;
 use crate::record::StatementId;
 
-use super::EvidenceError;
+use super::replays::Replays;
+use super::{EvidenceError, MAX_AUTHORITY};
 
 /// What bundles prove of the keys of a log, found out once.
 #[derive(Debug)]
@@ -38,6 +41,38 @@ impl ProvenKeys {
     }
 }
 
+/// Those of the bundles of one charter, in the order of their heads, that judges of evidence need who
+/// know the anchor alone: the last, and those by which keys of the log vouch for later ones. Bundles
+/// that do not hold are left out.
+pub fn vouching(bundles: Vec<AuthorityBundle>) -> Vec<AuthorityBundle> {
+    let (mut kept, mut chain, mut replays) = (Vec::new(), Chain::default(), Replays::default());
+    for bundle in bundles.iter().filter_map(pinned) {
+        let anchor = bundle.charter();
+        let more = anchor.and_then(|anchor| chain.clone().with(&bundle, anchor, &mut replays).ok());
+        if let Some(more) = more {
+            chain = more;
+            kept.push(bundle);
+        }
+    }
+    let reach = |chain: &Chain| {
+        let mut chain = chain.clone();
+        chain.confirm([].iter());
+        chain.confirmed.len()
+    };
+    let mut at = 0;
+    while at + 1 < kept.len() {
+        let mut less = chain.clone();
+        less.bundles.remove(at);
+        if reach(&less) == reach(&chain) {
+            chain = less;
+            kept.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+    kept.split_off(kept.len().saturating_sub(MAX_AUTHORITY))
+}
+
 /// What the bundles prove.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Chain {
@@ -49,6 +84,21 @@ pub(super) struct Chain {
     retired: Vec<Retirement>,
     /// Keys of the policies' witnesses and of members' witnesses and mirrors.
     cosigners: Vec<VerifierKey>,
+    /// Keys of the log, each with the governance entry that names it first.
+    since: Vec<(VerifierKey, LeafIndex)>,
+    /// Keys for which the log answers: those of the founding charter, those that the judge was
+    /// given, and those of a bundle that one of these keys signed.
+    confirmed: Vec<VerifierKey>,
+    /// Of each bundle, who signed its head, and the keys that its governance names.
+    bundles: Vec<Listing>,
+}
+
+/// A head over governance: the keys that signed it vouch for the keys that the governance names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Listing {
+    head: TreeHead,
+    signers: Vec<VerifierKey>,
+    named: Vec<VerifierKey>,
 }
 
 /// A retirement that the retired key itself has signed.
@@ -67,42 +117,89 @@ impl Chain {
         bundles: &[AuthorityBundle],
         anchor: StatementId,
     ) -> Result<Chain, EvidenceError> {
-        let mut chain = Chain::default();
-        for bundle in bundles {
-            let governance = bundle.replay(anchor)?;
-            check_pinned(bundle)?;
-            let signers = chain.learn(&governance, bundle.proof())?;
-            bundle.check_included()?;
-            let head = *bundle.proof().checkpoint.checkpoint().head();
-            for own in governance.charter().retired_log_keys() {
-                if signers.contains(own.key()) {
-                    let (key, at) = (own.key().clone(), own.at());
-                    chain.retired.push(Retirement { key, at, own: head });
-                }
+        let mut replays = Replays::default();
+        let with = |chain: Chain, bundle| chain.with(bundle, anchor, &mut replays);
+        bundles.iter().try_fold(Chain::default(), with)
+    }
+
+    /// Judges one more bundle.
+    fn with(
+        mut self,
+        bundle: &AuthorityBundle,
+        anchor: StatementId,
+        replays: &mut Replays,
+    ) -> Result<Chain, EvidenceError> {
+        let states = replays.of(bundle, anchor)?;
+        check_pinned(bundle)?;
+        let signers = self.learn(states, bundle.proof())?;
+        bundle.check_included()?;
+        let head = *bundle.proof().checkpoint.checkpoint().head();
+        let latest = states.last().map(GovernanceState::charter);
+        for own in latest.into_iter().flat_map(|charter| charter.retired_log_keys().iter()) {
+            if signers.contains(own.key()) {
+                let (key, at) = (own.key().clone(), own.at());
+                self.retired.push(Retirement { key, at, own: head });
             }
         }
-        Ok(chain)
+        Ok(self)
     }
 
     /// Takes the keys of a log's governance; the proof's checkpoint must be that log's, and each of
     /// its lines by one of its keys. Gives the keys that signed.
     pub(super) fn learn(
         &mut self,
-        governance: &Governance,
+        states: &[GovernanceState],
         proof: &TlogProof,
     ) -> Result<Vec<VerifierKey>, EvidenceError> {
-        let charter = governance.charter();
+        let charter = states.last().ok_or(AuthorityError::from(ReplayError::NoCharter))?.charter();
         let checkpoint = proof.checkpoint.checkpoint();
         if checkpoint.origin().as_str() != charter.origin() {
             let (expected, found) = (charter.origin().to_owned(), checkpoint.origin().to_string());
             return Err(AuthorityError::OtherLog { expected, found }.into());
         }
-        let keys = log_keys(governance);
+        let keys = log_keys(charter);
         let signers = signers(&proof.checkpoint, &keys).ok_or(EvidenceError::BundleSignature)?;
         self.origin = Some(charter.origin().to_owned());
-        self.logs.extend(keys);
-        self.cosigners.extend(cosigners(governance));
+        let founding = states.first().map_or(&[][..], |own| own.charter().log_keys());
+        add_new(&mut self.confirmed, founding);
+        for key in keys.iter().filter(|key| !self.logs.contains(key)) {
+            let names = |own: &&GovernanceState| own.charter().log_keys().contains(key);
+            let since = states.iter().find(names).map(GovernanceState::index);
+            self.since.push((key.clone(), since.unwrap_or(LeafIndex::ZERO)));
+        }
+        add_new(&mut self.logs, &keys);
+        add_new(&mut self.cosigners, &cosigners(states));
+        let head = *checkpoint.head();
+        self.bundles.push(Listing { head, signers: signers.clone(), named: keys });
         Ok(signers)
+    }
+
+    /// Finds the keys for which the log answers, beside those of the founding charter: these keys,
+    /// and all that a head names which one of them signed.
+    pub(super) fn confirm<'a>(&mut self, given: impl Iterator<Item = &'a VerifierKey>) {
+        let given: Vec<VerifierKey> = given.cloned().collect();
+        add_new(&mut self.confirmed, &given);
+        loop {
+            let before = self.confirmed.len();
+            for Listing { head, signers, named } in &self.bundles {
+                // a key that signed its own end vouches for nothing later
+                let vouches = |key: &VerifierKey| {
+                    self.confirmed.contains(key) && self.retired_before(key, head).is_none()
+                };
+                if signers.iter().any(vouches) {
+                    add_new(&mut self.confirmed, named);
+                }
+            }
+            if self.confirmed.len() == before {
+                return;
+            }
+        }
+    }
+
+    /// The entry that names a key of the log first, where the log does not answer for the key.
+    pub(super) fn unconfirmed_since(&self, key: &VerifierKey) -> Option<LeafIndex> {
+        let named = self.since.iter().find(|(own, _)| own == key);
+        named.filter(|_| !self.confirmed.contains(key)).map(|(_, since)| *since)
     }
 
     /// The keys of a log.
@@ -130,7 +227,7 @@ impl Chain {
 pub(super) fn pinned(bundle: &AuthorityBundle) -> Option<AuthorityBundle> {
     let governance = bundle.replay(bundle.charter()?).ok()?;
     let last = bundle.governance().last()?;
-    let checkpoint = with_lines_of(&bundle.proof().checkpoint, &log_keys(&governance))?;
+    let checkpoint = with_lines_of(&bundle.proof().checkpoint, &log_keys(governance.charter()))?;
     let proof = TlogProof {
         extra: Some(last.entry.logged().to_string().into_bytes()),
         index: last.index,
@@ -169,6 +266,16 @@ fn check_pinned(bundle: &AuthorityBundle) -> Result<(), EvidenceError> {
     if pinned { Ok(()) } else { Err(EvidenceError::BundleNotPinned) }
 }
 
+fn add_new(keys: &mut Vec<VerifierKey>, more: &[VerifierKey]) {
+    let mut known: BTreeSet<PublicKey> = keys.iter().map(VerifierKey::public).collect();
+    for key in more {
+        // one public key may stand under several names
+        if known.insert(key.public()) || !keys.contains(key) {
+            keys.push(key.clone());
+        }
+    }
+}
+
 /// Who signed a head, if each line is by one of the keys and none signed twice.
 fn signers(head: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Option<Vec<VerifierKey>> {
     let mut signers: Vec<VerifierKey> = Vec::new();
@@ -183,16 +290,15 @@ fn signers(head: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Option<Vec<Verifie
 }
 
 /// All keys that ever were the log's.
-fn log_keys(governance: &Governance) -> Vec<VerifierKey> {
-    let charter = governance.charter();
+fn log_keys(charter: &Charter) -> Vec<VerifierKey> {
     let retired = charter.retired_log_keys().iter().map(|own| own.key());
     charter.log_keys().iter().chain(retired).cloned().collect()
 }
 
 /// The witnesses of the policies, and the cosigners' keys of members.
-fn cosigners(governance: &Governance) -> Vec<VerifierKey> {
+fn cosigners(states: &[GovernanceState]) -> Vec<VerifierKey> {
     let cosigns = |usage| matches!(usage, KeyUse::Witness | KeyUse::Mirror);
-    let charter = governance.charter();
+    let Some(charter) = states.last().map(GovernanceState::charter) else { return Vec::new() };
     let members = charter.keys().iter().filter(|own| cosigns(own.usage()));
-    members.map(|own| own.key()).chain(charter.policy_witnesses()).cloned().collect()
+    members.map(|own| own.key()).chain(charter.policy_witnesses().iter()).cloned().collect()
 }

@@ -34,6 +34,17 @@ pub enum Culprit {
         /// The governance entry that retired it.
         at: LeafIndex,
     },
+    /// A key that governance names as the log's, where no key of the log has signed a head over
+    /// that governance: members may have signed the change without logging it. The log and its
+    /// other keys are not convicted.
+    UnconfirmedKey {
+        /// The log's name.
+        origin: String,
+        /// The key.
+        key: VerifierKey,
+        /// The governance entry that names it.
+        since: LeafIndex,
+    },
     /// A witness or mirror. The log may have misbehaved too, but that is for other evidence to
     /// show.
     Cosigner {
@@ -71,6 +82,7 @@ impl Culprit {
     pub fn origin(&self) -> &str {
         let (Culprit::Log { origin, .. }
         | Culprit::RetiredKey { origin, .. }
+        | Culprit::UnconfirmedKey { origin, .. }
         | Culprit::Cosigner { origin, .. }) = self;
         origin
     }
@@ -79,17 +91,18 @@ impl Culprit {
     pub fn keys(&self) -> &[VerifierKey] {
         match self {
             Culprit::Log { keys, .. } => keys,
-            Culprit::RetiredKey { key, .. } | Culprit::Cosigner { key, .. } => {
-                std::slice::from_ref(key)
-            }
+            Culprit::RetiredKey { key, .. }
+            | Culprit::UnconfirmedKey { key, .. }
+            | Culprit::Cosigner { key, .. } => std::slice::from_ref(key),
         }
     }
 
-    /// A word for it: `log`, `retired-key` or `cosigner`.
+    /// A word for it: `log`, `retired-key`, `unconfirmed-key` or `cosigner`.
     pub fn role(&self) -> &'static str {
         match self {
             Culprit::Log { .. } => "log",
             Culprit::RetiredKey { .. } => "retired-key",
+            Culprit::UnconfirmedKey { .. } => "unconfirmed-key",
             Culprit::Cosigner { .. } => "cosigner",
         }
     }
@@ -108,6 +121,11 @@ impl fmt::Display for Culprit {
             Culprit::RetiredKey { origin, key, at } => {
                 write!(f, "the key {key}, which entry {at} of the log {origin} had retired")
             }
+            Culprit::UnconfirmedKey { origin, key, since } => write!(
+                f,
+                "the key {key}, which entry {since} names for the log {origin} and no key of the \
+                 log confirms; the log is not convicted"
+            ),
             Culprit::Cosigner { origin, key } => {
                 write!(f, "the cosigner {key}, on heads of the log {origin}")
             }

@@ -1,6 +1,8 @@
 //! Why a file is no evidence.
 
-use crate::authority::{AuthorityError, ParseBundleError};
+use crate::authority::{
+    AuthorityError, MAX_GOVERNANCE_ENTRIES, MAX_GOVERNANCE_LINES, ParseBundleError,
+};
 use crate::charter::Rejection;
 use crate::checkpoint::ParseCheckpointError;
 use crate::merkle::ParseProofError;
@@ -116,6 +118,12 @@ pub enum EvidenceError {
     /// A bundle's proof is of something else than its last governance entry.
     #[error("a bundle of `authority` is not about its own last governance entry")]
     BundleNotPinned,
+    /// Its bundles together have more governance than a judge goes through.
+    #[error(
+        "its bundles have more than {MAX_GOVERNANCE_ENTRIES} governance entries between them, or \
+         more than {MAX_GOVERNANCE_LINES} signature lines"
+    )]
+    TooMuch,
     /// A bundle does not hold.
     #[error("the authority bundle: {0}")]
     Authority(#[from] AuthorityError),
@@ -167,6 +175,9 @@ impl EvidenceError {
                 "it is about another log, or one that pretends: check the anchor"
             }
             EvidenceError::Authority(error) => error.hint(),
+            EvidenceError::TooMuch => {
+                "ask for evidence with fewer bundles; it may convict by a key: --vkey"
+            }
             EvidenceError::Lawful | EvidenceError::TwoCosigners => {
                 "it accuses without a reason: throw it away"
             }

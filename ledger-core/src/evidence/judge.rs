@@ -1,7 +1,7 @@
 //! The verdict: who signed, and whether that convicts.
 
 use crate::authority::{AuthorityBundle, AuthorityError};
-use crate::charter::Charter;
+use crate::charter::{Charter, RetiredLogKey};
 use crate::checkpoint::ClaimedCheckpoint;
 use crate::cosignature;
 use crate::note::{Algorithm, Note, Signature, VerifierKey};
@@ -34,6 +34,10 @@ impl ClaimedEvidence {
             Culprit::RetiredKey { .. } => {
                 "it had signed a head over its own retirement, after which it speaks for nobody"
             }
+            Culprit::UnconfirmedKey { .. } => {
+                "no head over its appointment is signed by a key that was the log's before, so it \
+                 speaks for itself alone"
+            }
             Culprit::Cosigner { .. } => {
                 "it vouched for all of this, and a cosigner vouches for one tree that only grows"
             }
@@ -48,6 +52,8 @@ pub(super) struct Bench<'a> {
     trust: &'a Trust,
     /// What the file's bundles prove under the anchor; nothing without one.
     chain: Chain,
+    /// The charter that its bundles begin with.
+    charter: Option<StatementId>,
 }
 
 impl<'a> Bench<'a> {
@@ -56,13 +62,15 @@ impl<'a> Bench<'a> {
         authority: &[AuthorityBundle],
     ) -> Result<Bench<'a>, EvidenceError> {
         let Some(own) = authority.first().and_then(AuthorityBundle::charter) else {
-            return Ok(Bench { trust, chain: Chain::default() });
+            return Ok(Bench { trust, chain: Chain::default(), charter: None });
         };
-        let known = knows_charter(trust, own)?;
-        // bundles that this judge does not need must hold too: no byte of a file is idle
-        let chain = Chain::prove(authority, own)?;
-        let chain = if known { chain } else { Chain::default() };
-        Ok(Bench { trust, chain })
+        // bundles of a charter that is not this judge's anchor say nothing to it, and cost nothing
+        let mut chain = Chain::default();
+        if knows_charter(trust, own)? {
+            chain = Chain::prove(authority, own)?;
+            chain.confirm(trust.logs.iter().map(|own| &own.key));
+        }
+        Ok(Bench { trust, chain, charter: Some(own) })
     }
 
     /// Keys that may sign heads of a log.
@@ -87,7 +95,7 @@ impl<'a> Bench<'a> {
             }
         }
         if let Some((key, at)) = retired {
-            return Ok(Culprit::RetiredKey { origin, key, at });
+            return Ok(self.unconfirmed(&key).unwrap_or(Culprit::RetiredKey { origin, key, at }));
         }
         // whoever holds a key that was retired could frame the one that followed it: two keys
         // convict only where the judge knows that both are in force
@@ -96,7 +104,16 @@ impl<'a> Bench<'a> {
         if signers.len() > 1 && !signers.iter().all(given) {
             return Err(EvidenceError::TwoKeys { origin });
         }
-        Ok(Culprit::Log { origin, keys: signers })
+        let unconfirmed = signers.iter().find_map(|key| self.unconfirmed(key));
+        Ok(unconfirmed.unwrap_or(Culprit::Log { origin, keys: signers }))
+    }
+
+    /// The key alone, where neither the judge nor a key that counts vouches that it is the log's.
+    fn unconfirmed(&self, key: &VerifierKey) -> Option<Culprit> {
+        let is_given = self.trust.logs.iter().any(|own| own.key == *key);
+        let since = self.chain.unconfirmed_since(key).filter(|_| !is_given)?;
+        let (origin, key) = (key.name().to_string(), key.clone());
+        Some(Culprit::UnconfirmedKey { origin, key, since })
     }
 
     fn cosigner(&self, conflict: &Conflict) -> Result<Culprit, EvidenceError> {
@@ -129,20 +146,32 @@ impl<'a> Bench<'a> {
         let head = &bundle.proof().checkpoint;
         let origin = head.checkpoint().origin().as_str();
         let mut chain = Chain::default();
-        let mut retired = None;
+        let (mut retired, mut replayed) = (None, None);
         // without an anchor the charter is what the log's own tree has at index 0
         let own = bundle.charter().unwrap_or(record.statement());
+        if self.charter == Some(own) {
+            chain.clone_from(&self.chain);
+        }
         if knows_charter(self.trust, own)? {
             let governance = bundle.replay(own)?;
-            let signers = chain.learn(&governance, bundle.proof())?;
-            let mut fallen = governance.charter().retired_log_keys().iter();
-            retired = fallen.find(|own| signers.contains(own.key())).map(|own| own.at());
+            let signers = chain.learn(governance.states(), bundle.proof())?;
+            let fallen = governance.charter().retired_log_keys();
+            let by_it = |own: &&RetiredLogKey| signers.contains(own.key());
+            retired = fallen.iter().find(by_it).map(RetiredLogKey::at);
+            chain.confirm(self.trust.logs.iter().map(|own| &own.key));
+            replayed = Some(governance);
         }
         let known = self.ledger_keys(origin).chain(chain.logs_of(origin));
         let key = signer(head, known);
+        let key = key.cloned();
         let key = key.ok_or_else(|| EvidenceError::UnknownKey { origin: origin.to_owned() })?;
         let policy = Policy::single_log(key.clone());
-        let judged = bundle.verify(record, own, Some(&policy));
+        // of a charter that is no anchor only what a known key signed is gone through
+        let governance = match replayed {
+            Some(governance) => governance,
+            None => bundle.replay(own)?,
+        };
+        let judged = bundle.verify_replayed(record, governance, &policy);
         let reason = match judged {
             Ok(_) => return Err(EvidenceError::Lawful),
             Err(AuthorityError::Judged(reason)) if reason.is_unlawful() => reason,
@@ -155,15 +184,20 @@ impl<'a> Bench<'a> {
             record.kind(),
             record.statement()
         );
-        let culprit = match retired {
-            Some(at) => Culprit::RetiredKey { origin: origin.to_owned(), key: key.clone(), at },
-            None => self.by_one_key(head, key),
+        let bench = Bench { trust: self.trust, chain, charter: self.charter };
+        let culprit = match (bench.unconfirmed(&key), retired) {
+            (Some(unconfirmed), _) => unconfirmed,
+            (None, Some(at)) => Culprit::RetiredKey { origin: origin.to_owned(), key, at },
+            (None, None) => self.by_one_key(head, &key),
         };
         Ok((culprit, claim))
     }
 
     /// A log, by the one key that signed a head; or that key alone, if it was retired before.
     fn by_one_key(&self, head: &ClaimedCheckpoint, key: &VerifierKey) -> Culprit {
+        if let Some(unconfirmed) = self.unconfirmed(key) {
+            return unconfirmed;
+        }
         let (origin, key) = (head.checkpoint().origin().to_string(), key.clone());
         match self.chain.retired_before(&key, head.checkpoint().head()) {
             Some(at) => Culprit::RetiredKey { origin, key, at },

@@ -44,7 +44,9 @@ mod file;
 mod judge;
 mod leaves;
 mod make;
+mod replays;
 mod trust;
+mod verdict;
 
 use std::fmt;
 
@@ -55,12 +57,14 @@ use crate::note::{Algorithm, PublicKey, Signature, VerifierKey};
 use crate::record::Record;
 
 pub(crate) use chain::ProvenKeys;
+pub use chain::vouching;
 pub use conflict::{Conflict, Heads, NoConflict};
 pub use conviction::{Conviction, Culprit};
 pub use error::{EvidenceError, ParseEvidenceError};
 pub use leaves::{LeafPair, LeafRule, Leaves, NoBreach};
 pub use make::Case;
 pub use trust::{Entries, Trust};
+pub use verdict::{JUDGE, Verdict};
 
 /// What the member `format` says.
 pub const FORMAT: &str = "ledger-evidence/v1";
@@ -206,6 +210,9 @@ impl fmt::Display for EvidenceId {
         self.0.fmt(f)
     }
 }
+
+#[cfg(all(test, feature = "sign"))]
+mod handover;
 
 #[cfg(all(test, feature = "sign"))]
 mod rotation;

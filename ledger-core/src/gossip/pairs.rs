@@ -101,6 +101,11 @@ impl View {
         known.pairs.hold(conflict, &trusted);
     }
 
+    /// Knows keys that were confirmed before a restart.
+    pub fn recall_confirmed(&mut self, keys: &[VerifierKey]) {
+        self.confirm(keys);
+    }
+
     /// The logs of which two keys contradict each other, and whose governance must be read.
     pub fn paired(&self) -> Vec<Origin> {
         let paired = self.logs.iter().filter(|(_, known)| !known.pairs.held.is_empty());

@@ -136,8 +136,14 @@ fn one_message_makes_a_node_check_only_so_many_signatures() {
     let cosigner = |n: u8| key(&format!("w{n}.example"), Algorithm::CosignatureV1, 50 + n);
     let cosigners: Vec<SignerKey> = (0..COSIGNERS).map(cosigner).collect();
     let keys = vec![log().verifier().clone()];
-    let known =
-        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let known = KnownKeys {
+        origin: origin(),
+        keys,
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
     let verifiers = cosigners.iter().map(|key| key.verifier().clone()).collect();
     let mut view = View::new(vec![known], verifiers);
     // every line is true, and each head has another tree
@@ -246,6 +252,30 @@ fn a_head_that_stays_open_raises_the_alarm_until_it_is_settled() {
     let mut restarted = holding(&[head("abc"), head("abcde")]);
     restarted.recall_alarm(&origin(), head("abcde").checkpoint().head());
     assert!(matches!(restarted.standing(&origin()), Standing::Unreconciled(_)));
+}
+
+/// The alarm is what one node concludes from silence: passed on, it would be a weapon.
+#[test]
+fn an_alarm_leaves_no_node() {
+    let heads = [head("abc"), head("abcde")];
+    let (mut quiet, mut alarmed) = (holding(&heads), holding(&heads));
+    for _ in 0..PATIENCE_ROUNDS {
+        alarmed.tick();
+    }
+    assert!(matches!(alarmed.standing(&origin()), Standing::Unreconciled(_)));
+    // word for word the node says what it said before
+    let begun = [&quiet, &alarmed].map(|view| Round::begin(view, Salt([7; 16])).1);
+    assert_eq!(begun[0], begun[1]);
+    let told = |view: &mut View| {
+        let other = Exchange { heads: vec![head("ab")], ..Exchange::new(Salt([1; 16])) };
+        let hello = Round::begin(&holding(&[]), Salt([7; 16])).1;
+        [hello, Message::Exchange(Box::new(other))].map(|asked| answer(view, asked).reply)
+    };
+    assert_eq!(told(&mut quiet), told(&mut alarmed));
+    // and a node that hears all it has to say is not alarmed
+    let mut peer = holding(&[]);
+    round(&mut peer, &mut Trees(vec![]), &mut alarmed, &mut Trees(vec![]));
+    assert_eq!(peer.standing(&origin()), Standing::Good);
 }
 
 /// Somebody who asks this node tells it of a head.
@@ -620,8 +650,14 @@ fn a_full_note_keeps_the_lines_of_all_witnesses() {
     let witnesses: Vec<SignerKey> =
         (1..=60).map(|n| key(&format!("w{n}.example"), Algorithm::CosignatureV1, n)).collect();
     let keys = log_keys.iter().map(|key| key.verifier().clone()).collect();
-    let known =
-        KnownKeys { origin: origin(), keys, entries: Entries::Records, reach: Reach::Somewhere };
+    let known = KnownKeys {
+        origin: origin(),
+        keys,
+        retired: Vec::new(),
+        pairs: Pairs::Convict,
+        entries: Entries::Records,
+        reach: Reach::Somewhere,
+    };
     let cosigners = witnesses.iter().map(|key| key.verifier().clone()).collect();
     let mut view = View::new(vec![known], cosigners);
     let bare = Checkpoint::new(origin(), tree("abc").frontier().head());

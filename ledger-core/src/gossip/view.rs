@@ -6,7 +6,7 @@ use crate::authority::AuthorityBundle;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
     Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Heads,
-    ProvenKeys, Trust,
+    ProvenKeys, Trust, Verdict,
 };
 use crate::hash::Hash;
 use crate::merkle::{Beginning, TreeHead};
@@ -162,6 +162,9 @@ pub struct View {
     pub(super) judged: VecDeque<EvidenceId>,
     /// Keys of lists that were in force when a contradiction by two of them was looked into.
     pub(super) confirmed: Vec<VerifierKey>,
+    /// Verdicts on evidence that is held or rests: judging it again each time that other keys become
+    /// known would take too long.
+    verdicts: BTreeMap<EvidenceId, Verdict>,
 }
 
 impl View {
@@ -234,6 +237,13 @@ impl View {
                 self.resting.push(evidence);
             }
         }
+        let rests = |id: &EvidenceId| self.resting.iter().any(|own| own.id() == *id);
+        self.verdicts.retain(|id, _| self.evidence.contains_key(id) || rests(id));
+    }
+
+    /// Knows a verdict on evidence that is recalled next.
+    pub fn remember(&mut self, evidence: &ClaimedEvidence, verdict: Verdict) {
+        self.verdicts.insert(evidence.id(), verdict);
     }
 
     /// What a judge of evidence knows here.
@@ -423,7 +433,21 @@ impl View {
     /// # Errors
     /// As [`View::convict`].
     pub fn recall(&mut self, evidence: &ClaimedEvidence) -> Result<(), EvidenceError> {
-        let conviction = self.verify(evidence)?;
+        let known = self.verdicts.get(&evidence.id());
+        let conviction = match known.filter(|own| own.holds_for(evidence, &self.trust)) {
+            Some(verdict) => verdict.conviction().cloned().ok_or_else(|| {
+                EvidenceError::UnknownKey { origin: evidence.origin().to_owned() }
+            })?,
+            None => {
+                let verdict = Verdict::of(evidence, &self.trust);
+                self.verdicts.insert(evidence.id(), verdict.clone());
+                match verdict.conviction() {
+                    Some(conviction) => conviction.clone(),
+                    // says why, and holds what two keys contradict
+                    None => self.verify(evidence)?,
+                }
+            }
+        };
         if !self.is_held_against(&conviction) {
             self.hold(evidence, conviction);
         }

@@ -8,11 +8,11 @@ use ledger_core::note::{Algorithm, KeyName, SignerKey};
 
 use super::*;
 
-fn key(name: &str, algorithm: Algorithm, seed: u8) -> SignerKey {
+pub(super) fn key(name: &str, algorithm: Algorithm, seed: u8) -> SignerKey {
     SignerKey::from_seed(KeyName::new(name).unwrap(), algorithm, [seed; 32]).unwrap()
 }
 
-fn log() -> SignerKey {
+pub(super) fn log() -> SignerKey {
     key("log.example", Algorithm::Ed25519, 1)
 }
 
@@ -20,7 +20,7 @@ fn witness() -> SignerKey {
     key("witness.example", Algorithm::CosignatureV1, 2)
 }
 
-fn trust() -> Trust {
+pub(super) fn trust() -> Trust {
     Trust::new().with_key(log().verifier().clone()).with_key(witness().verifier().clone())
 }
 
@@ -38,7 +38,7 @@ fn leaves(n: usize, from: usize, name: &str) -> Vec<String> {
     (0..n).map(|at| if at < from { at.to_string() } else { format!("{name}{at}") }).collect()
 }
 
-fn same_size(name: &str) -> ClaimedEvidence {
+pub(super) fn same_size(name: &str) -> ClaimedEvidence {
     let (a, b) = (head(&leaves(3, 1, "a")), head(&leaves(3, 1, name)));
     let conflict = Conflict::of_heads(Heads { one: &a, other: &b }).unwrap();
     let trust = trust();

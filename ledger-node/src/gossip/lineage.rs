@@ -4,14 +4,16 @@ use ledger_core::LeafIndex;
 use ledger_core::authority::AuthorityBundle;
 use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::vouching;
 use ledger_core::gossip::Lineage;
 
+use super::bridges::Bridges;
 use crate::governance;
 use crate::log::{LogReader, Published};
 
-/// Bytes of the largest bundle that evidence is given: some thousands of changes. Evidence goes to
-/// everybody, and still convicts by keys without it.
-const MAX_CARRIED: usize = 4 << 20;
+/// Bytes of the bundles that evidence is given together: some thousands of changes. Evidence goes to
+/// every peer, where it has at most 4 MiB, and still convicts by keys without them.
+const MAX_CARRIED: usize = 3 << 20;
 
 /// The lineage of a log, without anything that proves its keys.
 pub fn bare(charter: &Charter) -> Lineage {
@@ -23,11 +25,19 @@ pub fn bare(charter: &Charter) -> Lineage {
     }
 }
 
-/// The bundle that evidence about a log of ours carries; none where it cannot be made.
-pub fn authority(reader: &LogReader, checkpoint: &ClaimedCheckpoint) -> Vec<AuthorityBundle> {
+/// The bundles that evidence about a log of ours carries: that of a head, and of those before it the
+/// ones that show the log to have named its keys itself. None where they cannot be made.
+pub fn authority(
+    reader: &LogReader,
+    before: Vec<AuthorityBundle>,
+    checkpoint: &ClaimedCheckpoint,
+) -> Vec<AuthorityBundle> {
     match governance::bundle(reader, checkpoint) {
-        Ok(bundle) if bundle.to_string().len() <= MAX_CARRIED => vec![bundle],
-        Ok(_) => Vec::new(),
+        Ok(latest) => {
+            let made = vouching(before.into_iter().chain([latest]).collect());
+            let bytes: usize = made.iter().map(|bundle| bundle.to_string().len()).sum();
+            if bytes <= MAX_CARRIED { made } else { Vec::new() }
+        }
         Err(error) => {
             let origin = checkpoint.checkpoint().origin();
             tracing::warn!(%origin, %error, "evidence will carry no authority bundle");
@@ -42,14 +52,20 @@ pub fn shows(authority: &[AuthorityBundle]) -> Option<LeafIndex> {
 }
 
 /// The lineage of the node's own log, made again when a change of the charter is published.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct OwnLineage {
+    bridges: Bridges,
     /// The latest change that was published when the bundles were made.
     of: Option<LeafIndex>,
     authority: Vec<AuthorityBundle>,
 }
 
 impl OwnLineage {
+    /// Nothing is made yet.
+    pub fn new(bridges: Bridges) -> OwnLineage {
+        OwnLineage { bridges, of: None, authority: Vec::new() }
+    }
+
     /// Whether there is more to show than before.
     pub fn is_outdated(&self, charter: &Charter, published: Option<&Published>) -> bool {
         let latest = charter.governance_index();
@@ -65,7 +81,9 @@ impl OwnLineage {
     ) -> Lineage {
         if let Some(seen) = published.filter(|_| self.is_outdated(charter, published)) {
             self.of = Some(charter.governance_index());
-            self.authority = authority(reader, seen.checkpoint().claimed());
+            let heads = self.bridges.all();
+            let before = heads.iter().filter_map(|head| governance::bundle(reader, head).ok());
+            self.authority = authority(reader, before.collect(), seen.checkpoint().claimed());
         }
         Lineage { authority: self.authority.clone(), ..bare(charter) }
     }

@@ -61,7 +61,7 @@ fn lineage_of(copy: &Copy, charter: Option<&Arc<Charter>>) -> Option<Lineage> {
         let now = (latest, held.checkpoint().head().size.contains(latest));
         lineage::shows(&before) != Some(latest) && copy.shown.replace(Some(now)) != Some(now)
     });
-    let authority = held.map(|held| lineage::authority(&copy.served.reader, held));
+    let authority = held.map(|held| lineage::authority(&copy.served.reader, before.clone(), held));
     Some(Lineage {
         authority: authority.filter(|made| !made.is_empty()).unwrap_or(before),
         ..lineage::bare(charter)

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use super::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, read_key};
+use crate::gossip::bridges::Bridges;
 use crate::gossip::{Gossip, GossipParts};
 use crate::index::Index;
 use crate::mirror::{Mirror, MirrorParts};
@@ -105,7 +106,9 @@ pub(super) fn open(
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &keys.log)?;
     let origin = Origin::new(recovered.charter.origin())?;
-    let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
+    let bridges = Bridges::new(layout.bridges());
+    let publisher = Publisher::new(Arc::clone(&store), contacts).keeping(bridges.clone());
+    let publisher = Arc::new(publisher);
     let lifetime = u64::from(config.pending_days) * 86_400;
     let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
     let (own_keys, not_a_mirrors) = (keys.own(), keys.not_a_mirrors());
@@ -126,6 +129,7 @@ pub(super) fn open(
         reader: Arc::clone(&reader),
         published: publisher.published(),
         evidence: layout.evidence(),
+        bridges,
         heads: layout.heads(),
         clock: Arc::clone(&clock),
         compares: config.make_evidence,

@@ -101,6 +101,11 @@ impl Layout {
         self.private().join("found")
     }
 
+    /// Published heads over a change of the log's keys that an earlier key has signed too.
+    pub fn bridges(&self) -> PathBuf {
+        self.private().join("bridges")
+    }
+
     /// What this node has cosigned as a witness. Not derived from anything, and kept for ever.
     pub fn witness(&self) -> PathBuf {
         self.private().join("witness.sqlite")

@@ -85,6 +85,7 @@ impl Place {
             reader: Arc::new(LogReader::new(store)),
             published: tokio::sync::watch::channel(None).1,
             evidence: self.dir.path().join("evidence"),
+            bridges: crate::gossip::bridges::Bridges::new(self.dir.path().join("bridges")),
             heads: self.dir.path().join("heads.sqlite"),
             clock: Arc::clone(&clock),
             compares: self.compares,

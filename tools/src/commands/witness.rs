@@ -254,8 +254,7 @@ fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
 
 fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
     let parse = |vkey: &str| {
-        vkey.parse()
-            .map_err(|error: ParseKeyError| Failure::usage(format!("{vkey}: {error}"), EXPECTED))
+        vkey.parse().map_err(|error: ParseKeyError| Failure::usage(error.to_string(), EXPECTED))
     };
     let (old, new): (VerifierKey, VerifierKey) = (parse(&args.old)?, parse(&args.new)?);
     if old == new || old.name() != new.name() {
@@ -268,15 +267,21 @@ fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
         let message = format!("{old} is not in the list");
         return Err(Failure::refused(message, "see `ledger witness list`"));
     }
-    let has_new = before.iter().any(|line| line.key == new);
+    // where the list has both keys, one line stays: that with an address, if there is one
+    let line_of = |key: &VerifierKey| before.iter().find(|line| line.key == *key);
+    let old_has_url = line_of(&old).is_some_and(|line| line.url.is_some());
+    let keeps_new = line_of(&new).is_some_and(|line| line.url.is_some() || !old_has_url);
+    let dropped = if keeps_new { &old } else { &new };
     let mut kept = String::new();
     for line in text.split_inclusive('\n') {
-        let is_old = parse_logs(line).is_ok_and(|one| one.iter().any(|own| own.key == old));
-        match (is_old, has_new) {
-            (true, true) => {}
-            (true, false) => kept += &line.replacen(&old.to_string(), &new.to_string(), 1),
-            (false, _) => kept += line,
+        let is_of = |key: &VerifierKey| {
+            parse_logs(line).is_ok_and(|one| one.iter().any(|own| own.key == *key))
+        };
+        if is_of(dropped) {
+            continue;
         }
+        let is_old = is_of(&old);
+        kept += &if is_old { line.replacen(&args.old, &args.new, 1) } else { line.to_owned() };
     }
     let lines = parse_logs(&kept).map_err(|error| {
         Failure::refused(error.to_string(), "give the vkey of a log, which signs heads")

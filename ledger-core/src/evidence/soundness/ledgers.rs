@@ -305,7 +305,7 @@ impl History {
 /// Convictions of the adversary's own keys: by the anchor alone, and of retired keys.
 fn run(seeds: std::ops::Range<u64>) {
     let cast = Cast::new();
-    let (mut claims, mut convictions, mut of_retired) = (0, 0, 0);
+    let (mut claims, mut convictions, mut of_retired, mut unconfirmed) = (0, 0, 0, 0);
     for seed in seeds {
         let mut rng = Rng::new(seed);
         let mut history = cast.history(&mut rng);
@@ -333,9 +333,15 @@ fn run(seeds: std::ops::Range<u64>) {
             of_retired += usize::from(matches!(conviction.culprit(), Culprit::RetiredKey { .. }));
             let framed = conviction.culprit().keys().iter().find(|key| !own.contains(key));
             assert_eq!(framed, None, "seed {seed}: {conviction:?}\n{evidence}");
+            // mallory's key never was the log's: by name the log is not convicted
+            let by_name = matches!(conviction.culprit(), Culprit::Log { .. });
+            let is_mallorys = conviction.convicts(cast.mallory.verifier());
+            assert!(!(by_name && is_mallorys), "seed {seed}: {conviction:?}\n{evidence}");
+            unconfirmed += usize::from(is_mallorys);
         }
     }
     assert!(claims > 10_000 && convictions > 100 && of_retired > 10, "too tame an adversary");
+    assert!(unconfirmed > 10, "too tame an adversary: {unconfirmed}");
 }
 
 const PART: u64 = HISTORIES / 4;

@@ -42,7 +42,7 @@ fn governance(retires: bool) -> Vec<Vec<u8>> {
     } else {
         policy += &format!("log {old}\\n");
     }
-    actions.push(format!(r#"{{"action":"set_policy","policy":"{policy}quorum none\\n"}}"#));
+    actions.push(format!(r#"{{"action":"set_policy","policy":"{policy}quorum none\n"}}"#));
     let (now, base) = (format_time(NOW), charter.statement());
     let norm = format!(
         r#"{{"log":"{LOG}","kind":"norm","id":"{}","issuer":"lab.example","issued_at":"{now}",

@@ -1,0 +1,157 @@
+//! Keys that only members vouch for, and keys that the log itself has named.
+
+use super::sample::*;
+use super::*;
+use crate::charter::world::World;
+use crate::checkpoint::ClaimedCheckpoint;
+use crate::note::SignerKey;
+use crate::record::{Object, StatementId};
+
+/// A ledger whose stewards have signed a norm that adds a key, and an incident behind it.
+struct Named {
+    ledger: Ledger,
+    anchor: StatementId,
+}
+
+fn founding() -> SignerKey {
+    log_key(100)
+}
+
+fn named_key() -> SignerKey {
+    log_key(102)
+}
+
+fn named(issuer: &str) -> Named {
+    let mut world = World::new();
+    let anchor = world.charter.statement();
+    let vkey = named_key().verifier().to_string();
+    let add = Object::new().with("action", "add_log_key").with("vkey", vkey);
+    let policy =
+        format!("log {}\nlog {}\nquorum none\n", founding().verifier(), named_key().verifier());
+    let policy = Object::new().with("action", "set_policy").with("policy", policy);
+    let norm = world.norm("a", vec![add, policy]);
+    world.log(&norm, &["a", "b"]);
+    let incident = world.incident(issuer);
+    world.log(&incident, &[issuer]);
+    Named { ledger: Ledger::of(&world), anchor }
+}
+
+fn key_of(culprit: &Culprit) -> Option<(&VerifierKey, bool)> {
+    match culprit {
+        Culprit::Log { keys, .. } => Some((keys.first()?, true)),
+        Culprit::UnconfirmedKey { key, since, .. } if *since == index(1) => Some((key, false)),
+        _ => None,
+    }
+}
+
+fn bundle(of: &Named, head: &ClaimedCheckpoint) -> AuthorityBundle {
+    of.ledger.bundle(1, &[0, 1], head)
+}
+
+/// Whom two trees convict which the named key signed, by the anchor and these bundles.
+fn judged(forged: [&Named; 2], authority: Vec<AuthorityBundle>, trust: &Trust) -> Culprit {
+    let heads = forged.map(|own| own.ledger.head(3, &[&named_key()]));
+    let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
+    let claim = Claim::Log(conflict.expect("two roots"));
+    let evidence = ClaimedEvidence::assemble(claim, authority);
+    let read = ClaimedEvidence::parse(evidence.as_str().as_bytes()).expect("its one spelling");
+    read.verify(trust).expect("it convicts a key").culprit().clone()
+}
+
+/// Stewards that left the log had signed such a norm, and never logged it. A tree in which it is
+/// lawful, signed by the key alone, passed for the log's.
+#[test]
+fn former_stewards_convict_no_log_by_a_key_it_never_had() {
+    let (one, other) = (named("a"), named("b"));
+    assert_eq!(one.anchor, other.anchor);
+    let trust = Trust::new().with_anchor(one.anchor);
+    let forged = bundle(&one, &one.ledger.head(3, &[&named_key()]));
+    let own = named_key().verifier().clone();
+    for trust in [trust.clone(), trust.clone().with_key(founding().verifier().clone())] {
+        let culprit = judged([&one, &other], vec![forged.clone()], &trust);
+        assert_eq!(key_of(&culprit), Some((&own, false)), "{culprit}");
+        assert!(culprit.to_string().contains("the log is not convicted"));
+    }
+    // nor by an entry that the rules refuse
+    let mut ledger = Ledger { entries: one.ledger.entries[..2].to_vec() };
+    let mut world = World::new();
+    let stranger = world.incident("z");
+    ledger.entries.push(world.entry(&stranger, &["z"]));
+    let head = ledger.head(3, &[&named_key()]);
+    let record = Box::new(ledger.entries[2].record().clone());
+    let leaf = ledger.bundle(2, &[0, 1], &head);
+    let claim = Claim::UnlawfulLeaf { record, bundle: leaf };
+    if let Ok(conviction) = ClaimedEvidence::assemble(claim, Vec::new()).verify(&trust) {
+        assert_eq!(key_of(conviction.culprit()), Some((&own, false)));
+    }
+}
+
+#[test]
+fn a_key_that_the_log_itself_named_convicts_the_log() {
+    let (one, other) = (named("a"), named("b"));
+    let trust = Trust::new().with_anchor(one.anchor);
+    let own = named_key().verifier().clone();
+    let bridge = bundle(&one, &one.ledger.head(2, &[&founding()]));
+    let latest = bundle(&one, &one.ledger.head(3, &[&named_key()]));
+    for authority in [vec![bridge.clone()], vec![latest.clone(), bridge.clone()]] {
+        let culprit = judged([&one, &other], authority, &trust);
+        assert_eq!(key_of(&culprit), Some((&own, true)), "{culprit}");
+    }
+    // of many bundles those stay that are needed for it
+    assert_eq!(vouching(vec![bridge.clone(), latest.clone()]).len(), 2);
+    assert_eq!(vouching(vec![latest.clone(), latest.clone()]).len(), 1);
+    // and a judge who was given the key asks for none
+    let given = trust.with_key(own.clone());
+    assert_eq!(key_of(&judged([&one, &other], vec![latest], &given)), Some((&own, true)));
+}
+
+/// A bundle of a charter that is nobody's anchor was judged, all of it, before it was ignored.
+#[test]
+fn bundles_of_a_charter_that_is_no_anchor_are_not_gone_through() {
+    let (one, other) = (named("a"), named("b"));
+    // the entry behind the charter is refused by every rule: whoever goes through it says so
+    let mut ledger = one.ledger.clone();
+    ledger.entries.swap(1, 2);
+    let head = ledger.head(3, &[&named_key()]);
+    let unlawful = ledger.bundle(1, &[0, 1], &head);
+    let by_key = Trust::new().with_key(named_key().verifier().clone());
+    let culprit = judged([&one, &other], vec![unlawful.clone()], &by_key);
+    assert_eq!(key_of(&culprit).map(|(_, is_log)| is_log), Some(true));
+    let heads = [&one, &other].map(|own| own.ledger.head(3, &[&named_key()]));
+    let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
+    let claim = Claim::Log(conflict.expect("two roots"));
+    let evidence = ClaimedEvidence::assemble(claim, vec![unlawful]);
+    assert!(
+        evidence.verify(&by_key.with_anchor(one.anchor)).is_err(),
+        "by the anchor it is judged"
+    );
+}
+
+#[test]
+fn a_verdict_is_read_back_and_holds_as_long_as_what_it_depends_on() {
+    let (one, other) = (named("a"), named("b"));
+    let heads = [&one, &other].map(|own| own.ledger.head(3, &[&named_key()]));
+    let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
+    let forged = bundle(&one, &heads[0]);
+    let claim = Claim::Log(conflict.expect("two roots"));
+    let evidence = ClaimedEvidence::assemble(claim, vec![forged]);
+    let nobody = Trust::new().with_key(cosigner(1).verifier().clone());
+    let anchored = nobody.clone().with_anchor(one.anchor);
+    let given = anchored.clone().with_key(named_key().verifier().clone());
+    for (trust, role) in
+        [(&nobody, None), (&anchored, Some("unconfirmed-key")), (&given, Some("log"))]
+    {
+        let verdict = Verdict::of(&evidence, trust);
+        assert_eq!(verdict.conviction().map(|own| own.culprit().role()), role);
+        let text = verdict.to_text(&evidence);
+        assert_eq!(Verdict::parse(&text, &evidence), Some(verdict.clone()), "{text}");
+        for other in [&nobody, &anchored, &given] {
+            assert_eq!(verdict.holds_for(&evidence, other), std::ptr::eq(trust, other));
+        }
+        // what the file is not about changes nothing
+        let more = trust.clone().with_key(cosigner(2).verifier().clone());
+        assert!(verdict.holds_for(&evidence, &more));
+        let newer = text.replace("\"judge\": 1", "\"judge\": 2");
+        assert!(newer != text && Verdict::parse(&newer, &evidence).is_none());
+    }
+}

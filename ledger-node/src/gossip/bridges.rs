@@ -1,0 +1,57 @@
+//! Published heads over a change of the log's keys that an earlier key has signed too. They show to
+//! judges of evidence who know the anchor alone that the log itself named its new key.
+
+use std::path::{Path, PathBuf};
+
+use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::MAX_AUTHORITY;
+use ledger_core::note::MAX_NOTE_BYTES;
+
+use crate::pending::files;
+use crate::store::StoreError;
+
+/// The ending of the files; the stem is the size of the tree.
+const EXTENSION: &str = "checkpoint";
+
+/// A folder of such heads.
+#[derive(Debug, Clone)]
+pub struct Bridges(PathBuf);
+
+impl Bridges {
+    /// The folder, which is made when there is something to keep.
+    pub fn new(folder: PathBuf) -> Bridges {
+        Bridges(folder)
+    }
+
+    /// Keeps a head that several keys of the log have signed; it is durable when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn keep(&self, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
+        std::fs::create_dir_all(&self.0).map_err(StoreError::io("make", &self.0))?;
+        let size = head.checkpoint().head().size;
+        let path = self.0.join(format!("{size}.{EXTENSION}"));
+        files::replace(&path, head.to_string().as_bytes())
+    }
+
+    /// The heads in the order of their sizes; of many the largest. A file that is none is passed
+    /// over: it only shows less.
+    pub fn all(&self) -> Vec<ClaimedCheckpoint> {
+        let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
+        let mut heads: Vec<ClaimedCheckpoint> =
+            entries.filter_map(|entry| read(&entry.ok()?.path())).collect();
+        heads.sort_by_key(|head| head.checkpoint().head().size);
+        heads.split_off(heads.len().saturating_sub(MAX_AUTHORITY))
+    }
+}
+
+fn read(path: &Path) -> Option<ClaimedCheckpoint> {
+    use std::io::Read as _;
+    if path.extension()? != EXTENSION {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    let limit = MAX_NOTE_BYTES as u64;
+    std::fs::File::open(path).ok()?.take(limit).read_to_end(&mut bytes).ok()?;
+    ClaimedCheckpoint::parse(&bytes).ok()
+}
