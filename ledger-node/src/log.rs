@@ -161,7 +161,7 @@ impl LogReader {
     }
 
     /// Entries from `first` on, up to the end of its bundle or to `until`: as many as have
-    /// [`RUN_BYTES`] together, and one at least. They have the leaf hashes that the tree's tile says.
+    /// `RUN_BYTES` together, and one at least. They have the leaf hashes that the tree's tile says.
     ///
     /// # Errors
     /// [`ReadError`].

@@ -97,7 +97,7 @@ pub struct Consent {
 }
 
 /// Sends the last promised head to the witnesses of the plan, and waits until readers can have seen
-/// no later one, as [`Tally`] says; as long as it takes. Meanwhile the peers are asked for a moment.
+/// no later one, as `Tally` says; as long as it takes. Meanwhile the peers are asked for a moment.
 ///
 /// A witness that the operator leaves out counts as if it agreed; what is published needs the real
 /// quorum in any case.
