@@ -48,29 +48,32 @@ fn kibibytes(process: u32, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Texts of about so many bytes that are dear to read: the shortest values of JSON, deep nesting,
-/// and long texts and numbers, each with what it is called.
-pub fn dear_texts(bytes: usize) -> Vec<(&'static str, String)> {
-    let list = |value: &str| {
-        let count = bytes / (value.len() + 1);
-        format!("[{}]", vec![value; count].join(","))
-    };
-    let deep = format!("{}0{}", "[".repeat(29), "]".repeat(29));
-    vec![
-        ("objects", list("{}")),
-        ("lists", list("[]")),
-        ("texts", list(r#""""#)),
-        ("short texts", list(r#""a""#)),
-        ("numbers", list("0")),
-        ("members", list(r#"{"":0}"#)),
-        ("deep lists", list(&deep)),
-        ("brackets", "[".repeat(bytes)),
-        ("braces", r#"{"":"#.repeat(bytes / 4)),
-        ("a long text", format!("\"{}\"", "a".repeat(bytes))),
-        ("a long text of escapes", format!("\"{}\"", r"\n".repeat(bytes / 2))),
-        ("a long number", "9".repeat(bytes)),
-        ("blanks", " ".repeat(bytes)),
-        ("lines", "a\n".repeat(bytes / 2)),
-        ("signature lines", "\u{2014} a AAAAAAA=\n".repeat(bytes / 15)),
-    ]
+/// Texts that take much to read, each with what it is called and how one of about so many bytes is
+/// made: the shortest values of JSON, deep nesting, long texts and numbers.
+pub const EXPENSIVE_TEXTS: [(&str, fn(usize) -> String); 6] = [
+    ("objects", |bytes| list("{}", bytes)),
+    ("lists", |bytes| list("[]", bytes)),
+    ("texts", |bytes| list(r#""""#, bytes)),
+    ("deep lists", |bytes| list("[[[[[[[[[[[[[[0]]]]]]]]]]]]]]", bytes)),
+    ("a long text", |bytes| format!("\"{}\"", "a".repeat(bytes))),
+    ("a long number", |bytes| "9".repeat(bytes)),
+];
+
+/// The same, of further kinds.
+pub const OTHER_TEXTS: [(&str, fn(usize) -> String); 9] = [
+    ("short texts", |bytes| list(r#""a""#, bytes)),
+    ("numbers", |bytes| list("0", bytes)),
+    ("members", |bytes| list(r#"{"":0}"#, bytes)),
+    ("brackets", |bytes| "[".repeat(bytes)),
+    ("braces", |bytes| r#"{"":"#.repeat(bytes / 4)),
+    ("a long text of escapes", |bytes| format!("\"{}\"", r"\n".repeat(bytes / 2))),
+    ("blanks", |bytes| " ".repeat(bytes)),
+    ("lines", |bytes| "a\n".repeat(bytes / 2)),
+    ("signature lines", |bytes| "\u{2014} a AAAAAAA=\n".repeat(bytes / 15)),
+];
+
+/// A list of as many of these values as about so many bytes hold.
+fn list(value: &str, bytes: usize) -> String {
+    let values = format!("{value},").repeat(bytes / (value.len() + 1));
+    format!("[{}]", values.trim_end_matches(','))
 }
