@@ -48,9 +48,11 @@ fn kibibytes(process: u32, name: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// Texts that take much to read, each with what it is called and how one of about so many bytes is
-/// made: the shortest values of JSON, deep nesting, long texts and numbers.
-pub const EXPENSIVE_TEXTS: [(&str, fn(usize) -> String); 6] = [
+/// What a text is called, and how one of about so many bytes is made.
+pub type MadeText = (&'static str, fn(usize) -> String);
+
+/// Texts that take much to read: the shortest values of JSON, deep nesting, long texts and numbers.
+pub const EXPENSIVE_TEXTS: [MadeText; 6] = [
     ("objects", |bytes| list("{}", bytes)),
     ("lists", |bytes| list("[]", bytes)),
     ("texts", |bytes| list(r#""""#, bytes)),
@@ -60,7 +62,7 @@ pub const EXPENSIVE_TEXTS: [(&str, fn(usize) -> String); 6] = [
 ];
 
 /// The same, of further kinds.
-pub const OTHER_TEXTS: [(&str, fn(usize) -> String); 9] = [
+pub const OTHER_TEXTS: [MadeText; 9] = [
     ("short texts", |bytes| list(r#""a""#, bytes)),
     ("numbers", |bytes| list("0", bytes)),
     ("members", |bytes| list(r#"{"":0}"#, bytes)),
