@@ -18,9 +18,12 @@ const HEAP: u64 = 64 << 20;
 /// What the program itself takes of the memory, with its code.
 const PROGRAM: u64 = 32 << 20;
 
+/// What a text is called, and how one of about so many bytes is made.
+type MadeText = (&'static str, fn(usize) -> String);
+
 /// Texts that take much to read, each with what it is called and how one of about so many bytes is
 /// made.
-const TEXTS: [(&str, fn(usize) -> String); 8] = [
+const TEXTS: [MadeText; 8] = [
     ("objects", |bytes| list("{}", bytes)),
     ("lists", |bytes| list("[]", bytes)),
     ("texts", |bytes| list(r#""""#, bytes)),
