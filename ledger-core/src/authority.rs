@@ -199,6 +199,16 @@ impl AuthorityError {
     }
 }
 
+/// Which policy judges the checkpoint of a bundle.
+#[derive(Clone, Copy)]
+pub enum HeadPolicy<'a> {
+    /// This one, as it is.
+    Given(&'a Policy),
+    /// The charter's, as the last governance entry of the bundle leaves it, after this function has
+    /// taken convicted witnesses out of it ([`Exclusions::apply`](crate::evidence::Exclusions)).
+    Charter(&'a dyn Fn(&Policy) -> Policy),
+}
+
 impl AuthorityBundle {
     /// Puts a bundle together; it is judged by [`AuthorityBundle::verify`] only.
     ///
@@ -259,8 +269,7 @@ impl AuthorityBundle {
     /// Judges the bundle for a record: everything is in the tree of one accepted checkpoint, the
     /// governance entries follow from the anchor, and the state that the record names admits it.
     ///
-    /// `policy` says which checkpoints to accept; without one the policy of the charter does, as
-    /// the last governance entry leaves it.
+    /// `policy` says which checkpoints to accept.
     ///
     /// # Errors
     /// [`AuthorityError`]; see [`AuthorityError::is_unlawful`].
@@ -268,7 +277,7 @@ impl AuthorityBundle {
         &self,
         record: &Record,
         anchor: StatementId,
-        policy: Option<&Policy>,
+        policy: HeadPolicy<'_>,
     ) -> Result<Authorised, AuthorityError> {
         self.logged()?;
         let (accepted, governance) = self.verify_governance(anchor, policy)?;
@@ -299,17 +308,19 @@ impl AuthorityBundle {
     pub fn verify_governance(
         &self,
         anchor: StatementId,
-        policy: Option<&Policy>,
+        policy: HeadPolicy<'_>,
     ) -> Result<(AcceptedCheckpoint, Governance), AuthorityError> {
         self.check_anchor(anchor)?;
         let accept =
             |policy: &Policy| policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy);
         // judging governance is what costs most: not for a head that the given policy refuses
-        let given = policy.map(accept).transpose()?;
-        let governance = self.replay(anchor)?;
-        let accepted = match given {
-            Some(accepted) => accepted,
-            None => accept(&governance.charter().read_policy()?)?,
+        let (accepted, governance) = match policy {
+            HeadPolicy::Given(policy) => (accept(policy)?, self.replay(anchor)?),
+            HeadPolicy::Charter(exclude) => {
+                let governance = self.replay(anchor)?;
+                let policy = exclude(&governance.charter().read_policy()?);
+                (accept(&policy)?, governance)
+            }
         };
         self.check_tree(&governance, &accepted)?;
         Ok((accepted, governance))
@@ -497,7 +508,7 @@ mod tests {
     ) -> Result<Authorised, AuthorityError> {
         let again = AuthorityBundle::parse(bundle.to_string().as_bytes()).expect("own file");
         assert_eq!(again, *bundle);
-        bundle.verify(record, world.charter.statement(), None)
+        bundle.verify(record, world.charter.statement(), HeadPolicy::Charter(&Policy::clone))
     }
 
     #[test]
@@ -568,7 +579,9 @@ mod tests {
         assert_eq!(refused(&other), "the proof carries no line `logged <time> <g>`");
         let fine = bundle(&entries, 2, &[0, 1]);
         let anchor = record.statement();
-        let error = fine.verify(record, anchor, None).expect_err("another charter");
+        let error = fine
+            .verify(record, anchor, HeadPolicy::Charter(&Policy::clone))
+            .expect_err("another charter");
         assert!(matches!(error, AuthorityError::OtherAnchor { .. }));
         let error = verify(&world, &fine, entries[3].record()).expect_err("another record");
         assert!(matches!(error, AuthorityError::Proof(TlogProofError::Inclusion(_))));

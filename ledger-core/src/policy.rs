@@ -1,11 +1,13 @@
 //! C2SP `tlog-policy`: which logs and witnesses a reader trusts, and how many of them it wants.
 
+mod convicted;
 mod latest;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::checkpoint::{CheckpointError, ClaimedCheckpoint, VerifiedCheckpoint};
 use crate::cosignature;
+use crate::hash::Hash;
 use crate::index::parse_decimal;
 use crate::note::{Algorithm, ParseKeyError, VerifierKey};
 
@@ -21,6 +23,8 @@ pub struct Policy {
     logs: Vec<PolicyLog>,
     witnesses: Vec<PolicyWitness>,
     quorum: Quorum,
+    /// By place in `witnesses`: the id of the evidence that convicts the witness's key.
+    convicted: BTreeMap<usize, Hash>,
 }
 
 /// A log that the policy trusts.
@@ -67,6 +71,8 @@ pub struct AcceptedCheckpoint {
     /// For each witness that cosigned: its place in [`Policy::witnesses`] and its newest time.
     pub cosigned: BTreeMap<usize, u64>,
 }
+
+pub use convicted::ConvictedWitness;
 
 /// How many witnesses a policy can do without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +154,10 @@ pub enum PolicyError {
         /// Witnesses the policy lists.
         witnesses: usize,
     },
+    /// The witnesses that cosigned would be enough, but evidence convicts some of them, and a
+    /// convicted key counts for nothing.
+    #[error("the policy's quorum did not cosign: {}", convicted::convicted_names(.0))]
+    ConvictedWitness(Vec<ConvictedWitness>),
 }
 
 impl Policy {
@@ -166,7 +176,8 @@ impl Policy {
         }
         let of = parser.quorum.ok_or(ParsePolicyError::Quorum)?;
         let quorum = Quorum { items: parser.items, of };
-        Ok(Policy { logs: parser.logs, witnesses: parser.witnesses, quorum })
+        let convicted = BTreeMap::new();
+        Ok(Policy { logs: parser.logs, witnesses: parser.witnesses, quorum, convicted })
     }
 
     /// The logs in the file's order.
@@ -193,12 +204,18 @@ impl Policy {
     /// A policy of one log and no witnesses.
     pub fn single_log(key: VerifierKey) -> Policy {
         let logs = vec![PolicyLog { key, url: None }];
-        Policy { logs, witnesses: Vec::new(), quorum: Quorum { items: Vec::new(), of: None } }
+        let quorum = Quorum { items: Vec::new(), of: None };
+        Policy { logs, witnesses: Vec::new(), quorum, convicted: BTreeMap::new() }
     }
 
-    /// Whether these witnesses, as places in [`Policy::witnesses`], are enough.
+    /// Whether these witnesses, as places in [`Policy::witnesses`], are enough. Convicted ones do
+    /// not count ([`Policy::without_convicted`]).
     pub fn is_satisfied_by(&self, cosigned: &BTreeSet<usize>) -> bool {
-        self.quorum.holds(cosigned)
+        if self.convicted.is_empty() {
+            return self.quorum.holds(cosigned);
+        }
+        let counts = cosigned.iter().filter(|at| !self.convicted.contains_key(at));
+        self.quorum.holds(&counts.copied().collect())
     }
 
     /// The largest time at which, or later, a quorum cosigned a checkpoint that this policy
@@ -214,13 +231,14 @@ impl Policy {
         times.into_iter().find(|time| self.is_satisfied_by(&since(*time)))
     }
 
-    /// What the policy can do without; `None` for `quorum none`.
+    /// What the policy can do without; `None` for `quorum none`. Convictions change nothing here.
     pub fn tolerance(&self) -> Option<Tolerance> {
         self.quorum.tolerance()
     }
 
     /// Judges a checkpoint: a log of the policy signed it, its quorum cosigned it, and no line of a
-    /// known key is false. Of several lines by one witness the newest counts.
+    /// known key is false. Of several lines by one witness the newest counts. A convicted key
+    /// ([`Policy::without_convicted`]) is an unknown one.
     ///
     /// # Errors
     /// [`PolicyError`] says why it is not accepted.
@@ -228,7 +246,8 @@ impl Policy {
         let keys: Vec<VerifierKey> = self.logs.iter().map(|log| log.key.clone()).collect();
         let checkpoint = claimed.verify(&keys)?;
         let mut cosigned = BTreeMap::new();
-        for (at, witness) in self.witnesses.iter().enumerate() {
+        let trusted = self.witnesses.iter().enumerate();
+        for (at, witness) in trusted.filter(|(at, _)| !self.convicted.contains_key(at)) {
             let lines = claimed.note().signatures();
             for line in lines.iter().filter(|line| line.is_by(&witness.key)) {
                 let time = cosignature::verify_line(claimed.note(), &witness.key, line);
@@ -238,9 +257,9 @@ impl Policy {
                 *newest = time.max(*newest);
             }
         }
-        if !self.quorum.holds(&cosigned.keys().copied().collect()) {
-            let (present, witnesses) = (cosigned.len(), self.witnesses.len());
-            return Err(PolicyError::NoQuorum { present, witnesses });
+        let counted: BTreeSet<usize> = cosigned.keys().copied().collect();
+        if !self.quorum.holds(&counted) {
+            return Err(self.no_quorum(claimed, counted));
         }
         Ok(AcceptedCheckpoint { checkpoint, cosigned })
     }

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ledger_core::evidence::{
-    ClaimedEvidence, Conviction, EvidenceError, EvidenceId, MAX_EVIDENCE_BYTES, ParseEvidenceError,
-    Trust, Verdict,
+    ClaimedEvidence, Conviction, EvidenceError, EvidenceId, Exclusions, MAX_EVIDENCE_BYTES,
+    ParseEvidenceError, Trust, Verdict,
 };
 use ledger_core::note::VerifierKey;
 
@@ -35,6 +35,8 @@ const MAX_VERDICT_BYTES: u64 = 64 << 10;
 pub struct EvidenceStore {
     folder: PathBuf,
     inner: Mutex<Inner>,
+    /// What `inner` says of cosigners, for those who must not wait while evidence is judged.
+    exclusions: RwLock<Arc<Exclusions>>,
 }
 
 #[derive(Debug)]
@@ -114,8 +116,10 @@ impl EvidenceStore {
                 held.insert(id, Held { evidence, verdict });
             }
         }
-        let inner = Mutex::new(Inner { trust: Trust::new(), held });
-        let store = EvidenceStore { folder: folder.to_owned(), inner };
+        let inner = Inner { trust: Trust::new(), held };
+        let exclusions = RwLock::new(Arc::new(inner.exclusions()));
+        let store =
+            EvidenceStore { folder: folder.to_owned(), inner: Mutex::new(inner), exclusions };
         if !trust.is_empty() {
             store.trust(trust);
         }
@@ -153,6 +157,7 @@ impl EvidenceStore {
         self.keep_verdict(evidence, &verdict);
         let held = Held { evidence: evidence.clone(), verdict: Some(verdict) };
         inner.held.insert(id, held);
+        self.exclude(&inner);
         Ok(true)
     }
 
@@ -169,6 +174,12 @@ impl EvidenceStore {
             *verdict = Some(judged);
         }
         inner.trust = trust;
+        self.exclude(&inner);
+    }
+
+    fn exclude(&self, inner: &Inner) {
+        let exclusions = Arc::new(inner.exclusions());
+        *self.exclusions.write().unwrap_or_else(PoisonError::into_inner) = exclusions;
     }
 
     /// Writes a verdict beside its file. Where that fails, the file is judged again after a restart.
@@ -207,6 +218,12 @@ impl EvidenceStore {
         held.filter_map(|(id, held)| Some((*id, held.conviction()?.clone()))).collect()
     }
 
+    /// The cosigners that count for no quorum, by the evidence that is held now. It waits for no
+    /// judgement that is under way.
+    pub fn exclusions(&self) -> Arc<Exclusions> {
+        Arc::clone(&self.exclusions.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// One file.
     pub fn get(&self, id: EvidenceId) -> Option<ClaimedEvidence> {
         self.lock().held.get(&id).map(|held| held.evidence.clone())
@@ -229,6 +246,11 @@ impl EvidenceStore {
 }
 
 impl Inner {
+    fn exclusions(&self) -> Exclusions {
+        let held = self.held.iter();
+        Exclusions::of_convictions(held.filter_map(|(id, held)| Some((*id, held.conviction()?))))
+    }
+
     fn against(&self, key: &VerifierKey) -> usize {
         self.held.values().filter(|held| held.convicts(key)).count()
     }

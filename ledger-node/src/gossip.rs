@@ -28,7 +28,7 @@ use std::time::Instant;
 
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::evidence::{ClaimedEvidence, Trust};
+use ledger_core::evidence::ClaimedEvidence;
 use ledger_core::gossip::{Heard, Lineage, Message, Moment, Question, Round, Salt, Standing, View};
 use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
 use ledger_core::note::{PublicKey, VerifierKey};
@@ -63,8 +63,8 @@ pub struct GossipParts {
     pub reader: Arc<LogReader>,
     /// What readers see of the own log.
     pub published: watch::Receiver<Option<Arc<Published>>>,
-    /// The folder of the evidence that the node holds.
-    pub evidence: PathBuf,
+    /// The evidence that the node holds.
+    pub evidence: Arc<EvidenceStore>,
     /// The heads by which the own log named its new keys.
     pub bridges: Bridges,
     /// The file with the heads that the node has heard of.
@@ -79,6 +79,8 @@ pub struct GossipParts {
     pub dialer: Dialer,
     /// The public keys that this node holds: its own address in the charter is no peer's.
     pub own: Vec<PublicKey>,
+    /// The keys with which this node cosigns: evidence against them counts too.
+    pub cosigners: Vec<VerifierKey>,
 }
 
 /// Why gossip cannot start.
@@ -119,6 +121,7 @@ pub struct Gossip {
     configured: Vec<ConfiguredPeer>,
     dialer: Dialer,
     own: Vec<PublicKey>,
+    cosigners: Vec<VerifierKey>,
     clock: Arc<dyn Clock>,
     compares: bool,
     /// The logs that may not be cosigned.
@@ -203,8 +206,8 @@ impl Gossip {
             peers,
             dialer,
             own,
+            cosigners,
         } = parts;
-        let evidence = Arc::new(EvidenceStore::open(&evidence, Trust::new())?);
         let heads = Heads::open(&heads)?;
         let now = Arc::clone(&charter.borrow());
         let origin = Origin::new(now.origin()).ok();
@@ -232,6 +235,7 @@ impl Gossip {
             configured: peers,
             dialer,
             own,
+            cosigners,
             clock,
             compares,
             fallen: RwLock::default(),
@@ -303,7 +307,8 @@ impl Gossip {
     fn know(&self, inner: &mut Inner) {
         inner.charter = Arc::clone(&self.charter.borrow());
         inner.known = self.logs.lines();
-        let (mut logs, cosigners) = known::known(&inner.charter, &inner.known);
+        let mut logs = known::logs(&inner.charter, &inner.known);
+        let cosigners = known::cosigners(&inner.charter, &inner.also, &self.cosigners);
         known::add_also(&mut logs, &inner.charter, &inner.also);
         let published = self.published.borrow().clone();
         let own = inner.lineage.now(&inner.charter, &self.reader, published.as_deref());

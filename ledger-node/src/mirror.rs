@@ -260,7 +260,9 @@ impl Common {
     /// Shows what is held, with this mirror's cosignatures; equal states give equal lines.
     fn publish(&self, served: &Served, row: &store::Row) -> Result<(), MirrorError> {
         let Some((held, time)) = &row.held else { return Ok(()) };
-        let lines = self.keys.iter().map(|key| cosign(key, held.checkpoint(), *time));
+        let exclusions = self.gossip.evidence().exclusions();
+        let keys = self.keys.iter().filter(|key| exclusions.against(key.verifier()).is_none());
+        let lines = keys.map(|key| cosign(key, held.checkpoint(), *time));
         // there is room: what is kept and the mirror's keys are few
         let Ok(cosigned) = held.with_signatures(lines) else { return Ok(()) };
         served.site.publish(&cosigned)?;

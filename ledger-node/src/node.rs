@@ -2,6 +2,7 @@
 
 mod open;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use ledger_core::LeafIndex;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{Origin, ParseCheckpointError};
+use ledger_core::policy::ConvictedWitness;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -158,6 +160,8 @@ pub struct Service {
     pub waiting: watch::Receiver<Option<Instant>>,
     /// How the log's witnesses are doing.
     pub board: Arc<Board>,
+    /// Witnesses, by their names in the policy, that the operator leaves out.
+    pub without: BTreeSet<String>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The rules in force at the end of the log.
@@ -223,6 +227,18 @@ impl Service {
         let first = published.wait_for(Option::is_some);
         let _ = tokio::time::timeout(FIRST_PATIENCE, first).await;
         self.current()
+    }
+
+    /// The convicted witnesses without which no checkpoint can be published: the others are no
+    /// quorum. Empty while they are.
+    pub fn stopped_by(&self) -> Vec<ConvictedWitness> {
+        let Some(signed) = self.signed.borrow().clone() else { return Vec::new() };
+        let plan = signed.plan.without_convicted(&self.gossip.evidence().exclusions());
+        let size = signed.head.checkpoint().head().size;
+        // policies before the present one are out of force once readers have seen it
+        let is_seen = self.published.borrow().as_ref().is_some_and(|seen| seen.size() >= size);
+        let plan = if is_seen { plan.without_before() } else { plan };
+        plan.stopped_by(&plan.places(&self.without))
     }
 
     /// Waits for a published checkpoint that covers the entry at `index`.
@@ -338,7 +354,7 @@ impl RunningNode {
             Arc::clone(&reader),
             published.clone(),
         );
-        let board = Arc::new(Board::default());
+        let board = Arc::new(Board::new(Arc::clone(gossip.evidence())));
         let service = Arc::new(Service {
             admission,
             pending,
@@ -350,6 +366,7 @@ impl RunningNode {
             signed: publisher.signed(),
             waiting: publisher.waiting(),
             board: Arc::clone(&board),
+            without: consent.without.clone(),
             clock: Arc::clone(&asking.clock),
             charter,
             gossip: Arc::clone(&gossip),

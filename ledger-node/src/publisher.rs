@@ -23,11 +23,13 @@ use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::verify_line;
+use ledger_core::evidence::Exclusions;
 use ledger_core::note::{MAX_SIGNATURES, Signature, VerifierKey};
 use ledger_core::policy::{Policy, PolicyError};
 use tokio::sync::watch;
 
 use crate::clock::ClockError;
+use crate::evidence::EvidenceStore;
 use crate::gossip::OwnTrouble;
 use crate::gossip::bridges::Bridges;
 use crate::log::{LogReader, Published};
@@ -73,6 +75,8 @@ pub struct Publisher {
     reader: Arc<LogReader>,
     contacts: Contacts,
     bridges: Option<Bridges>,
+    /// What convicts witnesses; nothing before [`Publisher::excluding`].
+    evidence: Option<Arc<EvidenceStore>>,
     signed: watch::Sender<Option<Arc<Signed>>>,
     published: watch::Sender<Option<Arc<Published>>>,
     /// Since when a signed head has waited for its quorum.
@@ -90,6 +94,7 @@ impl Publisher {
             store,
             contacts,
             bridges: None,
+            evidence: None,
             signed: watch::Sender::new(None),
             published: watch::Sender::new(None),
             waiting: watch::Sender::new(None),
@@ -102,6 +107,17 @@ impl Publisher {
     #[must_use]
     pub fn keeping(self, bridges: Bridges) -> Publisher {
         Publisher { bridges: Some(bridges), ..self }
+    }
+
+    /// Counts no cosignature of a witness that this evidence convicts.
+    #[must_use]
+    pub fn excluding(self, evidence: Arc<EvidenceStore>) -> Publisher {
+        Publisher { evidence: Some(evidence), ..self }
+    }
+
+    /// The witnesses that count for no quorum now.
+    pub fn exclusions(&self) -> Arc<Exclusions> {
+        self.evidence.as_ref().map(|own| own.exclusions()).unwrap_or_default()
     }
 
     /// How heads are published under a charter.
@@ -137,20 +153,22 @@ impl Publisher {
         self.signed.borrow().as_ref().map(|signed| signed.head.checkpoint().head().size)
     }
 
-    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head.
-    /// Policies before the present one are out of force once readers have seen it.
+    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head, by the
+    /// head's plan or that plan without convicted witnesses. Policies before the present one are
+    /// out of force once readers have seen it.
     pub fn is_enough(
         &self,
         signed: &Signed,
+        plan: &Plan,
         present: &BTreeSet<usize>,
         left_out: &BTreeSet<usize>,
     ) -> bool {
         let size = signed.head.checkpoint().head().size;
         let seen = self.published.borrow().as_ref().is_some_and(|seen| seen.size() >= size);
         if seen {
-            signed.plan.policy().is_satisfied_by(present)
+            plan.policy().is_satisfied_by(present)
         } else {
-            signed.plan.is_enough(present, left_out)
+            plan.is_enough(present, left_out)
         }
     }
 
@@ -168,7 +186,7 @@ impl Publisher {
     pub fn take(&self, signed: Signed) -> Result<(), PublishError> {
         let signed = Arc::new(signed);
         if signed.plan.needs_nobody() {
-            self.reveal(&signed, [])?;
+            self.reveal(&signed, &signed.plan, [])?;
         }
         self.signed.send_replace(Some(signed));
         self.count_wait(Instant::now());
@@ -186,7 +204,8 @@ impl Publisher {
         });
     }
 
-    /// Shows readers what they saw before the node stopped, if it still satisfies the policy.
+    /// Shows readers what they saw before the node stopped, if it still satisfies the policy. A
+    /// witness that was convicted since takes no checkpoint back.
     pub fn resume(&self, checkpoint: &ClaimedCheckpoint, plan: &Plan) {
         if let Ok(accepted) = plan.policy().verify(checkpoint) {
             let published = Published::new(accepted.checkpoint, &self.reader);
@@ -194,18 +213,21 @@ impl Publisher {
         }
     }
 
-    /// Publishes a head with these cosignatures, judged as readers judge it. A head that is older
-    /// than what readers see is left alone; of the one that they see no cosignature is lost.
+    /// Publishes a head with these cosignatures, judged as readers judge it by `plan`: the head's
+    /// own, or that plan without convicted witnesses. A head that is older than what readers see is
+    /// left alone; of the one that they see no cosignature is lost, but those of convicted
+    /// witnesses.
     ///
     /// # Errors
     /// [`PublishError`]; nothing was shown.
     pub fn reveal(
         &self,
         signed: &Signed,
+        plan: &Plan,
         lines: impl IntoIterator<Item = Signature>,
     ) -> Result<(), PublishError> {
         let mut lines: Vec<Signature> = lines.into_iter().collect();
-        signed.plan.policy().verify(&complete(signed, &lines))?;
+        plan.policy().verify(&complete(signed, &lines))?;
         let _turn = self.turn.lock().expect("no panics under this lock");
         let seen = self.published.borrow().clone();
         let size = signed.head.checkpoint().head().size;
@@ -213,10 +235,10 @@ impl Publisher {
             return Ok(());
         }
         if let Some(seen) = seen {
-            keep(signed, seen.checkpoint().claimed(), &mut lines);
+            keep(signed, plan, seen.checkpoint().claimed(), &mut lines);
         }
         let complete = complete(signed, &lines);
-        let checkpoint = signed.plan.policy().verify(&complete)?.checkpoint;
+        let checkpoint = plan.policy().verify(&complete)?.checkpoint;
         if signed.head.note().signatures().len() > 1
             && let Some(bridges) = &self.bridges
         {
@@ -260,11 +282,12 @@ fn complete(signed: &Signed, lines: &[Signature]) -> ClaimedCheckpoint {
 
 /// Adds the cosignatures that readers see already on the same head, of witnesses without a newer
 /// one.
-fn keep(signed: &Signed, seen: &ClaimedCheckpoint, lines: &mut Vec<Signature>) {
+fn keep(signed: &Signed, plan: &Plan, seen: &ClaimedCheckpoint, lines: &mut Vec<Signature>) {
     if seen.note().text() != signed.head.note().text() {
         return;
     }
-    for (witness, _) in signed.plan.witnesses() {
+    let counted = plan.witnesses().enumerate().filter(|(at, _)| plan.convicted_at(*at).is_none());
+    for (_, (witness, _)) in counted {
         let is_by = |line: &&Signature| line.is_by(&witness.key);
         if !lines.iter().any(|line| is_by(&line)) {
             let old = seen.note().signatures().iter().filter(is_by);

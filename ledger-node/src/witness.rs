@@ -17,6 +17,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;
+use ledger_core::evidence::EvidenceId;
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, LogKeys, Refusal, origin_hash};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -71,6 +72,9 @@ pub enum WitnessError {
         /// What is wrong with it.
         message: String,
     },
+    /// Evidence convicts each key of this witness.
+    #[error("evidence {0} convicts this witness: it cosigns nothing more")]
+    Convicted(EvidenceId),
     /// A configured key signs texts, not checkpoints.
     #[error("the witness key {0} is not a cosigner's")]
     NotACosigner(String),
@@ -85,6 +89,9 @@ impl WitnessError {
         match self {
             WitnessError::Refused(_) => "",
             WitnessError::Broken => "check the disk, then restart the node",
+            WitnessError::Convicted(_) => {
+                "its operator must find out who else has the key, and make another one"
+            }
             WitnessError::Open { .. } => {
                 "never delete this file: without it the witness could cosign two histories"
             }
@@ -173,6 +180,9 @@ impl Witness {
     ) -> Result<Vec<Signature>, WitnessError> {
         if self.is_broken() {
             return Err(WitnessError::Broken);
+        }
+        if let Some(evidence) = self.convicted() {
+            return Err(WitnessError::Convicted(evidence));
         }
         let judged = self.judge(request).await;
         if let Err(WitnessError::Refused(refusal)) = &judged {
@@ -277,9 +287,19 @@ impl Witness {
         }))
     }
 
+    /// Evidence against the witness, if it convicts each of its keys.
+    fn convicted(&self) -> Option<EvidenceId> {
+        let exclusions = self.evidence().exclusions();
+        let against = |key: &SignerKey| exclusions.against(key.verifier());
+        self.keys.iter().map(against).collect::<Option<Vec<_>>>()?.first().copied()
+    }
+
+    /// A convicted key cosigns nothing.
     fn cosign(&self, kept: &Kept) -> Vec<Signature> {
         let checkpoint = kept.checkpoint.checkpoint();
-        self.keys.iter().map(|key| cosign(key, checkpoint, kept.time)).collect()
+        let exclusions = self.evidence().exclusions();
+        let keys = self.keys.iter().filter(|key| exclusions.against(key.verifier()).is_none());
+        keys.map(|key| cosign(key, checkpoint, kept.time)).collect()
     }
 }
 

@@ -10,6 +10,7 @@ pub mod client;
 pub mod commands;
 pub mod disclosures;
 pub mod environment;
+pub mod excluded;
 pub mod failure;
 pub mod files;
 pub mod keys;

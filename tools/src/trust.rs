@@ -3,15 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ledger_core::authority::{AuthorityBundle, MAX_BUNDLE_BYTES};
+use ledger_core::authority::{AuthorityBundle, HeadPolicy, MAX_BUNDLE_BYTES};
 use ledger_core::charter::{Charter, Governance, ReplayError, RetiredLogKey};
 use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint};
+use ledger_core::evidence::Exclusions;
 use ledger_core::index::LeafIndex;
 use ledger_core::note::VerifierKey;
 use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
 use ledger_core::record::{Entry, Logged, Outline, Record, StatementId};
 
 use crate::client::{LeafName, Node};
+use crate::excluded;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::Output;
@@ -22,6 +24,10 @@ const MAX_POLICY_BYTES: usize = 1 << 20;
 
 const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
                          newer one that they cosigned, or look at the policy's quorum";
+
+const CONVICTED_WITNESS: &str = "convicted witnesses count for nothing: fetch a newer checkpoint or proof that enough others \
+                                 cosigned. If there is none, the log's members must replace the \
+                                 witness: `set_policy`, see docs/governance.md";
 
 const NOT_SIGNED: &str = "it was altered, or is of another log; or the log's keys have changed since: give \
                           --charter a newer authority bundle, `ledger prove --index N --authority`";
@@ -41,13 +47,19 @@ pub struct TrustArgs {
     /// tells of later changes too; must begin with the statement of --anchor
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub charter: Option<PathBuf>,
+    /// Evidence (`ledger-evidence/v1`) from a source you trust: a witness that it convicts counts
+    /// for no quorum; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub evidence: Vec<PathBuf>,
 }
 
 /// What verdicts rest on.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// What makes a checkpoint acceptable.
+    /// What makes a checkpoint acceptable. Convicted witnesses count for nothing in it.
     pub policy: Policy,
+    /// What the user holds against witnesses.
+    pub exclusions: Exclusions,
     /// Who may sign, from the charter on as far as is known; without it signers are not judged.
     pub governance: Option<Governance>,
     /// Where it comes from.
@@ -70,19 +82,33 @@ pub enum Basis {
 
 impl Trust {
     /// What a policy of the user's own says, and nothing else.
-    pub fn of_policy(policy: Policy) -> Trust {
+    ///
+    /// # Errors
+    /// [`Failure`] when the evidence convicts the policy's log.
+    pub fn of_policy(
+        policy: &Policy,
+        exclusions: Exclusions,
+        out: &Output,
+    ) -> Result<Trust, Failure> {
+        let policy = excluded::apply(&exclusions, policy, out)?;
         let (basis, retired) = (Basis::User, Vec::new());
-        Trust { policy, governance: None, basis, bundle: None, retired }
+        Ok(Trust { policy, exclusions, governance: None, basis, bundle: None, retired })
     }
 
     /// What a charter says, as far as it is known.
     ///
     /// # Errors
-    /// [`Failure`] when its policy cannot be read.
-    pub fn of_charter(governance: Governance, basis: Basis) -> Result<Trust, Failure> {
-        let policy = charter_policy(governance.charter())?;
+    /// [`Failure`] when its policy cannot be read, or the evidence convicts its log.
+    pub fn of_charter(
+        governance: Governance,
+        basis: Basis,
+        exclusions: Exclusions,
+        out: &Output,
+    ) -> Result<Trust, Failure> {
+        let policy = excluded::apply(&exclusions, &charter_policy(governance.charter())?, out)?;
         let retired = governance.charter().retired_log_keys().iter().cloned().collect();
-        Ok(Trust { policy, governance: Some(governance), basis, bundle: None, retired })
+        let governance = Some(governance);
+        Ok(Trust { policy, exclusions, governance, basis, bundle: None, retired })
     }
 
     /// The policy for a checkpoint, which may be older than the log's present keys.
@@ -106,6 +132,7 @@ impl Trust {
     pub fn hint(&self, claimed: &ClaimedCheckpoint, error: &PolicyError) -> String {
         match error {
             PolicyError::NoQuorum { .. } => NO_QUORUM.to_owned(),
+            PolicyError::ConvictedWitness(_) => CONVICTED_WITNESS.to_owned(),
             PolicyError::Checkpoint(CheckpointError::NotSigned(_)) => {
                 match self.retired_signer(claimed) {
                     Some(retired) => format!(
@@ -199,11 +226,11 @@ impl TrustArgs {
     ///
     /// # Errors
     /// [`Failure`] when a file is missing, malformed, or not the anchor's.
-    pub fn offline(&self) -> Result<Option<Trust>, Failure> {
+    pub fn offline(&self, out: &Output) -> Result<Option<Trust>, Failure> {
         let (charter, bundle) = match (self.anchor()?, &self.charter) {
             (None, _) => (None, None),
             (Some(anchor), Some(path)) => {
-                let (governance, bundle) = read_governance(path, anchor)?;
+                let (governance, bundle) = read_governance(path, anchor, &self.exclusions()?)?;
                 (Some(governance), bundle)
             }
             // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
@@ -214,7 +241,7 @@ impl TrustArgs {
                 ));
             }
         };
-        let trust = self.combine(charter)?;
+        let trust = self.combine(charter, out)?;
         Ok(trust.map(|trust| Trust { bundle: bundle.map(Arc::new), ..trust }))
     }
 
@@ -224,24 +251,27 @@ impl TrustArgs {
     /// [`Failure`] when what was given is malformed, or the node's charter is not the anchor's.
     pub async fn with_node(&self, node: &mut Node, out: &Output) -> Result<Trust, Failure> {
         let anchored = match (self.anchor()?, &self.charter) {
-            (Some(anchor), None) => Some(governance_of_node(node, Some(anchor)).await?),
+            (Some(anchor), None) => {
+                Some(governance_of_node(node, Some(anchor), &self.exclusions()?).await?)
+            }
             _ => None,
         };
         let trust = match anchored {
-            Some(governance) => self.combine(Some(governance))?,
-            None => self.offline()?,
+            Some(governance) => self.combine(Some(governance), out)?,
+            None => self.offline(out)?,
         };
         if let Some(trust) = trust {
             return Ok(trust);
         }
-        let governance = governance_of_node(node, None).await?;
+        let exclusions = self.exclusions()?;
+        let governance = governance_of_node(node, None, &exclusions).await?;
         let charter = governance.charter();
         out.warn(format!(
             "no --policy and no --anchor: this trusts what the node itself claims, \
              the charter {}",
             charter.statement()
         ));
-        Trust::of_charter(governance, Basis::Claimed)
+        Trust::of_charter(governance, Basis::Claimed, exclusions, out)
     }
 
     /// Trust for a command that reads a log's files: from the user, else from the log itself, whose
@@ -264,9 +294,9 @@ impl TrustArgs {
                         "this is another log, or one that pretends to be yours",
                     ));
                 }
-                self.combine(Some(governance))?
+                self.combine(Some(governance), out)?
             }
-            _ => self.offline()?,
+            _ => self.offline(out)?,
         };
         if let Some(trust) = trust {
             return Ok(trust);
@@ -277,7 +307,7 @@ impl TrustArgs {
             "no --policy and no --anchor: this trusts the log itself, its charter {}",
             charter.statement()
         ));
-        Trust::of_charter(governance, Basis::Claimed)
+        Trust::of_charter(governance, Basis::Claimed, self.exclusions()?, out)
     }
 
     /// The policy file alone, for a command that reads the charter from the log itself.
@@ -288,12 +318,27 @@ impl TrustArgs {
         self.policy.as_deref().map(read_policy).transpose()
     }
 
-    fn combine(&self, governance: Option<Governance>) -> Result<Option<Trust>, Failure> {
+    /// The files of `--evidence`.
+    ///
+    /// # Errors
+    /// [`Failure`] when one cannot be read, or is no evidence.
+    pub fn exclusions(&self) -> Result<Exclusions, Failure> {
+        excluded::read(&self.evidence)
+    }
+
+    fn combine(
+        &self,
+        governance: Option<Governance>,
+        out: &Output,
+    ) -> Result<Option<Trust>, Failure> {
         match (&self.policy, governance) {
             (Some(path), governance) => {
-                Ok(Some(Trust { governance, ..Trust::of_policy(read_policy(path)?) }))
+                let trust = Trust::of_policy(&read_policy(path)?, self.exclusions()?, out)?;
+                Ok(Some(Trust { governance, ..trust }))
             }
-            (None, Some(governance)) => Trust::of_charter(governance, Basis::User).map(Some),
+            (None, Some(governance)) => {
+                Trust::of_charter(governance, Basis::User, self.exclusions()?, out).map(Some)
+            }
             (None, None) => Ok(None),
         }
     }
@@ -328,13 +373,15 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
 fn read_governance(
     path: &Path,
     anchor: StatementId,
+    exclusions: &Exclusions,
 ) -> Result<(Governance, Option<AuthorityBundle>), Failure> {
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
     if matches!(Sort::of(&bytes), Sort::Bundle | Sort::Evidence | Sort::Object) {
         let bundle =
             AuthorityBundle::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
-        let judged = bundle.verify_governance(anchor, None);
+        let exclude = |policy: &Policy| exclusions.apply(policy);
+        let judged = bundle.verify_governance(anchor, HeadPolicy::Charter(&exclude));
         let (_, governance) = judged.map_err(|e| refused(e.to_string(), e.hint()))?;
         return Ok((governance, Some(bundle)));
     }
@@ -359,6 +406,7 @@ fn read_governance(
 async fn governance_of_node(
     node: &mut Node,
     anchor: Option<StatementId>,
+    exclusions: &Exclusions,
 ) -> Result<Governance, Failure> {
     let bytes = node.authority(LeafName::Index(0)).await?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint);
@@ -373,7 +421,8 @@ async fn governance_of_node(
             "this is another log, or one that pretends: check --node and --anchor",
         ));
     }
-    let judged = bundle.verify_governance(own, None);
+    let exclude = |policy: &Policy| exclusions.apply(policy);
+    let judged = bundle.verify_governance(own, HeadPolicy::Charter(&exclude));
     judged
         .map(|(_, governance)| governance)
         .map_err(|e| refused(format!("the node's charter: {e}"), e.hint()))

@@ -289,7 +289,8 @@ fn a_silent_node_is_given_up() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
-    let trust = ledger_tools::trust::Trust::of_policy(policy);
+    let out = ledger_tools::output::Output::new(false, true);
+    let trust = ledger_tools::trust::Trust::of_policy(&policy, Default::default(), &out).unwrap();
     let job = ledger_tools::submitter::Job {
         name: "one".to_owned(),
         path: "one.record".into(),

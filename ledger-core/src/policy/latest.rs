@@ -14,13 +14,16 @@ impl Policy {
     /// contradicts it. Of a flat group of `k` in `n` this takes `max(k, n - k + 1)` answers. Under
     /// `quorum none` no witness knows what was published, so that none is needed.
     ///
+    /// Convictions ([`Policy::without_convicted`]) change nothing here: a convicted witness may have
+    /// cosigned a head that readers saw, and it still can say so.
+    ///
     /// It is monotone: another witness that agrees turns no `true` into `false`.
     pub fn has_no_later_head(&self, agreed: &BTreeSet<usize>) -> bool {
         if self.is_quorum_none() {
             return true;
         }
         let others = (0..self.witnesses.len()).filter(|at| !agreed.contains(at)).collect();
-        self.is_satisfied_by(agreed) && !self.is_satisfied_by(&others)
+        self.quorum.holds(agreed) && !self.quorum.holds(&others)
     }
 }
 

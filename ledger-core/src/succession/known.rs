@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::authority::{AuthorityBundle, AuthorityError};
+use crate::authority::{AuthorityBundle, AuthorityError, HeadPolicy};
 use crate::charter::{Governance, GovernanceState};
 use crate::index::{LeafIndex, TreeSize};
 use crate::merkle::{
@@ -91,7 +91,7 @@ impl KnownLog {
         policy: &Policy,
     ) -> Result<(), KnownLogError> {
         let anchor = self.governance.charter().statement();
-        let (accepted, governance) = bundle.verify_governance(anchor, Some(policy))?;
+        let (accepted, governance) = bundle.verify_governance(anchor, HeadPolicy::Given(policy))?;
         let (own, shown) = (self.governance.states(), governance.states());
         // what both reach must be the same, entry by entry
         let both = own.len().min(shown.len());

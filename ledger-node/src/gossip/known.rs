@@ -22,11 +22,29 @@ pub struct AlsoKnown {
     pub urls: Vec<String>,
     /// Its charter, of a log of ours.
     pub lineage: Option<Lineage>,
+    /// The witnesses of its policy.
+    pub cosigners: Vec<VerifierKey>,
 }
 
-/// The logs and cosigners that a node knows: its own log, those of its list, and the witnesses of
-/// its policy.
-pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Vec<VerifierKey>) {
+/// The cosigners that a node knows: the witnesses of its policy and of those before it, those of the
+/// logs that it mirrors, and itself. Evidence against them counts.
+pub(super) fn cosigners(
+    charter: &Charter,
+    also: &BTreeMap<Origin, AlsoKnown>,
+    own: &[VerifierKey],
+) -> Vec<VerifierKey> {
+    let mirrored = also.values().flat_map(|also| &also.cosigners);
+    let mut cosigners: Vec<VerifierKey> = Vec::new();
+    for key in charter.policy_witnesses().iter().chain(mirrored).chain(own) {
+        if !cosigners.contains(key) {
+            cosigners.push(key.clone());
+        }
+    }
+    cosigners
+}
+
+/// The logs that a node knows: its own, and those of its list.
+pub(super) fn logs(charter: &Charter, lines: &[LogLine]) -> Vec<KnownKeys> {
     let mut logs = Vec::new();
     if let Ok(origin) = Origin::new(charter.origin()) {
         let keys = charter.log_keys().to_vec();
@@ -44,9 +62,7 @@ pub(super) fn known(charter: &Charter, lines: &[LogLine]) -> (Vec<KnownKeys>, Ve
         let (retired, entries) = (Vec::new(), Entries::Opaque);
         add(&mut logs, KnownKeys { origin, keys, retired, pairs, entries, reach });
     }
-    let policy = charter.read_policy();
-    let witnesses = policy.iter().flat_map(|policy| policy.witnesses());
-    (logs, witnesses.map(|witness| witness.key.clone()).collect())
+    logs
 }
 
 /// Adds what the mirror knows; of its own log the node knows best itself.

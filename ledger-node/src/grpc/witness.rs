@@ -66,6 +66,9 @@ async fn answer(witness: &Witness, request: wire::AddCheckpointRequest) -> Resul
                 _ => None,
             },
         })),
+        Err(convicted @ WitnessError::Convicted(_)) => {
+            Err(Failure::new(Code::FailedPrecondition, &convicted, convicted.hint()))
+        }
         Err(error) => Err(Failure::new(Code::Internal, &error, "tell the operator")),
     }
 }

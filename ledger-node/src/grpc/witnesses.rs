@@ -25,6 +25,7 @@ fn status(status: WitnessStatus) -> wire::WitnessStatus {
     let (waiting, standing) = (status.waiting(), status.standing());
     let (clock_ahead, back) = (status.clock_offset(), status.rolled_back);
     let (trouble, since) = status.trouble.unzip();
+    let convicted_by = status.convicted.map(|id| id.to_string()).unwrap_or_default();
     wire::WitnessStatus {
         name: status.name,
         vkey: status.vkey,
@@ -43,5 +44,6 @@ fn status(status: WitnessStatus) -> wire::WitnessStatus {
         rolled_back_to: back.map(|back| back.to.get()),
         rolled_back_at: back.map(|back| back.at),
         clock_ahead,
+        convicted_by,
     }
 }

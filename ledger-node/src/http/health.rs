@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use ledger_core::policy::ConvictedWitness;
 use ledger_core::record::format_time;
 
 use super::recent::Recent;
@@ -32,6 +33,10 @@ pub async fn health(State(service): State<Arc<Service>>) -> Response {
 fn verdict(service: &Service) -> (StatusCode, String) {
     if service.signed.borrow().is_none() {
         return (StatusCode::SERVICE_UNAVAILABLE, unconfirmed(&service.board));
+    }
+    let stopped_by = service.stopped_by();
+    if !stopped_by.is_empty() {
+        return (StatusCode::SERVICE_UNAVAILABLE, convicted(&stopped_by));
     }
     let waited = service.waiting.borrow().map(|since| since.elapsed());
     if let Some(waited) = waited.filter(|waited| *waited >= QUORUM_PATIENCE) {
@@ -67,6 +72,20 @@ fn unconfirmed(board: &Board) -> String {
     text
 }
 
+/// Why nothing can be published.
+fn convicted(witnesses: &[ConvictedWitness]) -> String {
+    let each = |own: &ConvictedWitness| {
+        format!("{} is convicted by evidence {}", own.name.escape_debug(), own.evidence)
+    };
+    let each: Vec<String> = witnesses.iter().map(each).collect();
+    format!(
+        "convicted-witness: nothing is published, since the other witnesses are no quorum: {}. Log a \
+         `set_policy` change that replaces the witness; as the policy before it must agree to its \
+         last head too, start then with `ledger-node serve --without-witness NAME`",
+        each.join(", ")
+    )
+}
+
 /// Lines for each witness that is not well. Whoever wrote the policy chose the names.
 fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
     let mut text = String::new();
@@ -88,6 +107,12 @@ fn troubled(witnesses: &[WitnessStatus], now: u64) -> String {
                 )
             }
             Standing::Unreachable => write!(text, "\nwitness {name}: no address known"),
+            Standing::Convicted(evidence) => {
+                write!(
+                    text,
+                    "\nwitness {name}: convicted by evidence {evidence}, counts for nothing"
+                )
+            }
         };
         if let Some(RolledBack { from, to, at }) = witness.rolled_back {
             let at = format_time(at);
@@ -169,6 +194,12 @@ fn render(
         "gauge",
         "Whether the witness says that there is another head of the log.",
         |witness| u64::from(witness.claim.is_some()),
+    );
+    each(
+        "ledger_witness_convicted",
+        "gauge",
+        "Whether evidence convicts the witness, so that it counts for no quorum.",
+        |witness| u64::from(witness.convicted.is_some()),
     );
     each(
         "ledger_witness_rolled_back_total",

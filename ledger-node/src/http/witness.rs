@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use ledger_core::witness::{AddCheckpoint, MAX_REQUEST_BYTES, Refusal};
 
-use super::{FRESH, NEVER, TEXT, failed, missing};
+use super::{FRESH, NEVER, TEXT, failed, missing, plain};
 use crate::node::Service;
 use crate::witness::WitnessError;
 
@@ -43,6 +43,10 @@ async fn add_checkpoint(State(service): State<Arc<Service>>, body: Body) -> Resp
             ([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, NEVER)], text).into_response()
         }
         Err(WitnessError::Refused(refusal)) => refused(&refusal),
+        Err(convicted @ WitnessError::Convicted(_)) => plain(
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("{convicted}\nhint: {}", convicted.hint()),
+        ),
         Err(_) => failed("the witness cannot keep checkpoints; its operator must restart it"),
     }
 }

@@ -15,6 +15,7 @@ use ledger_core::record::Entry;
 use ledger_core::{LeafIndex, TreeSize};
 
 use super::copy::Copy;
+use super::heads;
 use super::list::Basis;
 use crate::gossip::{AlsoKnown, lineage};
 use crate::governance;
@@ -44,7 +45,9 @@ fn introduce_under(copy: &Copy, charter: Option<&Arc<Charter>>) {
     let own = copy.common.site(&copy.log.origin).display().to_string();
     let urls = copy.feed.tiles().into_iter().chain([own]).collect();
     let lineage = lineage_of(copy, charter);
-    copy.common.gossip.know_also(&copy.served, AlsoKnown { keys, entries, urls, lineage });
+    let cosigners = heads::witnesses(copy, charter);
+    let known = AlsoKnown { keys, entries, urls, lineage, cosigners };
+    copy.common.gossip.know_also(&copy.served, known);
 }
 
 /// What is known of the charter of a log of ours; its bundles are made again when the copy holds a

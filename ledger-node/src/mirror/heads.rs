@@ -38,7 +38,7 @@ pub fn check(
             signed(copy, offered, keys)?;
             let Some(path) = policy else { return Ok(()) };
             let policy = read_policy(&copy.common.dir.join(path))?;
-            satisfies(&policy.with_logs(keys.iter().cloned()), offered)
+            satisfies(copy, &policy.with_logs(keys.iter().cloned()), offered)
         }
         Basis::Charter { anchor, .. } => {
             if let Some(charter) = charter
@@ -95,7 +95,7 @@ pub fn check_quorum(
     match (&copy.log.basis, charter) {
         (Basis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
             let policy = charter.read_policy();
-            satisfies(&policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
+            satisfies(copy, &policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
         }
         (Basis::Charter { .. }, _) => Ok(()),
         (Basis::Keys { .. }, _) => check(copy, None, pending),
@@ -120,7 +120,9 @@ pub fn check_standing(copy: &Copy) -> Result<(), Trouble> {
     }
 }
 
-fn satisfies(policy: &Policy, offered: &ClaimedCheckpoint) -> Result<(), Trouble> {
+/// The quorum must have cosigned, without witnesses that evidence convicts.
+fn satisfies(copy: &Copy, policy: &Policy, offered: &ClaimedCheckpoint) -> Result<(), Trouble> {
+    let policy = copy.common.gossip.evidence().exclusions().apply(policy);
     policy.verify(offered).map(|_| ()).map_err(|e| Trouble::Foreign(e.to_string()))
 }
 
@@ -216,18 +218,24 @@ fn time_of(note: &Note, key: &VerifierKey, line: &Signature) -> Option<u64> {
 }
 
 fn known_keys(copy: &Copy, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
-    let (mut keys, policy) = match &copy.log.basis {
-        Basis::Keys { keys, policy } => {
-            let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
-            (keys.clone(), policy.as_ref().and_then(read))
-        }
-        Basis::Charter { .. } => (
-            charter.map(|own| keys_of(own)).unwrap_or_default(),
-            charter.and_then(|charter| charter.read_policy().ok()),
-        ),
+    let mut keys = match &copy.log.basis {
+        Basis::Keys { keys, .. } => keys.clone(),
+        Basis::Charter { .. } => charter.map(|own| keys_of(own)).unwrap_or_default(),
     };
-    keys.extend(policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()));
+    keys.extend(witnesses(copy, charter));
     keys
+}
+
+/// The witnesses of the log's policy, in the charter or in a file, as far as it can be read.
+pub fn witnesses(copy: &Copy, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
+    let policy = match &copy.log.basis {
+        Basis::Keys { policy, .. } => {
+            let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
+            policy.as_ref().and_then(read)
+        }
+        Basis::Charter { .. } => charter.and_then(|charter| charter.read_policy().ok()),
+    };
+    policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()).collect()
 }
 
 /// The same checkpoint with these of its lines.

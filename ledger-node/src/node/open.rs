@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::Origin;
+use ledger_core::evidence::Trust;
 use ledger_core::note::{PublicKey, SignerKey, VerifierKey};
 use tokio::sync::Semaphore;
 
 use super::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, read_key};
+use crate::evidence::EvidenceStore;
 use crate::gossip::bridges::Bridges;
-use crate::gossip::{Gossip, GossipParts};
+use crate::gossip::{Gossip, GossipError, GossipParts};
 use crate::index::Index;
 use crate::mirror::{Mirror, MirrorParts};
 use crate::pending::Desk;
@@ -77,6 +79,11 @@ impl Keys {
         [&self.log].into_iter().chain(&self.witness).chain(&self.node).map(public).collect()
     }
 
+    /// The keys with which this node cosigns.
+    fn cosigners(&self) -> Vec<VerifierKey> {
+        self.witness.iter().chain(&self.mirror).map(|key| key.verifier().clone()).collect()
+    }
+
     /// Those that a mirror's must not be.
     fn not_a_mirrors(&self) -> Vec<VerifierKey> {
         self.witness.iter().chain([&self.log]).map(|key| key.verifier().clone()).collect()
@@ -107,11 +114,16 @@ pub(super) fn open(
     let recovered = recover(&store, &index, &keys.log)?;
     let origin = Origin::new(recovered.charter.origin())?;
     let bridges = Bridges::new(layout.bridges());
-    let publisher = Publisher::new(Arc::clone(&store), contacts).keeping(bridges.clone());
+    let evidence = EvidenceStore::open(&layout.evidence(), Trust::new());
+    let evidence = Arc::new(evidence.map_err(GossipError::from)?);
+    let publisher = Publisher::new(Arc::clone(&store), contacts)
+        .keeping(bridges.clone())
+        .excluding(Arc::clone(&evidence));
     let publisher = Arc::new(publisher);
     let lifetime = u64::from(config.pending_days) * 86_400;
     let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
     let (own_keys, not_a_mirrors) = (keys.own(), keys.not_a_mirrors());
+    let cosigners = keys.cosigners();
     let parts = Parts {
         store,
         index: Arc::clone(&index),
@@ -128,7 +140,7 @@ pub(super) fn open(
         charter: sequencer.charter(),
         reader: Arc::clone(&reader),
         published: publisher.published(),
-        evidence: layout.evidence(),
+        evidence,
         bridges,
         heads: layout.heads(),
         clock: Arc::clone(&clock),
@@ -136,6 +148,7 @@ pub(super) fn open(
         peers: config.gossip.configured()?,
         dialer: dialer.clone(),
         own: own_keys,
+        cosigners,
     })?;
     warn_of_unknown(keys.node.as_ref(), &dialer, clock.now());
     for name in strangers(sequencer.plan().policy(), &config.witness_urls) {

@@ -1,17 +1,19 @@
 //! How the witnesses are doing, for health checks, metrics and `ledger witness status`.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::verify_line;
+use ledger_core::evidence::EvidenceId;
 use ledger_core::note::Signature;
 
 use super::plan::{Plan, name};
 use super::worker::{Cosigned, Silence, Worker};
 use crate::clock::MAX_WITNESS_OFFSET;
+use crate::evidence::EvidenceStore;
 
 /// An answer that takes longer is slow: readers of a log that grows get this witness's cosignature
 /// a head later, if at all.
@@ -33,6 +35,8 @@ pub enum Standing {
     Claims(u64),
     /// Nobody knows its address.
     Unreachable,
+    /// This evidence convicts it, so that it counts for no quorum.
+    Convicted(EvidenceId),
 }
 
 /// A witness that cosigned a head said afterwards that it cosigned a smaller one last: it lost its
@@ -89,6 +93,8 @@ pub struct WitnessStatus {
     pub ahead: Option<i64>,
     /// Since when the request that is under way has waited for its answer.
     pub asked_since: Option<Instant>,
+    /// The evidence that convicts it, if the node holds any.
+    pub convicted: Option<EvidenceId>,
 }
 
 impl WitnessStatus {
@@ -99,6 +105,9 @@ impl WitnessStatus {
 
     /// How the witness does.
     pub fn standing(&self) -> Standing {
+        if let Some(evidence) = self.convicted {
+            return Standing::Convicted(evidence);
+        }
         let slow = |took: &Duration| *took >= SLOW;
         match (&self.trouble, self.waiting().filter(slow).or(self.took.filter(slow))) {
             _ if self.contact.is_none() => Standing::Unreachable,
@@ -123,9 +132,15 @@ pub struct Board {
     witnesses: Mutex<Vec<WitnessStatus>>,
     unconfirmed: Mutex<Option<Unconfirmed>>,
     asks_peers: AtomicBool,
+    evidence: Option<Arc<EvidenceStore>>,
 }
 
 impl Board {
+    /// A board that says which of its witnesses this evidence convicts.
+    pub fn new(evidence: Arc<EvidenceStore>) -> Board {
+        Board { evidence: Some(evidence), ..Board::default() }
+    }
+
     /// Starts over with the witnesses of a plan; what is known of those that stay is kept.
     pub fn set(&self, plan: &Plan) {
         let mut board = self.lock();
@@ -184,7 +199,15 @@ impl Board {
 
     /// The witnesses in the policy's order.
     pub fn statuses(&self) -> Vec<WitnessStatus> {
-        self.lock().clone()
+        let mut statuses = self.lock().clone();
+        if let Some(evidence) = &self.evidence {
+            let exclusions = evidence.exclusions();
+            for status in &mut statuses {
+                status.convicted =
+                    status.vkey.parse().ok().and_then(|key| exclusions.against(&key));
+            }
+        }
+        statuses
     }
 
     /// Whether the last answer of the witness at this place was a cosignature.

@@ -220,8 +220,10 @@ impl Gatherer {
     /// Whether a published round goes on, because witnesses that are well have not answered and it
     /// is time to hear all of them.
     fn holds(&self, round: &Round) -> bool {
-        let complete = (0..round.signed.plan.len())
-            .all(|at| round.lines.contains_key(&at) || !self.board.is_well(at));
+        let convicted = round.signed.plan.without_convicted(&self.publisher.exclusions());
+        let awaited = |at: usize| self.board.is_well(at) && convicted.convicted_at(at).is_none();
+        let complete =
+            (0..round.signed.plan.len()).all(|at| round.lines.contains_key(&at) || !awaited(at));
         !complete && self.last_full.elapsed() >= FULL_EVERY && round.began.elapsed() < FULL_PATIENCE
     }
 
@@ -281,10 +283,13 @@ impl Gatherer {
         if !self.asking.is_own(&round.signed.plan, witness) {
             round.offsets.insert(witness, cosigned.ahead);
         }
+        // a witness may have been convicted since its line came
+        let plan = round.signed.plan.without_convicted(&self.publisher.exclusions());
         round.lines.insert(witness, cosigned.line);
+        round.lines.retain(|at, _| plan.convicted_at(*at).is_none());
         let present: BTreeSet<usize> = round.lines.keys().copied().collect();
-        let left_out = round.signed.plan.places(&self.consent.without);
-        if !self.publisher.is_enough(&round.signed, &present, &left_out) {
+        let left_out = plan.places(&self.consent.without);
+        if !self.publisher.is_enough(&round.signed, &plan, &present, &left_out) {
             return;
         }
         round.published = true;
@@ -299,7 +304,8 @@ impl Gatherer {
         let (publisher, signed) = (Arc::clone(&self.publisher), Arc::clone(&round.signed));
         let lines: Vec<Signature> = round.lines.values().cloned().collect();
         self.earlier.retain(|round| round.number > number);
-        let revealed = tokio::task::spawn_blocking(move || publisher.reveal(&signed, lines)).await;
+        let revealed =
+            tokio::task::spawn_blocking(move || publisher.reveal(&signed, &plan, lines)).await;
         if let Ok(Err(error)) = revealed {
             self.publisher.stop(error);
         }

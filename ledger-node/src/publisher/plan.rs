@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::charter::Charter;
+use ledger_core::evidence::Exclusions;
 use ledger_core::note::{PublicKey, VerifierKey};
-use ledger_core::policy::{ParsePolicyError, Policy, PolicyWitness};
+use ledger_core::policy::{ConvictedWitness, ParsePolicyError, Policy, PolicyWitness};
 
 use crate::listed::is_address;
 use crate::transport::grpc_url;
@@ -53,6 +54,8 @@ struct Planned {
 struct Before {
     policy: Policy,
     places: Vec<usize>,
+    /// The evidence against its witnesses, by their places in this plan.
+    convicted: BTreeMap<usize, ConvictedWitness>,
 }
 
 /// Why no checkpoint can be published under a charter.
@@ -208,14 +211,52 @@ impl Plan {
                 })
             });
             let places = places.collect();
-            self.before.push(Before { policy, places });
+            self.before.push(Before { policy, places, convicted: BTreeMap::new() });
         }
         self
+    }
+
+    /// The same plan, in which convicted witnesses count for nothing: neither for the policy nor
+    /// for those before it.
+    #[must_use]
+    pub fn without_convicted(&self, exclusions: &Exclusions) -> Plan {
+        let mut plan = self.clone();
+        plan.policy = exclusions.apply(&plan.policy);
+        for before in &mut plan.before {
+            let judged = exclusions.apply(&before.policy);
+            let places = before.places.iter().enumerate();
+            let convicted = places.filter_map(|(own, at)| Some((*at, judged.convicted_at(own)?)));
+            before.convicted = convicted.collect();
+        }
+        plan
+    }
+
+    /// Why the witness at a place of [`Plan::witnesses`] counts for nothing, if it is convicted.
+    pub fn convicted_at(&self, at: usize) -> Option<ConvictedWitness> {
+        let of_old = self.before.iter().find_map(|old| old.convicted.get(&at).cloned());
+        self.policy.convicted_at(at).or(of_old)
+    }
+
+    /// The convicted witnesses, if all others that have an address are no quorum of the policy, or
+    /// of one before it: nothing can be published. Witnesses that the operator leaves out count for
+    /// policies before this one.
+    pub fn stopped_by(&self, left_out: &BTreeSet<usize>) -> Vec<ConvictedWitness> {
+        let reached = (0..self.len()).filter(|at| self.witnesses[*at].contact.is_some());
+        if self.is_enough(&reached.collect(), left_out) {
+            return Vec::new();
+        }
+        (0..self.len()).filter_map(|at| self.convicted_at(at)).collect()
     }
 
     /// The policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
+    }
+
+    /// The same plan once readers have seen the policy in force.
+    #[must_use]
+    pub fn without_before(self) -> Plan {
+        Plan { before: Vec::new(), ..self }
     }
 
     /// The policies that were in force before, as far as readers have not seen the change.
@@ -233,8 +274,9 @@ impl Plan {
     /// policies before this one, witnesses that the operator leaves out count as if they had
     /// cosigned.
     pub fn is_enough(&self, cosigned: &BTreeSet<usize>, left_out: &BTreeSet<usize>) -> bool {
-        let counts = |at: &usize| cosigned.contains(at) || left_out.contains(at);
         let of_old = |old: &Before| {
+            let cosigns = |at: &usize| cosigned.contains(at) && !old.convicted.contains_key(at);
+            let counts = |at: &usize| cosigns(at) || left_out.contains(at);
             let own = old.places.iter().enumerate().filter(|(_, at)| counts(at));
             old.policy.is_satisfied_by(&own.map(|(own, _)| own).collect())
         };

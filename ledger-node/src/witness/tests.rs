@@ -8,6 +8,7 @@ use ledger_core::LeafIndex;
 use ledger_core::charter::CharterDraft;
 use ledger_core::checkpoint::Checkpoint;
 use ledger_core::cosignature::verify_line;
+use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Heads, Trust};
 use ledger_core::hash::Hash;
 use ledger_core::index::TreeSize;
 use ledger_core::merkle::{MemoryTree, TreeHead, prove_consistency};
@@ -79,12 +80,13 @@ impl Place {
         let logs = Arc::new(logs::LogList::open(self.dir.path()).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(100));
+        let folder = self.dir.path().join("evidence");
         let gossip = Gossip::open(GossipParts {
             logs: Arc::clone(&logs),
             charter: charter.clone(),
             reader: Arc::new(LogReader::new(store)),
             published: tokio::sync::watch::channel(None).1,
-            evidence: self.dir.path().join("evidence"),
+            evidence: Arc::new(EvidenceStore::open(&folder, Trust::new()).unwrap()),
             bridges: crate::gossip::bridges::Bridges::new(self.dir.path().join("bridges")),
             heads: self.dir.path().join("heads.sqlite"),
             clock: Arc::clone(&clock),
@@ -92,6 +94,7 @@ impl Place {
             dialer: crate::transport::Dialer::default(),
             peers: Vec::new(),
             own: Vec::new(),
+            cosigners: keys.iter().map(|key| key.verifier().clone()).collect(),
         });
         let state = self.dir.path().join("witness.sqlite");
         WitnessParts { keys, state, logs, charter, clock, gossip: gossip.unwrap() }
@@ -285,4 +288,57 @@ fn unfit_keys_lists_and_states_are_refused_before_anything_is_served() {
     place.list("");
     std::fs::write(place.dir.path().join("witness.sqlite"), "nonsense").unwrap();
     says(open(vec![witness_key()]), "not a database");
+}
+
+#[tokio::test]
+async fn a_convicted_key_of_the_node_cosigns_nothing() {
+    let place = Place::new();
+    let witness = place.open();
+    let hash = origin_hash(&Origin::new(LOG).unwrap());
+    assert_eq!(status(&witness, &request(0, 5)).await, 200);
+    assert!(has_own_line(&witness.checkpoint(&hash).unwrap()));
+    let evidence = against(&witness_key());
+    witness.gossip.accuse(&evidence).unwrap();
+    let refused = witness.add_checkpoint(&request(5, 6)).await;
+    assert!(
+        matches!(refused, Err(WitnessError::Convicted(id)) if id == evidence.id()),
+        "{refused:?}"
+    );
+    assert_eq!(latest(&witness), Some(5), "nothing was kept");
+    // what it cosigned is made again for each monitor
+    assert!(!has_own_line(&witness.checkpoint(&hash).unwrap()));
+    drop(witness);
+    let witness = place.open();
+    assert!(witness.add_checkpoint(&request(5, 6)).await.is_err(), "after a restart too");
+    drop(witness);
+    // a second key goes on
+    let name = KeyName::new("second.example").unwrap();
+    let second = SignerKey::from_seed(name, Algorithm::CosignatureV1, [77; 32]).unwrap();
+    let witness = Witness::open(place.parts(vec![witness_key(), second.clone()])).unwrap();
+    let lines = witness.add_checkpoint(&request(5, 6)).await.unwrap();
+    assert_eq!(lines.len(), 1);
+    assert!(lines[0].is_by(second.verifier()));
+}
+
+fn has_own_line(checkpoint: &ClaimedCheckpoint) -> bool {
+    let lines = checkpoint.note().signatures();
+    lines.iter().any(|line| line.is_by(witness_key().verifier()))
+}
+
+/// Evidence that this key cosigned two trees of a log that the node does not know.
+fn against(key: &SignerKey) -> ClaimedEvidence {
+    let head = |branch| {
+        let head = TreeHead {
+            size: TreeSize::new(1).unwrap(),
+            root: tree(1, branch).frontier().head().root,
+        };
+        let checkpoint = Checkpoint::new(Origin::new("other.example").unwrap(), head);
+        let text = format!("{checkpoint}\n{}", cosign(key, &checkpoint, NOW));
+        ClaimedCheckpoint::parse(text.as_bytes()).unwrap()
+    };
+    let (one, other) = (head(1), head(2));
+    let conflict = Conflict::of_heads(Heads { one: &one, other: &other }).unwrap();
+    let trust = Trust::new().with_cosigner(key.verifier().clone());
+    let case = Case { trust: &trust, authority: &[] };
+    ClaimedEvidence::against_cosigner(&conflict, key.verifier(), case).unwrap()
 }

@@ -2,6 +2,7 @@
 
 mod anchors;
 mod bad_input;
+mod convicted;
 mod cosigning;
 mod crash;
 mod damage;

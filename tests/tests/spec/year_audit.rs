@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use ledger_core::authority::{AuthorityBundle, AuthorityError};
+use ledger_core::authority::{AuthorityBundle, AuthorityError, HeadPolicy};
 use ledger_core::charter::Governance;
 use ledger_core::policy::Policy;
 use ledger_core::record::{Entry, Kind, Logged};
@@ -63,6 +63,7 @@ fn verdict(
 ) -> Result<(), AuthorityError> {
     let anchor = year.entries[0].record().statement();
     let bundle = AuthorityBundle::parse(bundle.to_string().as_bytes()).expect("its own file");
+    let policy = policy.map_or(HeadPolicy::Charter(&Policy::clone), HeadPolicy::Given);
     bundle.verify(record.record(), anchor, policy).map(|_| ())
 }
 

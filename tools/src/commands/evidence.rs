@@ -121,7 +121,7 @@ struct Known {
 impl Known {
     fn trust(&self) -> Result<Trust, Failure> {
         let (policy, anchor) = (self.policy.clone(), self.anchor.clone());
-        known(&self.vkey, &TrustArgs { policy, anchor, charter: None })
+        known(&self.vkey, &TrustArgs { policy, anchor, charter: None, evidence: Vec::new() })
     }
 }
 

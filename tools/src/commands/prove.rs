@@ -4,7 +4,7 @@ pub(in crate::commands) mod copy;
 
 use std::path::PathBuf;
 
-use ledger_core::authority::AuthorityBundle;
+use ledger_core::authority::{AuthorityBundle, HeadPolicy};
 use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
@@ -175,7 +175,7 @@ fn judge_bundle(file: &[u8], record: &[u8], args: &Args, trust: &Trust) -> Resul
         (None, None) => bundle.charter(),
     };
     let anchor = anchor.ok_or_else(|| refused(&"it is empty", "ask another node"))?;
-    match bundle.verify(&record, anchor, Some(&trust.policy)) {
+    match bundle.verify(&record, anchor, HeadPolicy::Given(&trust.policy)) {
         Ok(_) => {}
         Err(e) if e.is_unlawful() => {
             if let Some(path) = &args.out {

@@ -5,7 +5,7 @@ mod succession;
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::authority::{Authorised, AuthorityBundle};
+use ledger_core::authority::{Authorised, AuthorityBundle, HeadPolicy};
 use ledger_core::charter::{Charter, Governance, JudgeError};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::MAX_EVIDENCE_BYTES;
@@ -13,7 +13,7 @@ use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
 use ledger_core::note::{MAX_NOTE_BYTES, Signature};
-use ledger_core::policy::AcceptedCheckpoint;
+use ledger_core::policy::{AcceptedCheckpoint, Policy};
 use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
@@ -23,6 +23,7 @@ use serde_json::{Value, json};
 use super::checkpoint::prove_growth;
 use crate::client::{self, Node};
 use crate::environment;
+use crate::excluded;
 use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Line, Outcome, Output, failure_object};
@@ -95,7 +96,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let hint = "verify one proof at a time, or put each record beside its proof";
         return Err(Failure::usage("--record goes with a single proof", hint));
     }
-    let trust = trust(args)?;
+    let trust = trust(args, out)?;
     let mut results = Vec::with_capacity(args.files.len());
     let mut exit = Exit::Done;
     let mut proven = 0;
@@ -129,7 +130,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
 }
 
 /// What the verdicts on proofs, checkpoints and records rest on.
-fn trust(args: &Args) -> Result<Option<Trust>, Failure> {
+fn trust(args: &Args, out: &Output) -> Result<Option<Trust>, Failure> {
     // bundles and evidence bring the charter along: they need the anchor alone
     let brings_charter = |path: &PathBuf| {
         let named = path.extension().is_some_and(|own| own == "authority");
@@ -142,7 +143,7 @@ fn trust(args: &Args) -> Result<Option<Trust>, Failure> {
     if keys_alone || (anchor_alone && args.files.iter().all(brings_charter)) {
         return Ok(None);
     }
-    args.trust.offline()
+    args.trust.offline(out)
 }
 
 fn judge(
@@ -156,7 +157,7 @@ fn judge(
     check_flags(path, sort, args)?;
     match sort {
         Sort::Record => return judge_record(&bytes, trust),
-        Sort::Bundle => return judge_bundle(path, &bytes, args, trust),
+        Sort::Bundle => return judge_bundle(path, &bytes, args, trust, out),
         Sort::Evidence => return evidence::judge(&bytes, args, trust),
         Sort::Succession => return succession::judge(&bytes, args, trust),
         Sort::Object => {
@@ -213,6 +214,7 @@ fn judge_bundle(
     bytes: &[u8],
     args: &Args,
     trust: Option<&Trust>,
+    out: &Output,
 ) -> Result<Verdict, Failure> {
     let anchor = args.trust.anchor()?.ok_or_else(|| {
         Failure::usage(
@@ -220,13 +222,17 @@ fn judge_bundle(
             "give --anchor STATEMENT, the charter's statement id",
         )
     })?;
+    let exclusions = args.trust.exclusions()?;
     let own = args.trust.policy_file()?;
+    let own = own.map(|own| excluded::apply(&exclusions, &own, out)).transpose()?;
     let bundle =
         AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
     let policy = trust.map(|trust| trust.policy_for(&bundle.proof().checkpoint)).or(own);
     let record = record_beside(path, args)?;
     let record = Record::parse(&record).map_err(|e| unsound(&e))?;
-    let shown = bundle.verify(&record, anchor, policy.as_ref()).map_err(|e| {
+    let exclude = |policy: &Policy| exclusions.apply(policy);
+    let judges = policy.as_ref().map_or(HeadPolicy::Charter(&exclude), HeadPolicy::Given);
+    let shown = bundle.verify(&record, anchor, judges).map_err(|e| {
         let message = match e.is_unlawful() {
             true => format!("it is in the log, but {e}"),
             false => e.to_string(),
@@ -235,6 +241,12 @@ fn judge_bundle(
     })?;
     if let Some(known) = trust.and_then(|trust| trust.governance.as_ref()) {
         check_known(known, &shown)?;
+    }
+    if policy.is_none() {
+        let charters = shown.governance.charter().read_policy();
+        let charters =
+            charters.map_err(|e| Failure::refused(e.to_string(), "give --policy FILE"))?;
+        excluded::apply(&exclusions, &charters, out)?;
     }
     let (when, decides) = (format_time(shown.logged.time), shown.logged.governance);
     let signers = signers(&shown.charter, &record, shown.logged.time);

@@ -182,6 +182,7 @@ async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
             "rolled_back_to": witness.rolled_back_to,
             "rolled_back_at": witness.rolled_back_at,
             "clock_ahead": witness.clock_ahead,
+            "convicted_by": Some(&witness.convicted_by).filter(|id| !id.is_empty()),
         })).collect::<Vec<_>>(),
     });
     Ok(Outcome { exit, object })
@@ -214,6 +215,10 @@ fn described_status(witness: &v1::WitnessStatus) -> String {
 /// What an operator should look into although the witness may cosign.
 fn alarms(witness: &v1::WitnessStatus) -> Vec<String> {
     let mut alarms = Vec::new();
+    if !witness.convicted_by.is_empty() {
+        let id = client::trouble(&witness.convicted_by);
+        alarms.push(format!("CONVICTED by evidence {id}: it counts for no quorum"));
+    }
     if let (Some(from), Some(to)) = (witness.rolled_back_from, witness.rolled_back_to) {
         let at = witness.rolled_back_at.map(format_time).unwrap_or_default();
         alarms.push(format!("ROLLED BACK from size {from} to {to} at {at}"));

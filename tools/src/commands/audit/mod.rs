@@ -19,9 +19,10 @@ use std::path::PathBuf;
 
 use ledger_core::charter::{Charter, Governance};
 use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::evidence::Exclusions;
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
-use ledger_core::policy::{AcceptedCheckpoint, Policy};
+use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
 use ledger_core::record::{Entry, StatementId};
 use ledger_core::tile::{TILE_WIDTH, TileCoord, TileKind};
 
@@ -149,7 +150,7 @@ fn examine<'a>(
     let checkpoint = read_checkpoint(&source)?;
     let claims = if args.opaque { None } else { Some(chain::claimed(&source, &checkpoint)) };
     let (trust, claimed) = trust(args, anchor, claims, out)?;
-    let accepted = accept(&checkpoint, &trust.policy)?;
+    let accepted = accept(&checkpoint, &trust)?;
     let head = *accepted.checkpoint.head();
     if head.size.is_empty() && !args.opaque {
         return Err(Failure::refused(
@@ -171,7 +172,7 @@ fn examine<'a>(
     report.settle(root);
     folder::check(&source, head.size, &mut report);
     if proven {
-        bind(&accepted, &judged, policy_source(args), &mut report);
+        bind(&accepted, &judged, policy_source(args), &trust.exclusions, &mut report);
     }
     let summary = Summary {
         origin,
@@ -338,7 +339,13 @@ fn policy_source(args: &Args) -> PolicySource {
 }
 
 /// The charter must be that of the very log whose head was signed, by a key that is in force.
-fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, report: &mut Report) {
+fn bind(
+    accepted: &AcceptedCheckpoint,
+    judged: &Tally,
+    source: PolicySource,
+    exclusions: &Exclusions,
+    report: &mut Report,
+) {
     let signed = accepted.checkpoint.origin().as_str();
     if let Some(own) = judged.origin.as_deref().filter(|own| *own != signed) {
         report.foreign(&format!(
@@ -352,7 +359,10 @@ fn bind(accepted: &AcceptedCheckpoint, judged: &Tally, source: PolicySource, rep
     if source == PolicySource::Charter {
         let policy = charter.read_policy().map_err(|e| e.to_string());
         let judged = policy.and_then(|policy| {
-            policy.verify(accepted.checkpoint.claimed()).map_err(|e| e.to_string())
+            exclusions
+                .apply(&policy)
+                .verify(accepted.checkpoint.claimed())
+                .map_err(|e| e.to_string())
         });
         if let Err(why) = judged {
             report
@@ -375,19 +385,20 @@ fn trust(
     claims: Option<Result<Governance, NotShown>>,
     out: &Output,
 ) -> Result<(Trust, Option<StatementId>), Failure> {
+    let exclusions = args.trust.exclusions()?;
     if let Some(vkey) = &args.vkey {
         let key: VerifierKey = vkey.trim().parse().map_err(|e| {
             Failure::usage(format!("--vkey: {e}"), "give the log's vkey, as `keygen` printed it")
         })?;
-        return Ok((Trust::of_policy(Policy::single_log(key)), None));
+        return Ok((Trust::of_policy(&Policy::single_log(key), exclusions, out)?, None));
     }
     if args.trust.charter.is_none()
         && let Some(policy) = args.trust.policy_file()?
     {
-        return Ok((Trust::of_policy(policy), None));
+        return Ok((Trust::of_policy(&policy, exclusions, out)?, None));
     }
     if args.trust.charter.is_some() {
-        let trust = args.trust.offline()?;
+        let trust = args.trust.offline(out)?;
         return trust.map(|trust| (trust, None)).ok_or_else(|| {
             Failure::usage("no policy", "give --vkey, --policy, or --anchor with --charter")
         });
@@ -417,7 +428,7 @@ fn trust(
             "no --vkey, --policy or --anchor: this trusts the log itself, its charter {statement}"
         ));
     }
-    Ok((Trust::of_charter(governance, basis)?, Some(statement)))
+    Ok((Trust::of_charter(governance, basis, exclusions, out)?, Some(statement)))
 }
 
 fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
@@ -430,15 +441,18 @@ fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
     })
 }
 
-fn accept(bytes: &[u8], policy: &Policy) -> Result<AcceptedCheckpoint, Failure> {
+fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
     let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
         Failure::refused(format!("checkpoint: {e}"), "the file `checkpoint` is damaged")
     })?;
-    policy.verify(&claimed).map_err(|e| {
-        Failure::refused(
-            format!("checkpoint: {e}"),
-            "the file `checkpoint` was altered, or the log's key is another one",
-        )
+    trust.policy.verify(&claimed).map_err(|e| {
+        let hint = match &e {
+            PolicyError::NoQuorum { .. } | PolicyError::ConvictedWitness(_) => {
+                trust.hint(&claimed, &e)
+            }
+            _ => "the file `checkpoint` was altered, or the log's key is another one".to_owned(),
+        };
+        Failure::refused(format!("checkpoint: {e}"), hint)
     })
 }
 

@@ -45,7 +45,11 @@ pub struct MakeArgs {
 /// # Errors
 /// [`Failure`] when the checkpoints contradict nothing, or no key that is known signed both.
 pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
-    let (trust, authority) = (whom(args)?, bundles(args)?);
+    if !args.trust.evidence.is_empty() {
+        let hint = "leave --evidence out: it says which witnesses count for no quorum";
+        return Err(Failure::usage("--evidence changes nothing about new evidence", hint));
+    }
+    let (trust, authority) = (whom(args, out)?, bundles(args)?);
     let (one, other) = (head(&args.one)?, head(&args.other)?);
     let conflict = conflict(Heads { one: &one, other: &other }, args.source.as_deref())?;
     let evidence = accuse(&conflict, Case { trust: &trust, authority: &authority })?;
@@ -64,10 +68,10 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 /// Whose keys are whose, by the user.
-fn whom(args: &MakeArgs) -> Result<Trust, Failure> {
+fn whom(args: &MakeArgs, out: &Output) -> Result<Trust, Failure> {
     let mut trust = known(&args.vkey, &args.trust)?;
     if (!args.trust.is_empty() || args.vkey.is_empty())
-        && let Some(own) = args.trust.offline()?
+        && let Some(own) = args.trust.offline(out)?
     {
         trust = trust.with_policy(&own.policy);
     }

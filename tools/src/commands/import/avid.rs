@@ -138,7 +138,7 @@ fn offline(
             ));
         }
     };
-    let trust = args.trust.offline()?;
+    let trust = args.trust.offline(out)?;
     let mut progress = Progress::new(out);
     for (at, _) in importer(args, key, log, trust, tally).enumerate() {
         progress.at("mapped", at as u64 + 1, None);

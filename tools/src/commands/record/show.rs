@@ -126,7 +126,7 @@ fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
                 let mut node = args.node.connect().await?;
                 args.trust.with_node(&mut node, out).await
             })?),
-            (Some(_), _, _) => args.trust.offline()?,
+            (Some(_), _, _) => args.trust.offline(out)?,
         };
         return Ok(Found { record, place: None, in_log: None, trust });
     }
