@@ -192,8 +192,13 @@ impl Load {
         ended
     }
 
-    /// Submits one record after the other. Returns the status that ended it, if one did.
-    pub async fn unary(self: Arc<Load>, url: String, count: u64) -> Option<tonic::Status> {
+    /// Submits one record after the other. Returns the status that ended it, if one did, and the
+    /// record that was not answered.
+    pub async fn unary(
+        self: Arc<Load>,
+        url: String,
+        count: u64,
+    ) -> Option<(StatementId, tonic::Status)> {
         let mut client = LedgerClient::connect(url).await.ok()?;
         for n in 0..count {
             let record = self.next_record();
@@ -203,8 +208,9 @@ impl Load {
             match client.submit(request).await {
                 Ok(answer) => self.acknowledge(record, &answer.into_inner()),
                 Err(status) => {
+                    let statement = record.statement();
                     self.unanswered([record]);
-                    return Some(status);
+                    return Some((statement, status));
                 }
             }
         }
