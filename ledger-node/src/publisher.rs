@@ -128,6 +128,23 @@ impl Publisher {
         Plan::under(charter, log_key, &self.contacts)
     }
 
+    /// How heads are published under a charter with another policy than the one in force.
+    ///
+    /// # Errors
+    /// [`PublisherError`] as [`Publisher::plan`], and if convicted witnesses leave no quorum.
+    pub fn plan_change(
+        &self,
+        charter: &Charter,
+        log_key: &VerifierKey,
+    ) -> Result<Plan, PublisherError> {
+        let plan = self.plan(charter, log_key)?;
+        let judged = plan.without_convicted(&self.exclusions());
+        match judged.stopped_by(&BTreeSet::new()) {
+            convicted if convicted.is_empty() => Ok(plan),
+            convicted => Err(PublisherError::Convicted(convicted)),
+        }
+    }
+
     /// The same plan for heads that bring it into force after these policies.
     pub fn after(&self, plan: &Plan, before: impl IntoIterator<Item = Policy>) -> Arc<Plan> {
         Arc::new(plan.clone().after(before, &self.contacts))

@@ -509,7 +509,13 @@ impl Sequencer {
         let logged = Logged { time, governance: draft.charter.governance_index() };
         match draft.charter.admit(record, &logged, index) {
             Ok(Change::Governance(next)) => {
-                match self.parts.publisher.plan(&next, self.parts.log_key.verifier()) {
+                let (publisher, key) = (&self.parts.publisher, self.parts.log_key.verifier());
+                // what leaves the policy as it is stops nothing that is not stopped already
+                let plan = match draft.charter.policy_text() == next.policy_text() {
+                    true => publisher.plan(&next, key),
+                    false => publisher.plan_change(&next, key),
+                };
+                match plan {
                     Ok(plan) => {
                         if let Some(together) = self.crowded(&plan) {
                             return refused(Refusal::PoliciesPending(together), basis);

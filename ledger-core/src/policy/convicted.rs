@@ -1,6 +1,7 @@
 //! Witnesses of a policy that evidence convicts: they count for no quorum.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use super::{Policy, PolicyError};
 use crate::checkpoint::ClaimedCheckpoint;
@@ -67,9 +68,13 @@ impl Policy {
     }
 }
 
-/// `w1.example is convicted by evidence <id>`, for each.
+impl fmt::Display for ConvictedWitness {
+    /// `w1.example is convicted by evidence <id>`; the name is whatever the policy says.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is convicted by evidence {}", self.name, self.evidence)
+    }
+}
+
 pub(super) fn convicted_names(convicted: &[ConvictedWitness]) -> String {
-    let one =
-        |own: &ConvictedWitness| format!("{} is convicted by evidence {}", own.name, own.evidence);
-    convicted.iter().map(one).collect::<Vec<_>>().join(", ")
+    convicted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -74,10 +74,8 @@ fn unconfirmed(board: &Board) -> String {
 
 /// Why nothing can be published.
 fn convicted(witnesses: &[ConvictedWitness]) -> String {
-    let each = |own: &ConvictedWitness| {
-        format!("{} is convicted by evidence {}", own.name.escape_debug(), own.evidence)
-    };
-    let each: Vec<String> = witnesses.iter().map(each).collect();
+    let each: Vec<String> =
+        witnesses.iter().map(|own| own.to_string().escape_debug().to_string()).collect();
     format!(
         "convicted-witness: nothing is published, since the other witnesses are no quorum: {}. Log a \
          `set_policy` change that replaces the witness; as the policy before it must agree to its \

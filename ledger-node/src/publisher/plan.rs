@@ -71,6 +71,9 @@ pub enum PublisherError {
         /// The policy's names of the witnesses without an address.
         unreachable: Vec<String>,
     },
+    /// Evidence convicts witnesses, and the others are no quorum.
+    #[error("the policy's quorum needs a witness that counts for nothing: {}", convicted(.0))]
+    Convicted(Vec<ConvictedWitness>),
     /// The charter does not let the node's key sign heads.
     #[error("the charter does not list the key that this node signs heads with as a log key")]
     KeyNotInCharter,
@@ -82,6 +85,10 @@ pub enum PublisherError {
     Policy(#[from] ParsePolicyError),
 }
 
+fn convicted(witnesses: &[ConvictedWitness]) -> String {
+    witnesses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 impl PublisherError {
     /// What an operator can do about it.
     pub fn hint(&self) -> &'static str {
@@ -89,6 +96,9 @@ impl PublisherError {
             PublisherError::NoQuorum { .. } => {
                 "write the addresses into the policy (`witness <name> <vkey> <url>`), or into \
                  config.toml below [witness_urls] (`<name> = \"<url>\"`)"
+            }
+            PublisherError::Convicted(_) => {
+                "leave the witness out of the policy, or name one with another key in its place"
             }
             PublisherError::KeyNotInCharter => {
                 "let the operator start the node with a key that stays in force, then retire this one"

@@ -17,7 +17,7 @@ use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::wait::{so, until_async};
 use ledger_tests::web::agent;
-use ledger_tests::witness::Mood;
+use ledger_tests::witness::{Mood, TestWitness};
 use ledger_tests::{key, size};
 use tonic::transport::Channel;
 
@@ -123,12 +123,11 @@ async fn evidence_against_one_of_three_stops_nothing() {
     log.published(&node, |shown| shown.checkpoint().head().size.get() == index + 1).await;
 }
 
-/// The policy of the test's log with other last lines, as a change of the charter.
-fn change(log: &Witnessed, before: &str, after: &str) -> Record {
+/// Another policy with these witnesses, as a change of the charter.
+fn change(log: &Witnessed, before: &str, witnesses: &[TestWitness], after: &str) -> Record {
     let own = log.consortium.log.verifier();
     let charter = log.consortium.charter_with_policy(&policy_with(own, &log.witnesses, before));
-    let policy = policy_with(own, &log.witnesses[1..], after);
-    log.consortium.norm_with_policy(&charter, &policy)
+    log.consortium.norm_with_policy(&charter, &policy_with(own, witnesses, after))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -144,7 +143,11 @@ async fn a_convicted_witness_makes_no_quorum_in_the_node() {
     assert!(text.contains(&why) && text.contains("set_policy"), "{text}");
     // both cosign, and nothing is published; readers keep what they saw
     let index = log_unpublished(&mut client, &log.consortium.incident(1)).await;
-    let norm = change(&log, ALL_OF_TWO, "quorum w2\n");
+    // a change that stops the log again is refused
+    let norm = change(&log, ALL_OF_TWO, &log.witnesses, "group h all w2 w1\nquorum h\n");
+    let refused = submit(&mut client, &norm, Wait::Unspecified).await.expect_err("no quorum");
+    assert!(refused.message().contains(&why), "{refused}");
+    let norm = change(&log, ALL_OF_TWO, &log.witnesses[1..], "quorum w2\n");
     assert_eq!(log_unpublished(&mut client, &norm).await, index + 1);
     // the second head is asked about after all that came of the first
     let cosigned = |at: usize| log.witnesses[at].latest().is_some_and(|h| h.size.get() > index + 1);
