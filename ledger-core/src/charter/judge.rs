@@ -92,7 +92,7 @@ impl Charter {
     }
 
     pub(super) fn key_of(&self, line: &Signature) -> Option<&MemberKey> {
-        let mut places = self.by_id.of(line.id()).map(|at| &self.keys[at]);
+        let mut places = self.places.of_id(line.id()).map(|at| &self.keys[at]);
         places.find(|key| key.key().name() == line.name())
     }
 

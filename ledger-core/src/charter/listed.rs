@@ -110,24 +110,33 @@ impl PolicyProblem {
 }
 
 impl Charter {
-    /// All keys that entries ever listed, in force or not.
-    fn listed(&self) -> impl Iterator<Item = (Listed, &VerifierKey)> {
+    /// The keys that entries ever listed, in force or not, which may clash with a key: those of the
+    /// log, and of all others those that share an id or a public key with it.
+    fn listed_like(&self, key: &VerifierKey) -> impl Iterator<Item = (Listed, &VerifierKey)> {
         let retired = self.retired_log_keys.iter().map(|retired| &retired.key);
         let of_log = self.log_keys.iter().chain(retired).map(|key| (Listed::Key(KeyUse::Log), key));
-        let members = self.keys.iter().map(|own| (Listed::Key(own.usage), &own.key));
-        let witnesses = self.policy_witnesses.iter().map(|key| (Listed::PolicyWitness, key));
+        let members = self.places.like(key).map(|at| &self.keys[at]);
+        let members = members.map(|own| (Listed::Key(own.usage), &own.key));
+        let witnesses = self.witness_places.like(key).map(|at| &self.policy_witnesses[at]);
+        let witnesses = witnesses.map(|key| (Listed::PolicyWitness, key));
         of_log.chain(members).chain(witnesses)
     }
 
     /// Why a key cannot be listed for a use, beside those that are.
     pub(super) fn clash(&self, key: &VerifierKey, listed: Listed) -> Option<Clash<'_>> {
-        self.listed().find_map(|(other, own)| {
+        self.listed_like(key).find_map(|(other, own)| {
             if own.is_same_public(key) && !other.goes_with(listed) {
                 return Some(Clash::PublicKey(other, own));
             }
             let same_id = own.id() == key.id() && own.name() == key.name();
             (same_id && own != key).then_some(Clash::KeyId)
         })
+    }
+
+    /// Whether this very key is, or was, a witness of a policy.
+    fn is_policy_witness(&self, key: &VerifierKey) -> bool {
+        let mut places = self.witness_places.of_id(key.id());
+        places.any(|at| self.policy_witnesses[at] == *key)
     }
 
     /// The policy must fit the keys that the charter lists, and leave room for the witnesses of the
@@ -161,7 +170,7 @@ impl Charter {
         let now = witnesses(&policy);
         for key in &now {
             // one that was a witness before was judged then, and each key since beside it
-            if self.policy_witnesses.iter().all(|own| own != key) {
+            if !self.is_policy_witness(key) {
                 self.check_witness(key).map_err(refused)?;
             }
         }
@@ -170,11 +179,12 @@ impl Charter {
         if together > MAX_POLICY_WITNESSES {
             return Err(refused(PolicyProblem::TooManyWitnesses(together)));
         }
-        let new: Vec<VerifierKey> = now
-            .into_iter()
-            .filter(|key| self.policy_witnesses.iter().all(|own| own != key))
-            .collect();
-        new.into_iter().for_each(|key| self.policy_witnesses.push(key));
+        for key in now {
+            if !self.is_policy_witness(&key) {
+                self.witness_places.add(&key, self.policy_witnesses.len());
+                self.policy_witnesses.push(key);
+            }
+        }
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use crate::record::{Kind, Object, StatementId, Value, parse_duration, parse_time
 
 use super::Rejection;
 use super::listed::{Clash, Listed};
-use super::shared::{PlacesById, SharedList};
+use super::shared::{KeyPlaces, SharedList};
 use super::state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
     MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RoleTerm, Standing, Term,
@@ -32,7 +32,7 @@ pub(super) fn read(
         retired_log_keys: SharedList::default(),
         members: SharedList::default(),
         keys: SharedList::default(),
-        by_id: PlacesById::default(),
+        places: KeyPlaces::default(),
         rules: Arc::new(read_rules(body, LeafIndex::ZERO)?),
         governance: read_requirements(body.list("governance"), LeafIndex::ZERO, "governance")?
             .into(),
@@ -41,6 +41,7 @@ pub(super) fn read(
         max_gap: limit("max_gap").unwrap_or(DEFAULT_MAX_GAP),
         policy: text(body, "policy").into(),
         policy_witnesses: SharedList::default(),
+        witness_places: KeyPlaces::default(),
         binding: Arc::new(body.get("binding").map(read_binding).unwrap_or_default()),
         enumerations: Arc::default(),
     };
@@ -165,7 +166,7 @@ pub(super) fn add_key(
         return Err(refuse(&vkey_path, problem));
     }
     check_number_of_keys(charter, member, usage, &vkey_path)?;
-    charter.by_id.add(key.id(), charter.keys.len());
+    charter.places.add(&key, charter.keys.len());
     let term = read_term(object, path)?;
     let since = charter.governed_by;
     charter.keys.push(MemberKey { key, usage, term, member, revoked: None, since });

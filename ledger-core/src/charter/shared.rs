@@ -7,13 +7,11 @@
 use std::ops::Index;
 use std::sync::Arc;
 
-use crate::note::KeyId;
+use crate::hash::Hash;
+use crate::note::{KeyId, VerifierKey};
 
 /// Items of one part of a list: what a change of one item copies, one pointer each.
 const PART: usize = 64;
-
-/// Groups of keys by their id: what another key copies is one pointer for each, and one group.
-const GROUPS: usize = 64;
 
 /// A list in parts, each shared with copies until it changes.
 #[derive(Debug)]
@@ -100,36 +98,71 @@ impl<T> Index<usize> for SharedList<T> {
     }
 }
 
-/// Keys of one group, each with its place.
-type Group = Arc<Vec<(KeyId, usize)>>;
-
-/// Places in a list, by the ids of the keys there.
+/// Places in a list by what is looked up: sorted runs, each shared with copies. A new run takes in
+/// those before it that are not longer, so that there are few.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PlacesById {
-    groups: Arc<Vec<Group>>,
+struct PlacesBy<K> {
+    runs: Arc<Vec<Run<K>>>,
 }
 
-impl PlacesById {
-    /// The places of the keys of an id, in order.
-    pub(super) fn of(&self, id: KeyId) -> impl Iterator<Item = usize> {
-        let group = self.groups[group_of(id)].iter();
-        group.filter(move |(own, _)| *own == id).map(|(_, place)| *place)
+/// What is looked up, each with its place.
+type Run<K> = Arc<[(K, usize)]>;
+
+impl<K: Ord + Copy> PlacesBy<K> {
+    fn of(&self, key: K) -> impl Iterator<Item = usize> {
+        self.runs.iter().flat_map(move |run| {
+            let first = run.partition_point(|(own, _)| *own < key);
+            let same = run[first..].iter().take_while(move |(own, _)| *own == key);
+            same.map(|(_, place)| *place)
+        })
     }
 
-    pub(super) fn add(&mut self, id: KeyId, place: usize) {
-        let groups = Arc::make_mut(&mut self.groups);
-        Arc::make_mut(&mut groups[group_of(id)]).push((id, place));
+    fn add(&mut self, key: K, place: usize) {
+        let runs = Arc::make_mut(&mut self.runs);
+        let mut merged = vec![(key, place)];
+        while let Some(run) = runs.pop_if(|run| run.len() <= merged.len()) {
+            merged.extend_from_slice(&run);
+        }
+        merged.sort_unstable();
+        runs.push(merged.into());
     }
 }
 
-impl Default for PlacesById {
-    fn default() -> PlacesById {
-        PlacesById { groups: Arc::new(vec![Arc::default(); GROUPS]) }
+impl<K> Default for PlacesBy<K> {
+    fn default() -> PlacesBy<K> {
+        PlacesBy { runs: Arc::default() }
     }
 }
 
-fn group_of(id: KeyId) -> usize {
-    usize::from(id.as_bytes()[0]) % GROUPS
+/// Where keys stand in a list.
+///
+/// Each key that an entry lists is compared with all that were listed before: without this a reader
+/// would spend time as the square of the keys.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct KeyPlaces {
+    by_id: PlacesBy<KeyId>,
+    by_public: PlacesBy<Hash>,
+}
+
+impl KeyPlaces {
+    /// The places of the keys of an id.
+    pub(super) fn of_id(&self, id: KeyId) -> impl Iterator<Item = usize> {
+        self.by_id.of(id)
+    }
+
+    /// The places of the keys that share an id or a public key with this one.
+    pub(super) fn like(&self, key: &VerifierKey) -> impl Iterator<Item = usize> {
+        self.of_id(key.id()).chain(self.by_public.of(public_digest(key)))
+    }
+
+    pub(super) fn add(&mut self, key: &VerifierKey, place: usize) {
+        self.by_id.add(key.id(), place);
+        self.by_public.add(public_digest(key), place);
+    }
+}
+
+fn public_digest(key: &VerifierKey) -> Hash {
+    Hash::digest(key.public().as_bytes())
 }
 
 #[cfg(test)]
@@ -151,5 +184,27 @@ mod tests {
         let shared = list.parts.iter().zip(copy.parts.iter()).map(|(a, b)| Arc::ptr_eq(a, b));
         assert_eq!(shared.collect::<Vec<_>>(), [true, false, true, false]);
         assert_eq!(list.iter().copied().collect::<Vec<_>>(), (0..list.len()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn places_are_found_by_what_is_looked_up_and_copies_share_them() {
+        let mut places = PlacesBy::default();
+        for n in 0..1000usize {
+            places.add(n * 7919 % 101, n);
+        }
+        let copy = places.clone();
+        places.add(5, 1000);
+        for key in 0..102 {
+            let found = |places: &PlacesBy<usize>| {
+                let mut found: Vec<usize> = places.of(key).collect();
+                found.sort_unstable();
+                found
+            };
+            let all: Vec<usize> = (0..1000).filter(|n| n * 7919 % 101 == key).collect();
+            assert_eq!(found(&copy), all);
+            assert_eq!(found(&places), if key == 5 { [all, vec![1000]].concat() } else { all });
+        }
+        assert!(places.runs.len() <= 10, "{} runs", places.runs.len());
+        assert!(Arc::ptr_eq(&places.runs[0], &copy.runs[0]));
     }
 }

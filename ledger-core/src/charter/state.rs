@@ -7,7 +7,7 @@ use crate::index::LeafIndex;
 use crate::note::{Algorithm, VerifierKey};
 use crate::record::{Kind, StatementId};
 
-use super::shared::{PlacesById, SharedList};
+use super::shared::{KeyPlaces, SharedList};
 
 /// Log keys that are in force at once: one, and a few for rotation.
 pub const MAX_LOG_KEYS: usize = 8;
@@ -143,7 +143,7 @@ pub struct Charter {
     pub(super) members: SharedList<Member>,
     pub(super) keys: SharedList<MemberKey>,
     /// Where the keys of an id stand in `keys`: names decide among them.
-    pub(super) by_id: PlacesById,
+    pub(super) places: KeyPlaces,
     pub(super) rules: Arc<BTreeMap<Kind, Vec<Requirement>>>,
     pub(super) governance: Arc<Vec<Requirement>>,
     pub(super) deadlines: Arc<Vec<Deadline>>,
@@ -152,6 +152,8 @@ pub struct Charter {
     pub(super) policy: Arc<str>,
     /// The keys of all witnesses of the policy and of those before it.
     pub(super) policy_witnesses: SharedList<VerifierKey>,
+    /// Where the keys of an id stand in `policy_witnesses`.
+    pub(super) witness_places: KeyPlaces,
     pub(super) binding: Arc<BTreeMap<String, Vec<String>>>,
     pub(super) enumerations: Arc<BTreeMap<String, Vec<String>>>,
 }
