@@ -322,7 +322,13 @@ impl<S: Seen> Lawful<S> {
         Finding::Unlawful(why)
     }
 
-    /// The log's time never goes back.
+    /// The log's time never goes back from one entry to the next.
+    ///
+    /// A reader of a bundle compares with the governance entry before instead, for the one just
+    /// before is not known. It cannot refuse an entry of a log that an audit proves: where no entry
+    /// is earlier than the one before it, none is earlier than any before it. The verdicts on one
+    /// entry differ only in a log that has an entry of a time gone back, which no node writes: an
+    /// audit then counts from the earlier time on, so that it names that entry and not all behind.
     fn pass(&mut self, logged: Logged) -> Option<Unlawful> {
         let before = std::mem::replace(&mut self.before, logged.time);
         let time = logged.time;

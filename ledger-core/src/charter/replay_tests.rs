@@ -228,3 +228,52 @@ fn a_record_that_makes_a_known_governance_entry_unlawful_is_not_judged_lawful() 
     assert!(judge(&late, 60).starts_with(&format!("{start}its time ")), "{}", judge(&late, 60));
     governance.judge(late.record(), &late.logged(), place).expect("nothing is wrong with it");
 }
+
+/// All ways in which five entries behind the charter can have four times.
+#[test]
+fn a_bundle_refuses_for_its_time_no_entry_of_a_log_that_an_audit_proves() {
+    let mut world = World::new();
+    for member in ["f", "g"] {
+        let incident = world.incident("a");
+        world.log(&incident, &["a"]);
+        world.change(vec![world::admit(member, &[])], &["a", "b"]);
+    }
+    let incident = world.incident("a");
+    world.log(&incident, &["a"]);
+    let founded = Governance::found(&world.entries[0].1).expect("sound");
+    let (mut proven, mut differ) = (0, 0);
+    for times in 0..4u64.pow(5) {
+        let at_time = |(index, entry): &(LeafIndex, Entry)| {
+            let step = index.get().checked_sub(1).map_or(0, |n| times / 4u64.pow(n as u32) % 4);
+            let logged = Logged { time: world.time + 60 * step, ..entry.logged() };
+            (*index, Entry::new(logged, entry.record().clone()))
+        };
+        let entries: Vec<_> = world.entries.iter().map(at_time).collect();
+        let mut audit = Lawful::new(founded.charter().clone(), 0, SeenInMemory::default());
+        let lawful: Vec<bool> = entries
+            .iter()
+            .map(|(index, entry)| {
+                let look = Look::of(audit.charter(), entry.logged(), entry.record());
+                let Ok(finding) = audit.judge(*index, look);
+                matches!(finding, Finding::Lawful(_))
+            })
+            .collect();
+        let norms = entries.iter().filter(|(_, own)| own.record().kind().is_governance());
+        let bundle = Governance::replay(norms.map(|(index, own)| (*index, own)));
+        let shown: Vec<bool> = entries
+            .iter()
+            .map(|(index, own)| {
+                let judged = bundle.as_ref().map(|b| b.judge(own.record(), &own.logged(), *index));
+                judged.is_ok_and(|judged| judged.is_ok())
+            })
+            .collect();
+        if lawful.iter().all(|own| *own) {
+            proven += 1;
+            assert!(shown.iter().all(|own| *own), "times {times}: {shown:?}");
+        }
+        differ += u32::from(lawful.iter().zip(&shown).any(|(audit, bundle)| *audit && !bundle));
+    }
+    // 56 rows of five times never go back; elsewhere a bundle may refuse more than an audit
+    assert_eq!(proven, 56);
+    assert!(differ > 100, "{differ}");
+}
