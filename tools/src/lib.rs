@@ -21,6 +21,7 @@ pub mod reach;
 pub mod sort;
 pub mod submitter;
 pub mod trust;
+pub mod unsigned;
 pub mod view;
 
 pub use cli::run;

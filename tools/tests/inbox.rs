@@ -176,3 +176,54 @@ fn strangers_and_wrong_command_lines_are_told_what_to_do() {
     let unsigned = joint.run("board.key", &["propose", &joint.draft(2)]);
     unsigned.fails(1, "neither the issuer");
 }
+
+#[test]
+fn a_draft_is_signed_in_the_inbox_only_if_its_disclosures_open_it() {
+    let joint = Joint::start();
+    let at = joint.dir.path();
+    let paths = ["--path", "context", "--path", "outcome"];
+    let files = ["-o", "sealed.json", "--disclosures", "secret"];
+    let draft = joint.draft(1);
+    ledger_in(at, ["seal", &draft].iter().chain(&paths).chain(&files)).ends(0);
+    let propose = joint.run("lab.key", &["--json", "propose", "sealed.json"]).ends(0);
+    assert!(propose.stderr.contains("sealed.json holds 2 digests"), "{}", propose.stderr);
+    let id = propose.object()["statement"].as_str().unwrap().to_owned();
+    let lines = std::fs::read_to_string(at.join("secret")).unwrap();
+    write(at, "some", lines.lines().next().unwrap());
+    write(at, "none", "");
+    let other = joint.draft(2);
+    let files = ["-o", "other.json", "--disclosures", "other"];
+    ledger_in(at, ["seal", &other].iter().chain(&paths).chain(&files)).ends(0);
+    let with =
+        |file: &'static str| ["inbox", "sign", &id, "--disclosures", file].map(str::to_owned);
+    let sign = |file| {
+        let args = with(file);
+        joint.run("partner.key", &args.each_ref().map(String::as_str))
+    };
+    sign("some").fails(1, "is not opened");
+    sign("none").fails(1, "is not opened");
+    sign("other").fails(1, "other line 1: disclosure 1 belongs to another record");
+    let inbox = joint.run("partner.key", &["inbox", "show", &id]).ends(0);
+    assert!(inbox.stdout.contains("1 of 2 member(s) with role publisher"), "{}", inbox.stdout);
+    let run = sign("secret").ends(0);
+    assert!(run.stdout.contains("\nopened       context, outcome\n"), "{}", run.stdout);
+    // without them it is signed, and the member is told what it did not see
+    let run = joint.run("board.key", &["--json", "inbox", "sign", &id]).ends(0);
+    assert_eq!(run.object()["state"], "logged");
+    assert!(run.stderr.contains("2 digests"), "{}", run.stderr);
+}
+
+#[test]
+fn a_draft_is_proposed_only_if_its_disclosures_open_it() {
+    let joint = Joint::start();
+    let at = joint.dir.path();
+    let files = ["-o", "sealed.json", "--disclosures", "secret"];
+    ledger_in(at, ["seal", &joint.draft(1), "--path", "context"].iter().chain(&files)).ends(0);
+    write(at, "none", "");
+    let propose = |file: &str| {
+        joint.run("lab.key", &["--json", "propose", "sealed.json", "--disclosures", file])
+    };
+    propose("none").fails(1, "`context` is not opened");
+    assert!(joint.run("lab.key", &["inbox"]).ends(0).stdout.contains("nothing\n"));
+    assert_eq!(propose("secret").ends(0).object()["opened"], serde_json::json!(["context"]));
+}

@@ -258,3 +258,22 @@ fn unopened_drafts_stay_unsigned() {
         assert!(!dir.path().join("y").exists());
     }
 }
+
+#[test]
+fn a_member_that_is_not_opened_stays_unsigned() {
+    let dir = dir();
+    seal_two(dir.path(), &incident_draft(dir.path()));
+    let lab = write_key(dir.path(), "lab.key", &member_key());
+    let sign = |file: &str| {
+        let args = ["record", "sign", "sealed.json", "--key", &lab, "--disclosures", file];
+        ledger_in(dir.path(), args)
+    };
+    write(dir.path(), "none", "");
+    sign("none").fails(1, "`root_cause` is not opened");
+    let lines = read(dir.path(), "secret");
+    let one = lines.lines().next().unwrap();
+    write(dir.path(), "one", format!("{one}\n"));
+    let run = sign("one").fails(1, "is not opened");
+    assert!(!dir.path().join("sealed.record").exists(), "{}", run.stdout);
+    sign("secret").ends(0);
+}

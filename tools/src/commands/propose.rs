@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use ledger_core::note::SignerKey;
-use ledger_core::record::{Draft, MAX_RECORD_BYTES, Record, RecordError, unknown_members};
+use ledger_core::record::{
+    MAX_RECORD_BYTES, Opened, Record, RecordError, SealPath, unknown_members,
+};
+use serde_json::json;
 
 use super::inbox::view;
 use crate::address;
@@ -12,6 +15,7 @@ use crate::failure::Failure;
 use crate::files;
 use crate::member::{Member, MemberArgs};
 use crate::output::{Outcome, Output};
+use crate::unsigned::Unsigned;
 
 const EXAMPLE: &str = "\
 Example: lay a decision out that other members must sign too; they find it in `ledger inbox`
@@ -24,6 +28,10 @@ pub struct Args {
     /// A draft from `record new`, or a record that lacks signatures; it is signed with --key
     #[arg(value_name = "DRAFT|RECORD")]
     file: PathBuf,
+    /// Disclosures of its sealed members, one a line: nothing is signed that they do not open; may be
+    /// given several times
+    #[arg(long, value_name = "FILE")]
+    disclosures: Vec<PathBuf>,
     #[command(flatten)]
     member: MemberArgs,
 }
@@ -31,14 +39,16 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the file is no record, or the node refuses it.
+/// [`Failure`] when the file is no record, a disclosure does not open it, or the node refuses it.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
+    let refused =
+        |e: RecordError| Failure::refused(e.to_string(), e.hint()).of(args.file.display());
+    let unsigned = Unsigned::read(&bytes).map_err(refused)?;
+    let opened = unsigned.open(&args.disclosures, &args.file, out)?;
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
-        let record = signed(&bytes, member.key());
-        let record = record
-            .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
+        let record = signed(unsigned, member.key()).map_err(refused)?;
         for name in unknown_members(record.kind(), record.body()) {
             out.warn(format!("the kind {} does not know `{name}`: a typo?", record.kind()));
         }
@@ -46,19 +56,21 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         let draft = member.propose(&record).await?;
         out.line(view::headline(&draft));
         view::standing(&member, &draft, out);
-        Ok(Outcome::done(view::object(&member, &draft)))
+        let mut object = view::object(&member, &draft);
+        let paths = |own: &Opened| own.paths().iter().map(SealPath::to_string).collect::<Vec<_>>();
+        object["opened"] = json!(opened.as_ref().map(paths));
+        Ok(Outcome::done(object))
     })
 }
 
 /// The record with the key's signature, which it may have already.
-fn signed(bytes: &[u8], key: &SignerKey) -> Result<Record, RecordError> {
-    if !bytes.starts_with(ledger_core::record::FIRST_LINE.as_bytes()) {
-        let text = std::str::from_utf8(bytes).map_err(|_| RecordError::NotOneObject)?;
-        return Draft::parse(text)?.sign(&[key]);
-    }
-    let record = Record::parse(bytes)?;
-    match record.note().signatures().iter().any(|line| line.is_by(key.verifier())) {
-        true => Ok(record),
-        false => record.cosign(key),
+fn signed(unsigned: Unsigned, key: &SignerKey) -> Result<Record, RecordError> {
+    match unsigned {
+        Unsigned::Record(record)
+            if record.note().signatures().iter().any(|line| line.is_by(key.verifier())) =>
+        {
+            Ok(*record)
+        }
+        unsigned => unsigned.sign(&[key]),
     }
 }

@@ -8,6 +8,7 @@ use super::super::json::{MAX_DEPTH, Object, Value};
 use super::super::{Draft, Envelope, Record, RecordError, RecordId, check_envelope, check_kind};
 use super::digests::{digest_of, is_sealed, open_members};
 use super::disclosure::Disclosure;
+use super::named::{Place, look_up};
 use super::path::{PathStep, SealPath};
 use super::salt::Binding;
 use super::{DIGESTS, ELEMENT, is_never_sealed};
@@ -17,6 +18,7 @@ use super::{DIGESTS, ELEMENT, is_never_sealed};
 pub struct Opened {
     object: Object,
     paths: Vec<SealPath>,
+    unopened: Vec<SealPath>,
     closed: usize,
 }
 
@@ -117,6 +119,11 @@ impl Opened {
         &self.paths
     }
 
+    /// The members that the record's `sealed` names and that these disclosures do not open.
+    pub fn unopened(&self) -> &[SealPath] {
+        &self.unopened
+    }
+
     /// How many digests stay closed: members still sealed, and decoys, which never open.
     pub fn closed(&self) -> usize {
         self.closed
@@ -171,7 +178,15 @@ fn open_body(
     let judged = check_envelope(&body).and_then(|envelope| check_kind(envelope.kind(), &body));
     judged.map_err(OpenError::Record)?;
     let paths = opening.opened.into_iter().map(|(_, path)| path).collect();
-    Ok(Opened { object: without_digests(&body), paths, closed: opening.closed })
+    let (unopened, closed) = (unopened(&body), opening.closed);
+    Ok(Opened { object: without_digests(&body), paths, unopened, closed })
+}
+
+/// What `sealed` names and does not stand in the open, also not inside of what was opened.
+fn unopened(body: &Object) -> Vec<SealPath> {
+    let named = body.list("sealed").iter().filter_map(Value::as_object);
+    let paths = named.filter_map(|object| SealPath::parse(object.text("path")?).ok());
+    paths.filter(|path| look_up(body, path) != Place::Open).collect()
 }
 
 /// One walk through a record.

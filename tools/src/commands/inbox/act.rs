@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::record::SealPath;
+use ledger_core::record::{Opened, SealPath};
+use serde_json::json;
 
 use super::{read, statement, view};
 use crate::client;
-use crate::disclosures::Disclosures;
 use crate::failure::Failure;
 use crate::member::{Member, MemberArgs, Pending};
 use crate::output::{Line, Outcome, Output};
+use crate::unsigned::Unsigned;
 
 const SIGN: &str = "\
 Example: sign what `inbox show` has shown; the id fixes every byte of it
@@ -70,7 +71,6 @@ pub struct WithdrawArgs {
 /// or the node refuses.
 pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
-    let disclosures = Disclosures::read(&args.disclosures)?;
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
         // the bytes that were parsed, shown and have the asked-for id are the ones that are signed
@@ -84,14 +84,18 @@ pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
         }
         out.line("you sign this:");
         read::print(&member, &draft, out);
-        if !args.disclosures.is_empty() {
-            let opened = disclosures.open(&draft.record, Path::new(&args.id))?;
-            let paths: Vec<String> = opened.paths().iter().map(SealPath::to_string).collect();
+        let unsigned = Unsigned::Record(Box::new(draft.record.clone()));
+        let opened = unsigned.open(&args.disclosures, Path::new(&args.id), out)?;
+        let paths = |own: &Opened| own.paths().iter().map(SealPath::to_string).collect::<Vec<_>>();
+        let opened = opened.as_ref().map(paths);
+        if let Some(paths) = &opened {
             out.line(format!("opened       {}", paths.join(", ")));
         }
         let draft = member.cosign(&draft).await?;
         out.line("");
-        Ok(tell(&member, &draft, "signed", out))
+        let mut outcome = tell(&member, &draft, "signed", out);
+        outcome.object["opened"] = json!(opened);
+        Ok(outcome)
     })
 }
 

@@ -3,17 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::{
-    Draft, MAX_RECORD_BYTES, Object, Opened, Record, RecordError, SealPath, count_digests,
-    unknown_members,
-};
+use ledger_core::record::{MAX_RECORD_BYTES, Opened, RecordError, SealPath, unknown_members};
 use serde_json::json;
 
-use crate::disclosures::Disclosures;
 use crate::failure::Failure;
 use crate::files;
 use crate::keys;
 use crate::output::{Outcome, Output};
+use crate::unsigned::Unsigned;
 use crate::view;
 
 const EXAMPLE: &str = "\
@@ -60,9 +57,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
     let refused =
         |e: RecordError| Failure::refused(e.to_string(), e.hint()).of(args.file.display());
-    let unsigned = Unsigned::read(&bytes, is_record).map_err(refused)?;
-    let opened = unsigned.open(args, out)?;
-    let record = unsigned.sign(&keys).map_err(refused)?;
+    let unsigned = Unsigned::read(&bytes).map_err(refused)?;
+    let opened = unsigned.open(&args.disclosures, &args.file, out)?;
+    let record = unsigned.sign(&keys.iter().collect::<Vec<_>>()).map_err(refused)?;
     let log = record.envelope().log();
     if let Some(at) = keys.iter().position(|key| key.verifier().name().as_str() == log) {
         return Err(Failure::refused(
@@ -109,59 +106,6 @@ fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
         keys.push(key);
     }
     Ok(keys)
-}
-
-/// What gets signatures.
-enum Unsigned {
-    Draft(Box<Draft>),
-    Record(Box<Record>),
-}
-
-impl Unsigned {
-    fn read(bytes: &[u8], is_record: bool) -> Result<Unsigned, RecordError> {
-        if is_record {
-            return Ok(Unsigned::Record(Box::new(Record::parse(bytes)?)));
-        }
-        let text = std::str::from_utf8(bytes).map_err(|_| RecordError::NotOneObject)?;
-        Ok(Unsigned::Draft(Box::new(Draft::parse(text)?)))
-    }
-
-    fn body(&self) -> &Object {
-        match self {
-            Unsigned::Draft(draft) => draft.body(),
-            Unsigned::Record(record) => record.body(),
-        }
-    }
-
-    /// Opens it with the disclosures that were given; a record is permanent.
-    fn open(&self, args: &Args, out: &Output) -> Result<Option<Opened>, Failure> {
-        if args.disclosures.is_empty() {
-            let digests = count_digests(self.body());
-            if digests > 0 {
-                out.warn(format!(
-                    "{} holds {}, which were not opened: give --disclosures FILE to be sure of them",
-                    args.file.display(),
-                    view::digests(digests)
-                ));
-            }
-            return Ok(None);
-        }
-        let disclosures = Disclosures::read(&args.disclosures)?;
-        match self {
-            Unsigned::Draft(draft) => disclosures.open_draft(draft, &args.file),
-            Unsigned::Record(record) => disclosures.open(record, &args.file),
-        }
-        .map(Some)
-    }
-
-    fn sign(self, keys: &[SignerKey]) -> Result<Record, RecordError> {
-        match self {
-            Unsigned::Draft(draft) => draft.sign(&keys.iter().collect::<Vec<_>>()),
-            Unsigned::Record(record) => {
-                keys.iter().try_fold(*record, |record, key| record.cosign(key))
-            }
-        }
-    }
 }
 
 fn paths(opened: &Opened) -> Vec<String> {
