@@ -13,6 +13,17 @@ pub enum Exit {
     Environment = 3,
 }
 
+impl Exit {
+    /// The code of a command over several things, of which one ended so and another `so`. What could
+    /// not be read or reached hides nothing that was refused.
+    #[must_use]
+    pub fn and(self, so: Exit) -> Exit {
+        let worst = [Exit::Refused, Exit::Usage, Exit::Environment].into_iter();
+        let mut worst = worst.filter(|code| [self, so].contains(code));
+        worst.next().unwrap_or(Exit::Done)
+    }
+}
+
 /// Why a command ends early. Both parts are for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {

@@ -6,31 +6,39 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::Failure;
 
-/// Reads a file of at most `limit` bytes; `-` is stdin. A named pipe, which may lie in an archive
-/// that others made, would keep the reader waiting; a pipe of the shell, as `<(...)` gives, has no
-/// name in the file system and is read.
+/// Reads a file of at most `limit` bytes; `-` is stdin.
 ///
 /// # Errors
-/// [`Failure`] when it cannot be read, is longer or is a named pipe.
+/// [`Failure`] as [`open`], and when it is longer.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
-    let name = path.display();
-    if is_named_pipe(path) {
-        let hint = "give a file, or `-` and the bytes on standard input";
-        return Err(Failure::refused(format!("{name} is a named pipe"), hint));
-    }
     let mut bytes = Vec::new();
     let most = limit as u64 + 1;
     let result = if path.as_os_str() == "-" {
         std::io::stdin().lock().take(most).read_to_end(&mut bytes)
     } else {
-        File::open(path).and_then(|file| file.take(most).read_to_end(&mut bytes))
+        open(path)?.take(most).read_to_end(&mut bytes)
     };
     result.map_err(|e| cannot_read(path, &e))?;
     if bytes.len() > limit {
+        let name = path.display();
         let hint = "is it the right file?";
         return Err(Failure::refused(format!("{name} has more than {limit} bytes"), hint));
     }
     Ok(bytes)
+}
+
+/// Opens a file to read. A named pipe, which may lie in an archive that others made, would keep the
+/// reader waiting; a pipe of the shell, as `<(...)` gives, has no name in the file system and is
+/// read.
+///
+/// # Errors
+/// [`Failure`] when it cannot be read or is a named pipe.
+pub fn open(path: &Path) -> Result<File, Failure> {
+    if is_named_pipe(path) {
+        let hint = "give a file, or `-` and the bytes on standard input";
+        return Err(Failure::refused(format!("{} is a named pipe", path.display()), hint));
+    }
+    File::open(path).map_err(|e| cannot_read(path, &e))
 }
 
 #[cfg(unix)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use ledger_core::note::SignerKey;
 
 use crate::failure::Failure;
-use crate::files::{cannot_read, cannot_write, make_private};
+use crate::files::{self, cannot_read, cannot_write, make_private};
 
 /// Bytes a key file may have: a name of 255 bytes and the rest of the line.
 const MAX_KEY_FILE: u64 = 1024;
@@ -18,7 +18,7 @@ const MAX_KEY_FILE: u64 = 1024;
 /// [`Failure`] when it cannot be read, is open to others, or holds no key.
 pub fn read(path: &Path) -> Result<SignerKey, Failure> {
     let name = path.display();
-    let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
+    let file = files::open(path)?;
     check_private(path, &file)?;
     let mut text = String::new();
     file.take(MAX_KEY_FILE).read_to_string(&mut text).map_err(|e| cannot_read(path, &e))?;

@@ -158,25 +158,25 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
         object["error"] = json!(failure.message);
         object["hint"] = json!(failure.hint);
         object["not_answered"] = json!(left);
-        return Ok(Outcome { exit: failure.exit, object });
+        return Ok(Outcome { exit: tally.exit.and(failure.exit), object });
     }
     if trust.basis == Basis::Claimed && tally.good > 0 {
         out.line("the proofs were checked against what the node itself claims, no more");
     }
-    let exit = match (tally.good == total, tally.surroundings) {
-        (true, _) => Exit::Done,
-        (false, true) => Exit::Environment,
-        (false, false) => Exit::Refused,
-    };
-    Ok(Outcome { exit, object: object(tally.results) })
+    Ok(Outcome { exit: tally.exit, object: object(tally.results) })
 }
 
-#[derive(Default)]
 struct Tally {
     good: usize,
-    /// Whether something around the program failed, such as reading a file.
-    surroundings: bool,
+    /// How the command ends, as far as is known.
+    exit: Exit,
     results: Vec<Value>,
+}
+
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { good: 0, exit: Exit::Done, results: Vec::new() }
+    }
 }
 
 impl Tally {
@@ -210,7 +210,7 @@ impl Tally {
 
     fn refused(&mut self, name: &str, failure: Failure, out: &Output) {
         out.problem(&failure);
-        self.surroundings |= failure.exit == Exit::Environment;
+        self.exit = self.exit.and(failure.exit);
         let mut object = failure_object(&failure);
         object["file"] = json!(name);
         object["result"] = json!("refused");

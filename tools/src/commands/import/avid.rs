@@ -76,6 +76,13 @@ struct Tally {
     bad: Vec<(String, Failure)>,
 }
 
+impl Tally {
+    /// How the command ends, by the reports that were not imported.
+    fn exit(&self) -> Exit {
+        self.bad.iter().fold(Exit::Done, |exit, (_, failure)| exit.and(failure.exit))
+    }
+}
+
 /// Turns reports into jobs, one at a time.
 struct Importer {
     reports: Reports,
@@ -116,7 +123,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     if let Err(failure) = ended {
         let done = tally.logged + tally.taken_over + tally.skipped;
         out.note(format!("{done} are in the log; run the command again to go on"));
-        return Err(failure);
+        return Err(Failure { exit: tally.exit().and(failure.exit), ..failure });
     }
     finish(&args, &tally, out)
 }
@@ -413,13 +420,7 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     if !tally.bad.is_empty() {
         out.line(Line::bad("NOT IMPORTED").and(format!(" {} reports", tally.bad.len())));
     }
-    let worst = tally.bad.iter().any(|(_, failure)| failure.exit == Exit::Environment);
-    let exit = match (tally.bad.is_empty(), worst) {
-        (true, _) => Exit::Done,
-        (false, true) => Exit::Environment,
-        (false, false) => Exit::Refused,
-    };
-    Ok(Outcome { exit, object })
+    Ok(Outcome { exit: tally.exit(), object })
 }
 
 fn summary(args: &Args, tally: &Tally) -> Value {

@@ -1,6 +1,5 @@
 //! Reading report files: JSON lines, JSON documents, gzipped or not.
 
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 
 use crate::failure::Failure;
-use crate::files::cannot_read;
+use crate::files::{self, cannot_read};
 
 /// Bytes that one line may have: far more than any record could carry.
 const MAX_LINE: u64 = 4 << 20;
@@ -58,7 +57,7 @@ impl Iterator for Reports {
 }
 
 fn open(path: &Path) -> Result<Box<dyn Iterator<Item = Found> + Send>, Failure> {
-    let file = File::open(path).map_err(|e| cannot_read(path, &e))?;
+    let file = files::open(path)?;
     let name = path.display().to_string();
     let (plain, bytes): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
         Some(plain) => (plain, Box::new(MultiGzDecoder::new(BufReader::new(file)))),
