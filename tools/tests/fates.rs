@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use common::damage::{Answer, Served, fates, make_unreadable, run_as_nobody};
 use common::{
-    ORIGIN, START, Site, charter, decision, dir, entry, governed, ledger, log_key, member_key,
+    ORIGIN, START, Site, charter, decision, dir, entry, governed, key, ledger, log_key, member_key,
     membership_object,
 };
 use ledger_core::checkpoint::{Checkpoint, Origin};
@@ -207,6 +207,22 @@ fn withheld_entries_are_named_and_may_be_allowed() {
     std::fs::write(&path, bytes).unwrap();
     let object = site.audit(&["--json"]).ends(1).object();
     assert_eq!(object["verdict"], "damaged", "{object}");
+}
+
+#[test]
+fn an_entry_that_is_not_withheld_is_not_allowed_in_silence() {
+    let dir = dir();
+    let site = Site::of(dir.path(), SIZE);
+    withhold(&site, BUNDLES[0], 0, &[17]);
+    let beyond = "--allow-withheld names entry 600 of a log of 600 entries";
+    site.audit(&["--allow-withheld", "17,600"]).fails(2, beyond);
+    let run = site.audit(&["--allow-withheld", "599,17,40"]).ends(0);
+    let remark = "--allow-withheld names 40, 599, which this source does not withhold";
+    assert!(run.stderr.contains(remark), "{}", run.stderr);
+    let object = site.audit(&["--allow-withheld", "599,17,40", "--json"]).ends(0).object();
+    assert_eq!(object["warnings"][0], remark, "{object}");
+    let run = site.audit(&["--allow-withheld", "17"]).ends(0);
+    assert!(!run.stderr.contains("does not withhold"), "{}", run.stderr);
 }
 
 #[test]
@@ -481,6 +497,58 @@ fn a_size_that_the_source_does_not_hold_is_no_endless_work() {
     let (statement, policy) = (decision(1).statement().to_string(), policy(&site));
     ledger(["prove", "--statement", &statement, "--from", &source, "--policy", &policy])
         .fails(1, "could not be checked");
+}
+
+/// A log whose entry 300 brings a second log key, which signs the head.
+fn rotated(dir: &Path) -> Site {
+    let mut site = Site::of(dir, 300);
+    let (old, new) = (log_key(), key(ORIGIN, 77));
+    let both = format!("log {}\nlog {}\nquorum none\n", old.verifier(), new.verifier());
+    let action = |action: &str| Object::new().with("action", action);
+    let changes = vec![
+        action("add_log_key").with("vkey", new.verifier().to_string()),
+        action("set_policy").with("policy", both),
+    ];
+    let object = membership_object(9, &charter().statement().to_string(), changes)
+        .with("kind", "norm")
+        .with("version", "1")
+        .with("effective_from", "2025-01-01T00:00:00Z")
+        .with("text", "Another key signs.");
+    let norm = Draft::from_object(&object).unwrap().sign(&[&member_key()]).unwrap();
+    site.push([entry(START + 300, norm.as_bytes())]);
+    site.push((301..SIZE).map(|i| governed(START + i, 300, decision(i).as_bytes())));
+    let checkpoint = std::fs::read(dir.join("checkpoint")).unwrap();
+    let claimed = ledger_core::checkpoint::ClaimedCheckpoint::parse(&checkpoint).unwrap();
+    let signed = claimed.checkpoint().sign(&new);
+    std::fs::write(dir.join("checkpoint"), signed.to_string()).unwrap();
+    site
+}
+
+#[test]
+fn a_head_under_rules_that_are_not_read_is_not_called_altered() {
+    let dir = dir();
+    let site = rotated(dir.path());
+    let (source, anchor) = (dir.path().display().to_string(), charter().statement().to_string());
+    let path = site.dir.join(BUNDLES[1]);
+    for args in [&["audit", source.as_str()][..], &["audit", &source, "--anchor", &anchor]] {
+        let whole = std::fs::read(&path).unwrap();
+        run_as_nobody(dir.path(), args).ends(0);
+        make_unreadable(&path);
+        run_as_nobody(dir.path(), args).fails(3, BUNDLES[1]);
+        std::fs::remove_file(&path).unwrap();
+        let run = run_as_nobody(dir.path(), args).fails(1, BUNDLES[1]);
+        assert!(!run.stderr.contains("hint: the file `checkpoint` was altered"), "{}", run.stderr);
+        std::fs::write(&path, whole).unwrap();
+    }
+    // a false key is refused, whatever else is read
+    let mut site = Site::of(&dir.path().join("false"), 3);
+    site.push([entry(START + 4, decision(4).as_bytes())]);
+    let checkpoint = std::fs::read(site.dir.join("checkpoint")).unwrap();
+    let claimed = ledger_core::checkpoint::ClaimedCheckpoint::parse(&checkpoint).unwrap();
+    let signed = claimed.checkpoint().sign(&key(ORIGIN, 77));
+    std::fs::write(site.dir.join("checkpoint"), signed.to_string()).unwrap();
+    let source = site.dir.display().to_string();
+    ledger(["audit", &source]).fails(1, "checkpoint: ");
 }
 
 #[test]

@@ -306,6 +306,93 @@ fn an_unlawful_change_bars_no_succession() {
     assert!(run.stdout.contains(told), "{}", run.stdout);
 }
 
+#[test]
+fn no_entry_that_breaks_the_rules_bars_a_succession() {
+    let mut case = Case::founded();
+    let admitted = membership(1, &charter(), &member_key(), vec![admit("board.example", &board())]);
+    case.log(0, &admitted);
+    case.log(1, &decision(1));
+    let then = case.copy("then");
+    let note = case.note(&then, "new.succession", &[&case.lab]);
+    case.log(1, &decision(2));
+    let time = START + 4;
+    let forged = membership(1, &charter(), &board(), vec![expel(MEMBER)]);
+    // what an operator may append so that the way from the last entry to the rules ends
+    let ends: [(&str, Vec<Vec<u8>>); 6] = [
+        ("no entry", vec![b"nothing".to_vec()]),
+        ("no record", vec![b"logged 1735689700 1\nnothing\n".to_vec()]),
+        ("a plain record", vec![common::governed(time, 2, decision(3).as_bytes())]),
+        ("itself", vec![common::governed(time, 4, decision(3).as_bytes())]),
+        ("none yet", vec![common::governed(time, 900, decision(3).as_bytes())]),
+        (
+            "an unlawful change",
+            vec![
+                common::governed(time, 1, forged.as_bytes()),
+                common::governed(time, 4, decision(3).as_bytes()),
+            ],
+        ),
+    ];
+    for (what, end) in ends {
+        let name = what.replace(' ', "-");
+        let mut site = Site::bare(&case.folder.path().join(&name));
+        site.push(case.site.entries.clone());
+        site.push(end);
+        let copy = case.path(&name);
+        let run = case.verify(&note, &case.first, &["--source", &copy]);
+        assert_eq!(run.code, 0, "{what}: {}{}", run.stdout, run.stderr);
+        let told = "rules known up to entry 3; entry 4 breaks the rules and changes none";
+        assert!(run.stdout.contains(told), "{what}: {}", run.stdout);
+    }
+}
+
+#[test]
+fn a_hash_tile_that_a_copy_lacks_is_not_an_unread_one() {
+    let mut case = Case::founded();
+    case.log(0, &decision(1));
+    let note = case.note(&case.copy("then"), "new.succession", &[&case.lab]);
+    case.log(0, &decision(2));
+    let (old, first) = (case.path("old"), case.path("then/checkpoint"));
+    let tile = case.folder.path().join("old/tile/0/000.p/3");
+    let (source, latest) = (["--source", old.as_str()], case.path("old/checkpoint"));
+    let grown = ["--old", first.as_str(), "--source", old.as_str()];
+    let bytes = std::fs::read(&tile).unwrap();
+    std::fs::remove_file(&tile).unwrap();
+    case.verify(&note, &case.first, &source).fails(1, "a hash tile");
+    case.verify(&latest, &case.first, &grown).fails(1, "a hash tile");
+    std::fs::write(&tile, &bytes[1..]).unwrap();
+    case.verify(&note, &case.first, &source).fails(1, "tile/0/000.p/3");
+    case.verify(&latest, &case.first, &grown).fails(1, "tile/0/000.p/3");
+}
+
+#[test]
+fn two_heads_of_one_size_prove_no_succession() {
+    let mut case = Case::founded();
+    case.log(0, &decision(1));
+    let one = case.copy("one");
+    let mut fork = Site::founded(&case.folder.path().join("fork"));
+    fork.push([common::governed(START + 1, 0, decision(9).as_bytes())]);
+    let fork = case.path("fork");
+    let note = case.note(&one, "new.succession", &[&case.lab]);
+    let accepted = format!("{fork}/checkpoint");
+    let more = ["--source", one.as_str(), "--checkpoint", accepted.as_str()];
+    case.verify(&note, &case.first, &more).fails(1, "two histories");
+    // and a smaller one that the source does not begin with
+    case.log(0, &decision(2));
+    let now = case.copy("now");
+    let more = ["--source", now.as_str(), "--checkpoint", accepted.as_str()];
+    case.verify(&note, &case.first, &more).fails(1, "not proven to begin with the older one");
+    let bundle = bundle_of(&fork_site(&case, "third"), &[0], 1, &case.path("fork.authority"));
+    case.verify(&note, &bundle, &["--source", &now])
+        .fails(1, "not proven to begin with the older one");
+}
+
+/// A log of two entries, the second another than the case has.
+fn fork_site(case: &Case, name: &str) -> Site {
+    let mut fork = Site::founded(&case.folder.path().join(name));
+    fork.push([common::governed(START + 1, 0, decision(9).as_bytes())]);
+    fork
+}
+
 /// An authority bundle of the site's last entry.
 fn write_bundle(site: &Site, path: &str) -> String {
     bundle_of(site, &[0, 1, 2], 3, path)

@@ -48,6 +48,9 @@ pub enum KnownLogError {
     /// Two chains of governance that cannot both be the log's.
     #[error("two governance entries are shown, or one and none, at entry {0}")]
     OtherChain(LeafIndex),
+    /// Two heads of one size, of which only one can be the log's.
+    #[error("the log signed two histories: two trees of size {0}")]
+    TwoHeads(TreeSize),
     /// The head was not accepted, and no proof leads from it to one that was.
     #[error("the tree of size {0} is not known to be the log's")]
     UnknownHead(TreeSize),
@@ -116,7 +119,7 @@ impl KnownLog {
     /// Adds an accepted head, and the time at which a quorum of the policy had cosigned it.
     ///
     /// # Errors
-    /// [`KnownLogError::OtherLog`].
+    /// [`KnownLogError::OtherLog`], or [`KnownLogError::TwoHeads`] if another head of its size is known.
     pub fn accept(
         &mut self,
         accepted: &AcceptedCheckpoint,
@@ -128,7 +131,7 @@ impl KnownLog {
             return Err(KnownLogError::OtherLog { expected, found });
         }
         let head = *accepted.checkpoint.head();
-        self.heads.push(head);
+        self.add_head(head)?;
         self.size = self.size.max(head.size);
         self.time = self.time.max(policy.quorum_time(accepted).unwrap_or_default());
         Ok(())
@@ -137,7 +140,8 @@ impl KnownLog {
     /// Adds an older head that a known one grew out of.
     ///
     /// # Errors
-    /// [`KnownLogError::UnknownHead`] for the newer one, [`KnownLogError::NotProven`].
+    /// [`KnownLogError::UnknownHead`] for the newer one, [`KnownLogError::NotProven`], and
+    /// [`KnownLogError::TwoHeads`] if another head of its size is known.
     pub fn link(
         &mut self,
         older: TreeHead,
@@ -147,8 +151,7 @@ impl KnownLog {
         self.check_head(newer)?;
         let not_proven = |error| KnownLogError::NotProven { size: older.size, error };
         verify_consistency(proof, &older, newer).map_err(not_proven)?;
-        self.heads.push(older);
-        Ok(())
+        self.add_head(older)
     }
 
     /// Adds the last entry of a known head: with it no change of the rules up to there is missing.
@@ -182,6 +185,11 @@ impl KnownLog {
     /// The governance, as far as it is known.
     pub fn governance(&self) -> &Governance {
         &self.governance
+    }
+
+    /// The heads that are known to be the log's.
+    pub fn heads(&self) -> &[TreeHead] {
+        &self.heads
     }
 
     /// The largest size that the log is known to have had.
@@ -231,6 +239,16 @@ impl KnownLog {
         behind.map(GovernanceRef::of).collect()
     }
 
+    fn add_head(&mut self, head: TreeHead) -> Result<(), KnownLogError> {
+        if self.heads.iter().any(|own| own.size == head.size && own.root != head.root) {
+            return Err(KnownLogError::TwoHeads(head.size));
+        }
+        if !self.is_known(&head) {
+            self.heads.push(head);
+        }
+        Ok(())
+    }
+
     fn check_head(&self, head: &TreeHead) -> Result<(), KnownLogError> {
         if self.is_known(head) { Ok(()) } else { Err(KnownLogError::UnknownHead(head.size)) }
     }
@@ -251,6 +269,10 @@ impl KnownLogError {
             KnownLogError::OtherLog { .. } => "give the charter and the files of one log",
             KnownLogError::OtherChain(_) => {
                 "keep both files: the log showed two histories, or one of them hides an entry"
+            }
+            KnownLogError::TwoHeads(_) => {
+                "keep both checkpoints, and make the file that convicts the log: `ledger evidence \
+                 make A B -o FILE`"
             }
             KnownLogError::UnknownHead(_) | KnownLogError::NotProven { .. } => {
                 "take another copy of the old log's files"

@@ -1,6 +1,6 @@
 //! `ledger prove`: the proof that an entry is in the log.
 
-pub(in crate::commands) mod copy;
+mod copy;
 
 use std::path::PathBuf;
 

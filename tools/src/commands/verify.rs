@@ -1,6 +1,7 @@
 //! `ledger verify`: judges files, offline wherever that is possible.
 
 mod evidence;
+mod rules;
 mod succession;
 
 use std::path::{Path, PathBuf};
@@ -18,8 +19,10 @@ use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
 };
+use ledger_node::source::Source;
 use serde_json::{Value, json};
 
+use super::audit::chain::NotShown;
 use super::checkpoint::prove_growth;
 use crate::client::{self, Node};
 use crate::environment;
@@ -111,8 +114,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             Err(failure) if failure.exit == Exit::Usage => return Err(failure),
             Err(failure) => {
                 out.line(Line::bad("NOT PROVEN").and(format!(" {name}")));
-                // a file that cannot be read hides no refusal of another
-                exit = if exit == Exit::Refused { exit } else { failure.exit };
+                exit = exit.and(failure.exit);
                 let object = failure_object(&failure);
                 out.problem(&failure.of(&name));
                 object
@@ -564,11 +566,15 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
 fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), Failure> {
     let source = reach::source(source)?;
     let mut nodes = reach::nodes(&source, new.size);
-    let proof = prove_consistency(&mut nodes, old.size, new.size).map_err(|e| {
-        let hint = "the source must hold the log's tiles up to the newer checkpoint";
-        Failure::environment(format!("no consistency proof from {source}: {e}"), hint)
-    })?;
+    let proof = prove_consistency(&mut nodes, old.size, new.size);
+    let proof = proof.map_err(|e| not_grown(&NotShown::growth(&e), &source))?;
     verify_consistency(&proof, old, new).map_err(|e| forked(&e))
+}
+
+/// The source does not show that one tree begins with another.
+fn not_grown(why: &NotShown, source: &Source) -> Failure {
+    let hint = "the source must hold the log's tiles up to the newer checkpoint";
+    why.failure(why.to_string(), hint).of(source)
 }
 
 fn forked(error: &ledger_core::merkle::VerifyError) -> Failure {

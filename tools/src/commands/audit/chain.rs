@@ -38,6 +38,15 @@ impl NotShown {
         NotShown { why: format!("entry {at} is not proven: {why}"), unread }
     }
 
+    /// The tiles give no proof that one tree begins with another.
+    pub fn growth(error: &ProveError<TileReadError<ReadError>>) -> NotShown {
+        let NotShown { why, unread } = match error {
+            ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
+            other => other.to_string().into(),
+        };
+        NotShown { why: format!("no consistency proof: {why}"), unread }
+    }
+
     /// The end of a command that needs the entry.
     pub fn failure(&self, message: impl Into<String>, hint: impl Into<String>) -> Failure {
         let exit = if self.unread { Exit::Environment } else { Exit::Refused };
@@ -57,15 +66,29 @@ impl From<String> for NotShown {
     }
 }
 
-/// What the log's own entries say about its rules: the whole chain where it can be followed, else
-/// the charter at index 0 alone. Nothing is verified against the tree: it is for an audit, which
-/// does that afterwards, entry by entry.
+/// What a log's own entries say about its rules.
+#[derive(Debug)]
+pub struct ClaimedRules {
+    /// The whole chain where it can be followed, else the charter at index 0 alone.
+    pub governance: Governance,
+    /// Why later rules are not among them, where the source does not show an entry.
+    pub hidden: Option<NotShown>,
+}
+
+/// What the log's own entries say about its rules. Nothing is verified against the tree: it is for
+/// an audit, which does that afterwards, entry by entry.
 ///
 /// # Errors
 /// Why there is no charter.
-pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<Governance, NotShown> {
+pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<ClaimedRules, NotShown> {
     let size = head(checkpoint)?.size;
-    governance::claimed(size, |at| entry(source, at, size))
+    let read = |at| entry(source, at, size);
+    let founded = Governance::found(&read(LeafIndex::ZERO)?).map_err(|e| e.to_string())?;
+    Ok(match governance::follow(size, read) {
+        Ok(governance) => ClaimedRules { governance, hidden: None },
+        Err(Unfollowed::Read(why)) => ClaimedRules { governance: founded, hidden: Some(why) },
+        Err(Unfollowed::Replay) => ClaimedRules { governance: founded, hidden: None },
+    })
 }
 
 /// What the entries of a checkpoint's tree say about the log's rules, each proven to be in it. A
@@ -143,17 +166,31 @@ pub fn proven_entry(source: &Source, at: LeafIndex, head: &TreeHead) -> Result<E
 }
 
 fn bytes(source: &Source, at: LeafIndex, size: TreeSize) -> Result<Vec<u8>, NotShown> {
-    let width = u64::from(TILE_WIDTH);
-    let coord = TileCoord::in_tree(TileKind::Entries, at.get() / width, size);
-    let coord = coord.ok_or_else(|| "the log has no entries".to_owned())?;
+    entry_of(&bundle(source, at.get() / u64::from(TILE_WIDTH), size)?, at, source)
+}
+
+/// A bundle of entries of the tree of `size` leaves.
+///
+/// # Errors
+/// Why the source does not show it.
+pub fn bundle(source: &Source, number: u64, size: TreeSize) -> Result<EntryBundle, NotShown> {
+    let coord = TileCoord::in_tree(TileKind::Entries, number, size);
+    let coord = coord.ok_or_else(|| "the log has no such entry".to_owned())?;
     let bytes = source.tile(coord).map_err(|e| NotShown::file(&coord.to_string(), &e))?;
-    let bundle = EntryBundle::parse(coord, bytes).map_err(|e| format!("{coord}: {e}"))?;
-    let place = usize::try_from(at.get() % width).unwrap_or(usize::MAX);
+    Ok(EntryBundle::parse(coord, bytes).map_err(|e| format!("{coord}: {e}"))?)
+}
+
+/// The bytes of an entry out of its bundle.
+///
+/// # Errors
+/// Why the source does not show it.
+pub fn entry_of(bundle: &EntryBundle, at: LeafIndex, source: &Source) -> Result<Vec<u8>, NotShown> {
+    let place = usize::try_from(at.get() % u64::from(TILE_WIDTH)).unwrap_or(usize::MAX);
     match bundle.get(place) {
         Some(b"") => {
             Err(format!("entry {at} is withheld by {source}: ask the log's own node").into())
         }
         Some(entry) => Ok(entry.to_vec()),
-        None => Err(format!("{coord} holds no entry {at}").into()),
+        None => Err(format!("its bundle holds no entry {at}").into()),
     }
 }

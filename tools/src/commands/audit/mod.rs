@@ -17,9 +17,10 @@ mod tree;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use ledger_core::charter::{Charter, Governance};
+use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::Exclusions;
+use ledger_core::index::TreeSize;
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{MAX_NOTE_BYTES, VerifierKey};
 use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
@@ -40,7 +41,7 @@ pub use judge::{Lawful, LawfulEntry};
 pub(in crate::commands) use block::{MAX_NOT_SHOWN, MAX_UNREAD};
 
 use block::{Block, Entries, Piece, Slot};
-use chain::NotShown;
+use chain::{ClaimedRules, NotShown};
 use fate::{Fate, Footing, Root, Verdict};
 use judge::{Judges, Tally};
 use report::{Report, Summary};
@@ -150,8 +151,11 @@ fn examine<'a>(
     let checkpoint = read_checkpoint(&source)?;
     let claims = if args.opaque { None } else { Some(chain::claimed(&source, &checkpoint)) };
     let (trust, claimed) = trust(args, anchor, claims, out)?;
-    let accepted = accept(&checkpoint, &trust)?;
+    let accepted = accept(&checkpoint, &trust);
+    let (claimed, hidden) = claimed.map_or((None, None), |(own, hidden)| (Some(own), hidden));
+    let accepted = accepted.map_err(|failure| hidden_keys(failure, hidden.as_ref()))?;
     let head = *accepted.checkpoint.head();
+    check_allowed(args, head.size)?;
     if head.size.is_empty() && !args.opaque {
         return Err(Failure::refused(
             "the log is empty: it has not even a charter",
@@ -170,6 +174,7 @@ fn examine<'a>(
     let grew = tree.grew(root, &mut report);
     let proven = root == Root::Signed || report.fates().unproven() == 0;
     report.settle(root);
+    report.remark_on_allowed();
     folder::check(&source, head.size, &mut report);
     if proven {
         bind(&accepted, &judged, policy_source(args), &trust.exclusions, &mut report);
@@ -378,13 +383,16 @@ fn bind(
     }
 }
 
+/// The charter that the log shows in entry 0, and why later rules are hidden, if they are.
+type Claimed = (StatementId, Option<NotShown>);
+
 /// Whom the audit trusts: the user's choice, else, loudly, the log itself.
 fn trust(
     args: &Args,
     anchor: Option<StatementId>,
-    claims: Option<Result<Governance, NotShown>>,
+    claims: Option<Result<ClaimedRules, NotShown>>,
     out: &Output,
-) -> Result<(Trust, Option<StatementId>), Failure> {
+) -> Result<(Trust, Option<Claimed>), Failure> {
     let exclusions = args.trust.exclusions()?;
     if let Some(vkey) = &args.vkey {
         let key: VerifierKey = vkey.trim().parse().map_err(|e| {
@@ -409,7 +417,7 @@ fn trust(
             "give --vkey VKEY or --policy FILE",
         ));
     };
-    let governance = claims.map_err(|why| {
+    let ClaimedRules { governance, hidden } = claims.map_err(|why| {
         why.failure(
             format!("the charter in entry 0 gives no key: {why}"),
             "give the log's key with --vkey; for a log that is not ours add --opaque",
@@ -428,10 +436,40 @@ fn trust(
             "no --vkey, --policy or --anchor: this trusts the log itself, its charter {statement}"
         ));
     }
-    Ok((Trust::of_charter(governance, basis, exclusions, out)?, Some(statement)))
+    Ok((Trust::of_charter(governance, basis, exclusions, out)?, Some((statement, hidden))))
 }
 
-fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
+/// A head may be signed by a key of later rules: where the source does not show those, nothing is
+/// known to be altered.
+fn hidden_keys(failure: Failure, hidden: Option<&NotShown>) -> Failure {
+    match hidden {
+        None => failure,
+        Some(why) => why.failure(
+            format!(
+                "the rules that name the log's keys are not shown: {why}; by those of entry 0: {}",
+                failure.message
+            ),
+            "take another copy, or give the log's key with --vkey",
+        ),
+    }
+}
+
+/// An entry that the user accepts to be withheld must be one of the log's.
+fn check_allowed(args: &Args, size: TreeSize) -> Result<(), Failure> {
+    match args.allow_withheld.iter().find(|index| **index >= size.get()) {
+        None => Ok(()),
+        Some(index) => Err(Failure::usage(
+            format!("--allow-withheld names entry {index} of a log of {size} entries"),
+            "name the indices that an audit without it calls withheld",
+        )),
+    }
+}
+
+/// The checkpoint of a log's files.
+///
+/// # Errors
+/// [`Failure`] when it is not there or cannot be read.
+pub(in crate::commands) fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
     source.checkpoint().map_err(|e| match e {
         ReadError::Failed(_) | ReadError::Missing => Failure::environment(
             format!("the checkpoint of {source} {e}"),

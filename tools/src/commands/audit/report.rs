@@ -36,6 +36,8 @@ pub struct Report {
     withheld: Vec<u64>,
     /// Those that the user accepts.
     allowed: BTreeSet<u64>,
+    /// Those of them that were not met.
+    not_met: BTreeSet<u64>,
     withheld_not_allowed: u64,
     /// Files with a problem.
     blamed: BTreeSet<TileCoord>,
@@ -89,6 +91,7 @@ impl Report {
             deferred_more: 0,
             rules_unread: 0,
             withheld: Vec::new(),
+            not_met: allowed.clone(),
             allowed,
             withheld_not_allowed: 0,
             blamed: BTreeSet::new(),
@@ -176,6 +179,7 @@ impl Report {
             self.withheld.push(index);
         }
         if self.allowed.contains(&index) {
+            self.not_met.remove(&index);
             return;
         }
         self.withheld_not_allowed += 1;
@@ -248,6 +252,19 @@ impl Report {
         if self.remarks.len() < MAX_PROBLEMS {
             self.out.warn(text);
             self.remarks.push(text.to_owned());
+        }
+    }
+
+    /// Says which entries the user accepted to be withheld, and are not: each of them has its own
+    /// fate, and an auditor who is told of fewer gaps than there were should know it.
+    pub fn remark_on_allowed(&mut self) {
+        let listed: Vec<String> =
+            self.not_met.iter().take(MAX_PROBLEMS).map(u64::to_string).collect();
+        if !listed.is_empty() {
+            let listed = listed.join(", ");
+            self.remark(&format!(
+                "--allow-withheld names {listed}, which this source does not withhold"
+            ));
         }
     }
 

@@ -14,6 +14,7 @@ use ledger_core::succession::{
 use serde_json::{Value, json};
 
 use crate::commands::audit::chain::{self, NotShown};
+use crate::commands::audit::read_checkpoint;
 use crate::environment;
 use crate::failure::Failure;
 use crate::files;
@@ -149,7 +150,7 @@ fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     let refused = |e: String| Failure::refused(e, hint).of(source);
     let not_shown = |e: NotShown| e.failure(e.to_string(), hint).of(source);
     let opened = reach::source(source)?;
-    let bytes = opened.checkpoint().map_err(|e| refused(format!("the checkpoint {e}")))?;
+    let bytes = read_checkpoint(&opened)?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| refused(e.to_string()))?;
     let size = claimed.checkpoint().head().size;
     if size < head.size {

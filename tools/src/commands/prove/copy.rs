@@ -72,19 +72,6 @@ pub(super) fn find(
     Ok((Found { index: index.get(), entry, file: file.into_bytes(), proof }, trust))
 }
 
-/// The bundle about the last entry of a log's files, with all their governance entries. What it
-/// holds is for its reader to verify.
-pub(in crate::commands) fn about_end(
-    source: Source,
-    claimed: ClaimedCheckpoint,
-) -> Result<AuthorityBundle, Failure> {
-    let head = *claimed.checkpoint().head();
-    let last = head.size.last().ok_or_else(|| wrong("it has no entries"))?;
-    let copy = Copy { source, claimed, head, size: head.size };
-    let proof = copy.prove(last, &copy.entry(last)?)?;
-    copy.bundle(last, proof)
-}
-
 impl Copy {
     fn bundle_of(&self, number: u64) -> Result<EntryBundle, Failure> {
         let coord = TileCoord::in_tree(TileKind::Entries, number, self.size);

@@ -1,18 +1,19 @@
 //! A succession: whether enough members signed it, by its own rules and by the newest known ones.
 
-use ledger_core::authority::AuthorityBundle;
-use ledger_core::charter::{Governance, ReplayError};
-use ledger_core::merkle::{TreeHead, prove_consistency};
+use ledger_core::index::LeafIndex;
+use ledger_core::merkle::{Beginning, BeginningError, ProveError, TreeHead, prove_consistency};
 use ledger_core::succession::{
     ClaimedSuccession, GovernanceRef, KnownLog, KnownLogError, SuccessionError, VerifiedSuccession,
 };
 use ledger_core::tile::TileReader;
-use serde_json::json;
+use ledger_node::source::Source;
+use serde_json::{Value, json};
 
-use super::{Args, MAX_FILE, Verdict, accept, forked};
+use super::rules::{self, Unlawful};
+use super::{Args, MAX_FILE, Verdict, accept, forked, not_grown};
 use crate::commands::audit::chain::{self, NotShown};
+use crate::commands::audit::read_checkpoint;
 use crate::commands::charter::succeed;
-use crate::commands::prove::copy;
 use crate::environment;
 use crate::failure::Failure;
 use crate::files;
@@ -65,22 +66,18 @@ fn given(known: &mut KnownLog, args: &Args, trust: &Trust) -> Result<(), Failure
     Ok(())
 }
 
-/// What a copy of the log shows: its head, its governance up to there, the tree that the succession
-/// names as the beginning of it, and the last entries of both. Gives why governance entries behind
-/// the last lawful one do not count.
+/// What a copy of the log shows: its head, its governance up to there, that the trees of the heads
+/// that are known and the tree that the succession names are the beginning of it, and the last
+/// entries. Gives the entries at its end that do not count, for they break the rules.
 fn in_source(
     known: &mut KnownLog,
     named: &TreeHead,
     trust: &Trust,
     source: &str,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<Unlawful>, Failure> {
     let of_source = |e: KnownLogError| failure(&e).of(source);
     let opened = reach::source(source)?;
-    let bytes = opened.checkpoint().map_err(|e| {
-        let hint = "the source must hold the old log's checkpoint, tiles and entries";
-        Failure::environment(format!("the checkpoint of {source} {e}"), hint)
-    })?;
-    let accepted = accept(&bytes, trust)?;
+    let accepted = accept(&read_checkpoint(&opened)?, trust)?;
     trust.is_charter_of(&accepted)?;
     let latest = *accepted.checkpoint.head();
     if latest.size < named.size {
@@ -91,59 +88,74 @@ fn in_source(
     }
     let claimed = accepted.checkpoint.claimed().clone();
     let policy = trust.policy_for(&claimed);
-    let mut nodes = TileReader::new(&opened, latest.size);
-    let proof = prove_consistency(&mut nodes, named.size, latest.size).map_err(|e| {
-        let hint = "the source must hold the log's tiles up to its checkpoint";
-        Failure::environment(format!("no consistency proof from {opened}: {e}"), hint)
-    })?;
     known.accept(&accepted, &policy).map_err(of_source)?;
-    known.link(*named, &latest, &proof).map_err(|e| match e {
+    // a copy of another history contradicts what the reader accepted before
+    let older = known.heads().iter().filter(|own| !own.size.is_empty() && own.size < latest.size);
+    for head in older.copied().chain([*named]).collect::<Vec<_>>() {
+        link(known, head, &latest, &opened)?;
+    }
+    let rules = rules::find(&opened, &claimed)?;
+    known.add_bundle(&rules.bundle, &policy).map_err(of_source)?;
+    if let Some(unlawful) = rules.unlawful.as_ref().filter(|own| named.size.contains(own.index)) {
+        return Err(Failure::refused(
+            format!(
+                "the tree of size {} ends with entries that do not count: {unlawful}",
+                named.size
+            ),
+            "let the members sign anew, with a checkpoint of the old log from before that entry",
+        ));
+    }
+    let end = head_at(rules.end, &latest, &opened)?;
+    link(known, end, &latest, &opened)?;
+    for head in [end, *named] {
+        let (entry, proof) = chain::end(&opened, &head, latest.size).map_err(|e| {
+            let hint = "the source must hold the old log's entries up to its checkpoint";
+            e.failure(e.to_string(), hint).of(source)
+        })?;
+        known.add_end(&head, &entry, &proof).map_err(of_source)?;
+    }
+    Ok(rules.unlawful)
+}
+
+/// Proves that a copy's tree begins with the tree of an older head.
+fn link(
+    known: &mut KnownLog,
+    older: TreeHead,
+    latest: &TreeHead,
+    source: &Source,
+) -> Result<(), Failure> {
+    let mut nodes = TileReader::new(source, latest.size);
+    let proof = prove_consistency(&mut nodes, older.size, latest.size);
+    let proof = proof.map_err(|e| not_grown(&NotShown::growth(&e), source))?;
+    known.link(older, latest, &proof).map_err(|e| match e {
         KnownLogError::NotProven { error, .. } => forked(&error),
-        e => of_source(e),
+        e => failure(&e).of(source),
+    })
+}
+
+/// The head of the tree whose last entry stands at `end`, as a copy's tiles have it.
+fn head_at(end: LeafIndex, latest: &TreeHead, source: &Source) -> Result<TreeHead, Failure> {
+    let size = end.size_through();
+    if size == latest.size {
+        return Ok(*latest);
+    }
+    let mut nodes = TileReader::new(source, latest.size);
+    let beginning = Beginning::read(&mut nodes, size, latest).map_err(|e| match e {
+        BeginningError::Read(e) => not_grown(&NotShown::growth(&ProveError::Read(e)), source),
+        e => not_grown(&e.to_string().into(), source),
     })?;
-    let (bundle, unlawful) = lawful(copy::about_end(reach::source(source)?, claimed)?)?;
-    known.add_bundle(&bundle, &policy).map_err(of_source)?;
-    let not_shown = |e: NotShown| {
-        let hint = "the source must hold the old log's entries up to its checkpoint";
-        e.failure(e.to_string(), hint).of(source)
-    };
-    if unlawful.is_none() {
-        let (entry, proof) = chain::end(&opened, &latest, latest.size).map_err(not_shown)?;
-        known.add_end(&latest, &entry, &proof).map_err(of_source)?;
-    }
-    let (entry, proof) = chain::end(&opened, named, latest.size).map_err(not_shown)?;
-    known.add_end(named, &entry, &proof).map_err(of_source)?;
-    Ok(unlawful)
+    Ok(TreeHead { size, root: beginning.root })
 }
 
-/// The bundle up to the first governance entry that breaks the rules, and why. That entry changes
-/// nothing: else an operator could bar a succession by logging one.
-fn lawful(bundle: AuthorityBundle) -> Result<(AuthorityBundle, Option<String>), Failure> {
-    let refused = |e: &ReplayError| Failure::refused(e.to_string(), e.hint());
-    let entries = bundle.governance();
-    let all = entries.iter().map(|own| (own.index, &own.entry));
-    let (governance, end) = Governance::replay_prefix(all).map_err(|e| refused(&e))?;
-    match end {
-        None => Ok((bundle, None)),
-        Some(ReplayError::Unlawful { index, why }) => {
-            let why = format!("entry {index} breaks the rules and changes none: {why}");
-            let kept = entries[..governance.states().len()].to_vec();
-            Ok((AuthorityBundle::new(kept, bundle.proof().clone()), Some(why)))
-        }
-        // what this version cannot judge may well change the rules
-        Some(e) => Err(refused(&e)),
-    }
-}
-
-fn verdict(verified: &VerifiedSuccession, unlawful: Option<String>) -> Verdict {
+fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> Verdict {
     let own = verified.succession();
     let members: Vec<String> = verified.members().to_vec();
     let abandoned = abandoned(verified);
-    let unlawful = unlawful.map(|why| format!("; {why}")).unwrap_or_default();
+    let broken = unlawful.as_ref().map(|own| format!("; {own}")).unwrap_or_default();
     let text = format!(
         "the log {} ends at size {} for its members, {} follows with the charter {}; signed by \
          {}, enough by the charter as entry {} left it and by the newest rules known; rules known \
-         up to entry {}{unlawful}; {abandoned}",
+         up to entry {}{broken}; {abandoned}",
         own.origin().as_str(),
         own.head().size,
         own.successor().as_str(),
@@ -161,6 +173,10 @@ fn verdict(verified: &VerifiedSuccession, unlawful: Option<String>) -> Verdict {
         "entries": verified.abandoned(),
         "governance": governance.collect::<Vec<_>>(),
     });
+    object["unlawful"] = unlawful.map_or(
+        Value::Null,
+        |own| json!({ "index": own.index.get(), "message": own.why, "behind": own.more }),
+    );
     Verdict { word: "proven", text, object }
 }
 
