@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use ledger_core::charter::Charter;
-use ledger_core::checkpoint::ClaimedCheckpoint;
+use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint};
 use ledger_core::evidence::Exclusions;
 use ledger_core::index::TreeSize;
 use ledger_core::merkle::TreeHead;
@@ -151,9 +151,8 @@ fn examine<'a>(
     let checkpoint = read_checkpoint(&source)?;
     let claims = if args.opaque { None } else { Some(chain::claimed(&source, &checkpoint)) };
     let (trust, claimed) = trust(args, anchor, claims, out)?;
-    let accepted = accept(&checkpoint, &trust);
     let (claimed, hidden) = claimed.map_or((None, None), |(own, hidden)| (Some(own), hidden));
-    let accepted = accepted.map_err(|failure| hidden_keys(failure, hidden.as_ref()))?;
+    let accepted = accept(&checkpoint, &trust, hidden.as_ref())?;
     let head = *accepted.checkpoint.head();
     check_allowed(args, head.size)?;
     if head.size.is_empty() && !args.opaque {
@@ -439,21 +438,6 @@ fn trust(
     Ok((Trust::of_charter(governance, basis, exclusions, out)?, Some((statement, hidden))))
 }
 
-/// A head may be signed by a key of later rules: where the source does not show those, nothing is
-/// known to be altered.
-fn hidden_keys(failure: Failure, hidden: Option<&NotShown>) -> Failure {
-    match hidden {
-        None => failure,
-        Some(why) => why.failure(
-            format!(
-                "the rules that name the log's keys are not shown: {why}; by those of entry 0: {}",
-                failure.message
-            ),
-            "take another copy, or give the log's key with --vkey",
-        ),
-    }
-}
-
 /// An entry that the user accepts to be withheld must be one of the log's.
 fn check_allowed(args: &Args, size: TreeSize) -> Result<(), Failure> {
     match args.allow_withheld.iter().find(|index| **index >= size.get()) {
@@ -479,11 +463,25 @@ pub(in crate::commands) fn read_checkpoint(source: &Source) -> Result<Vec<u8>, F
     })
 }
 
-fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
+/// The log's head. Later rules may name its keys and witnesses: where the source does not show those,
+/// nothing is known to be altered.
+fn accept(
+    bytes: &[u8],
+    trust: &Trust,
+    hidden: Option<&NotShown>,
+) -> Result<AcceptedCheckpoint, Failure> {
     let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
         Failure::refused(format!("checkpoint: {e}"), "the file `checkpoint` is damaged")
     })?;
     trust.policy.verify(&claimed).map_err(|e| {
+        let may_follow = matches!(
+            e,
+            PolicyError::NoQuorum { .. } | PolicyError::Checkpoint(CheckpointError::NotSigned(_))
+        );
+        if let Some(why) = hidden.filter(|_| may_follow) {
+            let message = format!("later rules are not shown: {why}; by those of entry 0: {e}");
+            return why.failure(message, "take another copy, or give the log's key with --vkey");
+        }
         let hint = match &e {
             PolicyError::NoQuorum { .. } | PolicyError::ConvictedWitness(_) => {
                 trust.hint(&claimed, &e)
