@@ -1,12 +1,13 @@
 //! Contradictions by two keys of one log, where one of the keys may be retired.
 //!
-//! A witness lists the keys of a log by hand. While a log changes its key, the list names the old
+//! An operator lists the keys of a log by hand. While a log changes its key, the list names the old
 //! key and the new one, and a thief of the old key could convict both with one late head. So two
-//! listed keys convict together only after the caller has read the log's governance and found
-//! neither of them retired. The contradiction is held until then.
+//! listed keys convict together only after the caller has read the log's governance and found both
+//! of them in force. The contradiction is held until then.
 
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
-use crate::evidence::{Case, ClaimedEvidence, Conflict, Conviction, EvidenceError};
+use crate::evidence::{Case, ClaimedEvidence, Conflict, Conviction, EvidenceError, Trust};
+use crate::index::TreeSize;
 use crate::merkle::TreeHead;
 use crate::note::VerifierKey;
 
@@ -23,12 +24,12 @@ pub enum Pairs {
     /// The caller knows all keys to be in force.
     #[default]
     Convict,
-    /// One of the keys may be retired: what two of them contradict is held until
+    /// One of the keys may be retired: a contradiction by two of them is held until
     /// [`View::settle_pairs`].
     Ask,
 }
 
-/// What two keys of one log contradict.
+/// Contradictions by two keys of one log.
 #[derive(Debug, Default)]
 pub(super) struct HeldPairs {
     rule: Pairs,
@@ -38,13 +39,12 @@ pub(super) struct HeldPairs {
 #[derive(Debug)]
 struct HeldPair {
     conflict: Conflict,
-    /// Rounds since it came.
+    /// Rounds since it was found.
     age: u32,
 }
 
 impl HeldPairs {
-    /// Knows another rule or other keys: what keys contradict that are not trusted any more is
-    /// dropped.
+    /// Knows another rule or other keys. Drops contradictions by keys that are trusted no more.
     pub(super) fn set(&mut self, rule: Pairs, trusted: &[VerifierKey]) {
         self.rule = rule;
         self.held.retain(|pair| is_by(&pair.conflict, trusted));
@@ -70,7 +70,13 @@ impl HeldPairs {
         self.held.iter().any(|pair| pair.age >= PATIENCE_ROUNDS)
     }
 
-    /// The heads of the contradiction that came first, the smaller one first.
+    /// The size of the largest head among the contradictions; `None` if none is held.
+    fn largest(&self) -> Option<TreeSize> {
+        let heads = self.held.iter().flat_map(|pair| pair.conflict.heads());
+        heads.map(|head| head.checkpoint().head().size).max()
+    }
+
+    /// The heads of the contradiction that was found first, the smaller one first.
     pub(super) fn oldest(&self) -> Option<(TreeHead, TreeHead)> {
         let heads = self.held.first()?.conflict.heads();
         let head = |at: usize| heads.get(at).map(|head| *head.checkpoint().head());
@@ -79,7 +85,7 @@ impl HeldPairs {
 }
 
 impl View {
-    /// Judges evidence; what two keys contradict that may not convict together yet is held.
+    /// Judges evidence. A contradiction by two keys that may not convict together yet is held.
     pub(super) fn verify(
         &mut self,
         evidence: &ClaimedEvidence,
@@ -93,7 +99,7 @@ impl View {
         judged
     }
 
-    /// Holds what two keys of a log contradict, if neither may convict with the other yet.
+    /// Holds a contradiction by two keys of a log, if they may not convict together yet.
     pub(super) fn hold_pair(&mut self, conflict: &Conflict) {
         let is_its = |own: &Origin| own.as_str() == conflict.origin();
         let Some((_, known)) = self.logs.iter_mut().find(|(own, _)| is_its(own)) else { return };
@@ -106,22 +112,29 @@ impl View {
         self.confirm(keys);
     }
 
-    /// The logs of which two keys contradict each other, and whose governance must be read.
-    pub fn paired(&self) -> Vec<Origin> {
-        let paired = self.logs.iter().filter(|(_, known)| !known.pairs.held.is_empty());
-        paired.map(|(origin, _)| origin.clone()).collect()
+    /// The logs of which two keys contradict each other, each with the size of the largest head
+    /// that is held of it: governance of a smaller tree does not show which keys are in force.
+    pub fn paired(&self) -> Vec<(Origin, TreeSize)> {
+        let paired = self.logs.iter().filter_map(|(origin, known)| {
+            let adopted = known.adopted().map_or(TreeSize::ZERO, |own| own.head().size);
+            Some((origin.clone(), known.pairs.largest()?.max(adopted)))
+        });
+        paired.collect()
     }
 
-    /// Convicts the log by what two of its keys contradict: the caller has read the log's
-    /// governance after the contradiction came, and has said by [`View::know_with`] which keys are
-    /// retired. Those that stay are in force.
-    pub fn settle_pairs(&mut self, origin: &Origin) -> Vec<Event> {
+    /// Convicts the log by the contradictions of these keys, which the log's governance shows to be
+    /// in force: the caller has read it after [`View::paired`] named the log. Contradictions by
+    /// other keys are held on.
+    pub fn settle_pairs(&mut self, origin: &Origin, in_force: &[VerifierKey]) -> Vec<Event> {
         let Some(known) = self.logs.get_mut(origin) else { return Vec::new() };
+        let is_settled = |pair: &HeldPair| is_by(&pair.conflict, in_force);
         let held = std::mem::take(&mut known.pairs.held);
-        let keys = known.keys.trusted().to_vec();
-        let trust = keys.iter().fold(self.trust.clone(), |trust, key| trust.with_in_force(key));
+        let (settled, held): (Vec<_>, Vec<_>) = held.into_iter().partition(is_settled);
+        known.pairs.held = held;
+        let trusted = known.keys.trusted().iter().filter(|key| in_force.contains(key));
+        let trust = trusted.fold(self.trust.clone(), Trust::with_in_force);
         let mut events = Vec::new();
-        for HeldPair { conflict, .. } in held {
+        for HeldPair { conflict, .. } in settled {
             let case = Case { trust: &trust, authority: &[] };
             let Some(made) = ClaimedEvidence::against_log(&conflict, case) else { continue };
             let Ok(conviction) = made.verify(&trust) else { continue };

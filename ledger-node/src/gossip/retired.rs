@@ -1,10 +1,10 @@
-//! Which listed keys of a log are retired, by the log's own governance at the addresses that the
-//! list gives: what two keys contradict convicts only where neither is.
+//! Which listed keys of a log are in force and which are retired, by the log's governance at the
+//! addresses that the list gives. A contradiction by two keys convicts only if both are in force.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use ledger_core::charter::{Governance, RetiredLogKey, governance_chain};
+use ledger_core::charter::{Charter, Governance, RetiredLogKey, governance_chain};
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{TreeHead, prove_inclusion, verify_inclusion};
@@ -16,7 +16,7 @@ use ledger_core::{LeafIndex, TreeSize};
 use super::Gossip;
 use super::seek::{Place, Tiles};
 
-/// How long all files of one log's governance may take.
+/// How long the node reads the files of one log's governance.
 const BUDGET: Duration = Duration::from_secs(60);
 
 /// Governance entries that are read of one log: changes of a charter are rare.
@@ -29,14 +29,15 @@ pub(super) struct Paired {
     keys: Vec<VerifierKey>,
     /// Where its governance can be read.
     addresses: Vec<String>,
-    /// The size of the head that this node holds: an older one does not show the latest changes.
+    /// The size of the largest head that this node holds: the governance of a smaller tree may lack
+    /// the latest changes.
     held: TreeSize,
 }
 
-/// What an address shows of a log's governance.
-struct Read {
-    size: TreeSize,
+/// What an address shows of the listed keys. A key that is in neither list may be either.
+pub(super) struct KeysShown {
     retired: Vec<VerifierKey>,
+    in_force: Vec<VerifierKey>,
 }
 
 /// Why an address does not show the governance.
@@ -47,26 +48,18 @@ impl Paired {
         &self.addresses
     }
 
-    /// What an address shows. Where it shows no newer head than this node holds, the keys that are
-    /// retired there are, and of others nothing is known.
-    pub(super) fn read_at(&self, place: &mut Place) -> Option<Vec<VerifierKey>> {
-        let (origin, held) = (&self.origin, self.held);
-        match self.read(place) {
-            Ok(read) if read.size >= held || !read.retired.is_empty() => Some(read.retired),
-            Ok(Read { size, .. }) => {
-                tracing::warn!(%origin, %size, %held, "two keys of the log contradict each other, \
-                    and its address shows an older head: no key is convicted yet");
-                None
-            }
-            Err(NotRead(why)) => {
-                tracing::warn!(%origin, why, "two keys of the log contradict each other, and its \
-                    governance cannot be read: no key is convicted yet");
-                None
-            }
-        }
+    /// What an address shows of the listed keys; `None` if it shows nothing.
+    pub(super) fn read_at(&self, place: &mut Place) -> Option<KeysShown> {
+        let origin = &self.origin;
+        let shown = self.read(place).unwrap_or_else(|NotRead(why)| {
+            tracing::warn!(%origin, why, "two keys of the log contradict each other, and its \
+                governance cannot be read: no key is convicted yet");
+            KeysShown { retired: Vec::new(), in_force: Vec::new() }
+        });
+        (!shown.retired.is_empty() || !shown.in_force.is_empty()).then_some(shown)
     }
 
-    fn read(&self, place: &mut Place) -> Result<Read, NotRead> {
+    fn read(&self, place: &mut Place) -> Result<KeysShown, NotRead> {
         let not_read = |why: &str| NotRead(why.to_owned());
         let bytes = place.source().checkpoint().map_err(|e| NotRead(format!("checkpoint {e}")))?;
         let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| NotRead(e.to_string()))?;
@@ -77,18 +70,40 @@ impl Paired {
         let head = *verified.head();
         let last = head.size.last().ok_or_else(|| not_read("the tree is empty"))?;
         let mut tree = Tree { place, head, until: Instant::now() + BUDGET };
-        let first = tree.entry(LeafIndex::ZERO)?;
-        // a log without a charter has no governance that could retire a key
-        let founded = Entry::parse(&first).ok().and_then(|entry| Governance::found(&entry).ok());
-        let size = head.size;
-        if founded.is_none_or(|own| own.charter().origin() != self.origin.as_str()) {
-            return Ok(Read { size, retired: Vec::new() });
+        let founding = Entry::parse(&tree.entry(LeafIndex::ZERO)?)?;
+        if Governance::found(&founding)?.charter().origin() != self.origin.as_str() {
+            return Err(not_read("its first entry is the charter of another log"));
         }
         let governance = tree.governance(last)?;
-        let retired = governance.charter().retired_log_keys().iter().map(RetiredLogKey::key);
-        let retired = retired.filter(|key| self.keys.contains(key)).cloned().collect();
-        Ok(Read { size, retired })
+        Ok(self.shown(governance.charter(), &claimed))
     }
+
+    /// What the charter at a head says of the listed keys. A retirement is final, so that any head
+    /// shows it. That a key is in force now, a head that is smaller than another does not show.
+    fn shown(&self, charter: &Charter, head: &ClaimedCheckpoint) -> KeysShown {
+        let listed = |key: &&VerifierKey| self.keys.contains(key);
+        let retired = charter.retired_log_keys().iter().map(RetiredLogKey::key);
+        let retired = retired.filter(listed).cloned().collect();
+        let size = head.checkpoint().head().size;
+        if size < self.held {
+            tracing::warn!(origin = %self.origin, %size, held = %self.held, "two keys of the log \
+                contradict each other, and its address shows an older head");
+            return KeysShown { retired, in_force: Vec::new() };
+        }
+        let signers: Vec<_> = self.keys.iter().filter(|key| has_line(head, key)).collect();
+        // a thief of a retired key can sign a tree in which the key is in force: another key has to
+        // say so, unless the key is the log's newest, as no later one has taken its place
+        let vouched = |key: &&VerifierKey| {
+            signers.iter().any(|signer| signer != key) || charter.log_keys().last() == Some(*key)
+        };
+        let in_force = charter.log_keys().iter().filter(listed).filter(vouched).cloned().collect();
+        KeysShown { retired, in_force }
+    }
+}
+
+/// Whether a head has a line by a key. All lines by listed keys were verified.
+fn has_line(head: &ClaimedCheckpoint, key: &VerifierKey) -> bool {
+    head.note().signatures().iter().any(|line| line.is_by(key))
 }
 
 /// The tree of one head, as an address shows it: each entry is proven to be in it.
@@ -147,36 +162,34 @@ impl Tree<'_> {
 impl Gossip {
     /// The logs of which two listed keys contradict each other.
     pub(crate) fn paired_logs(&self) -> Vec<Origin> {
-        self.lock().view.paired()
+        self.lock().view.paired().into_iter().map(|(origin, _)| origin).collect()
     }
 
-    /// What two listed keys of a log contradict, and where its governance can be read.
+    /// The listed keys of a log of which two contradict each other, and where its governance can be
+    /// read.
     pub(super) fn paired(&self, origin: &Origin) -> Option<Paired> {
         let inner = self.lock();
-        if !inner.view.paired().contains(origin) {
-            return None;
-        }
+        let (_, held) = inner.view.paired().into_iter().find(|(own, _)| own == origin)?;
         let of_line = inner.known.iter().filter(|line| line.key.name().as_str() == origin.as_str());
         let also = inner.also.get(origin);
         let of_also = also.into_iter().flat_map(|also| also.keys.iter().cloned());
         let keys = of_line.map(|line| line.key.clone()).chain(of_also).collect();
         let mut addresses = super::known::urls_of(&inner.known, origin.as_str());
         addresses.extend(also.into_iter().flat_map(|also| also.urls.clone()));
-        let held = inner.view.log(origin).and_then(|log| log.adopted);
-        let held = held.map_or(TreeSize::ZERO, |held| held.checkpoint().head().size);
         Some(Paired { origin: origin.clone(), keys, addresses, held })
     }
 
-    /// Takes which listed keys of a log are retired. Those that are not convict the log by what
-    /// they contradict together.
-    pub(super) fn learn_retired(&self, origin: &Origin, retired: Vec<VerifierKey>) {
+    /// Learns which listed keys of a log are retired, and which in force: these convict the log by
+    /// their contradictions.
+    pub(super) fn learn_keys(&self, origin: &Origin, shown: KeysShown) {
+        let KeysShown { retired, in_force } = shown;
         let mut inner = self.lock();
-        tracing::warn!(%origin, retired = retired.len(), "two keys of the log contradict each \
-            other; its governance was read");
+        tracing::warn!(%origin, retired = retired.len(), in_force = in_force.len(), "two keys of \
+            the log contradict each other; its governance was read");
         let known = inner.retired.entry(origin.clone()).or_default();
         known.extend(retired.into_iter().filter(|key| !known.contains(key)).collect::<Vec<_>>());
         self.know(&mut inner);
-        let events = inner.view.settle_pairs(origin);
+        let events = inner.view.settle_pairs(origin, &in_force);
         self.evidence().trust(inner.view.trust().clone());
         self.conclude(&mut inner, events);
     }

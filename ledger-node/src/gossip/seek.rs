@@ -261,13 +261,16 @@ impl Seeker {
             let Some(place) = self.place(url).filter(|place| place.governance.is_due()) else {
                 continue;
             };
-            // what becomes of it, the alarm says
+            // where nothing comes of it, the alarm is raised
             place.governance.slow_down(MAX_BACK_OFF);
             place.tiles.clear();
-            let Some(retired) = paired.read_at(place) else { continue };
-            place.governance = Pace::new();
+            let Some(shown) = paired.read_at(place) else { continue };
             let Some(gossip) = self.gossip.upgrade() else { return };
-            return gossip.learn_retired(&self.origin, retired);
+            gossip.learn_keys(&self.origin, shown);
+            if !gossip.paired_logs().contains(&self.origin) {
+                self.places.values_mut().for_each(|place| place.governance = Pace::new());
+                return;
+            }
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ledger_core::batch::Edge;
@@ -60,6 +61,8 @@ fn governance(retires: bool) -> Vec<Vec<u8>> {
 struct Served {
     url: String,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
+    /// How many times a bundle of entries was asked for.
+    bundles: Arc<AtomicUsize>,
 }
 
 impl Served {
@@ -73,7 +76,8 @@ impl Served {
         let files = Arc::new(Mutex::new(files));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let shown = Arc::clone(&files);
+        let (shown, bundles) = (Arc::clone(&files), Arc::new(AtomicUsize::new(0)));
+        let asked = Arc::clone(&bundles);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
@@ -81,6 +85,9 @@ impl Served {
                 let first = lines.next().unwrap_or_default();
                 let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
                 lines.take_while(|line| !line.is_empty()).for_each(drop);
+                if path.starts_with("/tile/entries/") {
+                    asked.fetch_add(1, Ordering::SeqCst);
+                }
                 let body = shown.lock().unwrap().get(&path).cloned();
                 let (status, body) = body.map_or(("503 Busy", Vec::new()), |body| ("200 OK", body));
                 let length = body.len();
@@ -90,7 +97,7 @@ impl Served {
                 let _ = stream.write_all(&[head.as_bytes(), &body].concat());
             }
         });
-        (Served { url, files }, edge.head())
+        (Served { url, files, bundles }, edge.head())
     }
 }
 
@@ -113,6 +120,18 @@ fn late(branch: u8) -> TreeHead {
 
 fn standing(witness: &Witness) -> Standing {
     witness.gossip.standing(&Origin::new(LOG).unwrap())
+}
+
+/// Waits until an address was read twice, `bundles` of entries each time, and asserts that no key is
+/// convicted by what it shows. The alarm is raised instead.
+fn convicts_no_key(what: &str, witness: &Witness, served: &Served, bundles: usize) {
+    let is_read = || served.bundles.load(Ordering::SeqCst) > bundles;
+    until(what, || is_read() || witness.evidence().count() > 0);
+    assert_eq!(witness.evidence().count(), 0, "{what}");
+    for _ in 0..PATIENCE_ROUNDS {
+        witness.gossip.tick();
+    }
+    assert!(matches!(standing(witness), Standing::Unreconciled(_)), "{what}: the alarm");
 }
 
 /// Waits until a thread of the node has done its part.
@@ -159,7 +178,7 @@ async fn two_listed_keys_in_force_convict_together() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_keys_of_a_log_that_cannot_be_read_raise_the_alarm_and_convict_nobody() {
+async fn two_keys_of_a_log_that_cannot_be_read_raise_the_alarm_and_convict_no_key() {
     let (served, head) = Served::new(&governance(true), &new_key());
     let files = std::mem::take(&mut *served.files.lock().unwrap());
     let place = Place::new();
@@ -178,4 +197,54 @@ async fn two_keys_of_a_log_that_cannot_be_read_raise_the_alarm_and_convict_nobod
     until("the alarm ends", || standing(&witness) == Standing::Good);
     assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 200);
     assert_eq!(witness.evidence().count(), 0);
+}
+
+/// A key that the governance does not name counted as one in force, and so did a retired key by the
+/// word of its thief, and any key of a tree without a charter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_counts_as_in_force_only_by_the_word_of_another_key() {
+    let honest = governance(true);
+    let ours = {
+        let mut edge = Edge::new();
+        edge.append(&honest).unwrap();
+        edge.head()
+    };
+    let text = vec![b"no entry".to_vec(), b"of ours".to_vec()];
+    let cases = [
+        ("a key that is not named", (honest[..1].to_vec(), log_key()), 3),
+        ("a thief of the retired key", (governance(false), log_key()), 4),
+        ("a tree without a charter", (text, log_key()), 1),
+    ];
+    let judged = cases.len();
+    for (at, (what, (entries, signer), bundles)) in cases.into_iter().enumerate() {
+        let (served, head) = Served::new(&entries, &signer);
+        let place = Place::new();
+        let witness = open(&place, &served.url);
+        // the writer's head, and another of that size: by the key at the address, or the other one
+        let (first, second) = match at {
+            0 => ((log_key(), head), (new_key(), tree(1, 7).frontier().head())),
+            _ => ((new_key(), ours), (log_key(), head)),
+        };
+        assert_eq!(status(&witness, &request_for(&first.0, 0, first.1)).await, 200, "{what}");
+        let old = first.1.size.get();
+        assert_eq!(status(&witness, &request_for(&second.0, old, second.1)).await, 422, "{what}");
+        convicts_no_key(what, &witness, &served, bundles);
+    }
+    assert_eq!(judged, 3);
+}
+
+/// An address with an older tree, which shows one key to be retired, convicted the two others.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_tree_shows_no_key_in_force() {
+    let (served, _) = Served::new(&governance(true), &new_key());
+    let place = Place::new();
+    let third = key(LOG, Algorithm::Ed25519, 9);
+    let [old, new, newest] =
+        [log_key(), new_key(), third.clone()].map(|key| format!("log {}", key.verifier()));
+    place.list(&format!("{old}\n{new} {}\n{newest}\n", served.url));
+    let witness = place.open();
+    let head = |branch| tree(5, branch).frontier().head();
+    assert_eq!(status(&witness, &request_for(&third, 0, head(0))).await, 200);
+    assert_eq!(status(&witness, &request_for(&new_key(), 5, head(7))).await, 422);
+    convicts_no_key("an older tree", &witness, &served, 4);
 }
