@@ -103,7 +103,7 @@ impl Publisher {
         }
     }
 
-    /// Keeps the heads that several keys of the log sign, each before it is published.
+    /// Keeps the heads that several keys of the log sign, each before witnesses or readers see it.
     #[must_use]
     pub fn keeping(self, bridges: Bridges) -> Publisher {
         Publisher { bridges: Some(bridges), ..self }
@@ -196,11 +196,17 @@ impl Publisher {
     }
 
     /// Takes a head that was signed and promised. Returns at once, unless no cosignature is needed:
-    /// then the checkpoint is published first.
+    /// then the checkpoint is published first. A head that two keys of the log have signed is kept
+    /// first: a later head may be published in its place.
     ///
     /// # Errors
-    /// [`PublishError`] when it could not be published.
+    /// [`PublishError`] when it could not be kept or published.
     pub fn take(&self, signed: Signed) -> Result<(), PublishError> {
+        if signed.head.note().signatures().len() > 1
+            && let Some(bridges) = &self.bridges
+        {
+            bridges.keep(&signed.head)?;
+        }
         let signed = Arc::new(signed);
         if signed.plan.needs_nobody() {
             self.reveal(&signed, &signed.plan, [])?;
@@ -256,11 +262,6 @@ impl Publisher {
         }
         let complete = complete(signed, &lines);
         let checkpoint = plan.policy().verify(&complete)?.checkpoint;
-        if signed.head.note().signatures().len() > 1
-            && let Some(bridges) = &self.bridges
-        {
-            bridges.keep(&signed.head)?;
-        }
         self.store.publish(&complete)?;
         let published = Published::new(checkpoint, &self.reader);
         self.published.send_replace(Some(Arc::new(published)));

@@ -41,9 +41,9 @@ impl ProvenKeys {
     }
 }
 
-/// Those of the bundles of one charter, in the order of their heads, that judges of evidence need who
-/// know the anchor alone: the last, and those by which keys of the log vouch for later ones. Bundles
-/// that do not hold are left out.
+/// The bundles of one charter, in the order of their heads, that judges need who know the anchor
+/// alone: the last, those by which keys of the log vouch for later ones, and those by which a key
+/// has signed its retirement. Bundles that do not hold are left out.
 pub fn vouching(bundles: Vec<AuthorityBundle>) -> Vec<AuthorityBundle> {
     let (mut kept, mut chain, mut replays) = (Vec::new(), Chain::default(), Replays::default());
     for bundle in bundles.iter().filter_map(pinned) {
@@ -57,12 +57,17 @@ pub fn vouching(bundles: Vec<AuthorityBundle>) -> Vec<AuthorityBundle> {
     let reach = |chain: &Chain| {
         let mut chain = chain.clone();
         chain.confirm([].iter());
-        chain.confirmed.len()
+        let retired: BTreeSet<PublicKey> =
+            chain.retired.iter().map(|own| own.key.public()).collect();
+        (chain.confirmed.len(), retired.len())
     };
     let mut at = 0;
     while at + 1 < kept.len() {
         let mut less = chain.clone();
-        less.bundles.remove(at);
+        let Listing { head, .. } = less.bundles.remove(at);
+        if less.bundles.iter().all(|own| own.head != head) {
+            less.retired.retain(|own| own.own != head);
+        }
         if reach(&less) == reach(&chain) {
             chain = less;
             kept.remove(at);
@@ -86,10 +91,10 @@ pub(super) struct Chain {
     cosigners: Vec<VerifierKey>,
     /// Keys of the log, each with the governance entry that names it first.
     since: Vec<(VerifierKey, LeafIndex)>,
-    /// Keys for which the log answers: those of the founding charter, those that the judge was
-    /// given, and those of a bundle that one of these keys signed.
+    /// Keys that count as the log's: those of the founding charter, those that the judge was given,
+    /// and those of a bundle that one of these keys signed.
     confirmed: Vec<VerifierKey>,
-    /// Of each bundle, who signed its head, and the keys that its governance names.
+    /// Of each bundle, its head, the keys that signed it, and the keys that its governance names.
     bundles: Vec<Listing>,
 }
 
@@ -174,15 +179,15 @@ impl Chain {
         Ok(signers)
     }
 
-    /// Finds the keys for which the log answers, beside those of the founding charter: these keys,
-    /// and all that a head names which one of them signed.
+    /// Finds the keys that count as the log's beside those of the founding charter: the given ones,
+    /// and those that the governance below a head names which one of them signed.
     pub(super) fn confirm<'a>(&mut self, given: impl Iterator<Item = &'a VerifierKey>) {
         let given: Vec<VerifierKey> = given.cloned().collect();
         add_new(&mut self.confirmed, &given);
         loop {
             let before = self.confirmed.len();
             for Listing { head, signers, named } in &self.bundles {
-                // a key that signed its own end vouches for nothing later
+                // a key that signed its own end vouches for no later key
                 let vouches = |key: &VerifierKey| {
                     self.confirmed.contains(key) && self.retired_before(key, head).is_none()
                 };
@@ -196,7 +201,7 @@ impl Chain {
         }
     }
 
-    /// The entry that names a key of the log first, where the log does not answer for the key.
+    /// The entry that names a key first, where the key does not count as the log's.
     pub(super) fn unconfirmed_since(&self, key: &VerifierKey) -> Option<LeafIndex> {
         let named = self.since.iter().find(|(own, _)| own == key);
         named.filter(|_| !self.confirmed.contains(key)).map(|(_, since)| *since)

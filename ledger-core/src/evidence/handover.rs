@@ -1,4 +1,4 @@
-//! Keys that only members vouch for, and keys that the log itself has named.
+//! Keys that only members vouch for, and keys that a key of the log has vouched for.
 
 use super::sample::*;
 use super::*;
@@ -58,8 +58,8 @@ fn judged(forged: [&Named; 2], authority: Vec<AuthorityBundle>, trust: &Trust) -
     read.verify(trust).expect("it convicts a key").culprit().clone()
 }
 
-/// Stewards that left the log had signed such a norm, and never logged it. A tree in which it is
-/// lawful, signed by the key alone, passed for the log's.
+/// Stewards that left the log had signed a norm that adds a key, and never logged it. A tree that
+/// holds it, signed by this key alone, passed for the log's.
 #[test]
 fn former_stewards_convict_no_log_by_a_key_it_never_had() {
     let (one, other) = (named("a"), named("b"));
@@ -81,9 +81,9 @@ fn former_stewards_convict_no_log_by_a_key_it_never_had() {
     let record = Box::new(ledger.entries[2].record().clone());
     let leaf = ledger.bundle(2, &[0, 1], &head);
     let claim = Claim::UnlawfulLeaf { record, bundle: leaf };
-    if let Ok(conviction) = ClaimedEvidence::assemble(claim, Vec::new()).verify(&trust) {
-        assert_eq!(key_of(conviction.culprit()), Some((&own, false)));
-    }
+    let judged = ClaimedEvidence::assemble(claim, Vec::new()).verify(&trust);
+    let conviction = judged.expect("the key signed an entry that the rules refuse");
+    assert_eq!(key_of(conviction.culprit()), Some((&own, false)));
 }
 
 #[test]
@@ -100,16 +100,49 @@ fn a_key_that_the_log_itself_named_convicts_the_log() {
     // of many bundles those stay that are needed for it
     assert_eq!(vouching(vec![bridge.clone(), latest.clone()]).len(), 2);
     assert_eq!(vouching(vec![latest.clone(), latest.clone()]).len(), 1);
-    // and a judge who was given the key asks for none
+    // and a judge that was given the key needs no bundle for it
     let given = trust.with_key(own.clone());
     assert_eq!(key_of(&judged([&one, &other], vec![latest], &given)), Some((&own, true)));
 }
 
-/// A bundle of a charter that is nobody's anchor was judged, all of it, before it was ignored.
+/// A key that was retired signed a head over its end, and the log went on under its first key. The
+/// head was left out of the evidence, since a later one names the key too, so that a thief of the
+/// key convicted the log by its anchor.
+#[test]
+fn a_head_by_which_a_key_signed_its_own_end_stays_among_the_bundles() {
+    let mut world = World::new();
+    let of = |action: &str, key: &SignerKey| {
+        Object::new().with("action", action).with("vkey", key.verifier().to_string())
+    };
+    let policy = |keys: &[&SignerKey]| {
+        let lines: String = keys.iter().map(|key| format!("log {}\n", key.verifier())).collect();
+        Object::new().with("action", "set_policy").with("policy", lines + "quorum none\n")
+    };
+    let (first, second) = (founding(), named_key());
+    let add = world.norm("a", vec![of("add_log_key", &second), policy(&[&first, &second])]);
+    world.log(&add, &["a", "b"]);
+    let retire = world.norm("a", vec![of("retire_log_key", &second), policy(&[&first])]);
+    world.log(&retire, &["a", "b"]);
+    let incident = world.incident("a");
+    world.log(&incident, &["a"]);
+    let ledger = Ledger::of(&world);
+    let bundles = vec![
+        ledger.bundle(1, &[0, 1], &ledger.head(2, &[&first])),
+        ledger.bundle(2, &[0, 1, 2], &ledger.head(3, &[&first, &second])),
+        ledger.bundle(2, &[0, 1, 2], &ledger.head(4, &[&first])),
+    ];
+    let kept: Vec<u64> = vouching(bundles)
+        .iter()
+        .map(|own| own.proof().checkpoint.checkpoint().head().size.get())
+        .collect();
+    assert_eq!(kept, [3, 4], "the last alone does not show the end");
+}
+
+/// A bundle of a charter that the judge does not know was judged in full before it was ignored.
 #[test]
 fn bundles_of_a_charter_that_is_no_anchor_are_not_gone_through() {
     let (one, other) = (named("a"), named("b"));
-    // the entry behind the charter is refused by every rule: whoever goes through it says so
+    // every rule refuses the entry behind the charter: a judge that replays it says so
     let mut ledger = one.ledger.clone();
     ledger.entries.swap(1, 2);
     let head = ledger.head(3, &[&named_key()]);

@@ -64,7 +64,7 @@ impl<'a> Bench<'a> {
         let Some(own) = authority.first().and_then(AuthorityBundle::charter) else {
             return Ok(Bench { trust, chain: Chain::default(), charter: None });
         };
-        // bundles of a charter that is not this judge's anchor say nothing to it, and cost nothing
+        // bundles of a charter that is not the judge's anchor prove nothing, and are not replayed
         let mut chain = Chain::default();
         if knows_charter(trust, own)? {
             chain = Chain::prove(authority, own)?;
@@ -97,8 +97,8 @@ impl<'a> Bench<'a> {
         if let Some((key, at)) = retired {
             return Ok(self.unconfirmed(&key).unwrap_or(Culprit::RetiredKey { origin, key, at }));
         }
-        // whoever holds a key that was retired could frame the one that followed it: two keys
-        // convict only where the judge knows that both are in force
+        // a thief of a retired key could frame the key that followed it: two keys convict only
+        // where the judge knows that both are in force
         let given =
             |key: &VerifierKey| self.trust.logs.iter().any(|own| own.in_force && own.key == *key);
         if signers.len() > 1 && !signers.iter().all(given) {
@@ -108,7 +108,7 @@ impl<'a> Bench<'a> {
         Ok(unconfirmed.unwrap_or(Culprit::Log { origin, keys: signers }))
     }
 
-    /// The key alone, where neither the judge nor a key that counts vouches that it is the log's.
+    /// The key alone, where the judge was not given it and no key that counts vouches for it.
     fn unconfirmed(&self, key: &VerifierKey) -> Option<Culprit> {
         let is_given = self.trust.logs.iter().any(|own| own.key == *key);
         let since = self.chain.unconfirmed_since(key).filter(|_| !is_given)?;

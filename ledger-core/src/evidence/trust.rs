@@ -45,8 +45,8 @@ impl Trust {
         self.with_log_key(LogKey { key, entries, in_force: true })
     }
 
-    /// Knows a key of the log that it is named after, and not whether the log has retired it. It
-    /// convicts alone; together with another key it convicts after [`Trust::with_in_force`].
+    /// Knows a key of the log that it is named after, but not whether the log has retired it. The
+    /// key convicts alone; with another key it convicts only after [`Trust::with_in_force`].
     #[must_use]
     pub fn with_listed_log(self, key: VerifierKey, entries: Entries) -> Trust {
         self.with_log_key(LogKey { key, entries, in_force: false })

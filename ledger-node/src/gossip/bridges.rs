@@ -1,5 +1,5 @@
-//! Published heads over a change of the log's keys that an earlier key has signed too. They show to
-//! judges of evidence who know the anchor alone that the log itself named its new key.
+//! Heads over a change of the log's keys that an earlier key of the log has signed. A judge of
+//! evidence that knows the anchor alone learns from them that the log itself named its new key.
 
 use std::path::{Path, PathBuf};
 
@@ -23,19 +23,29 @@ impl Bridges {
         Bridges(folder)
     }
 
-    /// Keeps a head that several keys of the log have signed; it is durable when this returns.
+    /// Keeps a head; it is durable when this returns.
     ///
     /// # Errors
     /// [`StoreError::Io`].
     pub fn keep(&self, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
         std::fs::create_dir_all(&self.0).map_err(StoreError::io("make", &self.0))?;
-        let size = head.checkpoint().head().size;
-        let path = self.0.join(format!("{size}.{EXTENSION}"));
-        files::replace(&path, head.to_string().as_bytes())
+        files::replace(&self.path(head), head.to_string().as_bytes())
     }
 
-    /// The heads in the order of their sizes; of many the largest. A file that is none is passed
-    /// over: it only shows less.
+    /// Removes a head that shows nothing more than others do.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn remove(&self, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
+        files::remove(&self.path(head))
+    }
+
+    fn path(&self, head: &ClaimedCheckpoint) -> PathBuf {
+        self.0.join(format!("{}.{EXTENSION}", head.checkpoint().head().size))
+    }
+
+    /// The heads in the order of their sizes; of many the largest. A file that holds no head is
+    /// passed over: less is shown then.
     pub fn all(&self) -> Vec<ClaimedCheckpoint> {
         let Ok(entries) = std::fs::read_dir(&self.0) else { return Vec::new() };
         let mut heads: Vec<ClaimedCheckpoint> =

@@ -1,15 +1,18 @@
 //! What the node knows of charters: its own log's, and those of logs that it mirrors.
 
-use ledger_core::LeafIndex;
+use std::collections::BTreeSet;
+
 use ledger_core::authority::AuthorityBundle;
 use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::vouching;
 use ledger_core::gossip::Lineage;
+use ledger_core::{LeafIndex, TreeSize};
 
 use super::bridges::Bridges;
 use crate::governance;
 use crate::log::{LogReader, Published};
+use crate::store::StoreError;
 
 /// Bytes of the bundles that evidence is given together: some thousands of changes. Evidence goes to
 /// every peer, where it has at most 4 MiB, and still convicts by keys without them.
@@ -25,8 +28,8 @@ pub fn bare(charter: &Charter) -> Lineage {
     }
 }
 
-/// The bundles that evidence about a log of ours carries: that of a head, and of those before it the
-/// ones that show the log to have named its keys itself. None where they cannot be made.
+/// The bundles that evidence about a ledger carries: that of a head, and those before it that show
+/// how the log named its keys and how keys signed their end. None where they cannot be made.
 pub fn authority(
     reader: &LogReader,
     before: Vec<AuthorityBundle>,
@@ -81,10 +84,36 @@ impl OwnLineage {
     ) -> Lineage {
         if let Some(seen) = published.filter(|_| self.is_outdated(charter, published)) {
             self.of = Some(charter.governance_index());
-            let heads = self.bridges.all();
-            let before = heads.iter().filter_map(|head| governance::bundle(reader, head).ok());
-            self.authority = authority(reader, before.collect(), seen.checkpoint().claimed());
+            let latest = seen.checkpoint().claimed();
+            let is_before = |head: &ClaimedCheckpoint| size_of(head) < size_of(latest);
+            let heads = self.bridges.all().into_iter().filter(is_before);
+            let with_bundle = |head| Some((governance::bundle(reader, &head).ok()?, head));
+            let (before, heads): (Vec<_>, Vec<_>) = heads.filter_map(with_bundle).unzip();
+            self.authority = authority(reader, before, latest);
+            if let Err(error) = self.keep(&heads) {
+                tracing::error!(%error, hint = error.hint(), "a head over the log's keys is lost");
+            }
         }
         Lineage { authority: self.authority.clone(), ..bare(charter) }
     }
+
+    /// Keeps the heads of the bundles: the key that signed the latest may have been replaced when
+    /// bundles are made next. Of those that were kept, the others are removed.
+    fn keep(&self, kept: &[ClaimedCheckpoint]) -> Result<(), StoreError> {
+        let heads: Vec<_> = self.authority.iter().map(|own| &own.proof().checkpoint).collect();
+        let before: BTreeSet<TreeSize> = kept.iter().map(size_of).collect();
+        let now: BTreeSet<TreeSize> = heads.iter().copied().map(size_of).collect();
+        for head in heads.iter().filter(|head| !before.contains(&size_of(head))) {
+            self.bridges.keep(head)?;
+        }
+        // where no bundle could be made, all heads stay
+        for head in kept.iter().filter(|head| !now.is_empty() && !now.contains(&size_of(head))) {
+            self.bridges.remove(head)?;
+        }
+        Ok(())
+    }
+}
+
+fn size_of(head: &ClaimedCheckpoint) -> TreeSize {
+    head.checkpoint().head().size
 }
