@@ -48,6 +48,9 @@ const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stopping node waits for the checkpoint of the head that it signed last.
 const LAST_PUBLICATION: Duration = Duration::from_secs(3);
 
+/// How long a stopping node waits for its threads to let go of the log: one may be reading a file.
+const LETTING_GO: Duration = Duration::from_secs(3);
+
 /// What the command line may set over `config.toml`.
 #[derive(Debug, Default)]
 pub struct Overrides {
@@ -271,6 +274,8 @@ pub struct RunningNode {
     servers: Vec<JoinHandle<()>>,
     /// Taken once it has said how it ended.
     sequencer: Option<oneshot::Receiver<Result<(), SequencerError>>>,
+    /// Closed once nothing in this process uses the log's directory any more.
+    let_go: watch::Receiver<()>,
     trouble: watch::Receiver<Option<Arc<PublishError>>>,
 }
 
@@ -329,6 +334,7 @@ impl RunningNode {
     ) -> Result<RunningNode, StartError> {
         let Opened {
             sequencer,
+            let_go,
             publisher,
             index,
             pending,
@@ -418,6 +424,7 @@ impl RunningNode {
             stop,
             servers,
             sequencer: Some(sequenced),
+            let_go,
             trouble,
         })
     }
@@ -457,7 +464,8 @@ impl RunningNode {
         }
     }
 
-    /// Takes no more records, finishes those that were accepted, and ends.
+    /// Takes no more records, finishes those that were accepted, and ends. The log can be opened
+    /// again then, unless a thread takes too long to let go of it.
     ///
     /// # Errors
     /// [`SequencerError`] when they could not be finished.
@@ -482,6 +490,10 @@ impl RunningNode {
                 let _ = server.await;
             }
         }
+        // threads of gossip and of the mirror may still hold the log
+        drop(self.service);
+        let mut let_go = self.let_go;
+        let _ = tokio::time::timeout(LETTING_GO, let_go.changed()).await;
         finished.unwrap_or(Err(SequencerError::Store(StoreError::Failed)))
     }
 }
@@ -540,20 +552,19 @@ impl Begun {
         if let Some(published) = published {
             board.recall(&plan, published.checkpoint().claimed());
         }
-        if let Some(head) = sequencer.promised() {
-            let ended = tokio::select! {
-                confirmed = confirm(&head, &plan, &asking, &board, &consent) => {
-                    confirmed.err().map(|error| Err(error.into()))
-                }
-                () = turned(&mut closed) => Some(Ok(())),
-            };
-            if let Some(ended) = ended {
-                // whoever learns of it may open the log again
-                asking.heads.close().await;
-                drop((sequencer, asking));
-                let _ = report.send(ended);
-                return;
+        let head = sequencer.promised();
+        let ended = tokio::select! {
+            confirmed = confirm(&head, &plan, &asking, &board, &consent) => {
+                confirmed.err().map(|error| Err(error.into()))
             }
+            () = turned(&mut closed) => Some(Ok(())),
+        };
+        if let Some(ended) = ended {
+            // the receiver of the report may open the log again
+            asking.heads.close().await;
+            drop((sequencer, asking));
+            let _ = report.send(ended);
+            return;
         }
         let thread = std::thread::Builder::new().name("sequencer".into());
         let spawned = thread.spawn(move || {

@@ -336,16 +336,19 @@ impl Sequencer {
         Ok(())
     }
 
-    /// The head promised last, signed by the present key.
-    pub fn promised(&self) -> Option<ClaimedCheckpoint> {
-        let head = self.head.as_ref()?;
-        Some(if self.is_own(head) {
-            head.clone()
-        } else {
-            // the same head, so nothing new is said
-            let head = *head.checkpoint().head();
-            Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key)
-        })
+    /// The head that witnesses are asked about before anything is signed: the one promised last,
+    /// signed by the present key. Where the state is lost, it is that of all stored entries, which
+    /// are durable and whose order is fixed.
+    pub fn promised(&self) -> ClaimedCheckpoint {
+        match &self.head {
+            Some(head) if self.is_own(head) => head.clone(),
+            head => {
+                // the same head, so nothing new is said
+                let head = head.as_ref().map(|head| *head.checkpoint().head());
+                let head = head.unwrap_or_else(|| self.edge.head());
+                Checkpoint::new(self.origin.clone(), head).sign(&self.parts.log_key)
+            }
+        }
     }
 
     /// How heads are published.

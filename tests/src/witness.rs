@@ -31,6 +31,8 @@ pub enum Mood {
     WrongClock(i64),
     /// It says that it has cosigned this size, whatever it is asked.
     Claims(u64),
+    /// It says that it has cosigned the size that it is asked to cosign, whatever that is.
+    ClaimsSame,
     /// It says that every tree is another one.
     Denies,
     /// It takes so many milliseconds for an answer.
@@ -172,6 +174,10 @@ async fn add_checkpoint(
         Mood::Claims(size) => {
             Err(Refusal::Conflict { size: ledger_core::TreeSize::new(size).expect("small") })
         }
+        Mood::ClaimsSame => AddCheckpoint::parse(&body).and_then(|request| {
+            let size = request.checkpoint().checkpoint().head().size;
+            Err(Refusal::Conflict { size })
+        }),
         Mood::Denies => Err(Refusal::RootMismatch),
         Mood::Speechless => return StatusCode::CONFLICT.into_response(),
         _ => judge(&mut inner, &body),

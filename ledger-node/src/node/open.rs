@@ -4,11 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger_core::TreeSize;
 use ledger_core::checkpoint::Origin;
 use ledger_core::evidence::Trust;
 use ledger_core::note::{PublicKey, SignerKey, VerifierKey};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::StartError;
 use crate::clock::Clock;
@@ -33,6 +32,8 @@ use crate::witness::{Witness, WitnessParts};
 /// A log that is open, before anybody is served.
 pub(super) struct Opened {
     pub sequencer: Sequencer,
+    /// Ends once nothing in this process uses the log's directory any more.
+    pub let_go: watch::Receiver<()>,
     pub publisher: Arc<Publisher>,
     pub index: Arc<Index>,
     pub pending: Desk,
@@ -109,7 +110,9 @@ pub(super) fn open(
     let contacts =
         Contacts::new(keys.witness.iter().map(SignerKey::verifier), config.witness_urls.clone())
             .with_monitoring(config.monitoring_urls.clone());
-    let store: Arc<dyn Store> = Arc::new(DiskStore::open(layout, config.journal_segment_bytes)?);
+    let store = DiskStore::open(layout, config.journal_segment_bytes)?;
+    let let_go = store.let_go();
+    let store: Arc<dyn Store> = Arc::new(store);
     let index = Arc::new(Index::open(&layout.index())?);
     let recovered = recover(&store, &index, &keys.log)?;
     let origin = Origin::new(recovered.charter.origin())?;
@@ -181,7 +184,7 @@ pub(super) fn open(
         origin: sequencer.origin().clone(),
         charter: sequencer.charter(),
         reader: Arc::clone(&reader),
-        promised: sequencer.promised().map_or(TreeSize::ZERO, |own| own.checkpoint().head().size),
+        promised: sequencer.promised().checkpoint().head().size,
         signed: publisher.signed(),
         published: publisher.published(),
         folder: layout.found(),
@@ -189,12 +192,13 @@ pub(super) fn open(
         judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
     });
     let knows_alone = sequencer.plan().is_empty() && !gossip.has_peers();
-    if knows_alone && (sequencer.promised().is_none() || heads.held().is_none()) {
+    if knows_alone && heads.held().is_none() {
         // no witness or peer can know better: what fails here fails before the node serves
         sequencer.take_up()?;
     }
     Ok(Opened {
         sequencer,
+        let_go,
         publisher,
         index,
         pending,

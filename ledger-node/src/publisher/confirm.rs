@@ -46,7 +46,9 @@ const HEADS_AHEAD: usize = 64;
 #[non_exhaustive]
 pub enum ConfirmError {
     /// A head is shown that the log signed and this node does not know.
-    #[error("{by} shows {}: it was restored from a backup, copied, or runs twice", shows(*size, *signed))]
+    #[error(
+        "{by} shows {}: it was restored from a backup, copied, or runs twice", shows(*size, *signed)
+    )]
     Shown {
         /// Who shows it.
         by: String,
@@ -79,9 +81,9 @@ impl ConfirmError {
                 "give the witness's name in the policy; `ledger witness status` shows them"
             }
             ConfirmError::Shown { .. } => {
-                "nothing was signed, and the head is kept in private/found. Stop every other node of \
-                 this log, then fetch what is missing from a copy of the site: `ledger-node recover \
-                 --dir DIR --from URL`"
+                "nothing was signed, and the head is kept in private/found. Stop every other node \
+                 of this log, then fetch what is missing from a copy of the site: `ledger-node \
+                 recover --dir DIR --from URL`"
             }
         }
     }

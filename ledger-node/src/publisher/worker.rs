@@ -73,6 +73,12 @@ pub enum Claim {
     /// It cosigned a larger head.
     #[error("it says that it cosigned size {0} of this log, which is larger than this node's")]
     Larger(TreeSize),
+    /// It cosigned the size that it was asked about, and refuses to do so again.
+    #[error(
+        "it says with status 409 that it cosigned size {0}, and refuses a head of that size: it may \
+         have cosigned another tree"
+    )]
+    SameSize(TreeSize),
     /// It cosigned a head of which it does not say the size.
     #[error(
         "it says with status 409 and no size that it cosigned another head (by tlog-witness before \
@@ -124,9 +130,13 @@ impl Worker {
                                 "it cosigned a later head meanwhile".into(),
                             ));
                         }
+                        // before July 2026, 409 was also the answer to another tree of this size
+                        None if *found == size => {
+                            return Err(self.claims(Claim::SameSize(*found)).await);
+                        }
                         None => {
                             return Err(Silence::Failed(
-                                "it answers 409 with the same size".into(),
+                                "it answers 409 with the size that it was asked from".into(),
                             ));
                         }
                     }

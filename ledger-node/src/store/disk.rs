@@ -24,6 +24,7 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
+use tokio::sync::watch;
 
 use super::journal::{self, Segment};
 use super::site::Site;
@@ -41,6 +42,8 @@ pub struct DiskStore {
     replay: Mutex<Option<Replay>>,
     journal: Mutex<Journal>,
     _lock: File,
+    /// Dropped after the lock.
+    let_go: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -101,7 +104,7 @@ impl Layout {
         self.private().join("found")
     }
 
-    /// Published heads over a change of the log's keys that an earlier key has signed too.
+    /// Heads over a change of the log's keys that an earlier key of the log has signed.
     pub fn bridges(&self) -> PathBuf {
         self.private().join("bridges")
     }
@@ -189,7 +192,13 @@ impl DiskStore {
             failed: false,
         };
         let (replay, journal) = (Mutex::new(Some(found.replay)), Mutex::new(journal));
-        Ok(DiskStore { site, state, replay, journal, _lock: lock })
+        let let_go = watch::Sender::new(());
+        Ok(DiskStore { site, state, replay, journal, _lock: lock, let_go })
+    }
+
+    /// A channel that is closed once this store was dropped: the log can be opened again then.
+    pub fn let_go(&self) -> watch::Receiver<()> {
+        self.let_go.subscribe()
     }
 }
 

@@ -27,6 +27,7 @@ mod publishing;
 mod reads;
 mod refused_heads;
 mod refused_records;
+mod restarts;
 mod right_edge;
 mod shutdown;
 mod stalls;

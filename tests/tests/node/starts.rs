@@ -59,13 +59,13 @@ fn witness_status(node: &RunningNode) -> String {
     said.expect("text") + &remarks.expect("text")
 }
 
-fn has_signed(node: &RunningNode) -> bool {
+pub(super) fn has_signed(node: &RunningNode) -> bool {
     node.service().signed.borrow().is_some()
 }
 
 /// Asserts that a node that was just started signs nothing, however often it asks this witness,
 /// and gives what its health check says.
-async fn waits_for(node: &RunningNode, missing: &TestWitness) -> String {
+pub(super) async fn waits_for(node: &RunningNode, missing: &TestWitness) -> String {
     let before = missing.asked();
     until(|| missing.asked() >= before + MANY || has_signed(node)).await;
     assert!(!has_signed(node), "it signed although a witness may know more");
@@ -74,19 +74,19 @@ async fn waits_for(node: &RunningNode, missing: &TestWitness) -> String {
     text
 }
 
-async fn failed(node: &mut RunningNode) -> SequencerError {
+pub(super) async fn failed(node: &mut RunningNode) -> SequencerError {
     tokio::time::timeout(SOON, node.failed()).await.expect("in time")
 }
 
 /// Waits until a node has signed after its start.
-async fn signs(node: &RunningNode) {
+pub(super) async fn signs(node: &RunningNode) {
     let mut signed = node.service().signed.clone();
     let waited = tokio::time::timeout(SOON, signed.wait_for(Option::is_some)).await;
     drop(waited.expect("in time").expect("the node lives"));
 }
 
 /// A head of the consortium's log that is not in its tree.
-fn forged(log: &SignerKey, leaves: u64) -> ClaimedCheckpoint {
+pub(super) fn forged(log: &SignerKey, leaves: u64) -> ClaimedCheckpoint {
     let origin = Origin::new(log.verifier().name().as_str()).expect("a name");
     let head = TreeHead { size: size(leaves), root: Hash::leaf(b"another history") };
     Checkpoint::new(origin, head).sign(log)
@@ -102,21 +102,14 @@ fn kept(log: &Witnessed) -> Vec<String> {
 }
 
 /// Puts a copy of the directory aside, under this name.
-fn back_up(log: &Witnessed, name: &str) {
+pub(super) fn back_up(log: &Witnessed, name: &str) {
     copy_folder(&log.dir(), &log.folder.path().join(name));
 }
 
 /// Puts the copy of this name in the place of the directory.
-fn restore(log: &Witnessed, name: &str) {
+pub(super) fn restore(log: &Witnessed, name: &str) {
     std::fs::remove_dir_all(log.dir()).expect("removed");
     copy_folder(&log.folder.path().join(name), &log.dir());
-}
-
-/// Stops a node that ends by itself, and waits until the last of its threads has let go of the log.
-async fn ends(log: &Witnessed, node: RunningNode) {
-    let _ = node.shutdown().await;
-    let lock = std::fs::File::open(log.dir().join("private/LOCK")).expect("a log's directory");
-    until(|| lock.try_lock().is_ok()).await;
 }
 
 fn without(names: &[&str]) -> Consent {
@@ -323,13 +316,13 @@ async fn a_shown_checkpoint_stops_the_log() {
             assert!(!hint.contains("--without-witness"), "a proof is no claim: {hint}");
         };
         stops(&error, &format!("the witness w2 {is}"));
-        ends(&log, node).await;
+        let _ = node.shutdown().await;
         assert_eq!(kept(&log), [shown]);
         // the proof was kept: leaving the witness out does not make the log sign
         let (mut node, _) = log.serve_with(without(&["w2"])).await;
         stops(&failed(&mut node).await, "a note in private/found, ");
         assert!(!has_signed(&node));
-        ends(&log, node).await;
+        let _ = node.shutdown().await;
     }
     // and peers learn of the head
     let size_of = |note: &str| note.lines().nth(1).map(str::to_owned);
@@ -349,7 +342,7 @@ async fn a_shown_checkpoint_stops_the_log() {
         open.chain(adopted).any(|note| size_of(&note).as_deref() == Some("78"))
     };
     member.says_of(ORIGIN, told).await;
-    ends(&log, node).await;
+    let _ = node.shutdown().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -409,15 +402,15 @@ fn sign_with(log: &Witnessed, key: &SignerKey, name: &str) {
     std::fs::write(config, format!("log_key = {file:?}\n{lines}")).expect("a writable folder");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_retired_key_stops_no_log() {
-    let log = Witnessed::found().await;
-    let old = log.consortium.log.clone();
+/// Puts a fresh key in the place of the log's, in two changes: entry 2 adds it, and entry 3, which
+/// it signs alone, retires the old one. No node runs afterwards.
+pub(super) async fn rotated(log: &Witnessed) -> SignerKey {
+    let old = &log.consortium.log;
     let fresh = key(ORIGIN, Algorithm::Ed25519, 211);
     log.witnesses.iter().for_each(|witness| witness.trust(fresh.verifier()));
     let vkey = |key: &SignerKey| key.verifier().to_string();
     let witnesses: String = log.witnesses.iter().map(TestWitness::policy_line).collect();
-    let both = format!("log {}\nlog {}\n{witnesses}{TWO_OF_THREE}", vkey(&old), vkey(&fresh));
+    let both = format!("log {}\nlog {}\n{witnesses}{TWO_OF_THREE}", vkey(old), vkey(&fresh));
     let one = format!("log {}\n{witnesses}{TWO_OF_THREE}", vkey(&fresh));
     let charter = log.consortium.charter_with_policy(&policy_text(old.verifier(), &log.witnesses));
     let add = log.consortium.norm(
@@ -431,7 +424,7 @@ async fn a_retired_key_stops_no_log() {
     let retire = later.norm(
         &add,
         serde_json::json!([
-            {"action": "retire_log_key", "vkey": vkey(&old)},
+            {"action": "retire_log_key", "vkey": vkey(old)},
             {"action": "set_policy", "policy": one},
         ]),
     );
@@ -439,11 +432,19 @@ async fn a_retired_key_stops_no_log() {
     log.log(&mut client, 0).await;
     submit(&mut client, &add, Wait::Published).await.expect("two stewards");
     node.shutdown().await.expect("sound");
-    sign_with(&log, &fresh, "fresh.key");
+    sign_with(log, &fresh, "fresh.key");
     let (node, mut client) = log.serve().await;
     until(|| SystemTime::now() >= UNIX_EPOCH + Duration::from_secs(later.time)).await;
     submit(&mut client, &retire, Wait::Published).await.expect("two stewards");
     node.shutdown().await.expect("sound");
+    fresh
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retired_key_stops_no_log() {
+    let log = Witnessed::found().await;
+    let old = log.consortium.log.clone();
+    rotated(&log).await;
 
     // entry 3 retired it: heads below, at and beyond its end
     for (n, (leaves, mood)) in
