@@ -5,6 +5,7 @@ mod authority;
 pub mod gossip;
 mod mirror;
 mod pending;
+mod rated;
 mod shares;
 mod stream;
 mod unread;
@@ -29,13 +30,13 @@ use ledger_proto::v1::{
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::server::NamedService as _;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Server;
 use tonic::{Code, Extensions, Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 
 use self::answers::{Answers, Waiting};
+use self::rated::Rated;
 use self::shares::{Share, Shares};
 use self::weighed::{HeapCost, Rooms, Weighed};
 use crate::admission::Admitted;
@@ -45,7 +46,7 @@ use crate::lookup::{FindError, find_entry};
 use crate::node::{Service, Unpublished};
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::{Duplicate, Outcome, Place};
-use crate::transport::{self, Caller, Door, Gate};
+use crate::transport::{self, Door};
 
 /// Bytes of the largest request: twice the largest record. Up to here the answer says what is too
 /// long, beyond it the connection refuses.
@@ -53,6 +54,9 @@ const MAX_REQUEST: usize = 128 << 10;
 
 /// Bytes of a request to the mirror, to health and to reflection: a name and some numbers.
 const MAX_SMALL_REQUEST: usize = 4 << 10;
+
+/// The call that is answered whatever its network asked before, as `/checkpoint` is over HTTP.
+const CHECKPOINT: &str = "/ledger.v1.Ledger/GetCheckpoint";
 
 /// Streams of reflection at once, and those of one network.
 const REFLECTIONS: usize = 64;
@@ -150,19 +154,18 @@ pub fn serve(
         let stopped = async move {
             let _ = stopping.wait_for(|stop| *stop).await;
         };
-        let counted = move |request| rated(&gate, request);
         let served = Server::builder()
             .timeout(DEADLINE)
             .max_concurrent_streams(STREAMS_PER_CONNECTION)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            // a check of health is never refused: see `http::serve`
+            // a check of health and the checkpoint are never refused: see `http::serve`
             .add_service(health)
-            .add_service(InterceptedService::new(reflection, counted.clone()))
-            .add_service(InterceptedService::new(ledger, counted.clone()))
-            .add_service(InterceptedService::new(witness, counted.clone()))
-            .add_service(InterceptedService::new(mirror, counted.clone()))
-            .add_service(InterceptedService::new(gossip, counted))
+            .add_service(Rated::new(reflection, Arc::clone(&gate)))
+            .add_service(Rated::new(ledger, Arc::clone(&gate)).except(CHECKPOINT))
+            .add_service(Rated::new(witness, Arc::clone(&gate)))
+            .add_service(Rated::new(mirror, Arc::clone(&gate)))
+            .add_service(Rated::new(gossip, gate))
             .serve_with_incoming_shutdown(incoming, stopped)
             .await;
         if let Err(error) = served {
@@ -186,14 +189,6 @@ async fn report(reporter: &HealthReporter, service: &Service) {
     ] {
         reporter.set_service_status(name, status).await;
     }
-}
-
-/// Counts a request, and refuses it if its network asks too often.
-fn rated(gate: &Gate, request: Request<()>) -> Result<Request<()>, Status> {
-    let Some(caller) = request.extensions().get::<Caller>() else { return Ok(request) };
-    let Err(wait) = gate.request(caller.address.ip()) else { return Ok(request) };
-    let why = "too many requests from your network";
-    Err(Failure::new(Code::ResourceExhausted, why, &format!("try again in {wait:?}")).into())
 }
 
 #[tonic::async_trait]

@@ -140,8 +140,8 @@ async fn who_asks_too_often_is_told_when_to_come_again() {
     client.get_log(wire::GetLogRequest {}).await.expect("it has waited");
 }
 
-#[test]
-fn health_figures_and_the_checkpoint_are_never_refused_and_use_nothing_up() {
+#[tokio::test(flavor = "multi_thread")]
+async fn health_figures_and_the_checkpoint_are_never_refused_and_use_nothing_up() {
     let (_founded, node) = limited(&[("requests_per_second", 1)]);
     let agent = agent();
     let status =
@@ -162,6 +162,16 @@ fn health_figures_and_the_checkpoint_are_never_refused_and_use_nothing_up() {
         answer.expect("an answer").status()
     };
     assert!((0..40).any(|_| post() == 429), "a question that is no reading is counted");
+    // the same over gRPC
+    let mut client = LedgerClient::connect(node.grpc.clone()).await.expect("it listens");
+    let refused = async |client: &mut LedgerClient<Channel>| {
+        client.get_log(wire::GetLogRequest {}).await.is_err()
+    };
+    until_async(async || so(refused(&mut client.clone()).await, |refused| *refused)).await;
+    for _ in 0..40 {
+        let answer = client.get_checkpoint(wire::GetCheckpointRequest {}).await;
+        assert!(answer.is_ok(), "the checkpoint when all is used up: {answer:?}");
+    }
 }
 
 #[test]
