@@ -296,7 +296,8 @@ impl ConfigError {
             ConfigError::Syntax { .. } => {
                 "known settings: log_key, previous_log_key, witness_keys, mirror_keys, grpc, http, \
                  journal_segment_bytes, pending_days, rewitness_minutes, make_evidence, plain, \
-                 [witness_urls], [monitoring_urls], and those below [gossip], [limits] and [tls] in docs/operations.md"
+                 [witness_urls], [monitoring_urls], and those below [gossip], [limits] and [tls] in \
+                 docs/operations.md"
             }
             ConfigError::SegmentSize(_) => "leave it out for the default of 16 MiB",
             ConfigError::PendingDays(_) => "leave it out for the default of 14 days",
@@ -307,7 +308,8 @@ impl ConfigError {
                  user name or password: the node tells every caller where it asks"
             }
             ConfigError::MonitoringUrl { .. } => {
-                "a witness shows what it cosigned below http://... or https://... (its monitoring prefix)"
+                "a witness shows what it cosigned below http://... or https://... (its monitoring \
+                 prefix)"
             }
             ConfigError::GossipSeconds(_) => "leave it out for the default of 10 seconds",
             ConfigError::Limits(_) => "leave it out for the default; see docs/operations.md",

@@ -65,7 +65,7 @@ pub struct GossipParts {
     pub published: watch::Receiver<Option<Arc<Published>>>,
     /// The evidence that the node holds.
     pub evidence: Arc<EvidenceStore>,
-    /// The heads by which the own log named its new keys.
+    /// The heads by which keys of this node's log vouch for later ones.
     pub bridges: Bridges,
     /// The file with the heads that the node has heard of.
     pub heads: PathBuf,
@@ -147,7 +147,7 @@ struct Inner {
     known: Vec<LogLine>,
     /// What the node's mirror knows.
     also: BTreeMap<Origin, AlsoKnown>,
-    /// Listed keys that the governance of their log shows to be retired, as far as it was read.
+    /// Listed keys that are retired by the governance of their log, as far as this node read it.
     retired: BTreeMap<Origin, Vec<VerifierKey>>,
     lineage: OwnLineage,
     charter: Arc<Charter>,

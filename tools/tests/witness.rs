@@ -45,8 +45,8 @@ fn logs_are_added_listed_and_removed_and_nonsense_is_refused() {
     run(&["add", "--dir", ".", &first]).fails(1, "line 1: expected");
 }
 
-/// Whoever adds the new key first and removes the old one later has both in the list meanwhile, and
-/// a thief of the old key then convicts both.
+/// An operator that adds the new key first and removes the old one later has both in the list
+/// meanwhile, and a thief of the old key could convict both.
 #[test]
 fn replace_leaves_no_moment_with_two_keys_or_none() {
     let dir = dir();

@@ -62,8 +62,8 @@ fn unconfirmed(board: &Board) -> String {
         let names = names.join(", ");
         let _ = write!(
             text,
-            "; the log waits until these witnesses agree that {size} is its latest size: {names}. If \
-             one is gone or wrong: `ledger-node serve --without-witness NAME`"
+            "; the log waits until these witnesses agree that {size} is its latest size: {names}. \
+             If one is gone or wrong: `ledger-node serve --without-witness NAME`"
         );
     }
     if board.is_asking_peers() {

@@ -19,7 +19,7 @@ Example: let the node in the directory log witness another log
   ledger witness add --dir log \"$VKEY\" --url https://other.example/log
 
 The list is the file DIR/witness-logs. A running node notices changes within a second; it witnesses
-if config.toml names witness_keys. What was cosigned for a log that is removed is kept for ever.";
+if config.toml names witness_keys. It keeps permanently what it cosigned of a log that is removed.";
 
 const ADD_EXAMPLE: &str = "\
 Example:
@@ -30,7 +30,7 @@ Example: follow a log that changed its key
   ledger witness replace --dir log \"$OLD_VKEY\" \"$NEW_VKEY\"
 
 The new key takes the line of the old one, with its URL, in one step: at no moment does the list hold
-both keys, or none. Where the list has both, the line of the old one goes.";
+both keys, or none. If the list has both keys, the line of the old one is removed.";
 
 const REMOVE_EXAMPLE: &str = "\
 Example: no longer witness a log, whatever keys it has
@@ -242,7 +242,7 @@ fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
         Some(url) => format!("log {} {url}\n", args.vkey),
         None => format!("log {}\n", args.vkey),
     };
-    // alone first, so that what is wrong with it is not told as line 17 of a file
+    // alone first, so that an error names this line and not line 17 of a file
     let alone = parse_logs(&line).map_err(|error| {
         let error = error.to_string();
         Failure::usage(error.trim_start_matches("line 1: "), EXPECTED)
