@@ -19,6 +19,8 @@
 //! record, or the log named the wrong g. A bundle that leaves such an entry out cannot be told from
 //! an honest one; whoever holds the whole log can.
 
+mod work;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -28,6 +30,8 @@ use crate::merkle::{InclusionProof, ParseProofError, VerifyError, verify_inclusi
 use crate::policy::{AcceptedCheckpoint, ParsePolicyError, Policy};
 use crate::proof::{ParseTlogProofError, TlogProof, TlogProofError};
 use crate::record::{Entry, EntryError, JsonError, Logged, Object, Record, StatementId, Value};
+
+pub(crate) use work::Work;
 
 /// What the member `format` says.
 pub const FORMAT: &str = "ledger-authority/v1";
@@ -42,6 +46,15 @@ pub const MAX_GOVERNANCE_ENTRIES: usize = 4096;
 /// Signature lines of all governance entries of a bundle: each costs a reader a verification, so
 /// that the largest bundle takes about half a second.
 pub const MAX_GOVERNANCE_LINES: usize = 8192;
+
+/// Bytes of heap for each byte of governance, and beyond them. Changes of members and roles take
+/// some seven; one record may be of values that take twenty, and all of a bundle may not.
+const HEAP_A_BYTE: usize = 10;
+const FREE_HEAP: usize = 4 << 20;
+
+/// The work of judging all governance of an evidence file, in units of about one signature check:
+/// half a second. One bundle may take its reader sixteen times as long.
+pub const MAX_GOVERNANCE_WORK: usize = 8192;
 
 /// A bundle, well formed; nothing in it is checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,10 +109,11 @@ pub enum ParseBundleError {
     /// A member is missing or of another shape.
     #[error("`{0}` is missing or not what an authority bundle has there")]
     Member(String),
-    /// More governance entries, or more signatures on them, than a reader judges.
+    /// More governance entries, or more signatures on them, than a reader judges; or entries that
+    /// take more of the memory than changes of a charter do.
     #[error(
-        "`governance` has more than {MAX_GOVERNANCE_ENTRIES} entries, or more than \
-         {MAX_GOVERNANCE_LINES} signature lines"
+        "`governance` has more than {MAX_GOVERNANCE_ENTRIES} entries, more than \
+         {MAX_GOVERNANCE_LINES} signature lines, or too many small values"
     )]
     TooMuch,
     /// One of the governance entries is none.
@@ -152,6 +166,12 @@ pub enum AuthorityError {
         /// What is wrong.
         error: VerifyError,
     },
+    /// Its governance has more than a judge goes through.
+    #[error(
+        "its governance takes more work than is done for a file: more than {MAX_GOVERNANCE_ENTRIES} \
+         entries, or too many signatures, keys and policies"
+    )]
+    TooMuch,
     /// The log is another than the charter's.
     #[error("the checkpoint is of the log {found:?}, the charter of {expected:?}")]
     OtherLog {
@@ -193,6 +213,9 @@ impl AuthorityError {
                 "it is of another log, or of one that pretends: check the anchor"
             }
             AuthorityError::Policy(_) => "give a policy of your own: --policy",
+            AuthorityError::TooMuch => {
+                "judge it by a key or a policy of your own: --vkey, --policy"
+            }
             AuthorityError::Judged(error) => error.hint(),
             _ => "make the bundle again: ledger prove --authority",
         }
@@ -256,8 +279,17 @@ impl AuthorityBundle {
         if list.len() > MAX_GOVERNANCE_ENTRIES {
             return Err(ParseBundleError::TooMuch);
         }
-        let entries = list.iter().enumerate().map(|(at, value)| GovernanceEntry::read(value, at));
-        let governance: Vec<_> = entries.collect::<Result<_, _>>()?;
+        let mut governance = Vec::with_capacity(list.len());
+        let (mut bytes, mut heap) = (0, 0);
+        for (at, value) in list.iter().enumerate() {
+            let own = GovernanceEntry::read(value, at)?;
+            bytes += own.entry.record().as_bytes().len();
+            heap += own.entry.record().heap_bytes();
+            if heap > HEAP_A_BYTE * bytes + FREE_HEAP {
+                return Err(ParseBundleError::TooMuch);
+            }
+            governance.push(own);
+        }
         if governance.iter().map(GovernanceEntry::lines).sum::<usize>() > MAX_GOVERNANCE_LINES {
             return Err(ParseBundleError::TooMuch);
         }
@@ -291,11 +323,7 @@ impl AuthorityBundle {
         accepted: AcceptedCheckpoint,
         governance: Governance,
     ) -> Result<Authorised, AuthorityError> {
-        let logged = self.logged()?;
-        let leaf = Entry::new(logged, record.clone()).leaf_hash();
-        let (index, head) = (self.proof.index, accepted.checkpoint.head());
-        verify_inclusion(&self.proof.inclusion, &leaf, index, head)
-            .map_err(TlogProofError::Inclusion)?;
+        let (logged, index) = (self.check_record(record)?, self.proof.index);
         let charter = governance.judge(record, &logged, index)?;
         Ok(Authorised { accepted, index, logged, charter, governance })
     }
@@ -362,9 +390,20 @@ impl AuthorityBundle {
 
     /// Replays the governance entries from the anchor, without asking whether a log has them.
     pub(crate) fn replay(&self, anchor: StatementId) -> Result<Governance, AuthorityError> {
-        self.check_anchor(anchor)?;
-        let entries = self.governance.iter().map(|own| (own.index, &own.entry));
-        Ok(Governance::replay(entries)?)
+        self.replay_within(anchor, &mut Work::of_bundle())
+    }
+
+    /// The same, as far as there is work left.
+    pub(crate) fn replay_within(
+        &self,
+        anchor: StatementId,
+        work: &mut Work,
+    ) -> Result<Governance, AuthorityError> {
+        let mut governance = work.found(self, anchor)?;
+        for own in self.governance.iter().skip(1) {
+            work.push(&mut governance, own)?;
+        }
+        Ok(governance)
     }
 
     /// The governance that the first entry founds.
@@ -373,6 +412,16 @@ impl AuthorityBundle {
         let first = self.governance.first().filter(|own| own.index == LeafIndex::ZERO);
         let first = first.ok_or(ReplayError::NoCharter)?;
         Ok(Governance::found(&first.entry)?)
+    }
+
+    /// Whether the record is in the tree of the bundle's checkpoint; gives the log's line about it.
+    pub(crate) fn check_record(&self, record: &Record) -> Result<Logged, AuthorityError> {
+        let logged = self.logged()?;
+        let leaf = Entry::new(logged, record.clone()).leaf_hash();
+        let head = self.proof.checkpoint.checkpoint().head();
+        verify_inclusion(&self.proof.inclusion, &leaf, self.proof.index, head)
+            .map_err(TlogProofError::Inclusion)?;
+        Ok(logged)
     }
 
     /// Whether all governance entries are in the tree of the bundle's checkpoint.

@@ -141,8 +141,23 @@ impl EvidenceStore {
     /// # Errors
     /// [`EvidenceStoreError::Refused`] if it convicts nobody known here.
     pub fn add(&self, evidence: &ClaimedEvidence) -> Result<bool, EvidenceStoreError> {
+        self.add_judged(evidence, None)
+    }
+
+    /// As [`EvidenceStore::add`], with the verdict on it of somebody who may know the same.
+    ///
+    /// # Errors
+    /// As [`EvidenceStore::add`].
+    pub fn add_judged(
+        &self,
+        evidence: &ClaimedEvidence,
+        verdict: Option<&Verdict>,
+    ) -> Result<bool, EvidenceStoreError> {
         let mut inner = self.lock();
-        let verdict = Verdict::of(evidence, &inner.trust);
+        let holds =
+            |own: &&Verdict| own.conviction().is_some() && own.holds_for(evidence, &inner.trust);
+        let known = verdict.filter(holds).cloned();
+        let verdict = known.unwrap_or_else(|| Verdict::of(evidence, &inner.trust));
         let conviction = match verdict.conviction() {
             Some(conviction) => conviction,
             None => &evidence.verify(&inner.trust)?,

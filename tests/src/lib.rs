@@ -3,6 +3,7 @@
 //! The tests themselves are few binaries under `tests/`, so that linking stays cheap.
 
 pub mod consortium;
+pub mod costly;
 pub mod counting;
 pub mod follower;
 pub mod long;

@@ -7,6 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::{charter, dir, log_key, write};
+use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
+use ledger_core::checkpoint::{Checkpoint, Origin};
+use ledger_core::merkle::{InclusionProof, TreeHead};
+use ledger_core::proof::TlogProof;
+use ledger_core::record::{Draft, Entry, Logged, Object, Record};
+use ledger_core::{Hash, LeafIndex, TreeSize};
 
 /// Bytes of a file: about the largest that is read.
 const BYTES: usize = 33_000_000;
@@ -101,6 +107,11 @@ fn every_file_that_verify_reads_takes_at_most_sixteen_bytes_of_heap_a_byte() {
             ("proof", format!("c2sp.org/tlog-proof@v1\nindex 0\n{text}\n\n{text}"), by_policy),
             ("checkpoint", format!("a\n1\n{text}\n\n\u{2014} a AAAAAAA=\n"), by_policy),
             ("draft", format!("{{\"a\":{text}}}"), by_policy),
+            (
+                "succession",
+                format!("ledger-succession/v1\norigin {text}\n{text}\n\n\u{2014} a AAAAAAA=\n"),
+                by_anchor,
+            ),
         ];
         for (kind, content, trust) in files {
             let file = write(dir.path(), kind, &content);
@@ -113,7 +124,71 @@ fn every_file_that_verify_reads_takes_at_most_sixteen_bytes_of_heap_a_byte() {
         let bundle = write(dir.path(), "bundle", object("ledger-authority/v1"));
         let arguments = ["verify", &policy, "--anchor", &anchor, "--charter", &bundle];
         judge(&format!("{name} as --charter"), text.len(), &arguments);
+        let proof = write(dir.path(), "small.tlog-proof", "c2sp.org/tlog-proof@v1\nindex 0\n");
+        let object = write(dir.path(), "large", object("ledger-record/v1"));
+        for (flag, file) in [("--record", &proof), ("--old", &policy), ("--checkpoint", &policy)] {
+            let arguments = ["verify", file, flag, &object, by_policy[0], by_policy[1]];
+            judge(&format!("{name} as {flag}"), text.len(), &arguments);
+        }
         let other = write(dir.path(), "other.policy", format!("group g any {text}\nquorum g\n"));
         judge(&format!("{name} as --policy"), text.len(), &["verify", &policy, "--policy", &other]);
+    }
+}
+
+/// A record whose values take as much of the memory as those of any record.
+fn heavy(value: &str) -> Record {
+    let number = u64::try_from(value.len()).unwrap();
+    let json = common::decision_object(number).to_pretty_json();
+    let list = format!("{value},").repeat(62_000 / (value.len() + 1));
+    let list = list.trim_end_matches(',');
+    let json =
+        format!("{},\"ext\":{{\"x\":[{list}]}}}}", json.trim_end().strip_suffix('}').unwrap());
+    Draft::parse(&json).unwrap().sign(&[&common::member_key()]).unwrap()
+}
+
+/// A bundle of that many copies of an entry as a file of about the largest size has.
+fn bundle_of(record: &Record) -> Object {
+    let logged = Logged { time: common::START, governance: LeafIndex::ZERO };
+    let entry = Entry::new(logged, record.clone());
+    let nothing = || InclusionProof::new(Vec::new()).unwrap();
+    let own = GovernanceEntry { index: LeafIndex::ZERO, entry, inclusion: nothing() };
+    let head = TreeHead { size: TreeSize::new(1).unwrap(), root: Hash::leaf(b"") };
+    let checkpoint = Checkpoint::new(Origin::new(common::ORIGIN).unwrap(), head).sign(&log_key());
+    let proof = TlogProof {
+        extra: Some(logged.to_string().into_bytes()),
+        index: LeafIndex::ZERO,
+        inclusion: nothing(),
+        checkpoint,
+    };
+    let one = AuthorityBundle::new(vec![own.clone()], proof.clone()).to_string();
+    let count = BYTES / one.len();
+    let bundle = AuthorityBundle::new(vec![own; count], proof).to_string();
+    Object::parse(bundle.trim_end()).unwrap()
+}
+
+#[test]
+fn bundles_of_the_heaviest_records_take_at_most_sixteen_bytes_of_heap_a_byte() {
+    let dir = dir();
+    let vkey = log_key().verifier().to_string();
+    let anchor = charter().statement().to_string();
+    let words = r#"{"a":1,"b":"c","d":"efghijklmnop"}"#;
+    for value in ["[[[[[[[[[[[[[[0]]]]]]]]]]]]]]", r#""a""#, "{}", words] {
+        let record = heavy(value);
+        let bundle = bundle_of(&record);
+        let text = String::from_utf8(record.as_bytes().to_vec()).unwrap();
+        let evidence = Object::new()
+            .with("format", "ledger-evidence/v1")
+            .with("type", "unlawful-leaf")
+            .with("record", text)
+            .with("bundle", bundle.clone());
+        let files =
+            [("bundle", bundle, "--anchor", &anchor), ("evidence", evidence, "--vkey", &vkey)];
+        for (kind, object, flag, trust) in files {
+            let content = format!("{}\n", object.to_pretty_json());
+            drop(object);
+            let file = write(dir.path(), kind, &content);
+            let row = format!("records of {value} as {kind}");
+            judge(&row, content.len(), &["verify", &file, flag, trust]);
+        }
     }
 }

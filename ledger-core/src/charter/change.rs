@@ -99,6 +99,24 @@ fn touches_policy(record: &Record) -> bool {
     record.kind() == Kind::Norm && objects(record.body().list("changes")).any(touches)
 }
 
+/// How often the record's changes look through all members or keys: each change for its member, and
+/// each key of a new member for one like it and for its member's others.
+pub(super) fn looked_up(record: &Record) -> usize {
+    let of = |change: &Object| 2 * (1 + change.list("keys").len());
+    objects(record.body().list("changes")).map(of).sum()
+}
+
+/// Lines of the policies that are read to judge the record: the one in force, and those that it
+/// sets.
+pub(super) fn policy_lines(charter: &Charter, record: &Record) -> usize {
+    if !touches_policy(record) {
+        return 0;
+    }
+    let lines = |text: &str| text.lines().count();
+    let set = objects(record.body().list("changes")).filter_map(|change| change.text("policy"));
+    lines(&charter.policy) + set.map(lines).sum::<usize>()
+}
+
 /// Where the record sets the policy, `policy` if it leaves it as it is.
 fn policy_path(record: &Record) -> String {
     let changes: Vec<&Object> = objects(record.body().list("changes")).collect();

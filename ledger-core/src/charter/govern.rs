@@ -7,6 +7,12 @@ use super::change::{self, Intent};
 use super::signers::{Purpose, Signers};
 use super::{Charter, MemberKey, Rejection, Requirement, SignedRecord, Standing};
 
+/// Members and keys that are looked through in the time of about one signature check.
+const SCANNED_A_CHECK: usize = 8_192;
+
+/// How often each requirement is counted for a record, beside once for each signature.
+const COUNTS: usize = 4;
+
 /// How many members could sign for a role.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Eligible {
@@ -26,6 +32,19 @@ struct RecordKeys {
 }
 
 impl Charter {
+    /// What it takes to judge a governance record by this charter, in units of about one signature
+    /// check: its signatures, the keys of the policies that it touches, and the looking through all
+    /// members and keys for each change, each key of a policy, and each requirement.
+    pub(crate) fn cost_of(&self, record: &Record) -> usize {
+        let lines = record.note().signatures().len();
+        let policy = change::policy_lines(self, record);
+        let counts = (lines + COUNTS) * self.governance.len();
+        let scans = change::looked_up(record) + 2 * policy + counts;
+        let of_log = self.retired_log_keys.len() + self.policy_witnesses.len();
+        let listed = self.members.len() + self.keys.len() + of_log;
+        lines + policy + scans * listed / SCANNED_A_CHECK
+    }
+
     /// The charter after a governance record, if it may be changed so.
     pub(super) fn change(
         &self,

@@ -24,7 +24,7 @@ impl ProvenKeys {
         let pinned: Option<Vec<AuthorityBundle>> = bundles.iter().map(pinned).collect();
         let proven = pinned.and_then(|bundles| {
             let anchor = bundles.first()?.charter()?;
-            Chain::prove(&bundles, anchor).ok()
+            Chain::prove(&bundles, anchor, &mut Replays::default()).ok()
         });
         ProvenKeys(proven.unwrap_or_default())
     }
@@ -121,9 +121,9 @@ impl Chain {
     pub(super) fn prove(
         bundles: &[AuthorityBundle],
         anchor: StatementId,
+        replays: &mut Replays,
     ) -> Result<Chain, EvidenceError> {
-        let mut replays = Replays::default();
-        let with = |chain: Chain, bundle| chain.with(bundle, anchor, &mut replays);
+        let with = |chain: Chain, bundle| chain.with(bundle, anchor, replays);
         bundles.iter().try_fold(Chain::default(), with)
     }
 
@@ -134,10 +134,11 @@ impl Chain {
         anchor: StatementId,
         replays: &mut Replays,
     ) -> Result<Chain, EvidenceError> {
-        let states = replays.of(bundle, anchor)?;
+        // what costs most comes last
         check_pinned(bundle)?;
-        let signers = self.learn(states, bundle.proof())?;
         bundle.check_included()?;
+        let states = replays.of(bundle, anchor)?;
+        let signers = self.learn(states, bundle.proof())?;
         let head = *bundle.proof().checkpoint.checkpoint().head();
         let latest = states.last().map(GovernanceState::charter);
         for own in latest.into_iter().flat_map(|charter| charter.retired_log_keys().iter()) {

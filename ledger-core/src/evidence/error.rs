@@ -1,8 +1,6 @@
 //! Why a file is no evidence.
 
-use crate::authority::{
-    AuthorityError, MAX_GOVERNANCE_ENTRIES, MAX_GOVERNANCE_LINES, ParseBundleError,
-};
+use crate::authority::{AuthorityError, ParseBundleError};
 use crate::charter::Rejection;
 use crate::checkpoint::ParseCheckpointError;
 use crate::merkle::ParseProofError;
@@ -118,12 +116,6 @@ pub enum EvidenceError {
     /// A bundle's proof is of something else than its last governance entry.
     #[error("a bundle of `authority` is not about its own last governance entry")]
     BundleNotPinned,
-    /// Its bundles together have more governance than a judge goes through.
-    #[error(
-        "its bundles have more than {MAX_GOVERNANCE_ENTRIES} governance entries between them, or \
-         more than {MAX_GOVERNANCE_LINES} signature lines"
-    )]
-    TooMuch,
     /// A bundle does not hold.
     #[error("the authority bundle: {0}")]
     Authority(#[from] AuthorityError),
@@ -174,10 +166,10 @@ impl EvidenceError {
             EvidenceError::OtherAnchor { .. } | EvidenceError::OtherCharter { .. } => {
                 "it is about another log, or one that pretends: check the anchor"
             }
-            EvidenceError::Authority(error) => error.hint(),
-            EvidenceError::TooMuch => {
+            EvidenceError::Authority(AuthorityError::TooMuch) => {
                 "ask for evidence with fewer bundles; it may convict by a key: --vkey"
             }
+            EvidenceError::Authority(error) => error.hint(),
             EvidenceError::Lawful | EvidenceError::TwoCosigners => {
                 "it accuses without a reason: throw it away"
             }

@@ -9,6 +9,7 @@ use crate::policy::Policy;
 use crate::record::{Record, StatementId};
 
 use super::chain::Chain;
+use super::replays::Replays;
 use super::trust::LogKey;
 use super::{Claim, ClaimedEvidence, Conflict, Conviction, Culprit, Entries, EvidenceError};
 use super::{LeafPair, Trust};
@@ -19,7 +20,7 @@ impl ClaimedEvidence {
     /// # Errors
     /// [`EvidenceError`] says why it convicts nobody, as far as this judge can tell.
     pub fn verify(&self, trust: &Trust) -> Result<Conviction, EvidenceError> {
-        let bench = Bench::new(trust, &self.authority)?;
+        let mut bench = Bench::new(trust, &self.authority)?;
         let (culprit, what) = match &self.claim {
             Claim::Log(conflict) => (bench.log(conflict)?, conflict.claim()),
             Claim::Cosigner(conflict) => (bench.cosigner(conflict)?, conflict.claim()),
@@ -54,6 +55,8 @@ pub(super) struct Bench<'a> {
     chain: Chain,
     /// The charter that its bundles begin with.
     charter: Option<StatementId>,
+    /// What was judged of the file's governance, and the work that is left.
+    replays: Replays,
 }
 
 impl<'a> Bench<'a> {
@@ -61,16 +64,16 @@ impl<'a> Bench<'a> {
         trust: &'a Trust,
         authority: &[AuthorityBundle],
     ) -> Result<Bench<'a>, EvidenceError> {
-        let Some(own) = authority.first().and_then(AuthorityBundle::charter) else {
-            return Ok(Bench { trust, chain: Chain::default(), charter: None });
-        };
+        let charter = authority.first().and_then(AuthorityBundle::charter);
+        let (mut chain, mut replays) = (Chain::default(), Replays::default());
         // bundles of a charter that is not the judge's anchor prove nothing, and are not replayed
-        let mut chain = Chain::default();
-        if knows_charter(trust, own)? {
-            chain = Chain::prove(authority, own)?;
+        if let Some(own) = charter
+            && knows_charter(trust, own)?
+        {
+            chain = Chain::prove(authority, own, &mut replays)?;
             chain.confirm(trust.logs.iter().map(|own| &own.key));
         }
-        Ok(Bench { trust, chain, charter: Some(own) })
+        Ok(Bench { trust, chain, charter, replays })
     }
 
     /// Keys that may sign heads of a log.
@@ -110,8 +113,13 @@ impl<'a> Bench<'a> {
 
     /// The key alone, where the judge was not given it and no key that counts vouches for it.
     fn unconfirmed(&self, key: &VerifierKey) -> Option<Culprit> {
+        self.unconfirmed_by(&self.chain, key)
+    }
+
+    /// The same, by what this chain proves.
+    fn unconfirmed_by(&self, chain: &Chain, key: &VerifierKey) -> Option<Culprit> {
         let is_given = self.trust.logs.iter().any(|own| own.key == *key);
-        let since = self.chain.unconfirmed_since(key).filter(|_| !is_given)?;
+        let since = chain.unconfirmed_since(key).filter(|_| !is_given)?;
         let (origin, key) = (key.name().to_string(), key.clone());
         Some(Culprit::UnconfirmedKey { origin, key, since })
     }
@@ -139,12 +147,15 @@ impl<'a> Bench<'a> {
     }
 
     fn unlawful_leaf(
-        &self,
+        &mut self,
         record: &Record,
         bundle: &AuthorityBundle,
     ) -> Result<(Culprit, String), EvidenceError> {
         let head = &bundle.proof().checkpoint;
         let origin = head.checkpoint().origin().as_str();
+        // any head of the log can be had: what its tree does not hold is not gone through
+        bundle.check_record(record)?;
+        bundle.check_included()?;
         let mut chain = Chain::default();
         let (mut retired, mut replayed) = (None, None);
         // without an anchor the charter is what the log's own tree has at index 0
@@ -153,7 +164,7 @@ impl<'a> Bench<'a> {
             chain.clone_from(&self.chain);
         }
         if knows_charter(self.trust, own)? {
-            let governance = bundle.replay(own)?;
+            let governance = self.replays.whole(bundle, own)?;
             let signers = chain.learn(governance.states(), bundle.proof())?;
             let fallen = governance.charter().retired_log_keys();
             let by_it = |own: &&RetiredLogKey| signers.contains(own.key());
@@ -169,7 +180,7 @@ impl<'a> Bench<'a> {
         // of a charter that is no anchor only what a known key signed is gone through
         let governance = match replayed {
             Some(governance) => governance,
-            None => bundle.replay(own)?,
+            None => self.replays.whole(bundle, own)?,
         };
         let judged = bundle.verify_replayed(record, governance, &policy);
         let reason = match judged {
@@ -184,8 +195,7 @@ impl<'a> Bench<'a> {
             record.kind(),
             record.statement()
         );
-        let bench = Bench { trust: self.trust, chain, charter: self.charter };
-        let culprit = match (bench.unconfirmed(&key), retired) {
+        let culprit = match (self.unconfirmed_by(&chain, &key), retired) {
             (Some(unconfirmed), _) => unconfirmed,
             (None, Some(at)) => Culprit::RetiredKey { origin: origin.to_owned(), key, at },
             (None, None) => self.by_one_key(head, &key),

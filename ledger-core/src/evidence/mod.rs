@@ -227,3 +227,6 @@ mod soundness;
 
 #[cfg(all(test, feature = "sign"))]
 mod tests;
+
+#[cfg(all(test, feature = "sign"))]
+mod work_tests;

@@ -13,7 +13,7 @@ const FORMAT: &str = "ledger-verdict/v1";
 
 /// Which version of the judgement came to a verdict. It changes with every rule of the judgement:
 /// a verdict by another version is not used.
-pub const JUDGE: i64 = 1;
+pub const JUDGE: i64 = 2;
 
 /// The verdict on one file by what one judge knew, as far as the file is about it.
 ///
@@ -67,6 +67,15 @@ impl Verdict {
     pub fn of(evidence: &ClaimedEvidence, trust: &Trust) -> Verdict {
         let conviction = evidence.verify(trust).ok();
         Verdict { trust: evidence.relevant(trust), conviction }
+    }
+
+    /// The verdict of a judge who has found this.
+    pub(crate) fn convicting(
+        evidence: &ClaimedEvidence,
+        trust: &Trust,
+        conviction: Conviction,
+    ) -> Verdict {
+        Verdict { trust: evidence.relevant(trust), conviction: Some(conviction) }
     }
 
     /// What was found; `None` where the file convicts no key that the judge knew.

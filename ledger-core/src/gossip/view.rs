@@ -246,6 +246,11 @@ impl View {
         self.verdicts.insert(evidence.id(), verdict);
     }
 
+    /// The verdict on evidence that is held or rests.
+    pub fn verdict(&self, id: EvidenceId) -> Option<&Verdict> {
+        self.verdicts.get(&id)
+    }
+
     /// What a judge of evidence knows here.
     pub fn trust(&self) -> &Trust {
         &self.trust
@@ -413,14 +418,15 @@ impl View {
             return Vec::new();
         }
         let made = self.with_authority(evidence);
-        let (evidence, conviction) = match made.verify(&self.trust) {
-            Ok(conviction) => (made, conviction),
-            Err(_) => (evidence.clone(), conviction),
-        };
+        let made = made.and_then(|made| Some((made.verify(&self.trust).ok()?, made)));
+        let (conviction, evidence) = made.unwrap_or_else(|| (conviction, evidence.clone()));
         // of two keys the bundles may show one to be retired: then it is convicted alone
         if self.is_held_against(&conviction) {
             return Vec::new();
         }
+        // whoever keeps the file need not judge it again
+        let verdict = Verdict::convicting(&evidence, &self.trust, conviction.clone());
+        self.verdicts.insert(evidence.id(), verdict);
         self.hold(&evidence, conviction);
         let accused = Origin::new(evidence.origin()).map(|origin| self.accuse_cosigners(&origin));
         let mut events = vec![Event::Convicted(Box::new(evidence))];
@@ -483,9 +489,10 @@ impl View {
     /// The evidence with what proves its keys to whoever knows an anchor alone: that of its log,
     /// or, against a cosigner, that of any log which names the cosigner. One file a culprit is held
     /// and passed on, so that files do not multiply though nodes add other bundles.
-    fn with_authority(&self, evidence: &ClaimedEvidence) -> ClaimedEvidence {
+    /// `None` where nothing is added.
+    fn with_authority(&self, evidence: &ClaimedEvidence) -> Option<ClaimedEvidence> {
         if !evidence.authority().is_empty() {
-            return evidence.clone();
+            return None;
         }
         let is_its = |origin: &Origin| origin.as_str() == evidence.origin();
         let (own, others): (Vec<_>, Vec<_>) =
@@ -497,7 +504,7 @@ impl View {
             made.filter(|made| !made.authority().is_empty() && can_carry(made))
         };
         let mut lineages = own.into_iter().chain(others);
-        lineages.find_map(proven).unwrap_or_else(|| evidence.clone())
+        lineages.find_map(proven)
     }
 
     /// The evidence that convicts a key, if there is any.

@@ -16,6 +16,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::heap::block;
 
+#[cfg(test)]
+pub(crate) use key::checked;
 pub use key::{Algorithm, KeyId, KeyName, MAX_KEY_NAME, ParseKeyError, PublicKey, VerifierKey};
 #[cfg(feature = "sign")]
 pub use sign::SignerKey;

@@ -182,3 +182,20 @@ fn a_verdict_is_kept_beside_its_file_and_used_again() {
     let store = EvidenceStore::open(dir.path(), trust()).unwrap();
     assert_eq!(store.against(log().verifier()), Some(evidence.id()));
 }
+
+#[test]
+fn evidence_that_was_judged_already_is_kept_without_judging_it_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EvidenceStore::open(dir.path(), trust()).unwrap();
+    let evidence = same_size("b");
+    let own = Verdict::of(&evidence, &trust());
+    // only who does not judge again says so
+    let text = own.to_text(&evidence).replace("the log signed this", "as it was told");
+    let told = Verdict::parse(&text, &evidence).filter(|told| *told != own).unwrap();
+    assert!(store.add_judged(&evidence, Some(&told)).unwrap());
+    assert!(store.convictions()[0].1.explanation().contains("as it was told"));
+    // a verdict of a judge who knew other keys is not taken
+    let other = tempfile::tempdir().unwrap();
+    let store = EvidenceStore::open(other.path(), Trust::new()).unwrap();
+    assert!(store.add_judged(&evidence, Some(&told)).is_err());
+}

@@ -38,7 +38,8 @@ impl Gossip {
             match event {
                 Event::Convicted(evidence) => {
                     moved = true;
-                    if let Err(error) = self.evidence.add(evidence) {
+                    let verdict = inner.view.verdict(evidence.id());
+                    if let Err(error) = self.evidence.add_judged(evidence, verdict) {
                         self.fail(&error);
                     }
                 }

@@ -99,7 +99,8 @@ impl Segment {
     /// Whether a batch still fits.
     pub fn has_room(&self, entries: &[Vec<u8>]) -> bool {
         let payload: usize = entries.iter().map(|entry| 2 + entry.len()).sum();
-        (FRAME_HEADER + payload) as u64 <= self.bytes - self.at
+        // a batch larger than a whole segment has gone beyond the end of its own
+        (FRAME_HEADER + payload) as u64 <= self.bytes.saturating_sub(self.at)
     }
 
     /// Appends a batch whose first entry stands at `first`, and makes it durable.
@@ -389,6 +390,20 @@ mod tests {
         found.segment.append(size(8), &batch(8, 1)).expect("room");
         let found = open(dir.path()).expect("own journal");
         assert_eq!(found.replay.batches, [three, vec![batch(8, 1)]].concat());
+    }
+
+    #[test]
+    fn a_batch_larger_than_a_segment_leaves_no_room_behind_it() {
+        let dir = tempfile::tempdir().expect("dir");
+        let mut segment = Segment::create_first(dir.path(), 1024).expect("room");
+        let large = vec![vec![7; 2000]];
+        assert!(!segment.has_room(&large) && segment.has_room(&batch(0, 1)));
+        segment.append(size(0), &large).expect("the file grows");
+        assert!(!segment.has_room(&batch(1, 1)), "it is full");
+        let mut found = open(dir.path()).expect("own journal");
+        assert_eq!(found.replay.batches, [large]);
+        assert!(!found.segment.has_room(&batch(1, 1)));
+        found.segment.append(size(1), &batch(1, 1)).expect("the file grows");
     }
 
     #[test]

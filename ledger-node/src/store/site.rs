@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -331,8 +331,18 @@ impl Site {
     }
 }
 
+/// Opens a file, and nothing else in its place: a named pipe would keep its reader waiting.
+fn open_regular(path: &Path) -> io::Result<File> {
+    // without O_NONBLOCK, opening a named pipe waits for its writer
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    let other = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    is_file.then_some(file).ok_or_else(other)
+}
+
 fn read_part(path: &Path, from: u64, most: usize) -> io::Result<FilePart> {
-    let file = File::open(path)?;
+    let file = open_regular(path)?;
     let file_len = file.metadata()?.len();
     let rest = usize::try_from(file_len.saturating_sub(from)).unwrap_or(usize::MAX);
     let mut bytes = vec![0; rest.min(most)];
@@ -341,9 +351,44 @@ fn read_part(path: &Path, from: u64, most: usize) -> io::Result<FilePart> {
 }
 
 fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
-    match fs::read(path) {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        open_regular(path)?.read_to_end(&mut bytes)?;
+        Ok(bytes)
+    };
+    match read() {
         Ok(bytes) => Ok(Some(bytes)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(StoreError::io("read", path)(e)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledger_core::tile::TileKind;
+
+    use super::*;
+
+    #[test]
+    fn a_named_pipe_in_the_place_of_a_tile_keeps_no_reader_waiting() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (root, temporary) = (dir.path().join("site"), dir.path().join("tmp"));
+        let site = Site::open(root.clone(), temporary, TreeSize::new(0).expect("small"));
+        let site = site.expect("an empty site");
+        let size = TreeSize::new(1).expect("small");
+        let coord = TileCoord::in_tree(TileKind::Entries, 0, size).expect("its only bundle");
+        let path = site.path(coord);
+        fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
+        let made = std::process::Command::new("mkfifo").arg(&path).status().expect("mkfifo");
+        assert!(made.success());
+        for read in [site.get(coord).err(), site.part(coord, 0, 16).err()] {
+            let error = read.expect("it is no tile").to_string();
+            assert!(error.contains("no regular file"), "{error}");
+        }
+        // nor is a link read that leads elsewhere
+        fs::remove_file(&path).expect("a pipe");
+        fs::write(dir.path().join("secret"), "x").expect("room");
+        std::os::unix::fs::symlink(dir.path().join("secret"), &path).expect("a link");
+        assert!(site.get(coord).is_err() && site.part(coord, 0, 16).is_err());
     }
 }

@@ -1,6 +1,7 @@
 //! The node: its sequencer with failing storage, and the real process with real sockets and disks.
 
 mod anchors;
+mod asked_evidence;
 mod bad_input;
 mod convicted;
 mod cosigning;

@@ -2,20 +2,25 @@
 //! process is measured.
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
 use bytes::{Buf as _, BufMut as _, Bytes};
+use ledger_core::Hash;
+use ledger_core::checkpoint::Origin;
+use ledger_core::record::StatementId;
+use ledger_core::request::{Call, MAX_LIFETIME, Nonce, Request};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire};
+use ledger_tests::consortium::Consortium;
 use ledger_tests::process::NodeProcess;
 use ledger_tests::usage::{
     EXPENSIVE_TEXTS, OTHER_TEXTS, cpu_hundredths, forget_peak, held_bytes, peak_bytes,
 };
 use tokio_stream::StreamExt as _;
-use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::Endpoint;
+use tonic::{Code, Status};
 
 use super::gossip::Member;
 use crate::process::submit;
@@ -38,36 +43,41 @@ const COSIGN: &str = "/ledger.v1.Ledger/Cosign";
 const ADD_CHECKPOINT: &str = "/ledger.v1.Witness/AddCheckpoint";
 
 /// A node that is a witness, and what it takes to answer.
-struct Measured {
-    _member: Member,
-    node: NodeProcess,
+pub(super) struct Measured {
+    pub(super) member: Member,
+    pub(super) node: NodeProcess,
 }
 
 impl Measured {
-    fn node(n: u8) -> Measured {
+    pub(super) fn node(n: u8) -> Measured {
         let member = Member::found(n);
         let node = member.process();
-        Measured { _member: member, node }
+        Measured { member, node }
     }
 
     /// Sends something, and judges what that took; `send` says how many bytes went, and in how many
     /// messages.
-    async fn judge(&self, row: &str, send: impl AsyncFnOnce(&NodeProcess) -> (usize, usize)) {
+    pub(super) async fn judge(
+        &self,
+        row: &str,
+        send: impl AsyncFnOnce(&NodeProcess) -> (usize, usize),
+    ) {
         let process = self.node.id();
         forget_peak(process);
         let (held, spent) = (held_bytes(process).expect("it runs"), cpu_hundredths(process));
         let (sent, messages) = send(&self.node).await;
         let peak = peak_bytes(process).unwrap_or_else(|| panic!("{row}: the node has ended"));
         let (heap, most) = (peak.saturating_sub(held), HEAP + HEAP_A_BYTE * sent as u64);
-        println!("{row}: {sent} bytes in {messages} messages, {heap} of heap");
+        let spent = cpu_hundredths(process) - spent;
+        println!("{row}: {sent} bytes, {messages} messages, {heap} of heap, {spent}/100 s");
         assert!(heap <= most, "{row}: {heap} bytes of heap for {sent} bytes, at most {most}");
-        let (spent, most) = (cpu_hundredths(process) - spent, HUNDREDTHS * messages as u64);
+        let most = HUNDREDTHS * messages as u64;
         assert!(spent <= most, "{row}: {spent}/100 s for {messages} messages, at most {most}");
     }
 
     /// Whether it still does what it is for.
-    async fn lives(&self) {
-        let record = self._member.consortium.incident(1);
+    pub(super) async fn lives(&self) {
+        let record = self.member.consortium.incident(1);
         let mut client = LedgerClient::connect(self.node.grpc.clone()).await.expect("it listens");
         client.get_checkpoint(wire::GetCheckpointRequest {}).await.expect("it answers");
         client.submit(submit(&record)).await.expect("it logs");
@@ -133,22 +143,51 @@ impl Decoder for Raw {
 
 /// An address of this machine that has sent nothing yet: no message is turned away because of
 /// what another did.
-fn new_address() -> IpAddr {
+pub(super) fn new_address() -> IpAddr {
     static USED: AtomicU16 = AtomicU16::new(0);
     let [high, low] = USED.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     IpAddr::from([127, 1, high, low])
 }
 
+/// A member's request for a call, so that what comes with it is read.
+fn requested(of: &Call<'_>, member: &Member) -> Vec<u8> {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    let mut nonce = [0; 16];
+    nonce[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+    let Consortium { log, lab, time, .. } = &member.consortium;
+    let origin = Origin::new(log.verifier().name().as_str()).expect("an origin");
+    let request = Request::new(origin, of, Nonce::from_bytes(nonce), time + MAX_LIFETIME);
+    request.sign(lab).expect("a key for texts").to_string().into_bytes()
+}
+
+/// Sends what a member asks for, in one field, with its request: what comes along must be read.
+async fn ask(node: &NodeProcess, path: &'static str, message: Vec<u8>) -> (usize, usize) {
+    let (sent, answer) = send(node, path, message).await;
+    let status = answer.expect_err("no record");
+    let asked = !status.message().contains("the request") && status.code() != Code::OutOfRange;
+    assert!(asked || sent > BYTES, "it is read: {status:?}");
+    (sent, 1)
+}
+
 /// Sends bytes as the message of a call; what is answered is another test's matter.
 async fn call(node: &NodeProcess, path: &'static str, message: Vec<u8>) -> (usize, usize) {
+    let (sent, _) = send(node, path, message).await;
+    (sent, 1)
+}
+
+async fn send(
+    node: &NodeProcess,
+    path: &'static str,
+    message: Vec<u8>,
+) -> (usize, Result<(), Status>) {
     let endpoint = Endpoint::from_shared(node.grpc.clone()).expect("a URL");
     let channel = endpoint.local_address(Some(new_address())).connect().await;
     let mut client = tonic::client::Grpc::new(channel.expect("it listens"));
     client.ready().await.expect("it listens");
     let sent = message.len();
     let request = tonic::Request::new(message);
-    let _ = client.unary(request, PathAndQuery::from_static(path), Raw).await;
-    (sent, 1)
+    let answer = client.unary(request, PathAndQuery::from_static(path), Raw).await;
+    (sent, answer.map(|_| ()))
 }
 
 /// Something that tells evidence that the node has not asked for.
@@ -209,12 +248,25 @@ async fn records_of_strangers_take_at_most_sixteen_bytes_of_heap_a_byte() {
             let record = record(&text).into_bytes();
             let row = |way: &str| format!("{bytes} bytes of {name} to {way}");
             let one = || field(1, &record);
-            let two = || [field(1, text.as_bytes()), field(2, &record)].concat();
-            let three =
-                || [field(1, text.as_bytes()), field(2, &[1; 32]), field(3, &record)].concat();
+            let propose = |request: &[u8]| [field(1, request), field(2, &record)].concat();
+            let cosign = |request: &[u8], line: &[u8]| {
+                [field(1, request), field(2, &[1; 32]), field(3, line)].concat()
+            };
             measured.judge(&row("Submit"), async |node| call(node, SUBMIT, one()).await).await;
-            measured.judge(&row("Propose"), async |node| call(node, PROPOSE, two()).await).await;
-            measured.judge(&row("Cosign"), async |node| call(node, COSIGN, three()).await).await;
+            let message = propose(text.as_bytes());
+            measured.judge(&row("Propose"), async |node| call(node, PROPOSE, message).await).await;
+            let message = cosign(text.as_bytes(), &record);
+            measured.judge(&row("Cosign"), async |node| call(node, COSIGN, message).await).await;
+            // a member's node reads what comes along
+            let member = &measured.member;
+            let message = propose(&requested(&Call::Propose { record: &record }, member));
+            let of_member = format!("{} of a member", row("Propose"));
+            measured.judge(&of_member, async |node| ask(node, PROPOSE, message).await).await;
+            let statement = StatementId::from_hash(Hash::from_bytes([1; 32]));
+            let of_line = Call::Cosign { statement, signature: &text };
+            let message = cosign(&requested(&of_line, member), text.as_bytes());
+            let of_member = format!("{} of a member", row("Cosign"));
+            measured.judge(&of_member, async |node| ask(node, COSIGN, message).await).await;
         }
     }
     measured.lives().await;
