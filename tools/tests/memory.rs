@@ -74,9 +74,10 @@ fn peak_of(status: &Path) -> Option<u64> {
 
 /// Judges one file of so many bytes.
 fn judge(row: &str, bytes: usize, arguments: &[&str]) {
-    let (code, peak, stderr) = measured(arguments);
+    // a program that ends at once may not have been looked at before
+    let runs = (0..10).map(|_| measured(arguments)).find(|(_, peak, _)| *peak > 0);
+    let (code, peak, stderr) = runs.unwrap_or_else(|| panic!("{row}: nothing was measured"));
     println!("{row}: {peak} of the memory for {bytes} bytes");
-    assert!(peak > 0, "{row}: nothing was measured");
     let most = PROGRAM + HEAP + HEAP_A_BYTE * bytes as u64;
     assert!(peak <= most, "{row}: {peak} bytes of memory for {bytes} bytes, at most {most}");
     let refused = matches!(code, Some(1 | 2));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::sample::*;
 use super::*;
-use crate::charter::world::{World, admit};
+use crate::charter::world::{World, change};
 use crate::checkpoint::Origin;
 use crate::gossip::{KnownKeys, Lineage, Pairs, Reach, View};
 use crate::note::checked;
@@ -17,7 +17,8 @@ const OF_HEADS: usize = 8;
 fn changed(name: &str) -> World {
     let mut world = World::founded(|object| object.with("consortium", name));
     for n in 0..20 {
-        world.change(vec![admit(&format!("f{n}"), &["publisher"])], &["a", "b"]);
+        let node = change("set_node", "a").with("node", format!("https://n{n}.example").as_str());
+        world.change(vec![node], &["a", "b"]);
     }
     world
 }

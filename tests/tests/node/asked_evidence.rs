@@ -103,7 +103,7 @@ async fn governance_that_was_never_logged_is_gone_through_as_far_as_its_work_has
     let origin = || Origin::new(thief.verifier().name().as_str()).expect("an origin");
     let (charter, record) = (consortium.charter(), consortium.incident(1));
     for (row, keys, changes, many_roles) in
-        [("keys", 42, 10, false), ("keys and roles", 20, 2_000, true), ("changes", 0, 3_500, false)]
+        [("keys", 42, 10, false), ("keys and roles", 20, 2_000, true), ("changes", 0, 2_600, false)]
     {
         let stewards = vec![consortium.lab.clone(), consortium.institute.clone()];
         let mut costly = Costly::after(charter.clone(), stewards, consortium.time);
