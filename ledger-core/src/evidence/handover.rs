@@ -184,7 +184,8 @@ fn a_verdict_is_read_back_and_holds_as_long_as_what_it_depends_on() {
         // what the file is not about changes nothing
         let more = trust.clone().with_key(cosigner(2).verifier().clone());
         assert!(verdict.holds_for(&evidence, &more));
-        let newer = text.replace("\"judge\": 1", "\"judge\": 2");
+        let judge = |version: i64| format!("\"judge\": {version}");
+        let newer = text.replace(&judge(JUDGE), &judge(JUDGE + 1));
         assert!(newer != text && Verdict::parse(&newer, &evidence).is_none());
     }
 }

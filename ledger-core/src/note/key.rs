@@ -231,7 +231,7 @@ impl VerifierKey {
     /// what [`cosignature`](crate::cosignature) builds.
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         #[cfg(test)]
-        checked::count();
+        super::checked::count();
         match &self.key {
             // strict: two honest verifiers must never disagree about a crafted signature
             Material::Ed25519(key) => ed25519_dalek::Signature::from_slice(signature)
@@ -239,27 +239,6 @@ impl VerifierKey {
             #[cfg(feature = "ml-dsa")]
             Material::MlDsa44(key) => key.verify(message, signature),
         }
-    }
-}
-
-/// Signature checks that this thread has made: tests count them as work.
-#[cfg(test)]
-pub(crate) mod checked {
-    use std::cell::Cell;
-
-    thread_local! {
-        static CHECKS: Cell<usize> = const { Cell::new(0) };
-    }
-
-    pub(super) fn count() {
-        CHECKS.set(CHECKS.get() + 1);
-    }
-
-    /// How many something makes.
-    pub(crate) fn during<T>(something: impl FnOnce() -> T) -> (usize, T) {
-        let before = CHECKS.get();
-        let done = something();
-        (CHECKS.get() - before, done)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A [`Note`] is only well formed. Who signed it is decided by the caller's keys, with
 //! [`VerifierKey::verify`](crate::note::VerifierKey::verify).
 
+#[cfg(test)]
+pub(crate) mod checked;
 mod key;
 #[cfg(feature = "ml-dsa")]
 mod ml_dsa;
@@ -16,8 +18,6 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::heap::block;
 
-#[cfg(test)]
-pub(crate) use key::checked;
 pub use key::{Algorithm, KeyId, KeyName, MAX_KEY_NAME, ParseKeyError, PublicKey, VerifierKey};
 #[cfg(feature = "sign")]
 pub use sign::SignerKey;
