@@ -112,7 +112,10 @@ impl PolicyProblem {
 impl Charter {
     /// The keys that entries ever listed, in force or not, which may clash with a key: those of the
     /// log, and of all others those that share an id or a public key with it.
-    fn listed_like(&self, key: &VerifierKey) -> impl Iterator<Item = (Listed, &VerifierKey)> {
+    pub(super) fn listed_like(
+        &self,
+        key: &VerifierKey,
+    ) -> impl Iterator<Item = (Listed, &VerifierKey)> {
         let retired = self.retired_log_keys.iter().map(|retired| &retired.key);
         let of_log = self.log_keys.iter().chain(retired).map(|key| (Listed::Key(KeyUse::Log), key));
         let members = self.places.like(key).map(|at| &self.keys[at]);
