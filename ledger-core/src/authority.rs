@@ -313,16 +313,6 @@ impl AuthorityBundle {
     ) -> Result<Authorised, AuthorityError> {
         self.logged()?;
         let (accepted, governance) = self.verify_governance(anchor, policy)?;
-        self.verify_under(record, accepted, governance)
-    }
-
-    /// Judges the record of the bundle, whose governance and checkpoint are verified.
-    fn verify_under(
-        &self,
-        record: &Record,
-        accepted: AcceptedCheckpoint,
-        governance: Governance,
-    ) -> Result<Authorised, AuthorityError> {
         let (logged, index) = (self.check_record(record)?, self.proof.index);
         let charter = governance.judge(record, &logged, index)?;
         Ok(Authorised { accepted, index, logged, charter, governance })
@@ -350,36 +340,25 @@ impl AuthorityBundle {
                 (accept(&policy)?, governance)
             }
         };
-        self.check_tree(&governance, &accepted)?;
+        check_origin(&governance, &accepted)?;
+        self.check_included()?;
         Ok((accepted, governance))
     }
 
-    /// As [`AuthorityBundle::verify`], with the bundle's governance, which was replayed before.
-    pub(crate) fn verify_replayed(
+    /// Judges the record by the bundle's governance, which was replayed before. The caller has seen
+    /// that the tree holds both: [`AuthorityBundle::check_record`], which gave the log's line, and
+    /// [`AuthorityBundle::check_included`].
+    pub(crate) fn judge_replayed(
         &self,
         record: &Record,
-        governance: Governance,
-        policy: &Policy,
-    ) -> Result<Authorised, AuthorityError> {
-        self.logged()?;
-        let accepted = policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy)?;
-        self.check_tree(&governance, &accepted)?;
-        self.verify_under(record, accepted, governance)
-    }
-
-    /// Whether the checkpoint is of the charter's log, and all governance is in its tree.
-    fn check_tree(
-        &self,
+        logged: &Logged,
         governance: &Governance,
-        accepted: &AcceptedCheckpoint,
+        policy: &Policy,
     ) -> Result<(), AuthorityError> {
-        let (expected, found) =
-            (governance.charter().origin(), accepted.checkpoint.origin().as_str());
-        if expected != found {
-            let (expected, found) = (expected.to_owned(), found.to_owned());
-            return Err(AuthorityError::OtherLog { expected, found });
-        }
-        self.check_included()
+        let accepted = policy.verify(&self.proof.checkpoint).map_err(TlogProofError::Policy)?;
+        check_origin(governance, &accepted)?;
+        governance.judge(record, logged, self.proof.index)?;
+        Ok(())
     }
 
     /// Whether the bundle begins with this charter.
@@ -448,6 +427,19 @@ impl AuthorityBundle {
         let line = std::str::from_utf8(extra).ok();
         line.and_then(|line| Logged::parse(line).ok()).ok_or(AuthorityError::NoLoggedLine)
     }
+}
+
+/// Whether the checkpoint is of the charter's log.
+fn check_origin(
+    governance: &Governance,
+    accepted: &AcceptedCheckpoint,
+) -> Result<(), AuthorityError> {
+    let (expected, found) = (governance.charter().origin(), accepted.checkpoint.origin().as_str());
+    if expected == found {
+        return Ok(());
+    }
+    let (expected, found) = (expected.to_owned(), found.to_owned());
+    Err(AuthorityError::OtherLog { expected, found })
 }
 
 impl GovernanceEntry {

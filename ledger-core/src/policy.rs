@@ -156,7 +156,7 @@ pub enum PolicyError {
     },
     /// The witnesses that cosigned would be enough, but evidence convicts some of them, and a
     /// convicted key counts for nothing.
-    #[error("the policy's quorum did not cosign: {}", convicted::convicted_names(.0))]
+    #[error("the policy's quorum did not cosign: {}", ConvictedWitness::list(.0))]
     ConvictedWitness(Vec<ConvictedWitness>),
 }
 

@@ -137,7 +137,7 @@ pub enum Unlawful {
 
 /// The fold over entries in order.
 ///
-/// An entry changes nothing here but what [`Admitted::spoils`] looks at: the time, what was seen,
+/// An entry changes nothing here but what `Admitted::spoils` looks at: the time, what was seen,
 /// and the charter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lawful<S> {

@@ -46,10 +46,15 @@ impl Exclusions {
         &self.files
     }
 
+    /// Whether no key is excluded, whatever the policy.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty() && self.files.is_empty()
+    }
+
     /// The policy without the witnesses that are convicted ([`Policy::without_convicted`]).
     #[must_use]
     pub fn apply(&self, policy: &Policy) -> Policy {
-        if self.keys.is_empty() && self.files.is_empty() {
+        if self.is_empty() {
             return policy.clone();
         }
         let judged = self.files.iter().filter_map(|file| Some((judge(file, policy)?, file.id())));

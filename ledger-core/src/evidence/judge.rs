@@ -154,7 +154,7 @@ impl<'a> Bench<'a> {
         let head = &bundle.proof().checkpoint;
         let origin = head.checkpoint().origin().as_str();
         // any head of the log can be had: what its tree does not hold is not gone through
-        bundle.check_record(record)?;
+        let logged = bundle.check_record(record)?;
         bundle.check_included()?;
         let mut chain = Chain::default();
         let (mut retired, mut replayed) = (None, None);
@@ -182,9 +182,9 @@ impl<'a> Bench<'a> {
             Some(governance) => governance,
             None => self.replays.whole(bundle, own)?,
         };
-        let judged = bundle.verify_replayed(record, governance, &policy);
+        let judged = bundle.judge_replayed(record, &logged, &governance, &policy);
         let reason = match judged {
-            Ok(_) => return Err(EvidenceError::Lawful),
+            Ok(()) => return Err(EvidenceError::Lawful),
             Err(AuthorityError::Judged(reason)) if reason.is_unlawful() => reason,
             Err(error) => return Err(error.into()),
         };

@@ -424,7 +424,7 @@ impl View {
         if self.is_held_against(&conviction) {
             return Vec::new();
         }
-        // whoever keeps the file need not judge it again
+        // the store that keeps the file need not judge it again
         let verdict = Verdict::convicting(&evidence, &self.trust, conviction.clone());
         self.verdicts.insert(evidence.id(), verdict);
         self.hold(&evidence, conviction);

@@ -75,6 +75,9 @@ impl fmt::Display for ConvictedWitness {
     }
 }
 
-pub(super) fn convicted_names(convicted: &[ConvictedWitness]) -> String {
-    convicted.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+impl ConvictedWitness {
+    /// What is said of each, with commas between.
+    pub fn list(witnesses: &[ConvictedWitness]) -> String {
+        witnesses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
