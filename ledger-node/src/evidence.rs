@@ -144,7 +144,7 @@ impl EvidenceStore {
         self.add_judged(evidence, None)
     }
 
-    /// As [`EvidenceStore::add`], with the verdict on it of somebody who may know the same.
+    /// As [`EvidenceStore::add`], with a verdict on it by a judge that may know the same keys.
     ///
     /// # Errors
     /// As [`EvidenceStore::add`].

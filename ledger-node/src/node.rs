@@ -236,11 +236,8 @@ impl Service {
     /// quorum. Empty while they are.
     pub fn stopped_by(&self) -> Vec<ConvictedWitness> {
         let Some(signed) = self.signed.borrow().clone() else { return Vec::new() };
-        let plan = signed.plan.without_convicted(&self.gossip.evidence().exclusions());
-        let size = signed.head.checkpoint().head().size;
-        // policies before the present one are out of force once readers have seen it
-        let is_seen = self.published.borrow().as_ref().is_some_and(|seen| seen.size() >= size);
-        let plan = if is_seen { plan.without_before() } else { plan };
+        let exclusions = self.gossip.evidence().exclusions();
+        let plan = signed.judged(&exclusions, self.published.borrow().as_deref());
         plan.stopped_by(&plan.places(&self.without))
     }
 

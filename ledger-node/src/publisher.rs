@@ -48,6 +48,20 @@ pub struct Signed {
     pub plan: Arc<Plan>,
 }
 
+impl Signed {
+    /// The plan by which the head becomes a checkpoint now: without convicted witnesses, and without
+    /// the policies before the present one once readers have seen the head.
+    pub fn judged(&self, exclusions: &Exclusions, published: Option<&Published>) -> Arc<Plan> {
+        let size = self.head.checkpoint().head().size;
+        let is_seen = published.is_some_and(|seen| seen.size() >= size);
+        if exclusions.is_empty() && !is_seen {
+            return Arc::clone(&self.plan);
+        }
+        let plan = self.plan.without_convicted(exclusions);
+        Arc::new(if is_seen { plan.without_before() } else { plan })
+    }
+}
+
 /// Why publishing came to an end. The sequencer then signs nothing more.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -170,23 +184,9 @@ impl Publisher {
         self.signed.borrow().as_ref().map(|signed| signed.head.checkpoint().head().size)
     }
 
-    /// Whether cosignatures by the witnesses at these places make a checkpoint of the head, by the
-    /// head's plan or that plan without convicted witnesses. Policies before the present one are
-    /// out of force once readers have seen it.
-    pub fn is_enough(
-        &self,
-        signed: &Signed,
-        plan: &Plan,
-        present: &BTreeSet<usize>,
-        left_out: &BTreeSet<usize>,
-    ) -> bool {
-        let size = signed.head.checkpoint().head().size;
-        let seen = self.published.borrow().as_ref().is_some_and(|seen| seen.size() >= size);
-        if seen {
-            plan.policy().is_satisfied_by(present)
-        } else {
-            plan.is_enough(present, left_out)
-        }
+    /// The plan by which a head becomes a checkpoint now ([`Signed::judged`]).
+    pub fn judged(&self, signed: &Signed) -> Arc<Plan> {
+        signed.judged(&self.exclusions(), self.published.borrow().as_deref())
     }
 
     /// Since when a signed head has waited for its quorum, now and later; `None` while readers see
@@ -237,7 +237,7 @@ impl Publisher {
     }
 
     /// Publishes a head with these cosignatures, judged as readers judge it by `plan`: the head's
-    /// own, or that plan without convicted witnesses. A head that is older than what readers see is
+    /// own, or what [`Publisher::judged`] made of it. A head that is older than what readers see is
     /// left alone; of the one that they see no cosignature is lost, but those of convicted
     /// witnesses.
     ///

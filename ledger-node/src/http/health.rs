@@ -74,13 +74,11 @@ fn unconfirmed(board: &Board) -> String {
 
 /// Why nothing can be published.
 fn convicted(witnesses: &[ConvictedWitness]) -> String {
-    let each: Vec<String> =
-        witnesses.iter().map(|own| own.to_string().escape_debug().to_string()).collect();
     format!(
         "convicted-witness: nothing is published, since the other witnesses are no quorum: {}. Log a \
          `set_policy` change that replaces the witness; as the policy before it must agree to its \
          last head too, start then with `ledger-node serve --without-witness NAME`",
-        each.join(", ")
+        ConvictedWitness::list(witnesses).escape_debug()
     )
 }
 

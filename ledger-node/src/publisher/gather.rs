@@ -220,11 +220,12 @@ impl Gatherer {
     /// Whether a published round goes on, because witnesses that are well have not answered and it
     /// is time to hear all of them.
     fn holds(&self, round: &Round) -> bool {
-        let convicted = round.signed.plan.without_convicted(&self.publisher.exclusions());
-        let awaited = |at: usize| self.board.is_well(at) && convicted.convicted_at(at).is_none();
-        let complete =
-            (0..round.signed.plan.len()).all(|at| round.lines.contains_key(&at) || !awaited(at));
-        !complete && self.last_full.elapsed() >= FULL_EVERY && round.began.elapsed() < FULL_PATIENCE
+        if self.last_full.elapsed() < FULL_EVERY || round.began.elapsed() >= FULL_PATIENCE {
+            return false;
+        }
+        let plan = self.publisher.judged(&round.signed);
+        let awaited = |at: &usize| self.board.is_well(*at) && plan.convicted_at(*at).is_none();
+        (0..plan.len()).filter(awaited).any(|at| !round.lines.contains_key(&at))
     }
 
     async fn begin(&mut self, signed: Arc<Signed>) {
@@ -258,6 +259,8 @@ impl Gatherer {
     /// Sets up a worker for each witness of a new plan.
     async fn hire(&mut self, signed: &Signed) {
         self.workers.shutdown().await;
+        // replies that wait name witnesses by their places in the old plan
+        self.replies = mpsc::channel(REPLIES_AHEAD);
         self.earlier.clear();
         self.board.set(&signed.plan);
         let size = signed.head.checkpoint().head().size;
@@ -284,12 +287,12 @@ impl Gatherer {
             round.offsets.insert(witness, cosigned.ahead);
         }
         // a witness may have been convicted since its line came
-        let plan = round.signed.plan.without_convicted(&self.publisher.exclusions());
+        let plan = self.publisher.judged(&round.signed);
         round.lines.insert(witness, cosigned.line);
         round.lines.retain(|at, _| plan.convicted_at(*at).is_none());
         let present: BTreeSet<usize> = round.lines.keys().copied().collect();
         let left_out = plan.places(&self.consent.without);
-        if !self.publisher.is_enough(&round.signed, &plan, &present, &left_out) {
+        if !plan.is_enough(&present, &left_out) {
             return;
         }
         round.published = true;

@@ -40,6 +40,8 @@ pub struct Plan {
     before: Vec<Before>,
     /// The witnesses of the policy in its order, then those of policies before it.
     witnesses: Vec<Planned>,
+    /// Those of them that count for nothing, by their places.
+    convicted: BTreeMap<usize, ConvictedWitness>,
 }
 
 #[derive(Debug, Clone)]
@@ -54,8 +56,6 @@ struct Planned {
 struct Before {
     policy: Policy,
     places: Vec<usize>,
-    /// The evidence against its witnesses, by their places in this plan.
-    convicted: BTreeMap<usize, ConvictedWitness>,
 }
 
 /// Why no checkpoint can be published under a charter.
@@ -72,7 +72,7 @@ pub enum PublisherError {
         unreachable: Vec<String>,
     },
     /// Evidence convicts witnesses, and the others are no quorum.
-    #[error("the policy's quorum needs a witness that counts for nothing: {}", convicted(.0))]
+    #[error("the policy's quorum needs a witness that counts for nothing: {}", ConvictedWitness::list(.0))]
     Convicted(Vec<ConvictedWitness>),
     /// The charter does not let the node's key sign heads.
     #[error("the charter does not list the key that this node signs heads with as a log key")]
@@ -83,10 +83,6 @@ pub enum PublisherError {
     /// The policy cannot be read.
     #[error("the policy: {0}")]
     Policy(#[from] ParsePolicyError),
-}
-
-fn convicted(witnesses: &[ConvictedWitness]) -> String {
-    witnesses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 impl PublisherError {
@@ -199,7 +195,7 @@ impl Plan {
     pub(super) fn new(policy: Policy, contacts: &Contacts) -> Result<Plan, PublisherError> {
         let count = policy.witnesses().len();
         let witnesses = policy.witnesses().iter().map(|own| contacts.plan(own)).collect();
-        let plan = Plan { policy, before: Vec::new(), witnesses };
+        let plan = Plan { policy, before: Vec::new(), witnesses, convicted: BTreeMap::new() };
         let reachable = (0..count).filter(|at| plan.witnesses[*at].contact.is_some());
         if !plan.policy.is_satisfied_by(&reachable.collect()) {
             return Err(PublisherError::NoQuorum { unreachable: plan.unreachable() });
@@ -221,7 +217,7 @@ impl Plan {
                 })
             });
             let places = places.collect();
-            self.before.push(Before { policy, places, convicted: BTreeMap::new() });
+            self.before.push(Before { policy, places });
         }
         self
     }
@@ -232,19 +228,18 @@ impl Plan {
     pub fn without_convicted(&self, exclusions: &Exclusions) -> Plan {
         let mut plan = self.clone();
         plan.policy = exclusions.apply(&plan.policy);
-        for before in &mut plan.before {
-            let judged = exclusions.apply(&before.policy);
-            let places = before.places.iter().enumerate();
-            let convicted = places.filter_map(|(own, at)| Some((*at, judged.convicted_at(own)?)));
-            before.convicted = convicted.collect();
-        }
+        let against = |planned: &Planned| {
+            let evidence = *exclusions.against(&planned.witness.key)?.as_hash();
+            Some(ConvictedWitness { name: name(&planned.witness), evidence })
+        };
+        let places = self.witnesses.iter().enumerate();
+        plan.convicted = places.filter_map(|(at, own)| Some((at, against(own)?))).collect();
         plan
     }
 
     /// Why the witness at a place of [`Plan::witnesses`] counts for nothing, if it is convicted.
-    pub fn convicted_at(&self, at: usize) -> Option<ConvictedWitness> {
-        let of_old = self.before.iter().find_map(|old| old.convicted.get(&at).cloned());
-        self.policy.convicted_at(at).or(of_old)
+    pub fn convicted_at(&self, at: usize) -> Option<&ConvictedWitness> {
+        self.convicted.get(&at)
     }
 
     /// The convicted witnesses, if all others that have an address are no quorum of the policy, or
@@ -255,7 +250,12 @@ impl Plan {
         if self.is_enough(&reached.collect(), left_out) {
             return Vec::new();
         }
-        (0..self.len()).filter_map(|at| self.convicted_at(at)).collect()
+        let is_asked = |at: &usize| {
+            *at < self.policy.witnesses().len()
+                || self.before.iter().any(|old| old.places.contains(at))
+        };
+        let convicted = self.convicted.iter().filter(|(at, _)| is_asked(at));
+        convicted.map(|(_, own)| own.clone()).collect()
     }
 
     /// The policy.
@@ -284,9 +284,9 @@ impl Plan {
     /// policies before this one, witnesses that the operator leaves out count as if they had
     /// cosigned.
     pub fn is_enough(&self, cosigned: &BTreeSet<usize>, left_out: &BTreeSet<usize>) -> bool {
+        let cosigns = |at: &usize| cosigned.contains(at) && !self.convicted.contains_key(at);
+        let counts = |at: &usize| cosigns(at) || left_out.contains(at);
         let of_old = |old: &Before| {
-            let cosigns = |at: &usize| cosigned.contains(at) && !old.convicted.contains_key(at);
-            let counts = |at: &usize| cosigns(at) || left_out.contains(at);
             let own = old.places.iter().enumerate().filter(|(_, at)| counts(at));
             old.policy.is_satisfied_by(&own.map(|(own, _)| own).collect())
         };

@@ -99,7 +99,7 @@ impl Segment {
     /// Whether a batch still fits.
     pub fn has_room(&self, entries: &[Vec<u8>]) -> bool {
         let payload: usize = entries.iter().map(|entry| 2 + entry.len()).sum();
-        // a batch larger than a whole segment has gone beyond the end of its own
+        // a batch larger than a whole segment ends beyond the segment that holds it
         (FRAME_HEADER + payload) as u64 <= self.bytes.saturating_sub(self.at)
     }
 
