@@ -52,8 +52,8 @@ pub fn apply(exclusions: &Exclusions, policy: &Policy, out: &Output) -> Result<P
                 other => out.warn(format!("evidence {id} excludes no witness: it convicts {other}")),
             },
             Err(why) => out.warn(format!(
-                "evidence {id} excludes no witness of this policy: by the policy's keys it convicts \
-                 nobody ({why})"
+                "evidence {id} excludes no witness of this policy: it convicts none of the policy's \
+                 keys ({why})"
             )),
         }
     }

@@ -227,12 +227,9 @@ impl TrustArgs {
     /// # Errors
     /// [`Failure`] when a file is missing, malformed, or not the anchor's.
     pub fn offline(&self, out: &Output) -> Result<Option<Trust>, Failure> {
-        let (charter, bundle) = match (self.anchor()?, &self.charter) {
-            (None, _) => (None, None),
-            (Some(anchor), Some(path)) => {
-                let (governance, bundle) = read_governance(path, anchor, &self.exclusions()?)?;
-                (Some(governance), bundle)
-            }
+        let charter = match (self.anchor()?, &self.charter) {
+            (None, _) => None,
+            (Some(anchor), Some(path)) => Some((anchor, path)),
             // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
             (Some(_), None) => {
                 return Err(Failure::usage(
@@ -241,7 +238,16 @@ impl TrustArgs {
                 ));
             }
         };
-        let trust = self.combine(charter, out)?;
+        if self.is_empty() {
+            return Ok(None);
+        }
+        let exclusions = self.exclusions()?;
+        let read = |(anchor, path): (_, &PathBuf)| read_governance(path, anchor, &exclusions);
+        let (governance, bundle) = match charter.map(read).transpose()? {
+            Some((governance, bundle)) => (Some(governance), bundle),
+            None => (None, None),
+        };
+        let trust = self.combine(governance, exclusions, out)?;
         Ok(trust.map(|trust| Trust { bundle: bundle.map(Arc::new), ..trust }))
     }
 
@@ -250,15 +256,13 @@ impl TrustArgs {
     /// # Errors
     /// [`Failure`] when what was given is malformed, or the node's charter is not the anchor's.
     pub async fn with_node(&self, node: &mut Node, out: &Output) -> Result<Trust, Failure> {
-        let anchored = match (self.anchor()?, &self.charter) {
+        let trust = match (self.anchor()?, &self.charter) {
             (Some(anchor), None) => {
-                Some(governance_of_node(node, Some(anchor), &self.exclusions()?).await?)
+                let exclusions = self.exclusions()?;
+                let governance = governance_of_node(node, Some(anchor), &exclusions).await?;
+                self.combine(Some(governance), exclusions, out)?
             }
-            _ => None,
-        };
-        let trust = match anchored {
-            Some(governance) => self.combine(Some(governance), out)?,
-            None => self.offline(out)?,
+            _ => self.offline(out)?,
         };
         if let Some(trust) = trust {
             return Ok(trust);
@@ -294,7 +298,7 @@ impl TrustArgs {
                         "this is another log, or one that pretends to be yours",
                     ));
                 }
-                self.combine(Some(governance), out)?
+                self.combine(Some(governance), self.exclusions()?, out)?
             }
             _ => self.offline(out)?,
         };
@@ -329,15 +333,16 @@ impl TrustArgs {
     fn combine(
         &self,
         governance: Option<Governance>,
+        exclusions: Exclusions,
         out: &Output,
     ) -> Result<Option<Trust>, Failure> {
         match (&self.policy, governance) {
             (Some(path), governance) => {
-                let trust = Trust::of_policy(&read_policy(path)?, self.exclusions()?, out)?;
+                let trust = Trust::of_policy(&read_policy(path)?, exclusions, out)?;
                 Ok(Some(Trust { governance, ..trust }))
             }
             (None, Some(governance)) => {
-                Trust::of_charter(governance, Basis::User, self.exclusions()?, out).map(Some)
+                Trust::of_charter(governance, Basis::User, exclusions, out).map(Some)
             }
             (None, None) => Ok(None),
         }

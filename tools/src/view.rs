@@ -1,6 +1,6 @@
 //! A record's object as people read it.
 
-use ledger_core::record::{Envelope, Object, Value, is_sealed};
+use ledger_core::record::{Envelope, Object, Opened, SealPath, Value, is_sealed};
 
 use crate::escape::{self, Lines, Shown};
 
@@ -21,6 +21,11 @@ pub fn object(object: &Object) -> Shown {
     print_object(&mut text, object, 0);
     text.truncate(text.trim_end().len());
     Shown::of_escaped(text)
+}
+
+/// The members that disclosures opened, by their paths.
+pub fn opened(opened: &Opened) -> Vec<String> {
+    opened.paths().iter().map(SealPath::to_string).collect()
 }
 
 /// So many digests, in words.

@@ -3,9 +3,7 @@
 use std::path::PathBuf;
 
 use ledger_core::note::SignerKey;
-use ledger_core::record::{
-    MAX_RECORD_BYTES, Opened, Record, RecordError, SealPath, unknown_members,
-};
+use ledger_core::record::{MAX_RECORD_BYTES, Record, RecordError, unknown_members};
 use serde_json::json;
 
 use super::inbox::view;
@@ -57,8 +55,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.line(view::headline(&draft));
         view::standing(&member, &draft, out);
         let mut object = view::object(&member, &draft);
-        let paths = |own: &Opened| own.paths().iter().map(SealPath::to_string).collect::<Vec<_>>();
-        object["opened"] = json!(opened.as_ref().map(paths));
+        object["opened"] = json!(opened.as_ref().map(crate::view::opened));
         Ok(Outcome::done(object))
     })
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ledger_core::record::{MAX_RECORD_BYTES, Record, SealPath};
+use ledger_core::record::{MAX_RECORD_BYTES, Record};
 use serde_json::json;
 
 use crate::disclosures::Disclosures;
@@ -41,7 +41,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let opened = Disclosures::read(&args.disclosures)?.open(&record, &args.file)?;
     out.block(&view::object(opened.object()));
     let statement = record.statement().to_string();
-    let paths: Vec<String> = opened.paths().iter().map(SealPath::to_string).collect();
+    let paths = view::opened(&opened);
     out.line("");
     out.line(format!("statement    {statement}"));
     for path in &paths {

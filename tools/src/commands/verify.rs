@@ -224,7 +224,10 @@ fn judge_bundle(
             "give --anchor STATEMENT, the charter's statement id",
         )
     })?;
-    let exclusions = args.trust.exclusions()?;
+    let exclusions = match trust {
+        Some(trust) => trust.exclusions.clone(),
+        None => args.trust.exclusions()?,
+    };
     let own = args.trust.policy_file()?;
     let own = own.map(|own| excluded::apply(&exclusions, &own, out)).transpose()?;
     let bundle =

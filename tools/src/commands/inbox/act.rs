@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use ledger_core::record::{Opened, SealPath};
 use serde_json::json;
 
 use super::{read, statement, view};
@@ -86,8 +85,7 @@ pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
         read::print(&member, &draft, out);
         let unsigned = Unsigned::Record(Box::new(draft.record.clone()));
         let opened = unsigned.open(&args.disclosures, Path::new(&args.id), out)?;
-        let paths = |own: &Opened| own.paths().iter().map(SealPath::to_string).collect::<Vec<_>>();
-        let opened = opened.as_ref().map(paths);
+        let opened = opened.as_ref().map(crate::view::opened);
         if let Some(paths) = &opened {
             out.line(format!("opened       {}", paths.join(", ")));
         }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::record::{MAX_RECORD_BYTES, Opened, RecordError, SealPath, unknown_members};
+use ledger_core::record::{MAX_RECORD_BYTES, Opened, RecordError, unknown_members};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -87,7 +87,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.line(format!("  signed by {}", signers.join(", ")));
         opened.iter().for_each(|opened| show_opened(opened, out));
     }
-    let paths = opened.as_ref().map(paths);
+    let paths = opened.as_ref().map(view::opened);
     Ok(Outcome::done(json!({
         "file": file, "statement": statement, "signers": signers, "opened": paths,
     })))
@@ -108,12 +108,8 @@ fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
     Ok(keys)
 }
 
-fn paths(opened: &Opened) -> Vec<String> {
-    opened.paths().iter().map(SealPath::to_string).collect()
-}
-
 fn show_opened(opened: &Opened, out: &Output) {
-    out.line(format!("  opened {}", paths(opened).join(", ")));
+    out.line(format!("  opened {}", view::opened(opened).join(", ")));
     if opened.closed() > 0 {
         out.line(format!("  closed {}", view::digests(opened.closed())));
     }
