@@ -154,7 +154,7 @@ impl Costly {
         self.bundle(head, |_| nothing())
     }
 
-    /// The bundle of the governance under a head of its own tree, which `sign` signs.
+    /// The bundle of the governance under the head of the governance's tree, which `sign` signs.
     ///
     /// # Panics
     /// If the tree has no room.

@@ -15,13 +15,12 @@ use ledger_node::publisher::confirm::Consent;
 use ledger_proto::v1::Wait;
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_tests::process::{NodeProcess, run};
-use ledger_tests::wait::{so, until_async};
-use ledger_tests::web::agent;
 use ledger_tests::witness::{Mood, TestWitness};
 use ledger_tests::{key, size};
 use tonic::transport::Channel;
 
 use super::mirror::{Mirror, cosigned, trouble};
+use super::starts::{healthy, witness_status};
 use super::witnesses::{TWO_OF_THREE, Witnessed, policy_with, submit, until};
 
 const ALL_OF_TWO: &str = "group g all w1 w2\nquorum g\n";
@@ -44,19 +43,6 @@ fn against(key: &SignerKey) -> ClaimedEvidence {
     let trust = Trust::new().with_cosigner(key.verifier().clone());
     let case = Case { trust: &trust, authority: &[] };
     ClaimedEvidence::against_cosigner(&conflict, key.verifier(), case).expect("it convicts")
-}
-
-async fn health(node: &RunningNode) -> (u16, String) {
-    let url = format!("http://{}/healthz", node.http_addr());
-    let read = move || {
-        let mut answer = agent().get(&url).call().expect("an answer");
-        (answer.status().as_u16(), answer.body_mut().read_to_string().expect("text"))
-    };
-    tokio::task::spawn_blocking(read).await.expect("read")
-}
-
-async fn healthy(node: &RunningNode, well: impl Fn(&(u16, String)) -> bool) -> String {
-    until_async(async || so(health(node).await, &well)).await.1
 }
 
 fn has_line_of(checkpoint: &ClaimedCheckpoint, key: &SignerKey) -> bool {
@@ -93,17 +79,14 @@ async fn evidence_against_one_of_three_stops_nothing() {
     for n in 1..4 {
         log.log(&mut client, n).await;
     }
-    // the line of the convicted witness is shown to nobody, and the others are enough
+    // the node does not show the convicted witness's line, and the others are enough
     log.published(&node, |shown| shown.checkpoint().head().size.get() == 5).await;
     let shown = node.service().current().expect("published").checkpoint().claimed().clone();
     assert!(!has_line_of(&shown, &first), "{}", shown.note());
     let text = healthy(&node, |(status, _)| *status == 200).await;
     let line = format!("witness w1: convicted by evidence {id}, counts for nothing");
     assert!(text.contains(&line), "{text}");
-    let url = format!("http://{}", node.grpc_addr());
-    let words = ["witness", "status", "--node", &url].map(AsRef::as_ref);
-    let output = tokio::task::block_in_place(|| run("ledger", &words));
-    let said = String::from_utf8(output.stdout).expect("text");
+    let said = witness_status(&node);
     assert!(said.contains(&format!("CONVICTED by evidence {id}")), "{said}");
     node.shutdown().await.expect("sound");
     // nor does it stop a start, and the verdict is known before gossip judges anything

@@ -46,12 +46,12 @@ async fn get(node: &RunningNode, path: &str) -> (u16, String) {
 }
 
 /// Waits until the health check is as it should be, and gives it.
-async fn healthy(node: &RunningNode, well: impl Fn(&(u16, String)) -> bool) -> String {
+pub(super) async fn healthy(node: &RunningNode, well: impl Fn(&(u16, String)) -> bool) -> String {
     until_async(async || so(health(node).await, &well)).await.1
 }
 
 /// What `ledger witness status` prints.
-fn witness_status(node: &RunningNode) -> String {
+pub(super) fn witness_status(node: &RunningNode) -> String {
     let url = format!("http://{}", node.grpc_addr());
     let words = ["witness", "status", "--node", &url].map(AsRef::as_ref);
     let output = tokio::task::block_in_place(|| run("ledger", &words));
@@ -271,7 +271,10 @@ async fn a_claim_is_reported_as_a_claim() {
     ] {
         log.witnesses[1].feel(mood);
         let (node, _) = log.serve().await;
-        let trouble = || node.service().board.statuses()[1].trouble.clone().map(|own| own.0);
+        let trouble = || {
+            let status = node.service().board.statuses().into_iter().nth(1)?;
+            status.trouble.map(|own| own.0)
+        };
         until(|| trouble().is_some() || has_signed(&node)).await;
         let trouble = trouble().expect("it was asked");
         assert!(trouble.starts_with(says), "{mood:?}: {trouble}");
