@@ -377,6 +377,8 @@ async fn a_slow_witness_that_is_needed_does_not_starve_a_busy_log() {
     let log = Witnessed::found().await;
     let (node, mut client) = log.serve().await;
     log.log(&mut client, 0).await;
+    // it has answered about the first head, and is free to be asked about the next
+    until(|| log.witnesses[2].latest().is_some_and(|head| head.size.get() == 2)).await;
     // the quorum needs a witness that takes longer than a round waits while newer heads are there
     log.witnesses[0].feel(Mood::Silent);
     log.witnesses[2].feel(Mood::Slow(6_000));
