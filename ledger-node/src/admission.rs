@@ -222,6 +222,7 @@ mod tests {
         assert_eq!(reserved.num_permits(), Record::most_heap_bytes(bytes));
         let held = shrink(reserved, &signed);
         assert!(held.num_permits() >= signed.heap_bytes());
+        assert!(held.num_permits() < 2 * signed.heap_bytes(), "the rest is given back");
         assert_eq!(room.available_permits() + held.num_permits(), QUEUE_HEAP);
         // once more changes nothing, and in the end all is given back
         let held = shrink(held, &signed);

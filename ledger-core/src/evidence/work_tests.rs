@@ -70,6 +70,10 @@ fn governance_that_the_heads_tree_does_not_hold_is_not_gone_through() {
         let signed = theirs.head(last + 1, &[&log_key(100)]);
         let (checks, _) = checked::during(|| under(&signed).verify(&trust));
         assert!(checks > 2 * last, "{checks} checks");
+        // and not if another key signed it
+        let signed = theirs.head(last + 1, &[&log_key(101)]);
+        let (checks, judged) = checked::during(|| under(&signed).verify(&trust));
+        assert!(judged.is_err() && checks <= OF_HEADS, "{checks} checks");
     }
 }
 
@@ -77,6 +81,29 @@ fn governance_that_the_heads_tree_does_not_hold_is_not_gone_through() {
 fn governance_that_comes_twice_in_a_file_is_judged_once() {
     let mut world = changed("c");
     let (evidence, governance) = unlawful(&mut world);
+    let trust = Trust::new().with_anchor(anchor(&world));
+    let (checks, judged) = checked::during(|| evidence.verify(&trust));
+    judged.expect("it convicts");
+    assert!(checks <= governance + OF_HEADS, "{checks} checks of {governance} lines");
+}
+
+#[test]
+fn bundles_that_begin_alike_are_judged_once() {
+    let mut world = changed("c");
+    let object = world.incident("d");
+    let forged = world.entry(&object, &["d"]);
+    let mut ledger = Ledger::of(&world);
+    let governance = lines(&ledger.entries);
+    ledger.entries.push(forged);
+    let last = ledger.entries.len() - 1;
+    let head = |size| ledger.head(size, &[&log_key(100)]);
+    let all: Vec<usize> = (0..last).collect();
+    let bundle = ledger.bundle(last, &all, &head(last + 1));
+    // each bundle's governance goes on where the one before it ended
+    let up_to = |at: usize| ledger.bundle(at, &all[..=at], &head(at + 1));
+    let authority = vec![up_to(last / 2), up_to(last - 2), up_to(last - 1)];
+    let record = Box::new(ledger.entries[last].record().clone());
+    let evidence = ClaimedEvidence::assemble(Claim::UnlawfulLeaf { record, bundle }, authority);
     let trust = Trust::new().with_anchor(anchor(&world));
     let (checks, judged) = checked::during(|| evidence.verify(&trust));
     judged.expect("it convicts");
