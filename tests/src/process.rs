@@ -14,12 +14,20 @@ use tonic::transport::Channel;
 use crate::network::Network;
 use crate::workspace;
 
-/// A built program of the workspace, in the profile of the tests.
+/// The folder of built programs to run instead of building them: a benchmark then measures those,
+/// and no compiler runs beside it.
+pub const PROGRAMS: &str = "LEDGER_PROGRAMS";
+
+/// A program of the workspace: from the folder that [`PROGRAMS`] names, or else built in the profile
+/// of the tests.
 ///
 /// # Panics
 /// If it cannot be built.
 pub fn program(name: &str) -> PathBuf {
     static BUILT: OnceLock<()> = OnceLock::new();
+    if let Some(folder) = std::env::var_os(PROGRAMS) {
+        return Path::new(&folder).join(name);
+    }
     // cargo builds no other package's programs for a test; the flags are those of tests/run, so
     // that what it has built is used as it is
     BUILT.get_or_init(|| {
