@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::index::{EntryKeys, Index, Key, revision};
 use crate::log::{LogReader, Published};
-use crate::lookup::{FindError, find_entry, find_id, last_revision};
+use crate::lookup::{FindError, LastRevision, find_entry, find_id, last_revision};
 use crate::refusal::Refusal;
 use crate::sequencer::{Duplicate, Outcome, Pending};
 
@@ -28,9 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub enum Admitted {
     /// Its signatures are sound, and it is not in the log yet.
-    Verified(Box<SignedRecord>),
+    Verified(Box<Verified>),
     /// Its statement is in the log.
     Duplicate(Duplicate),
+}
+
+/// A record whose signatures are sound, for the queue.
+#[derive(Debug)]
+pub struct Verified {
+    /// The record.
+    pub record: SignedRecord,
+    /// The last revision of its series in the log.
+    pub last: Option<LastRevision>,
 }
 
 /// Admits records to the queue.
@@ -77,8 +86,8 @@ impl Admission {
                 false => Err(Refusal::IdTaken(at)),
             };
         }
-        self.check_revision(record)?;
-        Ok(Admitted::Verified(Box::new(signed)))
+        let last = self.check_revision(record)?;
+        Ok(Admitted::Verified(Box::new(Verified { record: signed, last })))
     }
 
     /// The charter that records are judged by.
@@ -104,15 +113,16 @@ impl Admission {
     }
 
     /// Refuses a revision that the series has had: the last one only grows, so that the sequencer
-    /// would refuse it too. One that is too large may follow records that are on their way.
-    fn check_revision(&self, record: &Record) -> Result<(), Refusal> {
-        let Some((series, found)) = revision(record.envelope()) else { return Ok(()) };
-        let last = last_revision(&self.index, &self.reader, self.logged(), series);
+    /// would refuse it too. One that is too large may follow records that are on their way: the
+    /// sequencer is given the last one.
+    fn check_revision(&self, record: &Record) -> Result<Option<LastRevision>, Refusal> {
+        let Some((series, found)) = revision(record.envelope()) else { return Ok(None) };
+        let last = last_revision(&self.index, &self.reader, self.logged(), series, None);
         match last.map_err(unreadable)? {
-            Some(last) if found <= last => {
-                Err(Refusal::Revision { expected: last.saturating_add(1), found })
+            Some(last) if found <= last.number => {
+                Err(Refusal::Revision { expected: last.number.saturating_add(1), found })
             }
-            _ => Ok(()),
+            last => Ok(last),
         }
     }
 
@@ -152,14 +162,15 @@ impl Admission {
     /// [`Refusal::ShuttingDown`]; [`Refusal::Unknown`] when the sequencer has stopped.
     pub async fn enqueue(
         &self,
-        record: SignedRecord,
+        verified: Verified,
         room: OwnedSemaphorePermit,
     ) -> Result<oneshot::Receiver<Outcome>, Refusal> {
         let queue = self.queue.read().expect("no panics under this lock").clone();
         let queue = queue.ok_or(Refusal::ShuttingDown)?;
         let (reply, outcome) = oneshot::channel();
+        let Verified { record, last } = verified;
         let room = Some(shrink(room, &record));
-        let pending = Pending { record, reply, room };
+        let pending = Pending { record, last, reply, room };
         queue.send(pending).await.map_err(|_| Refusal::Unknown)?;
         Ok(outcome)
     }

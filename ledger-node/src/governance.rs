@@ -22,6 +22,9 @@ pub enum GovernanceError {
     /// A `logged` line names an entry that does not stand before it.
     #[error("entry {0} names a governance entry that does not stand before it")]
     Order(LeafIndex),
+    /// The entries have more bytes than the caller takes.
+    #[error("the governance entries have more than {0} bytes")]
+    TooLong(usize),
     /// The entries do not follow from one another.
     #[error("the stored charter is not sound: {0}")]
     Replay(#[from] ReplayError),
@@ -44,9 +47,24 @@ pub fn entries(
     reader: &LogReader,
     size: TreeSize,
 ) -> Result<Vec<(LeafIndex, Entry)>, GovernanceError> {
+    entries_within(reader, size, usize::MAX)
+}
+
+/// The same, if they have at most so many bytes together. Reads no more of them.
+///
+/// # Errors
+/// [`GovernanceError`].
+pub fn entries_within(
+    reader: &LogReader,
+    size: TreeSize,
+    most: usize,
+) -> Result<Vec<(LeafIndex, Entry)>, GovernanceError> {
     let last = size.last().ok_or(ReplayError::NoCharter)?;
+    let mut rest = most;
     let read = |at| {
-        let entry = Entry::parse(&reader.entry(at, size)?);
+        let entry = reader.entry(at, size)?;
+        rest = rest.checked_sub(entry.len()).ok_or(GovernanceError::TooLong(most))?;
+        let entry = Entry::parse(&entry);
         entry.map_err(|e| GovernanceError::Entry(at, e))
     };
     governance_chain(latest(reader, size, last)?, read).map_err(|error| match error {

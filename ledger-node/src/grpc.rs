@@ -220,8 +220,8 @@ impl Ledger for Face {
         drop(record);
         let outcome = match checked {
             Admitted::Duplicate(at) => Outcome::Duplicate(at),
-            Admitted::Verified(signed) => {
-                let queued = admission.enqueue(*signed, room).await;
+            Admitted::Verified(verified) => {
+                let queued = admission.enqueue(*verified, room).await;
                 let outcome = queued.map_err(Failure::from)?.await;
                 outcome.unwrap_or(Outcome::Refused(Refusal::Unknown))
             }
@@ -300,13 +300,13 @@ impl Ledger for Face {
             get_authority_request::Leaf::Statement(id) => Leaf::Statement(id),
         };
         let cache = Arc::clone(&self.authority);
-        // kept until the answer is made
-        let _turn = cache.turn().await;
-        let made = Arc::clone(&cache);
-        self.reading(move |service, published| authority::bundle(&made, service, published, leaf))
-            .await
-            .map_err(Status::from)
-            .map(Response::new)
+        let turn = cache.turn().await;
+        let bundle = move |service: &Service, published: &Published| {
+            // kept until the answer is made, also where its caller has gone
+            let _turn = turn;
+            authority::bundle(&cache, service, published, leaf)
+        };
+        self.reading(bundle).await.map_err(Status::from).map(Response::new)
     }
 
     type GetEntriesStream = Waiting<wire::GetEntriesResponse>;
@@ -617,8 +617,8 @@ impl Failure {
     fn cut(mut self, most: usize) -> Failure {
         if self.message.len() > most {
             self.message.truncate(self.message.floor_char_boundary(most));
-            self.message.shrink_to_fit();
         }
+        self.message.shrink_to_fit();
         self
     }
 

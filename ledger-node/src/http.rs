@@ -1,6 +1,7 @@
 //! The HTTP face: the C2SP `tlog-tiles` read path, the C2SP `tlog-witness` one, the schemas of
 //! records, a health check and metrics.
 
+mod compressed;
 mod figures;
 mod files;
 mod health;
@@ -22,12 +23,12 @@ use ledger_core::TreeSize;
 use ledger_core::tile::TileCoord;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tower_http::compression::CompressionLayer;
 use tower_http::cors::{Any, CorsLayer};
 
 use crate::node::Service;
 use crate::transport::{Door, Face};
 
+use compressed::Compressors;
 use recent::Recent;
 
 // SPEC tlog-tiles/apis
@@ -59,15 +60,15 @@ pub fn serve(
 
 /// The routes of a log.
 fn router(service: Arc<Service>) -> Router {
-    let bundles = Router::new()
-        .route("/tile/entries/{*place}", get(bundle))
-        // SPEC tlog-tiles/log-entries: entry bundles should be compressed
-        .layer(CompressionLayer::new());
+    let compressors = Compressors::default();
+    let bundles = Router::new().route("/tile/entries/{*place}", get(bundle));
+    // SPEC tlog-tiles/log-entries: entry bundles should be compressed
+    let bundles = compressors.layer(bundles);
     let files = Router::new()
         .route("/checkpoint", get(checkpoint))
         .route("/tile/{*place}", get(tile))
         .merge(bundles)
-        .merge(mirror::routes())
+        .merge(mirror::routes(&compressors))
         .merge(witness::files());
     let recent = Arc::new(Recent::default());
     let metrics = move |State(service): State<Arc<Service>>| {

@@ -21,6 +21,17 @@ pub enum FindError {
     Read(#[from] ReadError),
 }
 
+/// The last revision of a series, and where it stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastRevision {
+    /// The index of its entry.
+    pub at: LeafIndex,
+    /// The digest of issuer and series.
+    pub series: Hash,
+    /// The revision.
+    pub number: u64,
+}
+
 /// The first entry with this key in the tree of `size` leaves.
 ///
 /// # Errors
@@ -64,7 +75,8 @@ pub fn find_id(
     Ok(None)
 }
 
-/// The last revision of the series with this key in the tree of `size` leaves.
+/// The last revision of the series with this key in the tree of `size` leaves. The entry of a
+/// revision that is `known` from before is not read again.
 ///
 /// # Errors
 /// [`FindError`].
@@ -73,11 +85,16 @@ pub fn last_revision(
     reader: &LogReader,
     size: TreeSize,
     series: Hash,
-) -> Result<Option<u64>, FindError> {
+    known: Option<LastRevision>,
+) -> Result<Option<LastRevision>, FindError> {
+    let known = known.filter(|known| known.series == series);
     for at in within(index.latest(&Key::Series(series))?, size) {
+        if known.is_some_and(|known| known.at == at) {
+            return Ok(known);
+        }
         let found = keys_at(index, reader, at, size)?.and_then(|keys| keys.series);
-        if let Some((_, revision)) = found.filter(|(found, _)| *found == series) {
-            return Ok(Some(revision));
+        if let Some((_, number)) = found.filter(|(found, _)| *found == series) {
+            return Ok(Some(LastRevision { at, series, number }));
         }
     }
     Ok(None)

@@ -86,7 +86,7 @@ impl Desk {
     ) -> Result<StatementId, PendingRefusal> {
         let signed = match admission.check(record)? {
             Admitted::Duplicate(at) => return Err(PendingRefusal::AlreadyLogged(at.index)),
-            Admitted::Verified(signed) => *signed,
+            Admitted::Verified(verified) => verified.record,
         };
         let statement = signed.record().statement();
         self.book().propose(&admission.charter(), asker, signed)?;
@@ -223,8 +223,8 @@ async fn submit(admission: &Admission, record: &[u8]) -> Result<Outcome, Refusal
     let room = admission.room_soon(record.len()).await?;
     match admission.check(record)? {
         Admitted::Duplicate(at) => Ok(Outcome::Duplicate(at)),
-        Admitted::Verified(signed) => {
-            let outcome = admission.enqueue(*signed, room).await?;
+        Admitted::Verified(verified) => {
+            let outcome = admission.enqueue(*verified, room).await?;
             Ok(outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)))
         }
     }

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use crate::clock::{Clock, JumpGuard};
 use crate::index::{EntryKeys, Index, IndexError, Key, revision};
 use crate::log::{LogReader, Published, ReadError};
-use crate::lookup::{FindError, find_entry, last_revision};
+use crate::lookup::{FindError, LastRevision, find_entry, last_revision};
 use crate::publisher::confirm::ConfirmError;
 use crate::publisher::{Plan, PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::Recovered;
@@ -42,6 +42,8 @@ const MAX_BATCH_TIME: Duration = Duration::from_millis(250);
 pub struct Pending {
     /// The record, its signatures verified.
     pub record: SignedRecord,
+    /// The last revision of its series that admission found: its entry is not read again.
+    pub last: Option<LastRevision>,
     /// Who waits for the outcome.
     pub reply: oneshot::Sender<Outcome>,
     /// The room that the record takes in the queue, freed with it.
@@ -463,8 +465,8 @@ impl Sequencer {
 
     /// Judges a record at the next free place, in the final order and at the final time.
     fn place(&self, draft: &mut Draft, pending: Pending, time: u64) -> Result<(), SequencerError> {
-        let Pending { record, reply, room } = pending;
-        let judged = match self.judge(draft, &record, time)? {
+        let Pending { record, last, reply, room } = pending;
+        let judged = match self.judge(draft, &record, last, time)? {
             Decision::Reject(outcome, Basis::Log) => {
                 draft.refused += 1;
                 // the caller may have gone
@@ -493,12 +495,13 @@ impl Sequencer {
         &self,
         draft: &mut Draft,
         record: &SignedRecord,
+        last: Option<LastRevision>,
         time: u64,
     ) -> Result<Decision, SequencerError> {
         if let Some(rejected) = self.check_logged(draft, record)? {
             return Ok(rejected);
         }
-        if let Some(rejected) = self.check_revision(draft, record)? {
+        if let Some(rejected) = self.check_revision(draft, record, last)? {
             return Ok(rejected);
         }
         // a charter that an entry of the batch changed is not in force before it is written
@@ -573,13 +576,15 @@ impl Sequencer {
         &self,
         draft: &Draft,
         record: &SignedRecord,
+        known: Option<LastRevision>,
     ) -> Result<Option<Decision>, SequencerError> {
         let Some((key, found)) = revision(record.record().envelope()) else { return Ok(None) };
         let (last, basis) = match draft.revisions.get(&key) {
             Some(last) => (Some(*last), Basis::Batch),
             None => {
                 let (index, size) = (&self.parts.index, self.edge.size());
-                (last_revision(index, &self.reader, size, key)?, Basis::Log)
+                let last = last_revision(index, &self.reader, size, key, known)?;
+                (last.map(|last| last.number), Basis::Log)
             }
         };
         let expected = last.unwrap_or(0).saturating_add(1);

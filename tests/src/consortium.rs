@@ -120,14 +120,22 @@ impl Consortium {
         self.signed(&self.incident_json(n), &[&self.lab])
     }
 
-    /// The `n`-th incident with a story of about this many bytes.
+    /// The `n`-th incident with a story of about this many bytes, which does not compress.
     ///
     /// # Panics
     /// If that is more than a record may have.
     pub fn long_incident(&self, n: u64, bytes: usize) -> Record {
         let json = serde_json::from_str(&self.incident_json(n));
         let mut json: serde_json::Value = json.expect("own text");
-        json["summary"]["en"] = "word ".repeat(bytes / 5).into();
+        let mut words = String::new();
+        for at in 0_u64.. {
+            let word = Hash::digest(&[n.to_be_bytes(), at.to_be_bytes()].concat()).to_base64();
+            if words.len() + word.len() > bytes {
+                break;
+            }
+            words = words + &word + " ";
+        }
+        json["summary"]["en"] = words.trim_end().into();
         self.signed(&json.to_string(), &[&self.lab])
     }
 

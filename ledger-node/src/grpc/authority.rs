@@ -6,7 +6,7 @@ use ledger_core::authority::{AuthorityBundle, GovernanceEntry, MAX_BUNDLE_BYTES}
 use ledger_core::record::{Entry, Outline};
 use ledger_core::{LeafIndex, TreeSize};
 use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
 
 use super::{Failure, damaged, hash_bytes, locate};
@@ -17,27 +17,36 @@ use crate::node::Service;
 /// Bundles that are made at once: each may have 32 MiB.
 const AT_ONCE: usize = 2;
 
-/// The governance entries with their proofs under one published size.
-type Kept = Option<(TreeSize, Arc<[GovernanceEntry]>)>;
+/// What to do where a bundle is too large.
+const ONE_BY_ONE: &str = "read the governance entries one by one: GetEntries";
+
+/// What is known of the governance entries.
+#[derive(Debug, Default)]
+struct Kept {
+    /// They with their proofs under one published size.
+    proven: Option<(TreeSize, Arc<[GovernanceEntry]>)>,
+    /// Whether they are too long for any bundle. They never become fewer, so they are not read again.
+    too_long: bool,
+}
 
 /// The governance entries with their proofs under the checkpoint that was asked about last: they
 /// are the same in all bundles under it.
 #[derive(Debug)]
 pub(super) struct Cache {
     kept: Mutex<Kept>,
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for Cache {
     fn default() -> Cache {
-        Cache { kept: Mutex::default(), turns: Semaphore::new(AT_ONCE) }
+        Cache { kept: Mutex::default(), turns: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 }
 
 impl Cache {
     /// A turn to make a bundle, until it is dropped.
-    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
-        self.turns.acquire().await.ok()
+    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Those under the published checkpoint; reads the disk where it is a new one.
@@ -49,18 +58,25 @@ impl Cache {
         let size = published.size();
         // the others that have a turn wait, for they would read the same
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, governance)) = kept.as_ref().filter(|(own, _)| *own == size) {
+        if kept.too_long {
+            return Err(GovernanceError::TooLong(MAX_BUNDLE_BYTES).into());
+        }
+        if let Some((_, governance)) = kept.proven.as_ref().filter(|(own, _)| *own == size) {
             return Ok(Arc::clone(governance));
         }
         let prove = |(index, entry): (LeafIndex, Entry)| {
             let inclusion = published.inclusion(index, &entry.leaf_hash(), size)?;
             Ok(GovernanceEntry { index, entry, inclusion })
         };
-        let chain = governance::entries(&service.reader, size)?;
+        let chain = governance::entries_within(&service.reader, size, MAX_BUNDLE_BYTES);
+        if let Err(GovernanceError::TooLong(_)) = &chain {
+            *kept = Kept { proven: None, too_long: true };
+        }
+        let chain = chain?;
         let governance: Vec<_> = chain.into_iter().map(prove).collect::<Result<_, Failure>>()?;
         let governance: Arc<[GovernanceEntry]> = governance.into();
-        if kept.as_ref().is_none_or(|(own, _)| *own < size) {
-            *kept = Some((size, Arc::clone(&governance)));
+        if kept.proven.as_ref().is_none_or(|(own, _)| *own < size) {
+            kept.proven = Some((size, Arc::clone(&governance)));
         }
         Ok(governance)
     }
@@ -82,8 +98,7 @@ pub(super) fn bundle(
     let bundle = AuthorityBundle::new(governance, proof).to_string();
     if bundle.len() > MAX_BUNDLE_BYTES {
         let message = format!("the bundle would have {} bytes", bundle.len());
-        let hint = "read the governance entries one by one: GetEntries";
-        return Err(Failure::new(Code::ResourceExhausted, message, hint));
+        return Err(Failure::new(Code::ResourceExhausted, message, ONE_BY_ONE));
     }
     Ok(wire::GetAuthorityResponse {
         index: index.get(),
@@ -96,6 +111,9 @@ impl From<GovernanceError> for Failure {
     fn from(error: GovernanceError) -> Failure {
         match error {
             GovernanceError::Read(error) => error.into(),
+            error @ GovernanceError::TooLong(_) => {
+                Failure::new(Code::ResourceExhausted, error, ONE_BY_ONE)
+            }
             error => Failure::new(Code::DataLoss, error, "tell the operator to run `ledger audit`"),
         }
     }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ledger_core::charter::SignedRecord;
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome as WireOutcome};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -17,7 +16,7 @@ use tonic::{Code, Status, Streaming};
 use super::answers::{Answers, Waiting};
 use super::shares::{Share, Shares};
 use super::{Face, Failure, PATIENCE};
-use crate::admission::{Admitted, shrink};
+use crate::admission::{Admitted, Verified, shrink};
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
 
@@ -62,7 +61,7 @@ enum Verdict {
     Known(Outcome),
     /// The same of a record that was refused.
     Refused(Box<Failure>),
-    Verified(Box<SignedRecord>, OwnedSemaphorePermit),
+    Verified(Box<Verified>, OwnedSemaphorePermit),
 }
 
 /// What the reader hands on, in order.
@@ -230,9 +229,9 @@ fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
         let verdict = match face.service.admission.check(&record) {
             Err(refusal) => Verdict::Refused(Box::new(Failure::from(refusal).cut(MAX_TEXT))),
             Ok(Admitted::Duplicate(at)) => Verdict::Known(Outcome::Duplicate(at)),
-            Ok(Admitted::Verified(signed)) => {
-                let room = shrink(room, &signed);
-                Verdict::Verified(signed, room)
+            Ok(Admitted::Verified(verified)) => {
+                let room = shrink(room, &verified.record);
+                Verdict::Verified(verified, room)
             }
         };
         Checked { wait, verdict }
@@ -266,8 +265,8 @@ async fn enqueue(
             let state = match verdict {
                 Verdict::Known(outcome) => State::Known(outcome),
                 Verdict::Refused(failure) => State::Refused(failure),
-                Verdict::Verified(signed, room) => {
-                    match face.service.admission.enqueue(*signed, room).await {
+                Verdict::Verified(verified, room) => {
+                    match face.service.admission.enqueue(*verified, room).await {
                         Ok(outcome) => State::Queued(outcome),
                         Err(refusal) => State::Known(Outcome::Refused(refusal)),
                     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::http::Response;
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use hyper::body::{Body as _, Frame};
 use tokio::task::JoinHandle;
 use tonic::body::Body;
@@ -62,13 +62,20 @@ impl Unread {
                 let bytes = frame.into_data().unwrap_or_default();
                 First::Large(Large::new(bytes, share, self.patience))
             }
-            Poll::Ready(Some(frame)) => First::Small(frame),
+            Poll::Ready(Some(frame)) => First::Small(frame.map(|frame| frame.map_data(copied))),
             // gRPC calls this Trailers-Only: the headers end the stream. If an empty data frame
             // followed, gRPC's C core would report a broken stream and drop the status
             Poll::Ready(None) => return Response::from_parts(head, Body::empty()),
         };
-        Response::from_parts(head, Body::new(Begun { first, rest: body }))
+        let rest = Rest::of(body).await;
+        Response::from_parts(head, Body::new(Begun { first, rest }))
     }
+}
+
+/// The same bytes alone: those of a frame share the memory of the whole buffer that they were
+/// written to.
+fn copied(bytes: Bytes) -> Bytes {
+    Bytes::copy_from_slice(&bytes)
 }
 
 /// The first frame of an answer, if it is there: a message that nobody waits for is whole in it.
@@ -85,7 +92,31 @@ fn bytes_of(frame: &Frame<Bytes>) -> usize {
 #[derive(Debug)]
 struct Begun {
     first: First,
-    rest: Body,
+    rest: Rest,
+}
+
+/// What comes after the first frame. The body of an answer of one message keeps the buffer that the
+/// message was written to, so it is read to its end and dropped.
+#[derive(Debug)]
+enum Rest {
+    /// The last frame, with the status; none once it was taken.
+    Last(Option<Result<Frame<Bytes>, Status>>),
+    /// More comes, or is awaited.
+    More(Body),
+}
+
+impl Rest {
+    async fn of(mut body: Body) -> Rest {
+        match at_hand(&mut body).await {
+            Poll::Ready(last @ (None | Some(Err(_)))) => Rest::Last(last),
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Rest::Last(Some(Ok(frame))),
+            Poll::Ready(Some(Ok(frame))) => Rest::More(Body::new(Begun {
+                first: First::Small(Ok(frame)),
+                rest: Rest::More(body),
+            })),
+            Poll::Pending => Rest::More(body),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -112,12 +143,19 @@ impl hyper::body::Body for Begun {
         }
         match std::mem::replace(&mut self.first, First::Taken) {
             First::Small(frame) => Poll::Ready(Some(frame)),
-            _ => Pin::new(&mut self.rest).poll_frame(context),
+            _ => match &mut self.rest {
+                Rest::Last(last) => Poll::Ready(last.take()),
+                Rest::More(body) => Pin::new(body).poll_frame(context),
+            },
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.first, First::Taken) && self.rest.is_end_stream()
+        let has_ended = match &self.rest {
+            Rest::Last(last) => last.is_none(),
+            Rest::More(body) => body.is_end_stream(),
+        };
+        matches!(self.first, First::Taken) && has_ended
     }
 }
 
@@ -157,9 +195,13 @@ impl Large {
     fn next(&self) -> Result<Option<Bytes>, Status> {
         let mut held = lock(&self.held);
         match &mut *held {
-            Held::Waiting { bytes, .. } if bytes.len() > PIECE => Ok(Some(bytes.split_to(PIECE))),
+            Held::Waiting { bytes, .. } if bytes.len() > PIECE => {
+                let piece = Bytes::copy_from_slice(&bytes[..PIECE]);
+                bytes.advance(PIECE);
+                Ok(Some(piece))
+            }
             Held::Waiting { bytes, .. } => {
-                let last = std::mem::take(bytes);
+                let last = copied(std::mem::take(bytes));
                 *held = Held::Taken;
                 Ok(Some(last))
             }
@@ -237,6 +279,66 @@ mod tests {
         }
         let status = read(slow).await.expect_err("it is gone");
         assert_eq!(status.code(), Code::DeadlineExceeded);
+    }
+
+    /// A buffer that says whether anything still holds it.
+    struct Buffer {
+        _alive: Arc<()>,
+    }
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &[7; LARGE]
+        }
+    }
+
+    /// As tonic makes an answer of one message: its body keeps the buffer of the message.
+    struct Whole {
+        message: Option<Bytes>,
+        trailers: bool,
+        _buffer: Bytes,
+    }
+
+    impl hyper::body::Body for Whole {
+        type Data = Bytes;
+        type Error = Status;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+            let last = std::mem::take(&mut self.trailers).then(axum::http::HeaderMap::new);
+            let message = self.message.take();
+            if message.is_some() {
+                self.trailers = true;
+            }
+            let frame = message.map(Frame::data).or(last.map(Frame::trailers));
+            Poll::Ready(frame.map(Ok))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_connection_keeps_no_more_of_an_answer_than_it_was_handed() {
+        let unread = Unread { room: Shares::new(LARGE, LARGE), patience: PATIENCE };
+        for length in [1, FREE, FREE + 1, PIECE, 2 * PIECE, LARGE] {
+            let alive = Arc::new(());
+            let buffer = Bytes::from_owner(Buffer { _alive: Arc::clone(&alive) });
+            let message = Some(buffer.slice(..length));
+            let whole = Whole { message, trailers: false, _buffer: buffer };
+            let mut body = unread.hold(None, Response::new(Body::new(whole))).await.into_body();
+            let mut pieces = Vec::new();
+            while pieces.iter().map(Bytes::len).sum::<usize>() < length {
+                let frame = at_hand(&mut body).await;
+                let Poll::Ready(Some(Ok(frame))) = frame else { panic!("{length}: {frame:?}") };
+                pieces.push(frame.into_data().expect("data"));
+            }
+            // the caller reads none of the pieces, and the trailers wait behind them
+            assert_eq!(Arc::strong_count(&alive), 1, "{length} bytes: the buffer is held");
+            let last = at_hand(&mut body).await;
+            let Poll::Ready(Some(Ok(last))) = last else { panic!("{length}: {last:?}") };
+            assert!(last.is_trailers() && body.is_end_stream());
+            drop(pieces);
+        }
     }
 
     #[tokio::test]

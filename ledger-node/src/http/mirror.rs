@@ -8,18 +8,17 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use ledger_core::tile::TileCoord;
-use tower_http::compression::CompressionLayer;
 
+use super::compressed::Compressors;
 use super::{FRESH, TEXT, failed, files, missing};
 use crate::mirror::Served;
 use crate::node::Service;
 
 /// The routes of a mirror; without keys each of them is answered with 404.
-pub(super) fn routes() -> Router<Arc<Service>> {
-    let bundles = Router::new()
-        .route("/mirror/{origin}/tile/entries/{*place}", get(bundle))
-        // SPEC tlog-tiles/log-entries: entry bundles should be compressed
-        .layer(CompressionLayer::new());
+pub(super) fn routes(compressors: &Compressors) -> Router<Arc<Service>> {
+    let bundles = Router::new().route("/mirror/{origin}/tile/entries/{*place}", get(bundle));
+    // SPEC tlog-tiles/log-entries: entry bundles should be compressed
+    let bundles = compressors.layer(bundles);
     Router::new()
         // SPEC tlog-mirror/introduction: <monitoring prefix>/<origin hash>
         .route("/mirror/{origin}/checkpoint", get(checkpoint))

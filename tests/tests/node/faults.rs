@@ -94,7 +94,7 @@ impl Log {
             .map(|record| {
                 let record = charter.verify(record).expect("signed by a member");
                 let (reply, answer) = oneshot::channel();
-                (Pending { record, reply, room: None }, answer)
+                (Pending { record, last: None, reply, room: None }, answer)
             })
             .unzip();
         let stepped = sequencer.step(batch);
@@ -263,7 +263,7 @@ fn a_head_that_somebody_else_moved_stops_the_sequencer() {
     let charter = Arc::clone(&sequencer.charter().borrow());
     let (reply, mut answer) = oneshot::channel();
     let record = charter.verify(record).expect("signed");
-    let stopped = sequencer.step(vec![Pending { record, reply, room: None }]);
+    let stopped = sequencer.step(vec![Pending { record, last: None, reply, room: None }]);
     assert!(matches!(stopped, Err(SequencerError::Store(_))), "{stopped:?}");
     assert!(answer.try_recv().is_err(), "nothing was acknowledged");
 }

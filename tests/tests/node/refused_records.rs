@@ -6,7 +6,7 @@ use ledger_core::batch::Edge;
 use ledger_core::checkpoint::Origin;
 use ledger_core::record::{Entry, Logged, Record, StatementId};
 use ledger_core::{Hash, LeafIndex, TreeSize};
-use ledger_node::admission::{Admission, Admitted};
+use ledger_node::admission::{Admission, Admitted, Verified};
 use ledger_node::clock::ManualClock;
 use ledger_node::index::{EntryKeys, Index, Key};
 use ledger_node::log::LogReader;
@@ -127,10 +127,17 @@ impl Log {
 /// What the sequencer makes of records that came past admission.
 fn sequence(sequencer: &mut Sequencer, records: Vec<Record>) -> Vec<Sequenced> {
     let charter = Arc::clone(&sequencer.charter().borrow());
-    let pending = records.into_iter().map(|record| {
-        let record = charter.verify(record).expect("signed by a member");
+    let verify = |record| charter.verify(record).expect("signed by a member");
+    let verified =
+        records.into_iter().map(|record| Verified { record: verify(record), last: None });
+    sequence_admitted(sequencer, verified.collect())
+}
+
+/// The same of records that admission gave.
+fn sequence_admitted(sequencer: &mut Sequencer, records: Vec<Verified>) -> Vec<Sequenced> {
+    let pending = records.into_iter().map(|Verified { record, last }| {
         let (reply, answer) = oneshot::channel();
-        (Pending { record, reply, room: None }, answer)
+        (Pending { record, last, reply, room: None }, answer)
     });
     let (batch, mut answers): (Vec<_>, Vec<_>) = pending.unzip();
     sequencer.step(batch).expect("healthy");
@@ -213,6 +220,49 @@ fn what_the_log_rules_out_is_refused_before_the_queue() {
     assert!((2..=5).contains(&read.parts), "an entry for the id, and one for the series: {read:?}");
 }
 
+#[test]
+fn refused_revisions_cost_the_writer_no_bundle() {
+    /// More series than there are entries that were read and are remembered.
+    const SERIES: u64 = 6_000;
+    let log = Log::found();
+    let (mut sequencer, index) = log.open();
+    let of = &log.consortium;
+    let named = |n: u64, series: u64, rev| {
+        let text = of.incident_json(n);
+        let head = format!("{{\"series\":\"case-{series}\",\"rev\":{rev},");
+        of.signed(&text.replacen('{', &head, 1), &[&of.lab])
+    };
+    let first = (0..SERIES).map(|n| named(n, n, 1)).collect();
+    let logged = sequence(&mut sequencer, first);
+    assert!(
+        logged.iter().all(|outcome| matches!(outcome, Sequenced::Logged(_))),
+        "{:?}",
+        logged[0]
+    );
+    index.flush().expect("healthy");
+    drop((sequencer, index));
+
+    let (mut sequencer, index) = log.open();
+    let (charter, reader) = (sequencer.charter(), sequencer.reader());
+    let admission = Admission::new(charter, Arc::clone(&index), reader, sequencer.published()).0;
+    let later: Vec<_> = (0..SERIES).map(|n| named(SERIES + n, n, 3)).collect();
+    let mut admitted = Vec::new();
+    for record in &later {
+        match admission.check(record.as_bytes()) {
+            Ok(Admitted::Verified(verified)) => admitted.push(*verified),
+            other => panic!("{other:?}"),
+        }
+    }
+    log.store.reset();
+    let outcomes = sequence_admitted(&mut sequencer, admitted);
+    for outcome in outcomes {
+        let expected = Refusal::Revision { expected: 2, found: 3 };
+        assert_eq!(outcome, Sequenced::Refused(expected));
+    }
+    assert_eq!(log.store.bundles(), Reads::default(), "what admission read is known");
+    drop(index);
+}
+
 /// A digest with the same row in the index.
 fn twin(hash: &Hash) -> Hash {
     let mut bytes = *hash.as_bytes();
@@ -250,7 +300,12 @@ fn of_two_entries_that_share_an_index_row_the_right_one_is_found() {
         }
         let found = find_id(index, &reader, size, id).expect("healthy");
         assert_eq!(found, Some((at, wanted)));
-        assert_eq!(last_revision(index, &reader, size, series).expect("healthy"), Some(rev));
+        assert_eq!(
+            last_revision(index, &reader, size, series, None)
+                .expect("healthy")
+                .map(|last| last.number),
+            Some(rev)
+        );
         // nothing beyond the size counts
         let one = TreeSize::new(1).expect("small");
         assert_eq!(find_entry(index, &reader, one, &statement).expect("healthy"), None);

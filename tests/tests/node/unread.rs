@@ -6,11 +6,14 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use ledger_core::Hash;
+use ledger_core::authority::MAX_BUNDLE_BYTES;
 use ledger_core::proof::TlogProof;
+use ledger_core::record::{Record, RecordId, format_time};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf};
+use ledger_tests::consortium::Consortium;
 use ledger_tests::process::NodeProcess;
-use ledger_tests::usage::{peak_bytes, read_bytes};
+use ledger_tests::usage::{forget_peak, peak_bytes, read_bytes};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
@@ -157,4 +160,77 @@ async fn callers_that_read_no_entries_hold_no_bundles() {
         read += 1;
     }
     assert_eq!(read, ENTRIES);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_from_many_networks_that_read_nothing_hold_little_memory() {
+    // nearly as many as the node allows at once
+    const CALLERS: usize = 440;
+    let (_founded, node) = large_log().await;
+    for headers in ["", "accept-encoding: gzip\r\n"] {
+        forget_peak(node.id());
+        let before = peak_bytes(node.id()).expect("it runs");
+        let held: Vec<TcpStream> =
+            (0..CALLERS).map(|_| ask(&node, "/tile/entries/001", headers)).collect();
+        let grown = peak_bytes(node.id()).expect("it runs") - before;
+        assert!(grown < MARGIN, "{CALLERS} callers {headers:?} hold {} MiB", grown >> 20);
+        drop(held);
+    }
+}
+
+/// A norm that changes nothing and has a long text, after the record that it names as its base.
+fn long_norm(of: &Consortium, base: &Record, n: u64) -> Record {
+    let digest = Hash::digest(&n.to_be_bytes());
+    let random: [u8; 10] = digest.as_bytes()[..10].try_into().expect("32 bytes");
+    let now = format_time(of.time);
+    let json = serde_json::json!({
+        "kind": "norm", "version": "2", "effective_from": now, "text": "word ".repeat(LONG / 5),
+        "log": of.log.verifier().name().as_str(),
+        "id": RecordId::from_parts(of.time * 1000, random).to_string(),
+        "issuer": "lab.test",
+        "issued_at": now,
+        "title": {"en": "Another rule"},
+        "summary": {"en": "It changes nothing."},
+        "base": base.statement().to_string(),
+        "changes": [],
+    });
+    of.signed(&json.to_string(), &[&of.lab, &of.institute])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_governance_that_no_bundle_holds_is_not_read_to_its_end_nor_again() {
+    /// Governance entries of twice the bytes that a bundle may have.
+    const NORMS: u64 = 2 * MAX_BUNDLE_BYTES as u64 / LONG as u64;
+    let founded = Founded::new();
+    let node = NodeProcess::serve(&founded.dir());
+    let mut base = founded.consortium.charter();
+    let mut requests = Vec::new();
+    for n in 0..NORMS {
+        base = long_norm(&founded.consortium, &base, n);
+        requests.push(submit(&base));
+    }
+    let mut client = node.client().await;
+    let answers = client.submit_stream(tokio_stream::iter(requests)).await.expect("a stream");
+    let mut answers = answers.into_inner();
+    while let Some(answer) = answers.message().await.expect("no error") {
+        let logged =
+            matches!(answer.outcome, Some(wire::submit_stream_response::Outcome::Logged(_)));
+        assert!(logged, "{answer:?}");
+    }
+    forget_peak(node.id());
+    let memory = peak_bytes(node.id()).expect("it runs");
+    let mut ask = async || {
+        let before = read_bytes(node.id());
+        let leaf = Some(wire::get_authority_request::Leaf::Index(1));
+        let refused = client.get_authority(wire::GetAuthorityRequest { leaf }).await;
+        assert_eq!(refused.expect_err("too large").code(), tonic::Code::ResourceExhausted);
+        read_bytes(node.id()) - before
+    };
+    let read = [ask().await, ask().await].map(|bytes| bytes >> 20);
+    let grown = (peak_bytes(node.id()).expect("it runs") - memory) >> 20;
+    let most = (MAX_BUNDLE_BYTES >> 20) as u64;
+    let figures = format!("{read:?} MiB read, {grown} MiB held");
+    // what is read for an entry includes its place in the bundle, and a parsed entry takes more heap
+    assert!(read[0] < 2 * most && read[1] <= 1, "{figures}");
+    assert!(grown <= 6 * most, "{figures}");
 }
