@@ -231,6 +231,6 @@ async fn a_governance_that_no_bundle_holds_takes_little_memory_and_is_not_read_a
     let most = (MAX_BUNDLE_BYTES >> 20) as u64;
     let figures = format!("{read:?} MiB read, {grown} MiB held");
     // all of it, with its proofs, took more than 500 MiB
-    assert!(read[1] <= 1, "{figures}");
-    assert!(grown < 8 * most, "{figures}");
+    assert!(read[1] < most / 4, "{figures}");
+    assert!(grown < 10 * most, "{figures}");
 }
