@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use ledger_proto::v1::{self as wire, submit_stream_response::Outcome};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::process::{NodeProcess, program, run};
+use ledger_tests::usage::children_cpu_hundredths;
 
 /// Another folder of built programs.
 const BEFORE: &str = "LEDGER_BEFORE";
@@ -105,7 +106,7 @@ fn log(folder: &Path, consortium: &Consortium) -> PathBuf {
 
 /// Audits the files whole, and measures the process.
 fn audit(program: &Path, site: &Path, anchor: &str) -> Took {
-    let children = children_computed();
+    let before = children_cpu_hundredths(std::process::id());
     let began = Instant::now();
     let output = Command::new(program)
         .args(["audit".as_ref(), site.as_os_str(), "--anchor".as_ref(), anchor.as_ref()])
@@ -116,15 +117,6 @@ fn audit(program: &Path, site: &Path, anchor: &str) -> Took {
     let text = String::from_utf8_lossy(&output.stdout);
     let all = format!("{} entries", RECORDS + 1);
     assert!(output.status.success() && text.contains(&all), "{text}{output:?}");
-    Took { elapsed, computed: children_computed() - children }
-}
-
-/// What the processes that this one has waited for have computed.
-fn children_computed() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux");
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // proc(5): cutime and cstime are fields 16 and 17, in 1/100 s
-    let hundredths = |at: usize| fields[at].parse::<u64>().expect("a number");
-    Duration::from_millis(10 * (hundredths(13) + hundredths(14)))
+    let hundredths = children_cpu_hundredths(std::process::id()) - before;
+    Took { elapsed, computed: Duration::from_millis(10 * hundredths) }
 }

@@ -24,12 +24,27 @@ pub fn forget_peak(process: u32) {
 /// # Panics
 /// If the process has ended.
 pub fn cpu_hundredths(process: u32) -> u64 {
+    // proc(5): utime and stime
+    hundredths(process, [14, 15])
+}
+
+/// The same of all the processes that a process has started and waited for.
+///
+/// # Panics
+/// If the process has ended.
+pub fn children_cpu_hundredths(process: u32) -> u64 {
+    // proc(5): cutime and cstime
+    hundredths(process, [16, 17])
+}
+
+/// The sum of two times in `/proc/PID/stat`, by the numbers of their fields in proc(5). All Linux
+/// kernels count them in 1/100 s.
+fn hundredths(process: u32, fields: [usize; 2]) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    // the name may hold blanks: what is counted stands behind its parenthesis
-    let (_, fields) = stat.rsplit_once(')').expect("a name");
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    // proc(5): utime and stime are fields 14 and 15, and all Linux kernels count in 1/100 s
-    [11, 12].map(|at| fields[at].parse::<u64>().expect("a number")).iter().sum()
+    // the name, field 2, may hold blanks: the fields after its parenthesis begin with field 3
+    let (_, rest) = stat.rsplit_once(')').expect("a name");
+    let rest: Vec<&str> = rest.split_whitespace().collect();
+    fields.map(|field| rest[field - 3].parse::<u64>().expect("a number")).iter().sum()
 }
 
 /// Bytes that a process has read, from disks, from the system's cache and from pipes.
