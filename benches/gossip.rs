@@ -14,9 +14,11 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::evidence::Entries;
-use ledger_core::gossip::{Beginnings, KnownKeys, Pairs, Reach, Round, Salt, Standing, View};
+use ledger_core::gossip::{
+    HeadSource, KnownKeys, LogStanding, Pairs, PrefixProver, Reachability, Round, RoundSalt, View,
+};
 use ledger_core::hash::Hash;
-use ledger_core::merkle::{Beginning, MemoryTree, TreeHead};
+use ledger_core::merkle::{MemoryTree, PrefixProof, TreeHead};
 use ledger_core::note::{Algorithm, SignerKey, VerifierKey};
 use ledger_tests::key;
 use ledger_tests::random::Random;
@@ -145,7 +147,7 @@ impl Cast {
             retired: Vec::new(),
             pairs: Pairs::Convict,
             entries: Entries::Records,
-            reach: Reach::Somewhere,
+            reach: Reachability::Somewhere,
         };
         let cosigners: Vec<VerifierKey> =
             self.cosigners.iter().map(|by| by.verifier().clone()).collect();
@@ -157,17 +159,17 @@ impl Cast {
 #[derive(Default)]
 struct Held(Vec<(Origin, MemoryTree)>);
 
-impl Beginnings for Held {
-    fn beginning(
+impl PrefixProver for Held {
+    fn prove_prefix(
         &mut self,
         origin: &Origin,
         smaller: TreeSize,
         larger: &TreeHead,
-    ) -> Option<Beginning> {
+    ) -> Option<PrefixProof> {
         let fits =
             |held: &&mut (Origin, MemoryTree)| held.0 == *origin && held.1.size() >= larger.size;
         let of_log = self.0.iter_mut().filter(fits);
-        of_log.filter_map(|(_, tree)| Beginning::read(tree, smaller, larger).ok()).next()
+        of_log.filter_map(|(_, tree)| PrefixProof::read(tree, smaller, larger).ok()).next()
     }
 }
 
@@ -199,7 +201,7 @@ impl<'a> Net<'a> {
             let tree = tree(size, size);
             let head = cast.head(log, &tree);
             for view in &mut views {
-                drop(view.hear(&head).expect("honest"));
+                drop(view.observe(&head, HeadSource::Fetched).expect("honest"));
             }
             held[log % nodes].0.push((cast.origin(log), tree));
         }
@@ -226,7 +228,11 @@ impl<'a> Net<'a> {
         }
         let log = self.random.below(self.cast.logs.len() as u64) as usize;
         for (node, tree) in shown.into_iter().zip([&one, &other]) {
-            drop(self.views[node].hear(&self.cast.head(log, tree)).expect("signed"));
+            drop(
+                self.views[node]
+                    .observe(&self.cast.head(log, tree), HeadSource::Fetched)
+                    .expect("signed"),
+            );
         }
         if matches!(kind, Fork::TwoSizes) {
             self.held[shown[2]].0.push((self.cast.origin(log), other));
@@ -236,7 +242,7 @@ impl<'a> Net<'a> {
     fn until_all_convict(&mut self) -> u32 {
         let convicts = |view: &View| {
             let mut logs = view.status().into_iter();
-            logs.any(|log| matches!(log.standing, Standing::Convicted(_)))
+            logs.any(|log| matches!(log.standing, LogStanding::Convicted(_)))
         };
         let mut rounds = 0;
         while !self.views.iter().all(convicts) {
@@ -261,7 +267,7 @@ impl<'a> Net<'a> {
             self.read_tiles();
         }
         for view in &self.views {
-            let standing = view.status().into_iter().find(|log| log.standing != Standing::Good);
+            let standing = view.status().into_iter().find(|log| log.standing != LogStanding::Good);
             assert_eq!(standing, None, "honest logs");
         }
         self.bytes / (self.views.len() as u64 * u64::from(ROUNDS))
@@ -277,8 +283,8 @@ impl<'a> Net<'a> {
             let origin = self.cast.origin(log);
             let own = self.held[node].0.iter_mut().find(|(of, _)| *of == origin);
             own.expect("its log").1 = tree;
-            drop(self.views[node].hear(&head).expect("honest"));
-            drop(self.views[node].consult(&mut self.held[node]));
+            drop(self.views[node].observe(&head, HeadSource::Fetched).expect("honest"));
+            drop(self.views[node].resolve_with(&mut self.held[node]));
         }
     }
 
@@ -288,7 +294,7 @@ impl<'a> Net<'a> {
         }
         for (view, held) in self.views.iter_mut().zip(&mut self.held) {
             // what the node's own disk settles
-            drop(view.consult(held));
+            drop(view.resolve_with(held));
             drop(view.tick());
         }
     }
@@ -299,10 +305,10 @@ impl<'a> Net<'a> {
             for question in view.questions() {
                 let owner = self.held.iter_mut();
                 let mut shown = owner.filter_map(|held| {
-                    held.beginning(&question.origin, question.smaller.size, &question.larger)
+                    held.prove_prefix(&question.origin, question.smaller.size, &question.larger)
                 });
                 let shown = shown.next().expect("its owner has it");
-                drop(view.learn(&question, &shown).expect("honest"));
+                drop(view.resolve(&question, &shown).expect("honest"));
             }
         }
     }
@@ -311,14 +317,14 @@ impl<'a> Net<'a> {
         let [one, other] = self.views.get_disjoint_mut([asker, answerer]).expect("two nodes");
         let [its, others] = self.held.get_disjoint_mut([asker, answerer]).expect("two nodes");
         let word = self.random.word().to_be_bytes();
-        let salt = Salt(*[word, word].concat().first_chunk().expect("16 bytes"));
+        let salt = RoundSalt(*[word, word].concat().first_chunk().expect("16 bytes"));
         let (mut round, mut next) = Round::begin(one, salt);
         let mut wanted = Vec::new();
         loop {
             self.bytes += wire::size(&next) as u64;
             let answer = other.answer(next, &mut wanted, others).reply.expect("always an answer");
             self.bytes += wire::size(&answer) as u64;
-            match round.hear(one, answer, its).reply {
+            match round.take(one, answer, its).reply {
                 Some(reply) => next = reply,
                 None => return,
             }

@@ -19,7 +19,7 @@ use ledger_core::cosignature::verify_line;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{MemoryTree, prove_consistency};
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::witness::{AddCheckpoint, Answer};
+use ledger_core::witness::{AddCheckpoint, WitnessAnswer};
 use ledger_tests::consortium::Consortium;
 use ledger_tests::key;
 use ledger_tests::process::{NodeProcess, run};
@@ -121,7 +121,7 @@ impl Client {
         AddCheckpoint::new(old, proof, checkpoint.sign(&self.key))
     }
 
-    fn ask(&mut self, request: &AddCheckpoint) -> Answer {
+    fn ask(&mut self, request: &AddCheckpoint) -> WitnessAnswer {
         let body = request.to_string();
         let head = format!(
             "POST /witness/add-checkpoint HTTP/1.1\r\nhost: w\r\ncontent-length: {}\r\n\r\n",
@@ -144,13 +144,13 @@ impl Client {
         }
         let mut body = vec![0; length];
         self.socket.read_exact(&mut body).expect("a body");
-        Answer::parse(status, kind.as_deref(), &body).expect("an answer")
+        WitnessAnswer::parse(status, kind.as_deref(), &body).expect("an answer")
     }
 
     /// Asks, and verifies the cosignature.
     fn cosigned(&mut self, request: &AddCheckpoint) {
         let answer = self.ask(request);
-        let Answer::Cosigned(lines) = &answer else { panic!("{answer:?}") };
+        let WitnessAnswer::Cosigned(lines) = &answer else { panic!("{answer:?}") };
         let note = request.checkpoint().note();
         assert!(verify_line(note, witness_key().verifier(), &lines[0]).is_some());
     }
@@ -164,7 +164,7 @@ fn singles(node: &NodeProcess) -> (Duration, Duration) {
             let began = Instant::now();
             let answer = client.ask(&request);
             let elapsed = began.elapsed();
-            assert!(matches!(answer, Answer::Cosigned(_)), "{answer:?}");
+            assert!(matches!(answer, WitnessAnswer::Cosigned(_)), "{answer:?}");
             elapsed
         })
         .collect();

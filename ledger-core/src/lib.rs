@@ -8,28 +8,20 @@
 //! that other code trusts.
 
 pub mod authority;
-pub mod batch;
 pub mod charter;
-pub mod checkpoint;
-pub mod cosignature;
 pub mod decline;
 pub mod evidence;
 pub mod gossip;
-pub mod hash;
-mod heap;
-pub mod index;
 pub mod member_note;
-pub mod merkle;
-pub mod note;
-pub mod policy;
-pub mod proof;
+mod proven;
 pub mod record;
 pub mod register;
 pub mod request;
 pub mod succession;
-pub mod tile;
-pub mod witness;
 
 pub use charter::lawful;
-pub use hash::Hash;
-pub use index::{LeafIndex, TreeSize};
+pub use proven::{ProvenRecord, RecordProofError};
+pub use tlog::{
+    Hash, LeafIndex, TreeSize, batch, checkpoint, cosignature, hash, heap, index, merkle, note,
+    policy, proof, tile, witness,
+};

@@ -3,7 +3,7 @@
 //! Their text is a first line of its own kind and then lines of a name, a space and a value, each
 //! once, in a fixed order.
 
-use crate::charter::{Charter, KeyUse, Member, MemberKey, Reach, Rejection};
+use crate::charter::{Charter, KeyReach, KeyUse, Member, MemberKey, Rejection};
 #[cfg(feature = "sign")]
 use crate::note::{Algorithm, SignerKey};
 use crate::note::{Note, ParseNoteError, Signature};
@@ -150,7 +150,7 @@ pub(crate) fn signer<'a>(
     note: &Note,
     charter: &'a Charter,
     time: u64,
-) -> Result<(&'a Member, Reach), MemberNoteError> {
+) -> Result<(&'a Member, KeyReach), MemberNoteError> {
     let [line] = note.signatures() else {
         return Err(MemberNoteError::NotOneSignature(note.signatures().len()));
     };
@@ -163,11 +163,11 @@ pub(crate) fn speaker<'a>(
     note: &Note,
     charter: &'a Charter,
     time: u64,
-) -> Result<(&'a Member, Reach), MemberNoteError> {
+) -> Result<(&'a Member, KeyReach), MemberNoteError> {
     let (member, reach) = signer(note, charter, time)?;
     let mut keys = note.signatures().iter().filter_map(|line| charter.signer(line));
     match keys.next() {
-        Some((_, key)) if reach == Reach::Replacement => Err(charter.refusal(key, time).into()),
+        Some((_, key)) if reach == KeyReach::Replacement => Err(charter.refusal(key, time).into()),
         _ => Ok((member, reach)),
     }
 }

@@ -16,7 +16,7 @@
 
 use std::fmt;
 
-use crate::charter::{Charter, Reach};
+use crate::charter::{Charter, KeyReach};
 use crate::checkpoint::Origin;
 use crate::hash::{Hash, decode_hex};
 use crate::member_note::{self, MemberNoteError};
@@ -110,7 +110,7 @@ pub struct ClaimedRequest {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberRequest {
     member: String,
-    reach: Reach,
+    reach: KeyReach,
     nonce: Nonce,
     expires: u64,
 }
@@ -340,8 +340,8 @@ impl MemberRequest {
         &self.member
     }
 
-    /// What the key that asks may sign: short of [`Reach::Full`] it is shown only what concerns it.
-    pub fn reach(&self) -> Reach {
+    /// What the key that asks may sign: short of [`KeyReach::Full`] it is shown only what concerns it.
+    pub fn reach(&self) -> KeyReach {
         self.reach
     }
 

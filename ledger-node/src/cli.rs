@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::publisher::Contact;
+use crate::address::Contact;
 
 /// Runs a node of the transparency ledger: one append-only log, its storage, its interfaces.
 #[derive(Debug, Parser)]

@@ -6,12 +6,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use ledger_core::note::{ParseKeyError, SignerKey, VerifierKey};
+use ledger_core::note::{ParseKeyError, SignerKey};
 use serde::{Deserialize, Serialize};
 
-use crate::publisher::Contact;
+use crate::address::{ConfiguredPeer, Contact};
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, Layout, MIN_SEGMENT_BYTES};
-use crate::transport::{Limits, LimitsError, NodeKey, TlsSettings, UnusableNodeKey, grpc_url};
+use crate::transport::{Limits, LimitsError, UnusableNodeKey};
 
 /// Where the node listens unless told otherwise.
 const GRPC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7780);
@@ -120,31 +120,6 @@ impl GossipConfig {
     pub fn configured(&self) -> Result<Vec<ConfiguredPeer>, ConfigError> {
         let parse = |peer: &String| peer.parse().map_err(|()| ConfigError::Peer(peer.clone()));
         self.peers.iter().map(parse).collect()
-    }
-}
-
-/// A peer of the configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfiguredPeer {
-    /// Its gRPC address as a URL.
-    pub url: String,
-    /// The key that it must show.
-    pub key: Option<VerifierKey>,
-}
-
-impl std::str::FromStr for ConfiguredPeer {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<ConfiguredPeer, ()> {
-        let (address, key) = match text.split_once(' ') {
-            Some((address, key)) => (address, Some(key.trim().parse().map_err(|_| ())?)),
-            None => (text, None),
-        };
-        let url = grpc_url(address).ok_or(())?;
-        let shown = key.as_ref().is_none_or(|key| NodeKey::of(key).is_some());
-        // without TLS nobody shows a key
-        let is_sound = shown && (key.is_none() || url.starts_with("https://"));
-        is_sound.then_some(ConfiguredPeer { url, key }).ok_or(())
     }
 }
 
@@ -452,6 +427,39 @@ pub fn read_secret(layout: &Layout, path: &Path, most: u64) -> Result<String, Co
         return Err(ConfigError::Key { path, error: ParseKeyError::Shape });
     }
     fs::read_to_string(&real).map_err(read)
+}
+
+/// The section `[tls]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TlsSettings {
+    /// The certificate and those that lead to its authority, as PEM.
+    pub certificate: Option<PathBuf>,
+    /// The certificate's key, as PEM; mode 0600, not below `site`.
+    pub key: Option<PathBuf>,
+    /// The key that the charter names as this node's; mode 0600, not below `site`.
+    pub node_key: Option<PathBuf>,
+    /// Certificates of authorities that this node believes beside the web's, as PEM.
+    pub ca: Option<PathBuf>,
+}
+
+impl TlsSettings {
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        *self == TlsSettings::default()
+    }
+
+    /// The files of the certificate and of its key, if the node speaks TLS.
+    ///
+    /// # Errors
+    /// [`ConfigError::TlsHalf`] where one is named without the other.
+    pub fn pair(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
+        match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
+            (None, None) if self.node_key.is_none() => Ok(None),
+            _ => Err(ConfigError::TlsHalf),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 /// How much of a text may span lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lines {
+pub enum LineMode {
     /// Newlines are escaped like other control characters.
     One,
     /// Newlines stay.
@@ -17,12 +17,12 @@ pub enum Lines {
 
 /// Text that may be printed as it is: what others wrote in it is escaped.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shown(String);
+pub struct Escaped(String);
 
-impl Shown {
+impl Escaped {
     /// Text that was built of escaped parts.
-    pub fn of_escaped(text: String) -> Shown {
-        Shown(text)
+    pub fn of_escaped(text: String) -> Escaped {
+        Escaped(text)
     }
 
     /// The text, to print.
@@ -33,11 +33,11 @@ impl Shown {
 
 /// The text with control, bidirectional and invisible characters spelled out as `\u{..}`, and each
 /// backslash doubled.
-pub fn escaped(text: &str, lines: Lines) -> String {
+pub fn escaped(text: &str, lines: LineMode) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\n' if lines == Lines::Many => out.push('\n'),
+            '\n' if lines == LineMode::Many => out.push('\n'),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
             '\\' => out.push_str("\\\\"),
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> String {
-        escaped(text, Lines::One)
+        escaped(text, LineMode::One)
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(line("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
         assert_eq!(line("x\u{202e}y\u{2066}\u{200b}"), "x\\u{202e}y\\u{2066}\\u{200b}");
         assert_eq!(line("one\ntwo\t"), "one\\ntwo\\t");
-        assert_eq!(escaped("one\ntwo\u{9b}", Lines::Many), "one\ntwo\\u{9b}");
+        assert_eq!(escaped("one\ntwo\u{9b}", LineMode::Many), "one\ntwo\\u{9b}");
         assert_eq!(line("Zoë – 日本 😀"), "Zoë – 日本 😀");
         assert_eq!(file(b"{\"a\\n\": 1}\n\xc2\x9b"), "{\"a\\n\": 1}\n\\u{9b}");
     }

@@ -34,19 +34,19 @@ const MAX_VERDICT_BYTES: u64 = 64 << 10;
 #[derive(Debug)]
 pub struct EvidenceStore {
     folder: PathBuf,
-    inner: Mutex<Inner>,
+    inner: Mutex<EvidenceState>,
     /// What `inner` says of cosigners, for those who must not wait while evidence is judged.
     exclusions: RwLock<Arc<Exclusions>>,
 }
 
 #[derive(Debug)]
-struct Inner {
+struct EvidenceState {
     trust: Trust,
-    held: BTreeMap<EvidenceId, Held>,
+    held: BTreeMap<EvidenceId, StoredEvidence>,
 }
 
 #[derive(Debug)]
-struct Held {
+struct StoredEvidence {
     evidence: ClaimedEvidence,
     /// By what was known when it was judged last; `None` before that.
     verdict: Option<Verdict>,
@@ -113,10 +113,10 @@ impl EvidenceStore {
             if let Some(id) = id_of(&path) {
                 let evidence = read(&path, id)?;
                 let verdict = kept_verdict(&path, &evidence);
-                held.insert(id, Held { evidence, verdict });
+                held.insert(id, StoredEvidence { evidence, verdict });
             }
         }
-        let inner = Inner { trust: Trust::new(), held };
+        let inner = EvidenceState { trust: Trust::new(), held };
         let exclusions = RwLock::new(Arc::new(inner.exclusions()));
         let store =
             EvidenceStore { folder: folder.to_owned(), inner: Mutex::new(inner), exclusions };
@@ -130,7 +130,7 @@ impl EvidenceStore {
     /// the node had found both to be in force.
     pub fn confirmed(&self) -> Vec<VerifierKey> {
         let inner = self.lock();
-        let convictions = inner.held.values().filter_map(Held::conviction);
+        let convictions = inner.held.values().filter_map(StoredEvidence::conviction);
         let pairs = convictions.map(|own| own.culprit().keys()).filter(|keys| keys.len() > 1);
         pairs.flatten().cloned().collect()
     }
@@ -170,7 +170,7 @@ impl EvidenceStore {
         files::replace(&self.path(id), evidence.as_str().as_bytes())?;
         tracing::error!(%id, kind = conviction.kind(), culprit = %conviction.culprit(), "evidence");
         self.keep_verdict(evidence, &verdict);
-        let held = Held { evidence: evidence.clone(), verdict: Some(verdict) };
+        let held = StoredEvidence { evidence: evidence.clone(), verdict: Some(verdict) };
         inner.held.insert(id, held);
         self.exclude(&inner);
         Ok(true)
@@ -180,7 +180,7 @@ impl EvidenceStore {
     /// what depends on them.
     pub fn trust(&self, trust: Trust) {
         let mut inner = self.lock();
-        for Held { evidence, verdict } in inner.held.values_mut() {
+        for StoredEvidence { evidence, verdict } in inner.held.values_mut() {
             if verdict.as_ref().is_some_and(|own| own.holds_for(evidence, &trust)) {
                 continue;
             }
@@ -192,7 +192,7 @@ impl EvidenceStore {
         self.exclude(&inner);
     }
 
-    fn exclude(&self, inner: &Inner) {
+    fn exclude(&self, inner: &EvidenceState) {
         let exclusions = Arc::new(inner.exclusions());
         *self.exclusions.write().unwrap_or_else(PoisonError::into_inner) = exclusions;
     }
@@ -254,13 +254,13 @@ impl EvidenceStore {
         self.folder.join(format!("{id}.{EXTENSION}"))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, EvidenceState> {
         // nothing is left half done by a panic: files are whole, and the map follows them
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Inner {
+impl EvidenceState {
     fn exclusions(&self) -> Exclusions {
         let held = self.held.iter();
         Exclusions::of_convictions(held.filter_map(|(id, held)| Some((*id, held.conviction()?))))
@@ -271,7 +271,7 @@ impl Inner {
     }
 }
 
-impl Held {
+impl StoredEvidence {
     fn conviction(&self) -> Option<&Conviction> {
         self.verdict.as_ref()?.conviction()
     }

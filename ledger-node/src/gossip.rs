@@ -8,11 +8,12 @@
 
 mod answers;
 pub mod bridges;
-mod conclude;
 mod cosigned;
+mod events;
 pub mod heads;
 mod known;
 pub mod lineage;
+mod log_address;
 pub mod peers;
 mod retired;
 pub mod rounds;
@@ -29,28 +30,31 @@ use std::time::Instant;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::ClaimedEvidence;
-use ledger_core::gossip::{Heard, Lineage, Message, Moment, Question, Round, Salt, Standing, View};
-use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
+use ledger_core::gossip::{
+    Event, HeadSource, Lineage, LogStanding, Message, Moment, Question, Round, RoundSalt,
+    RoundStep, View,
+};
+use ledger_core::merkle::{ConsistencyProof, PrefixProof, TreeHead};
 use ledger_core::note::{PublicKey, VerifierKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use crate::address::ConfiguredPeer;
 use crate::clock::Clock;
-use crate::config::ConfiguredPeer;
 use crate::evidence::{EvidenceStore, EvidenceStoreError};
+use crate::known_logs::{LogLine, LogList, LogsError};
 use crate::log::{LogReader, Published};
-use crate::mirror::Served;
+use crate::own_trouble::OwnTrouble;
 use crate::store::StoreError;
 use crate::transport::{Caller, Dialer, KnownNode, grpc_url};
-use crate::witness::logs::{LogLine, LogList, LogsError};
 
 use bridges::Bridges;
-pub use conclude::OwnTrouble;
 use heads::{Heads, HeadsError};
 pub use known::AlsoKnown;
 use lineage::OwnLineage;
-pub use status::{Figures, GossipStatus, PeerState, State};
+pub use status::{Figures, GossipStatus, LogWord, PeerState};
 
 use peers::{Peers, Sender};
+pub use trees::CopyProver;
 use trees::Trees;
 
 /// What gossip is made from.
@@ -111,7 +115,7 @@ impl GossipError {
 
 /// What this node knows of all logs.
 pub struct Gossip {
-    inner: Mutex<Inner>,
+    inner: Mutex<GossipState>,
     peers: Mutex<Peers>,
     evidence: Arc<EvidenceStore>,
     logs: Arc<LogList>,
@@ -125,9 +129,9 @@ pub struct Gossip {
     clock: Arc<dyn Clock>,
     compares: bool,
     /// The logs that may not be cosigned.
-    fallen: RwLock<BTreeMap<Origin, Standing>>,
+    standings: RwLock<BTreeMap<Origin, LogStanding>>,
     /// The edition of the list of logs that the view was told.
-    told: AtomicU64,
+    told_edition: AtomicU64,
     /// Evidence could not be kept: what it says must be shown to nobody.
     broken: AtomicBool,
     began: Instant,
@@ -139,7 +143,7 @@ pub struct Gossip {
     figures: Mutex<Figures>,
 }
 
-struct Inner {
+struct GossipState {
     view: View,
     heads: Heads,
     trees: Trees,
@@ -165,22 +169,9 @@ const MAX_ANSWERING: usize = 8;
 /// restarted.
 const BUSY_WHEN_BROKEN: u64 = 60_000;
 
-impl OwnTrouble {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            OwnTrouble::Unkept(_) => "check the disk, then start the node again",
-            _ => {
-                "nothing more is signed. See `ledger gossip status` and `ledger evidence list`; the \
-                 members of the consortium decide about a new key, or a new log that succeeds this one"
-            }
-        }
-    }
-}
-
 /// What a peer is told.
 #[derive(Debug)]
-pub enum Told {
+pub enum Reply {
     /// The answer.
     Answer(Message),
     /// Nothing now; it may try again after so many milliseconds.
@@ -211,7 +202,7 @@ impl Gossip {
         let heads = Heads::open(&heads)?;
         let now = Arc::clone(&charter.borrow());
         let origin = Origin::new(now.origin()).ok();
-        let inner = Inner {
+        let inner = GossipState {
             view: if compares { View::default() } else { View::of_evidence_only() },
             heads,
             trees: Trees::new(origin, Arc::clone(&reader)),
@@ -238,8 +229,8 @@ impl Gossip {
             cosigners,
             clock,
             compares,
-            fallen: RwLock::default(),
-            told: AtomicU64::new(0),
+            standings: RwLock::default(),
+            told_edition: AtomicU64::new(0),
             broken: AtomicBool::new(false),
             began: Instant::now(),
             questions,
@@ -260,28 +251,28 @@ impl Gossip {
     fn open_view(&self) -> Result<(), GossipError> {
         let mut inner = self.lock();
         inner.view.recall_confirmed(&self.evidence.confirmed());
-        self.know(&mut inner);
-        let Inner { view, heads, cosigned, trees, .. } = &mut *inner;
+        self.set_known(&mut inner);
+        let GossipState { view, heads, cosigned, trees, .. } = &mut *inner;
         *cosigned = heads.recall(view)?;
         // what was open of the own log may be settled by now, by a recovery: no alarm is raised
         // before
-        let events = view.consult(trees);
+        let events = view.resolve_with(trees);
         self.conclude(&mut inner, events);
-        self.note_fallen(&inner);
+        self.note_standings(&inner);
         Ok(())
     }
 
     /// Tells the view what the node knows now, if that changed.
-    fn refresh(&self, inner: &mut Inner) {
+    fn refresh(&self, inner: &mut GossipState) {
         // of a list that changes meanwhile this is an older edition, and it is read again
         let edition = self.logs.edition();
         let same_charter = Arc::ptr_eq(&inner.charter, &self.charter.borrow());
         let published = self.published.borrow().clone();
         let proven = !inner.lineage.is_outdated(&inner.charter, published.as_deref());
         if !same_charter || !proven || inner.known != self.logs.lines() {
-            self.know(inner);
+            self.set_known(inner);
         }
-        self.told.store(edition, Ordering::Release);
+        self.told_edition.store(edition, Ordering::Release);
     }
 
     /// Tells the view of the logs that were added to the list or removed from it, if it does not
@@ -295,7 +286,7 @@ impl Gossip {
 
     /// Whether the list has changed since the view was told of it.
     pub fn is_behind(&self) -> bool {
-        self.told.load(Ordering::Acquire) != self.logs.edition()
+        self.told_edition.load(Ordering::Acquire) != self.logs.edition()
     }
 
     /// Whether evidence could not be kept. Nothing is cosigned and no peer is told anything any
@@ -304,7 +295,7 @@ impl Gossip {
         self.broken.load(Ordering::Acquire)
     }
 
-    fn know(&self, inner: &mut Inner) {
+    fn set_known(&self, inner: &mut GossipState) {
         inner.charter = Arc::clone(&self.charter.borrow());
         inner.known = self.logs.lines();
         let mut logs = known::logs(&inner.charter, &inner.known);
@@ -314,7 +305,7 @@ impl Gossip {
         let own = inner.lineage.now(&inner.charter, &self.reader, published.as_deref());
         let lineages = known::lineages(&inner.charter, own, &inner.also);
         known::add_retired(&mut logs, &inner.retired, &lineages);
-        inner.view.know_with(logs, cosigners, lineages);
+        inner.view.set_logs_with(logs, cosigners, lineages);
         self.evidence.trust(inner.view.trust().clone());
         // evidence is for good: a log that comes back to the list stays convicted. What anybody can
         // judge by an anchor comes first
@@ -326,7 +317,7 @@ impl Gossip {
             }
             let _ = inner.view.recall(&evidence);
         }
-        self.note_fallen(inner);
+        self.note_standings(inner);
         let now = self.now();
         let charters = peers::of_charter(&inner.charter, &self.own);
         let configured = self.configured.iter().map(|peer| peer.url.clone());
@@ -357,14 +348,14 @@ impl Gossip {
     }
 
     /// Waits until another message may be looked at; it may as long as this is held.
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.answering).acquire_owned().await.ok()
     }
 
     /// Whether a log may be cosigned.
-    pub fn standing(&self, origin: &Origin) -> Standing {
-        let fallen = self.fallen.read().unwrap_or_else(PoisonError::into_inner);
-        fallen.get(origin).cloned().unwrap_or(Standing::Good)
+    pub fn standing(&self, origin: &Origin) -> LogStanding {
+        let fallen = self.standings.read().unwrap_or_else(PoisonError::into_inner);
+        fallen.get(origin).cloned().unwrap_or(LogStanding::Good)
     }
 
     /// The evidence that the node holds.
@@ -377,15 +368,14 @@ impl Gossip {
         self.alarm.subscribe()
     }
 
-    /// Learns of a log from the node's mirror, in place of what the mirror said of it before.
-    /// Questions about the log are answered out of the copy.
-    pub fn know_also(&self, copy: &Arc<Served>, also: AlsoKnown) {
-        let origin = copy.origin();
+    /// Sets what the node's mirror knows of a log, in place of what it knew before. Questions about
+    /// the log are answered from the copy.
+    pub fn set_mirrored(&self, origin: &Origin, copy: CopyProver, also: AlsoKnown) {
         let mut inner = self.lock();
-        inner.trees.hold(copy);
+        inner.trees.hold(origin.clone(), copy);
         if inner.also.get(origin) != Some(&also) {
             inner.also.insert(origin.clone(), also);
-            self.know(&mut inner);
+            self.set_known(&mut inner);
         }
     }
 
@@ -394,20 +384,33 @@ impl Gossip {
         self.lock().also.get(origin)?.lineage.clone()
     }
 
-    /// Hears heads that this node came by itself. False ones say nothing.
-    pub fn hear(&self, found: &[ClaimedCheckpoint]) {
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let mut events = Vec::new();
-        for head in found {
-            events.extend(inner.view.hear(head).unwrap_or_default());
-        }
-        self.conclude(&mut inner, events);
+    /// Runs one step on the view, with what the node knows now, and keeps what follows from it.
+    /// Whether anything followed.
+    fn apply(&self, step: impl FnOnce(&mut View, &mut Trees) -> Vec<Event>) -> bool {
+        self.apply_to_state(|state| step(&mut state.view, &mut state.trees))
     }
 
-    /// Hears a head that the node's mirror holds, and one that it has verified to have grown out of
+    fn apply_to_state(&self, step: impl FnOnce(&mut GossipState) -> Vec<Event>) -> bool {
+        let mut inner = self.lock();
+        self.refresh(&mut inner);
+        let events = step(&mut inner);
+        let followed = !events.is_empty();
+        self.conclude(&mut inner, events);
+        followed
+    }
+
+    /// Observes heads that this node fetched itself. A head whose log signature does not verify
+    /// changes nothing.
+    pub fn observe(&self, heads: &[ClaimedCheckpoint]) {
+        self.apply(|view, _| {
+            let observe = |head| view.observe(head, HeadSource::Fetched).unwrap_or_default();
+            heads.iter().flat_map(observe).collect()
+        });
+    }
+
+    /// Observes a head that the node's mirror holds, and one that the mirror has verified to extend
     /// it.
-    pub fn hear_grown(
+    pub fn observe_grown(
         &self,
         before: &ClaimedCheckpoint,
         head: &ClaimedCheckpoint,
@@ -415,61 +418,71 @@ impl Gossip {
     ) {
         let (smaller, larger) = (*before.checkpoint().head(), *head.checkpoint().head());
         let question = Question { origin: head.checkpoint().origin().clone(), smaller, larger };
-        let beginning = Beginning { root: smaller.root, proof };
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let mut events = Vec::new();
-        for held in [before, head] {
-            events.extend(inner.view.hear(held).unwrap_or_default());
-        }
-        events.extend(inner.view.learn(&question, &beginning).unwrap_or_default());
-        self.conclude(&mut inner, events);
+        let shown = PrefixProof { root: smaller.root, proof };
+        self.apply(|view, _| {
+            let mut events = Vec::new();
+            for held in [before, head] {
+                events.extend(view.observe(held, HeadSource::Fetched).unwrap_or_default());
+            }
+            events.extend(view.resolve(&question, &shown).unwrap_or_default());
+            events
+        });
     }
 
-    /// Takes evidence that somebody sent.
+    /// Takes evidence from a caller or a file.
     ///
     /// # Errors
-    /// [`EvidenceStoreError`] if it convicts nobody known here, or could not be kept.
-    pub fn accuse(&self, evidence: &ClaimedEvidence) -> Result<(), EvidenceStoreError> {
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let events = inner.view.convict(evidence)?;
-        self.conclude(&mut inner, events);
+    /// [`EvidenceStoreError`] if the evidence convicts no key that this node knows, or could not be
+    /// kept.
+    pub fn convict(&self, evidence: &ClaimedEvidence) -> Result<(), EvidenceStoreError> {
+        let mut judged = Ok(());
+        self.apply(|view, _| {
+            view.convict(evidence).unwrap_or_else(|error| {
+                judged = Err(error);
+                Vec::new()
+            })
+        });
+        judged?;
         if self.is_broken() { Err(StoreError::Failed.into()) } else { Ok(()) }
     }
 
     /// Begins a round.
-    pub fn begin(&self, salt: Salt) -> (Round, Message) {
+    pub fn begin(&self, salt: RoundSalt) -> (Round, Message) {
         let mut inner = self.lock();
         self.refresh(&mut inner);
         Round::begin(&inner.view, salt)
     }
 
     /// Takes the answer of a peer in a round that this node began.
-    pub fn hear_answer(&self, round: &mut Round, message: Message) -> Heard {
-        let mut inner = self.lock();
-        let Inner { view, trees, .. } = &mut *inner;
-        let mut heard = round.hear(view, message, trees);
-        self.conclude(&mut inner, std::mem::take(&mut heard.events));
-        heard.reply = heard.reply.filter(|_| !self.is_broken());
-        heard
+    pub fn take_answer(&self, round: &mut Round, message: Message) -> RoundStep {
+        self.take_step(|view, trees| round.take(view, message, trees))
     }
 
-    /// Ends a round: heads that stayed open have grown older by one.
+    /// Runs one step of a round and keeps what follows from it. A node whose disk failed replies
+    /// nothing.
+    fn take_step(&self, step: impl FnOnce(&mut View, &mut Trees) -> RoundStep) -> RoundStep {
+        let mut taken = None;
+        self.apply(|view, trees| {
+            let mut step = step(view, trees);
+            let events = std::mem::take(&mut step.events);
+            taken = Some(step);
+            events
+        });
+        let mut step = taken.expect("the step was run");
+        step.reply = step.reply.filter(|_| !self.is_broken());
+        step
+    }
+
+    /// Ends a round: each open head is one round older.
     pub fn tick(&self) {
-        let mut inner = self.lock();
-        let events = inner.view.tick();
-        self.conclude(&mut inner, events);
+        self.apply(|view, _| view.tick());
     }
 
-    /// Settles what the trees on this node's disk settle, and gives what else has to be shown, each
-    /// with where the log can be read.
+    /// Resolves questions from the trees on this node's disk, and returns those that stay open, each
+    /// with the addresses where the log can be read.
     fn questions(&self) -> Vec<(Question, Vec<String>)> {
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let Inner { view, trees, .. } = &mut *inner;
-        let events = view.consult(trees);
-        self.conclude(&mut inner, events);
+        self.apply(|view, trees| view.resolve_with(trees));
+        let inner = self.lock();
         let of = |question: Question| {
             let mut urls = known::urls_of(&inner.known, question.origin.as_str());
             let also = inner.also.get(&question.origin);
@@ -479,14 +492,10 @@ impl Gossip {
         inner.view.questions().into_iter().map(of).collect()
     }
 
-    /// Takes what the log itself, or whoever serves a copy, shows about a question. Whether
-    /// anything followed.
-    fn learn(&self, question: &Question, beginning: &Beginning) -> bool {
-        let mut inner = self.lock();
-        let events = inner.view.learn(question, beginning).unwrap_or_default();
-        let settles = !events.is_empty();
-        self.conclude(&mut inner, events);
-        settles
+    /// Takes a proof about a question from the log itself or from a server with a copy of it.
+    /// Whether anything followed.
+    fn resolve(&self, question: &Question, proof: &PrefixProof) -> bool {
+        self.apply(|view, _| view.resolve(question, proof).unwrap_or_default())
     }
 
     /// The heads of the own log that were observed: the adopted one, and those that are open.
@@ -522,7 +531,7 @@ impl Gossip {
         Moment(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, GossipState> {
         // a view follows its events; what a panic left out is heard again
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }

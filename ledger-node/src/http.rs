@@ -25,8 +25,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tower_http::cors::{Any, CorsLayer};
 
-use crate::node::Service;
-use crate::transport::{Door, Face};
+use crate::service::Service;
+use crate::transport::{Door, Endpoint};
 
 use compressed::Compressors;
 use recent::Recent;
@@ -53,8 +53,8 @@ pub fn serve(
     stopping: watch::Receiver<bool>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let gate = Arc::clone(&service.gate);
-    let tls = service.tls.as_ref().map(|tls| tls.acceptor(Face::Http));
-    let door = Door { listener, gate: Arc::clone(&gate), face: Face::Http, tls };
+    let tls = service.tls.as_ref().map(|tls| tls.acceptor(Endpoint::Http));
+    let door = Door { listener, gate: Arc::clone(&gate), face: Endpoint::Http, tls };
     async move { serve::serve(router(service), gate, door.open(stopping)).await }
 }
 

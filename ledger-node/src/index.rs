@@ -149,7 +149,7 @@ pub struct Index {
     /// The keys of entries that were read, by their index.
     read: Mutex<HashMap<u64, EntryKeys>>,
     reader: Mutex<Connection>,
-    writer: Mutex<Writer>,
+    writer: Mutex<IndexWriter>,
 }
 
 #[derive(Debug)]
@@ -175,7 +175,7 @@ struct Rows {
 }
 
 #[derive(Debug)]
-struct Writer {
+struct IndexWriter {
     jobs: Option<SyncSender<Arc<Rows>>>,
     done: Receiver<Result<(), rusqlite::Error>>,
     busy: bool,
@@ -233,7 +233,7 @@ impl Index {
         let gathered = RwLock::new(Gathered { size, ..gathered });
         let reader = Mutex::new(connect(&path)?);
         let read = Mutex::default();
-        Ok(Some(Index { gathered, read, reader, writer: Mutex::new(Writer::start(writing)) }))
+        Ok(Some(Index { gathered, read, reader, writer: Mutex::new(IndexWriter::start(writing)) }))
     }
 
     /// Forgets everything, to be caught up from the first entry.
@@ -407,8 +407,8 @@ impl Gathered {
     }
 }
 
-impl Writer {
-    fn start(mut connection: Connection) -> Writer {
+impl IndexWriter {
+    fn start(mut connection: Connection) -> IndexWriter {
         let (jobs, next) = sync_channel::<Arc<Rows>>(1);
         let (report, done) = sync_channel(1);
         let thread = std::thread::spawn(move || {
@@ -420,7 +420,7 @@ impl Writer {
                 }
             }
         });
-        Writer { jobs: Some(jobs), done, busy: false, thread: Some(thread) }
+        IndexWriter { jobs: Some(jobs), done, busy: false, thread: Some(thread) }
     }
 
     fn send(&mut self, rows: Arc<Rows>) -> Result<(), IndexError> {
@@ -439,7 +439,7 @@ impl Writer {
     }
 }
 
-impl Drop for Writer {
+impl Drop for IndexWriter {
     fn drop(&mut self) {
         self.jobs = None;
         while self.done.try_recv().is_ok() {}

@@ -8,6 +8,7 @@
 //! other logs' heads, and its own; the [`mirror`] copies other logs and cosigns what it holds;
 //! [`gossip`] compares what everybody saw. All connections come through [`transport`].
 
+pub mod address;
 pub mod admission;
 pub mod cli;
 pub mod clock;
@@ -20,6 +21,7 @@ mod grpc;
 mod http;
 pub mod index;
 mod init;
+pub mod known_logs;
 pub mod listed;
 pub mod log;
 pub mod logging;
@@ -28,20 +30,21 @@ pub mod mirror;
 #[cfg(feature = "misbehave")]
 pub mod misbehave;
 mod node;
+pub mod own_trouble;
 pub mod pending;
 pub mod publisher;
 pub mod recovery;
-mod refound;
 pub mod refusal;
-mod retrieve;
+pub mod restore;
 pub mod sequencer;
+mod service;
 pub mod source;
 mod state;
 pub mod store;
 pub mod transport;
+mod wire;
 pub mod witness;
 
 pub use init::{Founding, InitError, InitReport, init};
-pub use node::{Overrides, RunningNode, Service, StartError, Unpublished, reindex};
-pub use refound::{Lost, refound};
-pub use retrieve::{RetrieveError, Retrieved, retrieve};
+pub use node::{Overrides, RunningNode, StartError, reindex};
+pub use service::{Service, Unpublished};

@@ -49,10 +49,10 @@ struct Stamp {
 pub struct Listed<T> {
     path: PathBuf,
     parse: fn(&str) -> Result<T, String>,
-    known: Mutex<Known<T>>,
+    known: Mutex<ListState<T>>,
 }
 
-struct Known<T> {
+struct ListState<T> {
     /// `None` where there is no file.
     stamp: Option<Stamp>,
     looked: Instant,
@@ -69,7 +69,7 @@ impl<T> Listed<T> {
     pub fn open(path: PathBuf, parse: fn(&str) -> Result<T, String>) -> Result<Self, ListError> {
         let stamp = stamp(&path)?;
         let value = read(&path, parse)?;
-        let known = Mutex::new(Known { stamp, looked: Instant::now(), edition: 0, value });
+        let known = Mutex::new(ListState { stamp, looked: Instant::now(), edition: 0, value });
         Ok(Listed { path, parse, known })
     }
 
@@ -97,7 +97,7 @@ impl<T> Listed<T> {
         self.lock().edition
     }
 
-    fn look(&self, known: &mut Known<T>) {
+    fn look(&self, known: &mut ListState<T>) {
         known.looked = Instant::now();
         let failed = |error: ListError| tracing::error!(%error, "the list stays as it was");
         let now = match stamp(&self.path) {
@@ -116,7 +116,7 @@ impl<T> Listed<T> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Known<T>> {
+    fn lock(&self) -> MutexGuard<'_, ListState<T>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

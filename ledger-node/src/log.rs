@@ -1,6 +1,7 @@
 //! Reading the stored log: entries, nodes and proofs, each checked before it is handed on.
 
 mod files;
+mod read;
 mod reads;
 mod spans;
 
@@ -10,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use ledger_core::checkpoint::VerifiedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{
-    Beginning, ConsistencyProof, InclusionProof, Node, NodeReader as _, ProveError, TreeHead,
-    VerifyError, prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
+    ConsistencyProof, InclusionProof, Node, NodeReader as _, PrefixProof, ProveError, TreeHead,
+    prove_consistency, prove_inclusion, root, verify_consistency, verify_inclusion,
 };
 use ledger_core::proof::TlogProof;
 use ledger_core::tile::{
@@ -21,55 +22,18 @@ use ledger_core::tile::{
 use ledger_core::{LeafIndex, TreeSize};
 
 pub use self::files::ServedFile;
+pub use self::read::ReadError;
 pub use self::reads::Reads;
 
+use self::read::read_part;
 use self::spans::Spans;
-use crate::store::{FilePart, Files, StoreError};
+use crate::store::{Files, StoreError};
 
 /// Bytes of entries that are read at once for one caller, unless a single one has more.
 const RUN_BYTES: u64 = 128 << 10;
 
 /// Bytes of a full hash tile.
 const FULL_TILE_BYTES: u64 = TILE_WIDTH as u64 * Hash::LEN as u64;
-
-/// Why something stored could not be read.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// The caller asked beyond the tree.
-    #[error("the log has {0} entries; there is none at that index")]
-    OutOfRange(TreeSize),
-    /// The caller asked for an older size that is larger than the newer one.
-    #[error("the older size is larger than the newer size {0}")]
-    SizesReversed(TreeSize),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A file that the tree needs is not there.
-    #[error("{0} is missing")]
-    Missing(TileCoord),
-    /// A stored file is not what was written.
-    #[error("{0} is damaged")]
-    Damaged(TileCoord),
-    /// The stored tiles do not lead to the root that the log signed.
-    #[error("the stored tiles do not prove entry {0}: {1}")]
-    Unproven(LeafIndex, VerifyError),
-    /// The stored tiles of an older size are not the beginning of the tree that the log signed.
-    #[error("the stored tiles do not prove that the tree begins with its first {0} leaves: {1}")]
-    Inconsistent(TreeSize, VerifyError),
-}
-
-impl ReadError {
-    /// Whether stored files are not what was written.
-    pub fn is_damage(&self) -> bool {
-        match self {
-            ReadError::Missing(_) | ReadError::Damaged(_) => true,
-            ReadError::Unproven(..) | ReadError::Inconsistent(..) => true,
-            ReadError::Store(error) => matches!(error, StoreError::Damaged(_)),
-            ReadError::OutOfRange(_) | ReadError::SizesReversed(_) => false,
-        }
-    }
-}
 
 /// Hash tiles of a store, as core reads them.
 #[derive(Clone)]
@@ -89,21 +53,6 @@ fn read_tile(store: &dyn Files, coord: TileCoord) -> Result<Vec<u8>, ReadError> 
         return Ok(bytes);
     }
     let full = if coord.is_full() { None } else { store.get(coord.to_full())? };
-    full.ok_or(ReadError::Missing(coord))
-}
-
-/// Reads a part of a tile or bundle; where a partial one has gone, of the full one, which begins with
-/// the same bytes.
-fn read_part(
-    store: &dyn Files,
-    coord: TileCoord,
-    from: u64,
-    most: usize,
-) -> Result<FilePart, ReadError> {
-    if let Some(part) = store.part(coord, from, most)? {
-        return Ok(part);
-    }
-    let full = if coord.is_full() { None } else { store.part(coord.to_full(), from, most)? };
     full.ok_or(ReadError::Missing(coord))
 }
 
@@ -258,8 +207,8 @@ impl LogReader {
     }
 
     /// The tree as it is stored up to `size`, to read nodes from and make proofs with.
-    pub fn tree(&self, size: TreeSize) -> Tree {
-        Tree { size, nodes: Mutex::new(TileReader::new(self.tiles(), size)) }
+    pub fn tree(&self, size: TreeSize) -> StoredTree {
+        StoredTree { size, nodes: Mutex::new(TileReader::new(self.tiles(), size)) }
     }
 }
 
@@ -288,13 +237,13 @@ fn read_entries(
 }
 
 /// A stored tree: proofs about it and about its beginnings. Tiles are read once.
-pub struct Tree {
+pub struct StoredTree {
     /// Which tiles there are follows from this size, also when the question is about an older one.
     size: TreeSize,
     nodes: Mutex<TileReader<StoreTiles>>,
 }
 
-impl Tree {
+impl StoredTree {
     /// The hash of the leaf at `index`.
     ///
     /// # Errors
@@ -338,9 +287,9 @@ impl Tree {
 
     /// What the tree of `larger` was at a smaller size, if the stored tree begins with that of
     /// `larger`.
-    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
         self.check(larger.size).ok()?;
-        Beginning::read(&mut *self.nodes(), smaller, larger).ok()
+        PrefixProof::read(&mut *self.nodes(), smaller, larger).ok()
     }
 
     fn check(&self, size: TreeSize) -> Result<(), ReadError> {
@@ -373,7 +322,7 @@ fn proof_error(error: ProveError<TileReadError<ReadError>>, range: ReadError) ->
 /// What readers see now: the published checkpoint, and proofs under it.
 pub struct Published {
     checkpoint: VerifiedCheckpoint,
-    tree: Tree,
+    tree: StoredTree,
     log: LogReader,
 }
 

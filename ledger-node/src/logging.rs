@@ -7,7 +7,7 @@ use tracing_subscriber::field::{MakeExt as _, RecordFields};
 use tracing_subscriber::fmt::FormatFields;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
-use crate::escape::{Lines, escaped};
+use crate::escape::{LineMode, escaped};
 
 /// Writes fields so that no name, address or answer of others can begin a line or drive a terminal.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,7 +20,7 @@ impl<'w> FormatFields<'w> for EscapedFields {
 }
 
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
-    let value = escaped(&format!("{value:?}"), Lines::One);
+    let value = escaped(&format!("{value:?}"), LineMode::One);
     match field.name() {
         "message" => writer.write_str(&value),
         name => write!(writer, "{name}={value}"),

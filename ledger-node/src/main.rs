@@ -8,15 +8,13 @@ use clap::Parser as _;
 use ledger_core::policy::Tolerance;
 use ledger_core::record::StatementId;
 use ledger_node::cli::{CertificateArgs, Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};
-use ledger_node::escape::{self, Lines, escaped};
+use ledger_node::escape::{self, LineMode, escaped};
 use ledger_node::logging::EscapedFields;
 use ledger_node::publisher::confirm::Consent;
+use ledger_node::restore::{LostLog, RestoreError, append, rebuild};
 use ledger_node::source::Source;
 use ledger_node::transport::{Dialer, SelfSignError, read_authorities, self_sign};
-use ledger_node::{
-    Founding, InitError, Lost, Overrides, RetrieveError, RunningNode, StartError, init, refound,
-    reindex, retrieve,
-};
+use ledger_node::{Founding, InitError, Overrides, RunningNode, StartError, init, reindex};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -26,7 +24,7 @@ const USAGE: u8 = 2;
 const ENVIRONMENT: u8 = 3;
 
 /// What went wrong, and what to do about it.
-struct Failure {
+struct ExitError {
     code: u8,
     message: String,
     hint: String,
@@ -50,7 +48,7 @@ fn main() -> ExitCode {
         Err(message) => {
             let hint = "set it to error, warn, info, debug or trace".to_owned();
             let message = format!("LEDGER_LOG: {message}");
-            return ended(Err(Failure { code: USAGE, message, hint }));
+            return ended(Err(ExitError { code: USAGE, message, hint }));
         }
     };
     let colour = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
@@ -73,29 +71,29 @@ fn main() -> ExitCode {
 }
 
 /// Says what went wrong, one line each, so that no text of others passes for a line of ours.
-fn ended(done: Result<(), Failure>) -> ExitCode {
-    let Err(Failure { code, message, hint }) = done else { return ExitCode::SUCCESS };
+fn ended(done: Result<(), ExitError>) -> ExitCode {
+    let Err(ExitError { code, message, hint }) = done else { return ExitCode::SUCCESS };
     let mut err = std::io::stderr().lock();
-    let _ = writeln!(err, "error: {}", escaped(&message, Lines::One));
+    let _ = writeln!(err, "error: {}", escaped(&message, LineMode::One));
     if !hint.is_empty() {
-        let _ = writeln!(err, "hint: {}", escaped(&hint, Lines::One));
+        let _ = writeln!(err, "hint: {}", escaped(&hint, LineMode::One));
     }
     ExitCode::from(code)
 }
 
 /// A usage error in the shape of all others.
-fn usage(error: &clap::Error) -> Failure {
+fn usage(error: &clap::Error) -> ExitError {
     let text = error.render().to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     let message = lines.join(" ");
     let message = message.strip_prefix("error: ").unwrap_or(&message).to_owned();
-    Failure { code: USAGE, message, hint: "see `ledger-node --help`".to_owned() }
+    ExitError { code: USAGE, message, hint: "see `ledger-node --help`".to_owned() }
 }
 
 /// Output that does not arrive is a failure.
-fn full(error: &std::io::Error) -> Failure {
-    Failure {
+fn full(error: &std::io::Error) -> ExitError {
+    ExitError {
         code: ENVIRONMENT,
         message: format!("cannot write to stdout: {error}"),
         hint: "is the disk full?".to_owned(),
@@ -120,20 +118,20 @@ fn log_filter() -> Result<EnvFilter, String> {
 
 impl Output {
     /// Prints a result: as one JSON object, or as lines for people.
-    fn print(self, json: &serde_json::Value, lines: &[String]) -> Result<(), Failure> {
+    fn print(self, json: &serde_json::Value, lines: &[String]) -> Result<(), ExitError> {
         let mut text = String::new();
         if self.json {
             text = escape::json(json) + "\n";
         } else if !self.quiet {
-            lines.iter().for_each(|line| text += &(escaped(line, Lines::One) + "\n"));
+            lines.iter().for_each(|line| text += &(escaped(line, LineMode::One) + "\n"));
         }
         let written = std::io::stdout().lock().write_all(text.as_bytes());
         written.and_then(|()| flush()).map_err(|e| full(&e))
     }
 }
 
-fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
-    let charter = fs::read(&args.charter).map_err(|e| Failure {
+fn run_init(args: &InitArgs, output: Output) -> Result<(), ExitError> {
+    let charter = fs::read(&args.charter).map_err(|e| ExitError {
         code: ENVIRONMENT,
         message: format!("cannot read {}: {e}", args.charter.display()),
         hint: "give the charter's .record file".into(),
@@ -156,7 +154,7 @@ fn run_init(args: &InitArgs, output: Output) -> Result<(), Failure> {
                 | InitError::Publisher(_)
         );
         let code = if refused { REFUSED } else { ENVIRONMENT };
-        Failure { code, message: e.to_string(), hint: e.hint().into() }
+        ExitError { code, message: e.to_string(), hint: e.hint().into() }
     })?;
     let origin = report.checkpoint.origin();
     let dir = args.dir.display();
@@ -214,54 +212,54 @@ fn describe(tolerance: Option<&Tolerance>) -> String {
     format!("{needed} of {witnesses} witnesses make a quorum; {may_be_down} may be down; {lies}")
 }
 
-fn start_failure(error: &StartError) -> Failure {
-    Failure { code: ENVIRONMENT, message: error.to_string(), hint: error.hint().into() }
+fn start_failure(error: &StartError) -> ExitError {
+    ExitError { code: ENVIRONMENT, message: error.to_string(), hint: error.hint().into() }
 }
 
-fn run_reindex(args: &DirArgs, output: Output) -> Result<(), Failure> {
+fn run_reindex(args: &DirArgs, output: Output) -> Result<(), ExitError> {
     let entries = reindex(&args.dir).map_err(|e| start_failure(&e))?;
     let json = serde_json::json!({ "entries": entries });
     output.print(&json, &[format!("indexed {entries} entries")])
 }
 
-fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
+fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), ExitError> {
     let believed = args.ca.as_deref().map(read_authorities).transpose();
-    let believed = believed.map_err(|e| Failure {
+    let believed = believed.map_err(|e| ExitError {
         code: ENVIRONMENT,
         message: e.to_string(),
         hint: e.hint().into(),
     })?;
     let dialer = Dialer::believing(believed.unwrap_or_default());
-    let source = Source::open_by(&dialer, &args.from).map_err(|e| Failure {
+    let source = Source::open_by(&dialer, &args.from).map_err(|e| ExitError {
         code: ENVIRONMENT,
         message: e.to_string(),
         hint: e.hint().into(),
     })?;
     let done = match (&args.log_key, &args.anchor) {
         (Some(log_key), Some(anchor)) => {
-            let anchor = StatementId::from_hex(anchor).map_err(|e| Failure {
+            let anchor = StatementId::from_hex(anchor).map_err(|e| ExitError {
                 code: USAGE,
                 message: format!("--anchor is {e}"),
                 hint: "give the charter's statement id, as `ledger-node init` printed it".into(),
             })?;
-            refound(&Lost { dir: &args.dir, from: &source, log_key, anchor })
+            rebuild(&LostLog { dir: &args.dir, from: &source, log_key, anchor })
         }
-        _ => retrieve(&args.dir, &source),
+        _ => append(&args.dir, &source),
     };
     let done = done.map_err(|e| {
         let refused = matches!(
             e,
-            RetrieveError::OtherHistory(_)
-                | RetrieveError::OtherLog(_)
-                | RetrieveError::NotSigned(_)
-                | RetrieveError::Entry(..)
-                | RetrieveError::Replay(_)
-                | RetrieveError::Exists(_)
-                | RetrieveError::OtherAnchor { .. }
-                | RetrieveError::KeyNotInCharter(_)
+            RestoreError::OtherHistory(_)
+                | RestoreError::OtherLog(_)
+                | RestoreError::NotSigned(_)
+                | RestoreError::Entry(..)
+                | RestoreError::Replay(_)
+                | RestoreError::Exists(_)
+                | RestoreError::OtherAnchor { .. }
+                | RestoreError::KeyNotInCharter(_)
         );
         let code = if refused { REFUSED } else { ENVIRONMENT };
-        Failure { code, message: e.to_string(), hint: e.hint().into() }
+        ExitError { code, message: e.to_string(), hint: e.hint().into() }
     })?;
     let (had, has) = (done.had.get(), done.has.get());
     let text = if had == has {
@@ -272,11 +270,11 @@ fn run_recover(args: &RecoverArgs, output: Output) -> Result<(), Failure> {
     output.print(&serde_json::json!({ "had": had, "has": has }), &[text])
 }
 
-fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), Failure> {
+fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), ExitError> {
     let CertificateArgs { names, certificate, key } = args;
     self_sign(names, certificate, key).map_err(|e| {
         let code = if matches!(e, SelfSignError::Name(_)) { USAGE } else { ENVIRONMENT };
-        Failure { code, message: e.to_string(), hint: e.hint().into() }
+        ExitError { code, message: e.to_string(), hint: e.hint().into() }
     })?;
     let lines = [
         format!("made {} for {}", certificate.display(), names.join(", ")),
@@ -289,9 +287,9 @@ fn run_certificate(args: &CertificateArgs, output: Output) -> Result<(), Failure
     output.print(&json, &lines)
 }
 
-fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
+fn run_serve(args: ServeArgs, output: Output) -> Result<(), ExitError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let runtime = runtime.map_err(|e| Failure {
+    let runtime = runtime.map_err(|e| ExitError {
         code: ENVIRONMENT,
         message: format!("cannot start: {e}"),
         hint: "the system may be out of threads or memory".into(),
@@ -299,7 +297,7 @@ fn run_serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
     runtime.block_on(serve(args, output))
 }
 
-async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
+async fn serve(args: ServeArgs, output: Output) -> Result<(), ExitError> {
     let consent = Consent {
         without: args.without_witnesses.into_iter().collect(),
         trust_clock: args.trust_clock,
@@ -314,7 +312,7 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         rewitness: None,
     };
     // before the log is opened: a signal must never end the process half way
-    let environment = |e: std::io::Error| Failure {
+    let environment = |e: std::io::Error| ExitError {
         code: ENVIRONMENT,
         message: format!("cannot listen for signals: {e}"),
         hint: String::new(),
@@ -354,7 +352,7 @@ async fn serve(args: ServeArgs, output: Output) -> Result<(), Failure> {
         _ = interrupt.recv() => node.shutdown().await,
         _ = terminate.recv() => node.shutdown().await,
     };
-    stopped.map_err(|e| Failure {
+    stopped.map_err(|e| ExitError {
         code: if e.is_refusal() { REFUSED } else { ENVIRONMENT },
         message: format!("the node stopped: {e}"),
         hint: e.hint().into(),

@@ -3,15 +3,16 @@
 //!
 //! Each log of the list `mirror-logs` has a thread that copies it (`copy`) from its source
 //! (`feed`). Of logs of our kind each entry is judged, too (`law`): the copy ends before the first
-//! that is unlawful or of the future, and evidence is made (`accuse`). A copy is a C2SP
+//! that is unlawful or of the future, and evidence is made (`evidence`). A copy is a C2SP
 //! `tlog-tiles` site below `DIR/mirrors`; what was promised stands in `private/mirror/state.sqlite`
 //! and is durable before anybody sees it.
 
-mod accuse;
 mod chunks;
+mod context;
 mod copy;
 #[cfg(test)]
 mod edge_tests;
+mod evidence;
 mod feed;
 mod heads;
 mod law;
@@ -38,7 +39,7 @@ use crate::store::disk::Layout;
 use crate::store::site::Site;
 
 pub use law::MAX_AHEAD;
-pub use served::{Progress, Reason, Served, Status};
+pub use served::{CopyTrouble, Progress, ServedCopy, Status};
 pub use trouble::Trouble;
 
 /// Keys with which one node mirrors: a checkpoint has room for no more lines beside those it came
@@ -127,9 +128,9 @@ pub(crate) struct Common {
     gossip: Arc<Gossip>,
     make_evidence: bool,
     runtime: tokio::runtime::Handle,
-    store: Mutex<store::Store>,
+    store: Mutex<store::MirrorStore>,
     /// All that was ever copied, by the hash of its origin.
-    copies: RwLock<BTreeMap<String, Arc<Served>>>,
+    copies: RwLock<BTreeMap<String, Arc<ServedCopy>>>,
 }
 
 /// A mirror: shared by everybody who serves it. The copying ends when it is dropped.
@@ -151,7 +152,8 @@ impl Mirror {
         for folder in [layout.mirrors(), layout.mirror_state()] {
             std::fs::create_dir_all(&folder).map_err(StoreError::io("make", &folder))?;
         }
-        let store = Mutex::new(store::Store::open(&layout.mirror_state().join("state.sqlite"))?);
+        let store =
+            Mutex::new(store::MirrorStore::open(&layout.mirror_state().join("state.sqlite"))?);
         crate::store::disk::sync_dir(&layout.mirror_state())?;
         crate::store::disk::sync_dir(&layout.private())?;
         let copies = RwLock::default();
@@ -178,17 +180,17 @@ impl Mirror {
     }
 
     /// A copy, by the hash of its origin as readers name it.
-    pub fn by_hash(&self, origin_hash: &str) -> Option<Arc<Served>> {
+    pub fn by_hash(&self, origin_hash: &str) -> Option<Arc<ServedCopy>> {
         self.common.copies().get(origin_hash).cloned()
     }
 
     /// The copy of a log.
-    pub fn of(&self, origin: &Origin) -> Option<Arc<Served>> {
+    pub fn of(&self, origin: &Origin) -> Option<Arc<ServedCopy>> {
         self.by_hash(&origin_hash(origin))
     }
 
     /// All that was ever copied.
-    pub fn all(&self) -> Vec<Arc<Served>> {
+    pub fn all(&self) -> Vec<Arc<ServedCopy>> {
         self.common.copies().values().cloned().collect()
     }
 
@@ -218,11 +220,11 @@ fn check_keys(keys: &[SignerKey], others: &[VerifierKey]) -> Result<(), MirrorEr
 }
 
 impl Common {
-    pub(crate) fn store(&self) -> MutexGuard<'_, store::Store> {
+    pub(crate) fn store(&self) -> MutexGuard<'_, store::MirrorStore> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn copies(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<Served>>> {
+    fn copies(&self) -> std::sync::RwLockReadGuard<'_, BTreeMap<String, Arc<ServedCopy>>> {
         self.copies.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -241,7 +243,7 @@ impl Common {
     }
 
     /// The copy of a log, opened or made.
-    fn served(&self, origin: &Origin, row: &store::Row) -> Result<Arc<Served>, MirrorError> {
+    fn served(&self, origin: &Origin, row: &store::Row) -> Result<Arc<ServedCopy>, MirrorError> {
         let mut copies = self.copies.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(served) = copies.get(&origin_hash(origin)) {
             return Ok(Arc::clone(served));
@@ -252,13 +254,13 @@ impl Common {
         }
         crate::store::disk::sync_dir(&self.layout.mirrors())?;
         let site = Site::open(root, private.join("tmp"), row.copied.size)?;
-        let served = Arc::new(Served::new(origin.clone(), site));
+        let served = Arc::new(ServedCopy::new(origin.clone(), site));
         copies.insert(origin_hash(origin), Arc::clone(&served));
         Ok(served)
     }
 
     /// Shows what is held, with this mirror's cosignatures; equal states give equal lines.
-    fn publish(&self, served: &Served, row: &store::Row) -> Result<(), MirrorError> {
+    fn publish(&self, served: &ServedCopy, row: &store::Row) -> Result<(), MirrorError> {
         let Some((held, time)) = &row.held else { return Ok(()) };
         let exclusions = self.gossip.evidence().exclusions();
         let keys = self.keys.iter().filter(|key| exclusions.against(key.verifier()).is_none());

@@ -1,17 +1,13 @@
 //! A running node: the parts put together, from open to shutdown.
 
+mod error;
 mod open;
 
-use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use ledger_core::LeafIndex;
-use ledger_core::charter::Charter;
-use ledger_core::checkpoint::{Origin, ParseCheckpointError};
-use ledger_core::policy::ConvictedWitness;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -19,31 +15,31 @@ use tokio::task::JoinHandle;
 use crate::admission::Admission;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, ConfigError, read_key};
-use crate::gossip::{Gossip, GossipError, OwnTrouble, rounds};
-use crate::index::{Index, IndexError};
-use crate::log::{LogReader, Published, Reads};
-use crate::mirror::{Mirror, MirrorError};
-use crate::pending::{self, Desk};
+use crate::gossip::{Gossip, rounds};
+use crate::index::Index;
+use crate::log::Reads;
+use crate::own_trouble::OwnTrouble;
+use crate::pending::{self};
+use crate::publisher::asking::Asking;
 use crate::publisher::board::Board;
 use crate::publisher::confirm::{Consent, confirm};
-use crate::publisher::gather::{Asking, Gatherer};
-use crate::publisher::{PublishError, Publisher, PublisherError, Signed};
-use crate::recovery::{RecoveryError, recover};
+use crate::publisher::gather::Gatherer;
+use crate::publisher::{PublishError, Publisher};
+use crate::recovery::recover;
 use crate::sequencer::{Pending, Sequencer, SequencerError};
+use crate::service::Service;
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{Store, StoreError};
-use crate::transport::{Gate, ServerTls};
-use crate::witness::logs::LogsError;
-use crate::witness::{Witness, WitnessError};
+use crate::transport::Gate;
+use crate::witness::Witness;
 use crate::{grpc, http};
+
+pub use error::StartError;
 
 use open::{Opened, open};
 
 /// How long connections may take to finish after the node was asked to stop.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a request waits for the first checkpoint of a log.
-const FIRST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a stopping node waits for the checkpoint of the head that it signed last.
 const LAST_PUBLICATION: Duration = Duration::from_secs(3);
@@ -68,196 +64,6 @@ pub struct Overrides {
     pub consent: Consent,
     /// How old the newest cosignatures of a quiet log may become.
     pub rewitness: Option<Duration>,
-}
-
-/// Why a node does not start. No socket was opened before everything else was sound.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// The configuration or a key file.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The log's directory.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// What is stored is not what this log has promised.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
-    /// The log's name.
-    #[error("the charter's log name: {0}")]
-    Origin(#[from] ParseCheckpointError),
-    /// Nothing could be published.
-    #[error(transparent)]
-    Publisher(#[from] PublisherError),
-    /// The first head could not be published.
-    #[error(transparent)]
-    Sequencer(#[from] SequencerError),
-    /// What the node needs to be a witness.
-    #[error(transparent)]
-    Witness(#[from] WitnessError),
-    /// What the node needs to be a mirror.
-    #[error(transparent)]
-    Mirror(#[from] MirrorError),
-    /// The list of logs that the node knows.
-    #[error(transparent)]
-    Logs(#[from] LogsError),
-    /// What the node has heard of logs.
-    #[error(transparent)]
-    Gossip(#[from] GossipError),
-    /// A socket could not be opened.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The gRPC descriptors are damaged: a fault of the build.
-    #[error("cannot serve gRPC reflection: {0}")]
-    Reflection(#[from] tonic_reflection::server::Error),
-}
-
-impl StartError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            StartError::Config(error) => error.hint(),
-            StartError::Store(error) => error.hint(),
-            StartError::Recovery(error) => error.hint(),
-            StartError::Publisher(error) => error.hint(),
-            StartError::Witness(error) => error.hint(),
-            StartError::Mirror(error) => error.hint(),
-            StartError::Logs(_) => "mend the file; see `ledger witness --help`",
-            StartError::Gossip(error) => error.hint(),
-            StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
-            StartError::Index(_) => "run ledger-node reindex; the index is derived",
-            StartError::Origin(_) => "was this log made with ledger-node init?",
-            StartError::Sequencer(error) => error.hint(),
-            StartError::Reflection(_) => "check the disk and start again",
-        }
-    }
-}
-
-/// What gRPC and HTTP serve.
-pub struct Service {
-    /// The way in.
-    pub admission: Admission,
-    /// The drafts that wait for signatures.
-    pub pending: Desk,
-    /// The stored log.
-    pub reader: Arc<LogReader>,
-    /// Where files are read for callers.
-    pub reads: Reads,
-    /// What entries are found by.
-    pub index: Arc<Index>,
-    /// The log's name.
-    pub origin: Origin,
-    /// What readers see.
-    pub published: watch::Receiver<Option<Arc<Published>>>,
-    /// The head signed last.
-    pub signed: watch::Receiver<Option<Arc<Signed>>>,
-    /// Since when a signed head has waited for its quorum.
-    pub waiting: watch::Receiver<Option<Instant>>,
-    /// How the log's witnesses are doing.
-    pub board: Arc<Board>,
-    /// Witnesses, by their names in the policy, that the operator leaves out.
-    pub without: BTreeSet<String>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// The rules in force at the end of the log.
-    pub charter: watch::Receiver<Arc<Charter>>,
-    /// What the node knows of all logs.
-    pub gossip: Arc<Gossip>,
-    /// The witness, if the node has keys to cosign with.
-    pub witness: Option<Arc<Witness>>,
-    /// The mirror, if the node has keys to cosign with what it mirrors.
-    pub mirror: Option<Mirror>,
-    /// What counts connections and requests.
-    pub gate: Arc<Gate>,
-    /// What the ports show, if they speak TLS.
-    pub tls: Option<ServerTls>,
-    /// Whether gossip is for nodes alone that show a key which is known.
-    pub known_nodes_only: bool,
-    /// Turns true when the node shuts down.
-    pub stopping: watch::Receiver<bool>,
-}
-
-/// Why there is nothing that readers may see.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Unpublished {
-    /// Nothing was published yet.
-    #[error("no checkpoint is published yet: the quorum of witnesses has not cosigned one")]
-    Nothing,
-    /// An entry is logged, but readers may not see it yet.
-    #[error("entry {0} is logged, but the quorum of witnesses has not cosigned a head with it yet")]
-    Entry(LeafIndex),
-}
-
-impl Unpublished {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            Unpublished::Nothing => {
-                "try again in a while; `ledger witness status` says who is silent"
-            }
-            Unpublished::Entry(_) => {
-                "nothing is lost: submit the same record again in a while to get its proof; \
-                 `ledger witness status` says who is silent"
-            }
-        }
-    }
-}
-
-impl Service {
-    /// The published checkpoint.
-    ///
-    /// # Errors
-    /// [`Unpublished::Nothing`] while the witnesses of a new log have not cosigned.
-    pub fn current(&self) -> Result<Arc<Published>, Unpublished> {
-        self.published.borrow().clone().ok_or(Unpublished::Nothing)
-    }
-
-    /// As [`Service::current`], but gives the witnesses of a log that has just begun a moment.
-    ///
-    /// # Errors
-    /// [`Unpublished::Nothing`].
-    pub async fn current_soon(&self) -> Result<Arc<Published>, Unpublished> {
-        let mut published = self.published.clone();
-        let first = published.wait_for(Option::is_some);
-        let _ = tokio::time::timeout(FIRST_PATIENCE, first).await;
-        self.current()
-    }
-
-    /// The convicted witnesses without which no checkpoint can be published: the others are no
-    /// quorum. Empty while they are.
-    pub fn stopped_by(&self) -> Vec<ConvictedWitness> {
-        let Some(signed) = self.signed.borrow().clone() else { return Vec::new() };
-        let exclusions = self.gossip.evidence().exclusions();
-        let plan = signed.judged(&exclusions, self.published.borrow().as_deref());
-        plan.stopped_by(&plan.places(&self.without))
-    }
-
-    /// Waits for a published checkpoint that covers the entry at `index`.
-    ///
-    /// # Errors
-    /// [`Unpublished::Entry`] when there is none after `patience`.
-    pub async fn current_with(
-        &self,
-        index: LeafIndex,
-        patience: Duration,
-    ) -> Result<Arc<Published>, Unpublished> {
-        let mut published = self.published.clone();
-        let covers = |published: &Option<Arc<Published>>| {
-            published.as_ref().is_some_and(|published| published.size().contains(index))
-        };
-        let waited = tokio::time::timeout(patience, published.wait_for(covers)).await;
-        let found = waited.ok().and_then(Result::ok).and_then(|published| published.clone());
-        found.ok_or(Unpublished::Entry(index))
-    }
 }
 
 /// A node that serves.
@@ -380,10 +186,8 @@ impl RunningNode {
             known_nodes_only,
             stopping: stopping.clone(),
         });
-        let own = rounds::Own {
-            witness,
-            signed: publisher.signed(),
-            published: publisher.published(),
+        let own = rounds::RoundSources {
+            observe_own: observe_own(witness, &publisher),
             clock: Arc::clone(&asking.clock),
             interval: gossips_every,
         };
@@ -398,7 +202,7 @@ impl RunningNode {
         let mut servers = vec![
             tokio::spawn(grpc::serve(Arc::clone(&service), grpc, stopping.clone())?),
             tokio::spawn(http::serve(Arc::clone(&service), http, stopping.clone())),
-            tokio::spawn(pending::look_after(Arc::clone(&service), stopping.clone())),
+            tokio::spawn(pending::run_maintenance(Arc::clone(&service), stopping.clone())),
             tokio::spawn(gatherer.run(stopping.clone())),
             tokio::spawn(stop_on_alarm(
                 gossip.own_trouble(),
@@ -408,9 +212,10 @@ impl RunningNode {
             tokio::spawn(rounds::run(gossip, own, stopping.clone())),
         ];
         servers.push(tokio::spawn(follow_charter(Arc::clone(&service), stopping.clone())));
-        servers.extend(tls.map(|tls| tokio::spawn(tls.look_after(stopping))));
+        servers.extend(tls.map(|tls| tokio::spawn(tls.reload_when_changed(stopping))));
         let (report, sequenced) = oneshot::channel();
-        let begun = Begun { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
+        let begun =
+            StartedLog { sequencer, queue, asking, board: Arc::clone(&service.board), consent };
         tokio::spawn(begun.sequence(closed, report));
         let trouble = publisher.trouble();
         Ok(RunningNode {
@@ -496,6 +301,24 @@ impl RunningNode {
 }
 
 /// Tells gossip of every change of the charter: a node key that was revoked counts no longer.
+/// What lets gossip observe the heads that the publisher has, and those that the node's own witness
+/// cosigned.
+fn observe_own(
+    witness: Option<Arc<Witness>>,
+    publisher: &Publisher,
+) -> Arc<dyn Fn(&Gossip) + Send + Sync> {
+    let (signed, published) = (publisher.signed(), publisher.published());
+    Arc::new(move |gossip| {
+        let signed = signed.borrow().as_ref().map(|signed| signed.head.clone());
+        let published = published.borrow().as_ref().map(|own| own.checkpoint().claimed().clone());
+        let heads: Vec<_> = signed.into_iter().chain(published).collect();
+        gossip.observe(&heads);
+        if let Some(witness) = &witness {
+            gossip.observe_cosigned(witness.all_latest());
+        }
+    })
+}
+
 async fn follow_charter(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
     let mut charter = service.charter.clone();
     loop {
@@ -526,7 +349,7 @@ async fn stop_on_alarm(
 }
 
 /// A log that is served, and does not sign yet.
-struct Begun {
+struct StartedLog {
     sequencer: Sequencer,
     queue: mpsc::Receiver<Pending>,
     asking: Arc<Asking>,
@@ -534,7 +357,7 @@ struct Begun {
     consent: Consent,
 }
 
-impl Begun {
+impl StartedLog {
     /// Asks the witnesses and the peers whether the log is what they saw, then sequences until the
     /// queue is closed.
     async fn sequence(
@@ -542,7 +365,7 @@ impl Begun {
         mut closed: watch::Receiver<bool>,
         report: oneshot::Sender<Result<(), SequencerError>>,
     ) {
-        let Begun { mut sequencer, mut queue, asking, board, consent } = self;
+        let StartedLog { mut sequencer, mut queue, asking, board, consent } = self;
         let plan = sequencer.plan();
         board.set(&plan);
         let published = sequencer.published().borrow().clone();

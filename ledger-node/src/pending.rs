@@ -7,54 +7,53 @@
 mod book;
 mod draft;
 pub(crate) mod files;
+mod logging;
 mod nonces;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use ledger_core::LeafIndex;
 use ledger_core::decline::ClaimedDecline;
 use ledger_core::record::{Record, StatementId};
 use ledger_core::request::{Call, ClaimedRequest};
-use tokio::sync::watch;
-use tokio::task::JoinError;
 
 pub use book::{
-    Asker, Book, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_HEAP, TOLD_SECONDS,
+    AskingMember, DraftBook, MAX_DRAFTS_PER_MEMBER, MAX_SETTLED_PER_MEMBER, MAX_WAITING_HEAP,
+    TOLD_SECONDS,
 };
-pub use draft::{Declined, Draft, State, View};
+pub use draft::{Declined, DraftState, PendingDraft, View};
+pub use logging::{blocking, log_if_complete, run_maintenance};
 pub use nonces::MAX_PER_MEMBER as MAX_REQUESTS_PER_MEMBER;
 
 use crate::admission::{Admission, Admitted};
 use crate::clock::Clock;
-use crate::node::Service;
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::sequencer::Outcome;
 use crate::store::StoreError;
 
-/// How often the node looks after drafts that nobody asks for: those whose time is over, that were
-/// submitted by hand, or that the log could not take at first.
-const LOOK_INTERVAL: Duration = Duration::from_secs(30);
-
 /// Where members lay drafts out and sign them.
-pub struct Desk {
-    book: Mutex<Book>,
+pub struct DraftStore {
+    book: Mutex<DraftBook>,
     clock: Arc<dyn Clock>,
 }
 
-impl Desk {
-    /// Opens the folder of drafts; see [`Book::open`].
+impl DraftStore {
+    /// Opens the folder of drafts; see [`DraftBook::open`].
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(folder: &Path, lifetime: u64, clock: Arc<dyn Clock>) -> Result<Desk, StoreError> {
-        Ok(Desk { book: Mutex::new(Book::open(folder, lifetime)?), clock })
+    pub fn open(
+        folder: &Path,
+        lifetime: u64,
+        clock: Arc<dyn Clock>,
+    ) -> Result<DraftStore, StoreError> {
+        Ok(DraftStore { book: Mutex::new(DraftBook::open(folder, lifetime)?), clock })
     }
 
-    fn book(&self) -> MutexGuard<'_, Book> {
+    fn book(&self) -> MutexGuard<'_, DraftBook> {
         self.book.lock().expect("no panics under this lock")
     }
 
@@ -67,7 +66,7 @@ impl Desk {
         admission: &Admission,
         note: &[u8],
         call: &Call<'_>,
-    ) -> Result<Asker, PendingRefusal> {
+    ) -> Result<AskingMember, PendingRefusal> {
         // not under the lock: whoever is no member holds nobody up
         let time = self.book().time(self.clock.now());
         let request = ClaimedRequest::parse(note)?.verify(&admission.charter(), call, time)?;
@@ -81,7 +80,7 @@ impl Desk {
     pub fn propose(
         &self,
         admission: &Admission,
-        asker: &Asker,
+        asker: &AskingMember,
         record: &[u8],
     ) -> Result<StatementId, PendingRefusal> {
         let signed = match admission.check(record)? {
@@ -100,7 +99,7 @@ impl Desk {
     pub fn cosign(
         &self,
         admission: &Admission,
-        asker: &Asker,
+        asker: &AskingMember,
         statement: StatementId,
         line: &str,
     ) -> Result<(), PendingRefusal> {
@@ -115,7 +114,7 @@ impl Desk {
     pub fn decline(
         &self,
         admission: &Admission,
-        asker: &Asker,
+        asker: &AskingMember,
         note: &[u8],
     ) -> Result<StatementId, PendingRefusal> {
         let note = ClaimedDecline::parse(note)?;
@@ -130,7 +129,7 @@ impl Desk {
     pub fn withdraw(
         &self,
         admission: &Admission,
-        asker: &Asker,
+        asker: &AskingMember,
         statement: StatementId,
     ) -> Result<(), PendingRefusal> {
         self.look_up(admission, statement)?;
@@ -138,7 +137,7 @@ impl Desk {
     }
 
     /// The statement ids of the drafts that a member is shown; reads and writes the disk.
-    pub fn list(&self, admission: &Admission, asker: &Asker) -> Vec<StatementId> {
+    pub fn list(&self, admission: &Admission, asker: &AskingMember) -> Vec<StatementId> {
         self.find_logged(admission);
         self.book().list(&admission.charter(), asker)
     }
@@ -160,7 +159,7 @@ impl Desk {
     pub fn view(
         &self,
         admission: &Admission,
-        asker: &Asker,
+        asker: &AskingMember,
         statement: StatementId,
     ) -> Option<View> {
         self.book().view(&admission.charter(), asker, statement)
@@ -192,66 +191,6 @@ impl Desk {
             Outcome::Logged(place) => book.arrived(statement, place.index, now),
             Outcome::Duplicate(at) => book.arrived(statement, at.index, now),
             Outcome::Refused(refusal) => book.turned_back(statement, refusal),
-        }
-    }
-}
-
-/// Runs something that reads and writes files, away from the threads that serve sockets.
-///
-/// # Errors
-/// When it panics.
-pub async fn blocking<T: Send + 'static>(
-    service: &Arc<Service>,
-    work: impl FnOnce(&Service) -> T + Send + 'static,
-) -> Result<T, JoinError> {
-    let service = Arc::clone(service);
-    tokio::task::spawn_blocking(move || work(&service)).await
-}
-
-/// Sends a draft that lacks nothing to the log, and notes what became of it.
-async fn log(service: &Arc<Service>, statement: StatementId) -> Result<(), JoinError> {
-    let take =
-        move |service: &Service| service.pending.take_complete(&service.admission, statement);
-    let Some(record) = blocking(service, take).await? else { return Ok(()) };
-    let outcome = submit(&service.admission, record.as_bytes()).await;
-    let outcome = outcome.unwrap_or_else(Outcome::Refused);
-    blocking(service, move |service| service.pending.note(statement, &outcome)).await
-}
-
-/// The way of all records.
-async fn submit(admission: &Admission, record: &[u8]) -> Result<Outcome, Refusal> {
-    let room = admission.room_soon(record.len()).await?;
-    match admission.check(record)? {
-        Admitted::Duplicate(at) => Ok(Outcome::Duplicate(at)),
-        Admitted::Verified(verified) => {
-            let outcome = admission.enqueue(*verified, room).await?;
-            Ok(outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown)))
-        }
-    }
-}
-
-/// Sends a draft that lacks nothing to the log, and waits until it is there. Goes on if whoever
-/// waits goes away.
-pub async fn log_if_complete(service: &Arc<Service>, statement: StatementId) {
-    let service = Arc::clone(service);
-    let logging = tokio::spawn(async move { log(&service, statement).await });
-    // after a panic in there the draft is under way until the node starts again
-    if let Err(error) | Ok(Err(error)) = logging.await {
-        tracing::error!(%error, "logging a draft failed");
-    }
-}
-
-/// Looks after drafts that nobody asks for, now and then, until the node stops.
-pub async fn look_after(service: Arc<Service>, mut stopping: watch::Receiver<bool>) {
-    loop {
-        let look = |service: &Service| service.pending.find_logged(&service.admission);
-        let waiting = blocking(&service, look).await.unwrap_or_default();
-        for statement in waiting {
-            log_if_complete(&service, statement).await;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            _ = stopping.wait_for(|stop| *stop) => return,
         }
     }
 }

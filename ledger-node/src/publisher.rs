@@ -6,8 +6,10 @@
 //! own, and publishes when the quorum holds. [`confirm`] asks the same witnesses at a start, before
 //! anything is signed.
 
+pub mod asking;
 pub mod board;
 pub mod confirm;
+pub mod error;
 pub mod gather;
 mod link;
 mod plan;
@@ -30,14 +32,14 @@ use tokio::sync::watch;
 
 use crate::clock::ClockError;
 use crate::evidence::EvidenceStore;
-use crate::gossip::OwnTrouble;
 use crate::gossip::bridges::Bridges;
 use crate::log::{LogReader, Published};
+use crate::own_trouble::OwnTrouble;
 use crate::store::{Store, StoreError};
 
-use confirm::ConfirmError;
+use error::ConfirmError;
 
-pub use plan::{Contact, Contacts, Plan, PublisherError, strangers};
+pub use plan::{Contacts, Plan, PublisherError, strangers};
 
 /// A head that the log has promised, and how it becomes a checkpoint.
 #[derive(Debug)]

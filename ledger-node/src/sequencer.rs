@@ -21,7 +21,7 @@ use crate::clock::{Clock, JumpGuard};
 use crate::index::{EntryKeys, Index, IndexError, Key, revision};
 use crate::log::{LogReader, Published, ReadError};
 use crate::lookup::{FindError, LastRevision, find_entry, last_revision};
-use crate::publisher::confirm::ConfirmError;
+use crate::publisher::error::ConfirmError;
 use crate::publisher::{Plan, PublishError, Publisher, PublisherError, Signed};
 use crate::recovery::Recovered;
 use crate::refusal::Refusal;
@@ -54,7 +54,7 @@ pub struct Pending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It was logged now.
-    Logged(Place),
+    Logged(LoggedAt),
     /// Its statement was logged before.
     Duplicate(Duplicate),
     /// It was not logged.
@@ -79,7 +79,7 @@ impl Duplicate {
 
 /// Where a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct LoggedAt {
     /// The leaf's index.
     pub index: LeafIndex,
     /// The log's line.
@@ -144,7 +144,7 @@ impl From<PublishError> for SequencerError {
 }
 
 /// The parts a sequencer works with.
-pub struct Parts {
+pub struct SequencerParts {
     /// Where the log lives.
     pub store: Arc<dyn Store>,
     /// Where duplicates are looked up.
@@ -161,7 +161,7 @@ pub struct Parts {
 
 /// The one writer of a log.
 pub struct Sequencer {
-    parts: Parts,
+    parts: SequencerParts,
     reader: Arc<LogReader>,
     origin: Origin,
     edge: Edge,
@@ -205,7 +205,7 @@ impl Handover {
 }
 
 /// A batch while it is put together.
-struct Draft {
+struct OpenBatch {
     /// The rules in force behind the last entry of the batch.
     charter: Arc<Charter>,
     /// How heads are published, if a governance record of the batch changed that.
@@ -236,12 +236,12 @@ enum Decision {
     /// It gets this place.
     Append { index: LeafIndex, logged: Logged },
     /// It is not logged now.
-    Reject(Outcome, Basis),
+    Reject(Outcome, AnswerBasis),
 }
 
 /// What an answer rests on. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Basis {
+enum AnswerBasis {
     /// Only what was written before: it can be given at once.
     Log,
     /// Also what is in the batch, and not written yet.
@@ -256,9 +256,9 @@ enum Judged {
     Answered(Outcome),
 }
 
-impl Draft {
-    fn new(charter: Arc<Charter>) -> Draft {
-        Draft {
+impl OpenBatch {
+    fn new(charter: Arc<Charter>) -> OpenBatch {
+        OpenBatch {
             charter,
             plan: None,
             entries: Vec::new(),
@@ -279,7 +279,7 @@ impl Sequencer {
     /// # Errors
     /// [`PublisherError`] when nothing could be published, or the previous key is not the log's.
     pub fn open(
-        parts: Parts,
+        parts: SequencerParts,
         recovered: Recovered,
         origin: Origin,
     ) -> Result<Sequencer, PublisherError> {
@@ -314,7 +314,7 @@ impl Sequencer {
     /// # Errors
     /// [`SequencerError`].
     pub fn start(
-        parts: Parts,
+        parts: SequencerParts,
         recovered: Recovered,
         origin: Origin,
     ) -> Result<Sequencer, SequencerError> {
@@ -421,7 +421,7 @@ impl Sequencer {
         let began = Instant::now();
         self.check()?;
         let time = self.parts.clock.now().max(self.last_time);
-        let mut draft = Draft::new(Arc::clone(&self.charter.borrow()));
+        let mut draft = OpenBatch::new(Arc::clone(&self.charter.borrow()));
         take_until(waiting, began + MAX_BATCH_TIME, |next| self.place(&mut draft, next, time))?;
         let first = self.edge.size();
         let mut leaves = Vec::new();
@@ -442,7 +442,7 @@ impl Sequencer {
             let outcome = match judged {
                 Judged::Entry(at) => {
                     let Placed { index, logged, statement, .. } = draft.placed[at];
-                    Outcome::Logged(Place { index, logged, leaf: leaves[at], statement })
+                    Outcome::Logged(LoggedAt { index, logged, leaf: leaves[at], statement })
                 }
                 Judged::Answered(outcome) => outcome,
             };
@@ -464,16 +464,21 @@ impl Sequencer {
     }
 
     /// Judges a record at the next free place, in the final order and at the final time.
-    fn place(&self, draft: &mut Draft, pending: Pending, time: u64) -> Result<(), SequencerError> {
+    fn place(
+        &self,
+        draft: &mut OpenBatch,
+        pending: Pending,
+        time: u64,
+    ) -> Result<(), SequencerError> {
         let Pending { record, last, reply, room } = pending;
         let judged = match self.judge(draft, &record, last, time)? {
-            Decision::Reject(outcome, Basis::Log) => {
+            Decision::Reject(outcome, AnswerBasis::Log) => {
                 draft.refused += 1;
                 // the caller may have gone
                 let _ = reply.send(outcome);
                 return Ok(());
             }
-            Decision::Reject(outcome, Basis::Batch) => Judged::Answered(outcome),
+            Decision::Reject(outcome, AnswerBasis::Batch) => Judged::Answered(outcome),
             Decision::Append { index, logged } => {
                 let statement = record.record().statement();
                 let envelope = record.record().envelope();
@@ -493,7 +498,7 @@ impl Sequencer {
 
     fn judge(
         &self,
-        draft: &mut Draft,
+        draft: &mut OpenBatch,
         record: &SignedRecord,
         last: Option<LastRevision>,
         time: u64,
@@ -506,11 +511,11 @@ impl Sequencer {
         }
         // a charter that an entry of the batch changed is not in force before it is written
         let same = Arc::ptr_eq(&draft.charter, &self.charter.borrow());
-        let basis = if same { Basis::Log } else { Basis::Batch };
+        let basis = if same { AnswerBasis::Log } else { AnswerBasis::Batch };
         let refused = |refusal, basis| Ok(Decision::Reject(Outcome::Refused(refusal), basis));
         let size = self.edge.size().checked_add(draft.entries.len() as u64);
         let Some(index) = size.and_then(TreeSize::next_index) else {
-            return refused(Refusal::LogFull, Basis::Batch);
+            return refused(Refusal::LogFull, AnswerBasis::Batch);
         };
         let logged = Logged { time, governance: draft.charter.governance_index() };
         match draft.charter.admit(record, &logged, index) {
@@ -541,24 +546,24 @@ impl Sequencer {
     /// Whether the statement, or another one of the same issuer and id, is logged.
     fn check_logged(
         &self,
-        draft: &Draft,
+        draft: &OpenBatch,
         record: &SignedRecord,
     ) -> Result<Option<Decision>, SequencerError> {
         let (statement, unique) =
             (record.record().statement(), record.record().envelope().unique_key());
         let duplicate = |at| Outcome::Duplicate(Duplicate::new(at, record.record()));
         if let Some(at) = draft.statements.get(&statement) {
-            return Ok(Some(Decision::Reject(duplicate(*at), Basis::Batch)));
+            return Ok(Some(Decision::Reject(duplicate(*at), AnswerBasis::Batch)));
         }
         if let Some(at) = self.find(&Key::Statement(statement))? {
-            return Ok(Some(Decision::Reject(duplicate(at), Basis::Log)));
+            return Ok(Some(Decision::Reject(duplicate(at), AnswerBasis::Log)));
         }
         let taken = |at| Outcome::Refused(Refusal::IdTaken(at));
         if let Some(at) = draft.ids.get(&unique) {
-            return Ok(Some(Decision::Reject(taken(*at), Basis::Batch)));
+            return Ok(Some(Decision::Reject(taken(*at), AnswerBasis::Batch)));
         }
         let found = self.find(&Key::IssuerAndId(unique))?;
-        Ok(found.map(|at| Decision::Reject(taken(at), Basis::Log)))
+        Ok(found.map(|at| Decision::Reject(taken(at), AnswerBasis::Log)))
     }
 
     /// How many different witnesses a plan has together with the policies that readers have not
@@ -574,17 +579,17 @@ impl Sequencer {
     /// Revisions of an issuer's series follow one another from 1.
     fn check_revision(
         &self,
-        draft: &Draft,
+        draft: &OpenBatch,
         record: &SignedRecord,
         known: Option<LastRevision>,
     ) -> Result<Option<Decision>, SequencerError> {
         let Some((key, found)) = revision(record.record().envelope()) else { return Ok(None) };
         let (last, basis) = match draft.revisions.get(&key) {
-            Some(last) => (Some(*last), Basis::Batch),
+            Some(last) => (Some(*last), AnswerBasis::Batch),
             None => {
                 let (index, size) = (&self.parts.index, self.edge.size());
                 let last = last_revision(index, &self.reader, size, key, known)?;
-                (last.map(|last| last.number), Basis::Log)
+                (last.map(|last| last.number), AnswerBasis::Log)
             }
         };
         let expected = last.unwrap_or(0).saturating_add(1);
@@ -597,7 +602,7 @@ impl Sequencer {
     }
 
     /// Makes the entries durable, and gives their leaf hashes.
-    fn write(&mut self, draft: &Draft) -> Result<Vec<Hash>, SequencerError> {
+    fn write(&mut self, draft: &OpenBatch) -> Result<Vec<Hash>, SequencerError> {
         let store = &self.parts.store;
         store.append(&self.edge.head(), &draft.entries)?;
         let batch = self.edge.append(&draft.entries).expect("sizes and room were judged");

@@ -33,7 +33,7 @@ pub enum Source {
 /// Why a file could not be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ReadError {
+pub enum SourceError {
     /// There is no such file.
     Missing,
     /// It is longer than any such file can be.
@@ -63,13 +63,13 @@ enum Links {
     Refused,
 }
 
-impl std::fmt::Display for ReadError {
+impl std::fmt::Display for SourceError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ReadError::Missing => f.write_str("is missing"),
-            ReadError::TooLong(limit) => write!(f, "is longer than {limit} bytes"),
-            ReadError::NotAFile(what) => write!(f, "is {what}"),
-            ReadError::Failed(why) => write!(f, "cannot be read: {why}"),
+            SourceError::Missing => f.write_str("is missing"),
+            SourceError::TooLong(limit) => write!(f, "is longer than {limit} bytes"),
+            SourceError::NotAFile(what) => write!(f, "is {what}"),
+            SourceError::Failed(why) => write!(f, "cannot be read: {why}"),
         }
     }
 }
@@ -129,8 +129,8 @@ impl Source {
     /// The latest checkpoint, unverified.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub fn checkpoint(&self) -> Result<Vec<u8>, ReadError> {
+    /// [`SourceError`].
+    pub fn checkpoint(&self) -> Result<Vec<u8>, SourceError> {
         self.read("checkpoint", MAX_NOTE_BYTES, Links::Followed)
     }
 
@@ -138,8 +138,8 @@ impl Source {
     /// bundle that is torn gives nothing.
     ///
     /// # Errors
-    /// [`ReadError`].
-    pub fn tile(&self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+    /// [`SourceError`].
+    pub fn tile(&self, coord: TileCoord) -> Result<Vec<u8>, SourceError> {
         let TileFile { coord: found, mut bytes } = self.file(coord)?;
         if found == coord {
             return Ok(bytes);
@@ -148,7 +148,7 @@ impl Source {
             TileKind::Hashes(_) => bytes.truncate(usize::from(coord.width()) * Hash::LEN),
             TileKind::Entries => {
                 let whole = EntryBundle::parse(found, bytes);
-                let whole = whole.map_err(|e| ReadError::NotAFile(format!("torn: {e}")))?;
+                let whole = whole.map_err(|e| SourceError::NotAFile(format!("torn: {e}")))?;
                 bytes = whole.cut(coord.width()).into_bytes();
             }
         }
@@ -158,20 +158,20 @@ impl Source {
     /// The file of a tile or bundle or, where a partial one is gone, that of the full one.
     ///
     /// # Errors
-    /// [`ReadError`].
+    /// [`SourceError`].
     // SPEC tlog-tiles/partial-tiles: a partial tile may be gone once its full tile exists
-    pub fn file(&self, coord: TileCoord) -> Result<TileFile, ReadError> {
+    pub fn file(&self, coord: TileCoord) -> Result<TileFile, SourceError> {
         let read = |coord: TileCoord| {
             let bytes = self.read(&coord.to_string(), limit(coord), Links::Refused)?;
             Ok(TileFile { coord, bytes })
         };
         match read(coord) {
-            Err(ReadError::Missing) if !coord.is_full() => read(coord.to_full()),
+            Err(SourceError::Missing) if !coord.is_full() => read(coord.to_full()),
             other => other,
         }
     }
 
-    fn read(&self, path: &str, limit: usize, links: Links) -> Result<Vec<u8>, ReadError> {
+    fn read(&self, path: &str, limit: usize, links: Links) -> Result<Vec<u8>, SourceError> {
         match self {
             Source::Folder(folder) => read_file(&folder.join(path), limit, links),
             Source::Http { prefix, agent } => get(agent, &format!("{prefix}/{path}"), limit),
@@ -189,9 +189,9 @@ impl std::fmt::Display for Source {
 }
 
 impl TileSource for &Source {
-    type Error = ReadError;
+    type Error = SourceError;
 
-    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, SourceError> {
         self.tile(coord)
     }
 }
@@ -207,20 +207,20 @@ fn limit(coord: TileCoord) -> usize {
 /// Anything else is named at once: a named pipe would keep the reader waiting.
 ///
 /// # Errors
-/// [`ReadError`].
-pub fn read_regular(path: &Path, limit: usize) -> Result<Vec<u8>, ReadError> {
+/// [`SourceError`].
+pub fn read_regular(path: &Path, limit: usize) -> Result<Vec<u8>, SourceError> {
     read_file(path, limit, Links::Followed)
 }
 
-fn read_file(path: &Path, limit: usize, links: Links) -> Result<Vec<u8>, ReadError> {
-    let read = || -> std::io::Result<Result<Vec<u8>, ReadError>> {
+fn read_file(path: &Path, limit: usize, links: Links) -> Result<Vec<u8>, SourceError> {
+    let read = || -> std::io::Result<Result<Vec<u8>, SourceError>> {
         let file = open(path, links)?;
         if !file.metadata()?.is_file() {
-            return Ok(Err(ReadError::NotAFile("no regular file".to_owned())));
+            return Ok(Err(SourceError::NotAFile("no regular file".to_owned())));
         }
         let mut bytes = Vec::new();
         file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-        Ok(if bytes.len() > limit { Err(ReadError::TooLong(limit)) } else { Ok(bytes) })
+        Ok(if bytes.len() > limit { Err(SourceError::TooLong(limit)) } else { Ok(bytes) })
     };
     read().unwrap_or_else(|error| Err(not_read(&error)))
 }
@@ -239,26 +239,26 @@ fn open(path: &Path, _: Links) -> std::io::Result<File> {
 }
 
 /// What a failed read says about the file: that it is missing or another thing, or nothing.
-fn not_read(error: &std::io::Error) -> ReadError {
+fn not_read(error: &std::io::Error) -> SourceError {
     #[cfg(unix)]
     match error.raw_os_error() {
         Some(libc::ELOOP) => {
-            return ReadError::NotAFile("a symbolic link, which leads to no tile".to_owned());
+            return SourceError::NotAFile("a symbolic link, which leads to no tile".to_owned());
         }
         // a socket cannot be opened
-        Some(libc::ENXIO) => return ReadError::NotAFile("no regular file".to_owned()),
+        Some(libc::ENXIO) => return SourceError::NotAFile("no regular file".to_owned()),
         _ => {}
     }
     match error.kind() {
         // a partial tile's folder may be a file's name elsewhere in the path
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ReadError::Missing,
-        _ => ReadError::Failed(error.to_string()),
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => SourceError::Missing,
+        _ => SourceError::Failed(error.to_string()),
     }
 }
 
-fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadError> {
+fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, SourceError> {
     let answer = agent.get(url).call().map_err(|e| {
-        ReadError::Failed(match e {
+        SourceError::Failed(match e {
             ureq::Error::Protocol(e) => {
                 format!("{e}; is this the gRPC address? files are read at the HTTP address. If the node has TLS, say https://")
             }
@@ -268,25 +268,25 @@ fn get(agent: &ureq::Agent, url: &str, limit: usize) -> Result<Vec<u8>, ReadErro
     let status = answer.status().as_u16();
     match status {
         200 => {}
-        404 | 410 => return Err(ReadError::Missing),
+        404 | 410 => return Err(SourceError::Missing),
         300..400 => {
             let to = answer.headers().get("location").and_then(|to| to.to_str().ok());
             let to = to.unwrap_or("nowhere").escape_debug();
             let why = format!("the server redirects to {to}: name that address if you trust it");
-            return Err(ReadError::Failed(why));
+            return Err(SourceError::Failed(why));
         }
-        other => return Err(ReadError::Failed(format!("the server answered {other}"))),
+        other => return Err(SourceError::Failed(format!("the server answered {other}"))),
     }
     let mut body = answer.into_body();
     // the limit counts unpacked bytes, so that a small answer cannot fill the memory
     let read = body.with_config().limit(limit as u64).read_to_vec();
     read.map_err(|e| match e {
-        ureq::Error::BodyExceedsLimit(_) => ReadError::TooLong(limit),
-        e => ReadError::Failed(e.to_string()),
+        ureq::Error::BodyExceedsLimit(_) => SourceError::TooLong(limit),
+        e => SourceError::Failed(e.to_string()),
     })
 }
 
-impl std::error::Error for ReadError {}
+impl std::error::Error for SourceError {}
 
 #[cfg(test)]
 mod tests {
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn only_regular_files_are_tiles() {
         let (dir, source) = source(&[("checkpoint", b"note"), ("tile/0/000", b"hash")]);
-        let no_file = Err(ReadError::NotAFile("no regular file".to_owned()));
+        let no_file = Err(SourceError::NotAFile("no regular file".to_owned()));
         std::fs::create_dir(dir.path().join("tile/0/001")).expect("made");
         assert_eq!(source.tile(coord("tile/0/001")), no_file);
         let pipe = dir.path().join("tile/0/002");
@@ -329,12 +329,12 @@ mod tests {
         symlink("000", dir.path().join("tile/0/005")).expect("made");
         for link in ["tile/0/004", "tile/0/005"] {
             let read = source.tile(coord(link));
-            assert!(matches!(&read, Err(ReadError::NotAFile(_))), "{link}: {read:?}");
+            assert!(matches!(&read, Err(SourceError::NotAFile(_))), "{link}: {read:?}");
         }
         symlink("tile/0/000", dir.path().join("new")).expect("made");
         std::fs::rename(dir.path().join("new"), dir.path().join("checkpoint")).expect("renamed");
         assert_eq!(source.checkpoint(), Ok(b"hash".to_vec()));
-        assert_eq!(source.tile(coord("tile/0/006")), Err(ReadError::Missing));
+        assert_eq!(source.tile(coord("tile/0/006")), Err(SourceError::Missing));
     }
 
     #[test]
@@ -349,7 +349,7 @@ mod tests {
         for end in [0, 9, 12, full.len() - 1] {
             std::fs::write(dir.path().join("tile/entries/000"), &full[..end]).expect("written");
             let read = source.tile(three);
-            assert!(matches!(&read, Err(ReadError::NotAFile(_))), "{end}: {read:?}");
+            assert!(matches!(&read, Err(SourceError::NotAFile(_))), "{end}: {read:?}");
         }
     }
 }

@@ -15,15 +15,15 @@ const CACHE_BYTES: u64 = 1 << 20;
 /// rests on that: a head is promised only after the journal that it commits to has been through
 /// `fdatasync`, and replaying that journal gives the same head again.
 #[derive(Debug)]
-pub struct State {
+pub struct HeadPromises {
     db: sled::Db,
 }
 
-impl State {
+impl HeadPromises {
     /// Opens or creates the store in `dir`.
-    pub fn open(dir: &Path) -> Result<State, StoreError> {
+    pub fn open(dir: &Path) -> Result<HeadPromises, StoreError> {
         let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        Ok(State { db: config.open()? })
+        Ok(HeadPromises { db: config.open()? })
     }
 
     /// The last promised head.

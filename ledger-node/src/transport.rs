@@ -7,15 +7,16 @@
 //! request may hold is the faces' own matter. A [`Dialer`] is the other direction: how the node,
 //! and `ledger`, reach others.
 
+mod caller;
 mod calls;
 mod connection;
 mod dial;
 mod door;
 mod gate;
-mod line;
 mod network;
 mod node_key;
 mod nodes;
+mod pinned_stream;
 mod self_signed;
 mod socket;
 mod tls;
@@ -24,16 +25,17 @@ use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::CryptoProvider;
 
+pub use caller::Caller;
 pub use calls::{endpoint, within};
-pub use connection::{Caller, Connection};
+pub use connection::Connection;
 pub use dial::{DialError, Dialer, grpc_url};
 pub use door::{Door, Incoming};
-pub use gate::{Face, Gate, Limits, LimitsError, Reason};
+pub use gate::{Endpoint, Gate, Limits, LimitsError, RefusalReason};
 pub use network::network;
 pub use node_key::{NodeKey, UnusableNodeKey, certificate};
 pub use nodes::{KnownNode, Nodes};
 pub use self_signed::{SelfSignError, self_sign};
-pub use tls::{ServerTls, TlsSettings, read_authorities};
+pub use tls::{ServerTls, read_authorities};
 
 /// The cryptography of TLS: one for all connections, whatever else is linked into the program.
 fn provider() -> Arc<CryptoProvider> {

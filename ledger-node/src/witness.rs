@@ -5,7 +5,6 @@
 //! each with the head before it, and keeps what it accepts in one transaction. Nobody is answered
 //! before that is on the disk, a refusal neither, for it may name a head that is being kept.
 
-pub mod logs;
 mod standing;
 mod store;
 mod writer;
@@ -25,9 +24,9 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::clock::Clock;
 use crate::evidence::EvidenceStore;
 use crate::gossip::Gossip;
+use crate::known_logs::LogList;
 
-pub use logs::{LogLine, LogsError};
-pub use store::Kept;
+pub use store::LastCosigned;
 
 /// Requests that wait for the writer. More make their senders wait.
 const QUEUE: usize = 1024;
@@ -45,7 +44,7 @@ pub struct WitnessParts {
     /// The file with the latest checkpoints.
     pub state: PathBuf,
     /// The list of logs.
-    pub logs: Arc<logs::LogList>,
+    pub logs: Arc<LogList>,
     /// The charter of the node's own log, which is always known.
     pub charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     /// Where cosignatures have their time from.
@@ -109,13 +108,13 @@ pub struct KnownLog {
     /// The keys that it may sign with; none if it was removed from the list.
     pub keys: LogKeys,
     /// What was cosigned last, if anything was.
-    pub latest: Option<Kept>,
+    pub latest: Option<LastCosigned>,
 }
 
 /// A witness: shared by everybody who serves it.
 pub struct Witness {
     keys: Vec<SignerKey>,
-    logs: Arc<logs::LogList>,
+    logs: Arc<LogList>,
     charter: tokio::sync::watch::Receiver<Arc<Charter>>,
     gossip: Arc<Gossip>,
     /// Taken while gossip is told of a request.
@@ -123,7 +122,7 @@ pub struct Witness {
     latest: Arc<RwLock<store::Latest>>,
     broken: Arc<AtomicBool>,
     /// Taken away when the witness is dropped, which ends the writer.
-    queue: Option<mpsc::Sender<writer::Job>>,
+    queue: Option<mpsc::Sender<writer::CosignJob>>,
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -144,12 +143,12 @@ impl Witness {
                 return Err(WitnessError::Keys);
             }
         }
-        let (store, latest) = store::Store::open(&state)?;
+        let (store, latest) = store::WitnessStore::open(&state)?;
         sync_folder(&state)?;
         let latest = Arc::new(RwLock::new(latest));
         let broken = Arc::new(AtomicBool::new(false));
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let writer = writer::Writer {
+        let writer = writer::WitnessWriter {
             store,
             latest: Arc::clone(&latest),
             broken: Arc::clone(&broken),
@@ -164,7 +163,7 @@ impl Witness {
         let witness =
             Witness { keys, logs, charter, gossip, telling, latest, broken, queue, writer };
         // what was cosigned after the last round of gossip
-        witness.gossip.hear_cosigned(witness.all_latest());
+        witness.gossip.observe_cosigned(witness.all_latest());
         Ok(witness)
     }
 
@@ -191,7 +190,7 @@ impl Witness {
         Ok(self.cosign(&judged?))
     }
 
-    async fn judge(&self, request: &AddCheckpoint) -> Result<Kept, WitnessError> {
+    async fn judge(&self, request: &AddCheckpoint) -> Result<LastCosigned, WitnessError> {
         if self.gossip.is_behind() {
             // it judges all evidence again: not where other requests wait
             let gossip = Arc::clone(&self.gossip);
@@ -202,7 +201,7 @@ impl Witness {
         let authenticated = request.authenticate(keys.as_ref())?;
         self.check_standing(&authenticated).await?;
         let (answer, answered) = oneshot::channel();
-        let job = writer::Job { authenticated, answer };
+        let job = writer::CosignJob { authenticated, answer };
         let queue = self.queue.as_ref().ok_or(WitnessError::Broken)?;
         queue.send(job).await.map_err(|_| WitnessError::Broken)?;
         answered.await.map_err(|_| WitnessError::Broken)?
@@ -219,7 +218,7 @@ impl Witness {
     }
 
     /// What was cosigned last for a log, also for one that is no longer known.
-    pub fn latest(&self, origin: &Origin) -> Option<Kept> {
+    pub fn latest(&self, origin: &Origin) -> Option<LastCosigned> {
         self.latest_by_hash(&origin_hash(origin))
     }
 
@@ -232,7 +231,7 @@ impl Witness {
     }
 
     /// As [`Witness::latest`], by the hash of the origin as monitors name it.
-    pub fn latest_by_hash(&self, origin_hash: &str) -> Option<Kept> {
+    pub fn latest_by_hash(&self, origin_hash: &str) -> Option<LastCosigned> {
         self.latest.read().unwrap_or_else(PoisonError::into_inner).get(origin_hash).cloned()
     }
 
@@ -295,7 +294,7 @@ impl Witness {
     }
 
     /// A convicted key cosigns nothing.
-    fn cosign(&self, kept: &Kept) -> Vec<Signature> {
+    fn cosign(&self, kept: &LastCosigned) -> Vec<Signature> {
         let checkpoint = kept.checkpoint.checkpoint();
         let exclusions = self.evidence().exclusions();
         let keys = self.keys.iter().filter(|key| exclusions.against(key.verifier()).is_none());

@@ -61,7 +61,7 @@ impl SiteWriter {
 }
 
 #[derive(Default)]
-struct Inner {
+struct ServedState {
     folder: PathBuf,
     /// Files whose path begins so are answered with 503.
     cut_off: Option<String>,
@@ -71,7 +71,7 @@ struct Inner {
 /// A folder that is served until its runtime ends.
 #[derive(Clone)]
 pub struct ServedSite {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<ServedState>>,
     /// The prefix.
     pub url: String,
 }
@@ -82,7 +82,7 @@ impl ServedSite {
     /// # Panics
     /// If there is no free port.
     pub async fn start(folder: &Path) -> ServedSite {
-        let inner = Inner { folder: folder.to_owned(), ..Inner::default() };
+        let inner = ServedState { folder: folder.to_owned(), ..ServedState::default() };
         let inner = Arc::new(Mutex::new(inner));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("it is bound"));
@@ -106,12 +106,12 @@ impl ServedSite {
         self.lock().asked.get(path).copied().unwrap_or_default()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Inner> {
+    fn lock(&self) -> MutexGuard<'_, ServedState> {
         self.inner.lock().expect("no test panics while it holds the lock")
     }
 }
 
-async fn file(State(inner): State<Arc<Mutex<Inner>>>, uri: Uri) -> Response {
+async fn file(State(inner): State<Arc<Mutex<ServedState>>>, uri: Uri) -> Response {
     let path = uri.path().trim_start_matches('/').to_owned();
     let mut inner = inner.lock().expect("no test panics while it holds the lock");
     if inner.cut_off.as_ref().is_some_and(|prefix| path.starts_with(prefix.as_str())) {

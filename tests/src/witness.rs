@@ -45,7 +45,7 @@ pub enum Mood {
     Speechless,
 }
 
-struct Inner {
+struct WitnessState {
     key: SignerKey,
     logs: Vec<VerifierKey>,
     latest: Option<ClaimedCheckpoint>,
@@ -60,7 +60,7 @@ struct Inner {
 /// A witness of one log, served on a free port of the loopback until its runtime ends.
 #[derive(Clone)]
 pub struct TestWitness {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<WitnessState>>,
     /// The submission prefix.
     pub url: String,
 }
@@ -72,7 +72,7 @@ impl TestWitness {
     /// If there is no free port.
     pub async fn start(seed: u8, log: &VerifierKey) -> TestWitness {
         let key = key(&format!("w{seed}.test"), Algorithm::CosignatureV1, seed);
-        let inner = Inner {
+        let inner = WitnessState {
             key,
             logs: vec![log.clone()],
             latest: None,
@@ -151,13 +151,13 @@ impl TestWitness {
         self.lock().cosigned
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, WitnessState> {
         self.inner.lock().expect("no panics under this lock")
     }
 }
 
 async fn add_checkpoint(
-    State(inner): State<Arc<Mutex<Inner>>>,
+    State(inner): State<Arc<Mutex<WitnessState>>>,
     body: axum::body::Bytes,
 ) -> Response {
     let mood = {
@@ -193,7 +193,10 @@ async fn add_checkpoint(
 }
 
 /// What monitors see: the checkpoint that was cosigned last, or what the test ordered.
-async fn checkpoint(State(inner): State<Arc<Mutex<Inner>>>, Path(hash): Path<String>) -> Response {
+async fn checkpoint(
+    State(inner): State<Arc<Mutex<WitnessState>>>,
+    Path(hash): Path<String>,
+) -> Response {
     let mut inner = inner.lock().expect("no panics under this lock");
     inner.monitored += 1;
     let is_its = |claimed: &&ClaimedCheckpoint| origin_hash(claimed.checkpoint().origin()) == hash;
@@ -205,7 +208,7 @@ async fn checkpoint(State(inner): State<Arc<Mutex<Inner>>>, Path(hash): Path<Str
     }
 }
 
-fn judge(inner: &mut Inner, body: &[u8]) -> Result<String, Refusal> {
+fn judge(inner: &mut WitnessState, body: &[u8]) -> Result<String, Refusal> {
     let request = AddCheckpoint::parse(body)?;
     let keys = LogKeys::new(inner.logs.iter().cloned());
     let latest = inner.latest.as_ref().map(|claimed| *claimed.checkpoint().head());

@@ -66,11 +66,6 @@ enum Command {
     Man(man::Args),
 }
 
-/// The whole command tree, for completions and manual pages.
-pub fn command() -> clap::Command {
-    Cli::command()
-}
-
 /// Runs the program with its arguments, the program's name first.
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let wants_json = args.iter().any(|arg| arg == "--json");
@@ -124,9 +119,9 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
         Command::Register(args) => register::run(&args, out),
         Command::Import(args) => import::run(args, out),
         Command::Evidence(args) => evidence::run(&args, out),
-        Command::Demo(args) => demo::run(&args, out),
-        Command::Completions(args) => completions::run(&args, out),
-        Command::Man(args) => man::run(&args, out),
+        Command::Demo(args) => demo::run(&args, run_step, out),
+        Command::Completions(args) => completions::run(&args, Cli::command(), out),
+        Command::Man(args) => man::run(&args, Cli::command(), out),
     }
 }
 

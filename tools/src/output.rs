@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::escape::{self, Lines, Shown};
+use crate::escape::{self, Escaped, LineMode};
 use crate::failure::{Exit, Failure};
 
 /// Why stdout took no more text, once it did. There is one stdout for a process.
@@ -150,7 +150,7 @@ impl Output {
     }
 
     /// Several lines of the result for people.
-    pub fn block(&self, text: &Shown) {
+    pub fn block(&self, text: &Escaped) {
         if !self.json && !self.quiet {
             put(&format!("{}\n", text.as_str()));
         }
@@ -254,7 +254,7 @@ pub fn print_help(help: &clap::Error) -> Result<(), Failure> {
 }
 
 fn one_line(text: &str) -> String {
-    escape::escaped(text, Lines::One)
+    escape::escaped(text, LineMode::One)
 }
 
 /// Prints text of a result. What hinders it is kept for the end of the program.

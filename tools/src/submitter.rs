@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ledger_core::hash::Hash;
+use ledger_core::ProvenRecord;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Logged, Record};
 use ledger_proto::v1;
@@ -14,7 +14,7 @@ use tonic::Code;
 use crate::client::{self, Node};
 use crate::failure::Failure;
 use crate::files;
-use crate::trust::Trust;
+use crate::trust::{Trust, unproven};
 
 /// Records on the way at a time: enough to keep the node busy, few enough to hold in memory.
 const WINDOW: usize = 1024;
@@ -24,7 +24,7 @@ pub const SILENCE: Duration = Duration::from_secs(60);
 
 /// A record to be sent.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct Submission {
     /// What people call it.
     pub name: String,
     /// Where its record file is, or will be: proofs are written by this name.
@@ -66,10 +66,10 @@ pub async fn submit<I>(
     node: &mut Node,
     trust: &Trust,
     jobs: I,
-    told: impl FnMut(Job, Result<Proven, Failure>) -> Result<(), Failure>,
+    told: impl FnMut(Submission, Result<Proven, Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure>
 where
-    I: Iterator<Item = Job> + Send + 'static,
+    I: Iterator<Item = Submission> + Send + 'static,
 {
     submit_within(SILENCE, node, trust, jobs, told).await
 }
@@ -83,13 +83,13 @@ pub async fn submit_within<I>(
     node: &mut Node,
     trust: &Trust,
     jobs: I,
-    mut told: impl FnMut(Job, Result<Proven, Failure>) -> Result<(), Failure>,
+    mut told: impl FnMut(Submission, Result<Proven, Failure>) -> Result<(), Failure>,
 ) -> Result<(), Failure>
 where
-    I: Iterator<Item = Job> + Send + 'static,
+    I: Iterator<Item = Submission> + Send + 'static,
 {
     let (to_node, requests) = tokio::sync::mpsc::channel(64);
-    let (to_us, mut waiting) = tokio::sync::mpsc::channel::<Job>(WINDOW);
+    let (to_us, mut waiting) = tokio::sync::mpsc::channel::<Submission>(WINDOW);
     let feeding = tokio::task::spawn_blocking(move || {
         for job in jobs {
             let wait = v1::Wait::Published.into();
@@ -165,17 +165,16 @@ fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Resul
     if proof.index.get() != response.index {
         return Err(wrong("its proof is of another index"));
     }
-    let leaf = Hash::leaf(&[&response.logged[..], &in_log[..]].concat());
-    let accepted = proof.verify(&leaf, &trust.policy).map_err(|e| {
+    let proven = ProvenRecord::verify(&in_log, &proof, &trust.policy).map_err(|error| {
         let hint = "the node has not proven that the record is in the log: keep the record, ask";
-        Failure::refused(format!("the proof does not hold: {e}"), hint)
+        unproven(&error, hint)
     })?;
-    trust.binds(&accepted, &in_log)?;
+    trust.is_charter_of(proven.accepted())?;
     Ok(Proven {
         index: response.index,
         logged,
         proof: response.proof.to_vec(),
-        tree_size: accepted.checkpoint.head().size.get(),
+        tree_size: proven.head().size.get(),
         duplicate,
     })
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ledger_core::RecordProofError;
 use ledger_core::authority::{AuthorityBundle, HeadPolicy, MAX_BUNDLE_BYTES};
 use ledger_core::charter::{Charter, Governance, ReplayError, RetiredLogKey};
 use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint};
@@ -10,14 +11,14 @@ use ledger_core::evidence::Exclusions;
 use ledger_core::index::LeafIndex;
 use ledger_core::note::VerifierKey;
 use ledger_core::policy::{AcceptedCheckpoint, Policy, PolicyError};
-use ledger_core::record::{Entry, Logged, Outline, Record, StatementId};
+use ledger_core::record::{Entry, Logged, Record, StatementId};
 
 use crate::client::{LeafName, Node};
 use crate::excluded;
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 use crate::files;
 use crate::output::Output;
-use crate::sort::Sort;
 
 /// Bytes a policy file may have: a thousand lines of keys and addresses.
 const MAX_POLICY_BYTES: usize = 1 << 20;
@@ -148,25 +149,6 @@ impl Trust {
         }
     }
 
-    /// A record that is proven under a checkpoint must be meant for that log, and the charter that
-    /// judges it must be that log's own. Every command that accepts a proof asks this.
-    ///
-    /// # Errors
-    /// [`Failure`] names both logs.
-    pub fn binds(&self, accepted: &AcceptedCheckpoint, record: &[u8]) -> Result<(), Failure> {
-        let outline = Outline::parse(record).map_err(|e| {
-            Failure::refused(format!("it is in the log, but is no record: {e}"), e.hint())
-        })?;
-        let (meant, origin) = (outline.envelope().log(), accepted.checkpoint.origin().as_str());
-        if meant != origin {
-            return Err(Failure::refused(
-                format!("the record is meant for the log {meant}, but it is in the log {origin}"),
-                "somebody logged it where it does not belong: it binds nobody there",
-            ));
-        }
-        self.is_charter_of(accepted)
-    }
-
     /// The latest rules that are known.
     pub fn charter(&self) -> Option<&Arc<Charter>> {
         self.governance.as_ref().map(Governance::charter)
@@ -188,6 +170,17 @@ impl Trust {
                 "give the anchor and the policy of one log",
             )),
         }
+    }
+}
+
+/// Why the proof that a node sent for a record is refused; `hint` says what to do if the proof itself
+/// does not hold.
+pub fn unproven(error: &RecordProofError, hint: &str) -> Failure {
+    match error {
+        RecordProofError::Proof(error) => {
+            Failure::refused(format!("the proof does not hold: {error}"), hint)
+        }
+        error => Failure::refused(error.to_string(), error.hint()),
     }
 }
 
@@ -382,7 +375,7 @@ fn read_governance(
 ) -> Result<(Governance, Option<AuthorityBundle>), Failure> {
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
-    if matches!(Sort::of(&bytes), Sort::Bundle | Sort::Evidence | Sort::Object) {
+    if matches!(FileKind::of(&bytes), FileKind::Bundle | FileKind::Evidence | FileKind::Object) {
         let bundle =
             AuthorityBundle::parse(&bytes).map_err(|e| refused(e.to_string(), e.hint()))?;
         let exclude = |policy: &Policy| exclusions.apply(policy);

@@ -2,7 +2,7 @@
 
 use ledger_core::record::{Envelope, Object, Opened, SealPath, Value, is_sealed};
 
-use crate::escape::{self, Lines, Shown};
+use crate::escape::{self, Escaped, LineMode};
 
 /// The member that lists the digests of sealed members.
 const DIGESTS: &str = "_sd";
@@ -16,11 +16,11 @@ pub fn title(envelope: &Envelope) -> String {
 }
 
 /// Members below each other, indented, every text escaped; without a newline at the end.
-pub fn object(object: &Object) -> Shown {
+pub fn object(object: &Object) -> Escaped {
     let mut text = String::new();
     print_object(&mut text, object, 0);
     text.truncate(text.trim_end().len());
-    Shown::of_escaped(text)
+    Escaped::of_escaped(text)
 }
 
 /// The members that disclosures opened, by their paths.
@@ -41,7 +41,7 @@ fn print_object(out: &mut String, object: &Object, depth: usize) {
                 let indent = "  ".repeat(depth);
                 out.push_str(&format!("{indent}(sealed) {}\n", digests(list.len())));
             }
-            None => print_value(out, &escape::escaped(name, Lines::One), value, depth),
+            None => print_value(out, &escape::escaped(name, LineMode::One), value, depth),
         }
     }
 }
@@ -61,7 +61,7 @@ fn print_value(out: &mut String, name: &str, value: &Value, depth: usize) {
             return values.iter().for_each(|value| print_value(out, "-", value, depth + 1));
         }
         Value::Text(text) => {
-            escape::escaped(text, Lines::Many).replace('\n', &format!("\n{indent}    "))
+            escape::escaped(text, LineMode::Many).replace('\n', &format!("\n{indent}    "))
         }
         Value::Integer(number) => number.to_string(),
         Value::Bool(flag) => flag.to_string(),

@@ -3,6 +3,7 @@
 
 mod common;
 
+use clap::CommandFactory as _;
 use common::{dir, ledger, ledger_in};
 
 #[test]
@@ -15,7 +16,7 @@ fn every_command_has_help_with_an_example() {
             visit(sub, &format!("{path} {}", sub.get_name()));
         }
     }
-    visit(&ledger_tools::cli::command(), "ledger");
+    visit(&ledger_tools::cli::Cli::command(), "ledger");
 }
 
 #[test]

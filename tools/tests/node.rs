@@ -291,7 +291,7 @@ fn a_silent_node_is_given_up() {
     let policy = ledger_core::policy::Policy::single_log(log_key().verifier().clone());
     let out = ledger_tools::output::Output::new(false, true);
     let trust = ledger_tools::trust::Trust::of_policy(&policy, Default::default(), &out).unwrap();
-    let job = ledger_tools::submitter::Job {
+    let job = ledger_tools::submitter::Submission {
         name: "one".to_owned(),
         path: "one.record".into(),
         record: decision(1),

@@ -11,7 +11,8 @@ use super::read::{
     read_kind, read_requirements, read_role, refuse, text, words,
 };
 use super::{
-    Charter, MAX_KEYS_OF_MEMBER, Member, MemberKey, Rejection, RetiredLogKey, Revocation, Standing,
+    Charter, MAX_KEYS_OF_MEMBER, Member, MemberKey, MemberStanding, Rejection, RetiredLogKey,
+    Revocation,
 };
 
 /// What a governance record is about, where that decides whose signatures count. Closed.
@@ -75,7 +76,7 @@ pub(super) fn apply(
     }
     for (at, change) in changes.enumerate() {
         let path = format!("changes[{at}]");
-        let step = Step { change, path: &path, signers, index: charter.governed_by };
+        let step = ChangeStep { change, path: &path, signers, index: charter.governed_by };
         let applied = match record.kind() {
             Kind::Norm => step.norm(charter),
             _ => step.membership(charter),
@@ -126,14 +127,14 @@ fn policy_path(record: &Record) -> String {
 }
 
 /// One change and its place.
-struct Step<'a> {
+struct ChangeStep<'a> {
     change: &'a Object,
     path: &'a str,
     signers: &'a [usize],
     index: LeafIndex,
 }
 
-impl Step<'_> {
+impl ChangeStep<'_> {
     fn membership(&self, charter: &mut Charter) -> Result<(), Rejection> {
         let action = text(self.change, "action");
         if action == "admit" {
@@ -146,7 +147,7 @@ impl Step<'_> {
             "suspend" => self.suspend(charter, place),
             "reinstate" => self.reinstate(charter, place),
             "expel" => {
-                self.leave(charter, place, Standing::Expelled(self.index));
+                self.leave(charter, place, MemberStanding::Expelled(self.index));
                 Ok(())
             }
             "withdraw" => self.withdraw(charter, place),
@@ -228,15 +229,15 @@ impl Step<'_> {
         if let Some(since) = charter.members[place].standing.since() {
             return self.refuse("member", format!("is suspended already, by entry {since}"));
         }
-        set_standing(charter, place, Standing::Suspended(self.index));
+        set_standing(charter, place, MemberStanding::Suspended(self.index));
         Ok(())
     }
 
     fn reinstate(&self, charter: &mut Charter, place: usize) -> Result<(), Rejection> {
-        if charter.members[place].standing == Standing::Good {
+        if charter.members[place].standing == MemberStanding::Good {
             return self.refuse("member", "is not suspended".to_owned());
         }
-        set_standing(charter, place, Standing::Good);
+        set_standing(charter, place, MemberStanding::Good);
         Ok(())
     }
 
@@ -246,12 +247,12 @@ impl Step<'_> {
             let problem = format!("is {name:?}, who has not signed; others `expel` it");
             return self.refuse("member", problem);
         }
-        self.leave(charter, place, Standing::Withdrawn(self.index));
+        self.leave(charter, place, MemberStanding::Withdrawn(self.index));
         Ok(())
     }
 
     /// A member that leaves takes all its keys with it.
-    fn leave(&self, charter: &mut Charter, place: usize, standing: Standing) {
+    fn leave(&self, charter: &mut Charter, place: usize, standing: MemberStanding) {
         set_standing(charter, place, standing);
         charter.keys.change(
             |key| key.member == place,
@@ -346,7 +347,7 @@ fn member_at(charter: &mut Charter, place: usize) -> &mut Member {
     charter.members.get_mut(place).expect("members stay in their places")
 }
 
-fn set_standing(charter: &mut Charter, place: usize, standing: Standing) {
+fn set_standing(charter: &mut Charter, place: usize, standing: MemberStanding) {
     member_at(charter, place).standing = standing;
 }
 

@@ -14,7 +14,7 @@ fn authority(charter: &Charter, at: u64) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for key in charter.keys().iter().filter(|key| key.revoked().is_none()) {
         let member = &charter.members()[key.member()];
-        if member.standing() != Standing::Good {
+        if member.standing() != MemberStanding::Good {
             continue;
         }
         all.insert(format!("{} {}", member.name(), key.key()));
@@ -130,7 +130,7 @@ proptest! {
                 .keys()
                 .iter()
                 .filter(|key| key.revoked().is_none())
-                .filter(|key| charter.members()[key.member()].standing() == Standing::Good)
+                .filter(|key| charter.members()[key.member()].standing() == MemberStanding::Good)
                 .map(|key| key.key().name().to_string())
                 .collect();
             let everybody: Vec<&str> = everybody.iter().map(String::as_str).collect();

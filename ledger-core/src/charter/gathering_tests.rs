@@ -32,7 +32,7 @@ fn agrees(world: &World, object: &Object, names: &[&str]) -> usize {
         match verdict {
             Err(rejection) if !rejection.lacks_signatures() => continue,
             verdict => {
-                let lacks = charter.lacking(&record, at);
+                let lacks = charter.missing_signatures(&record, at);
                 assert_eq!(lacks.is_empty(), verdict.is_ok(), "{set:?}: {lacks:?}, {verdict:?}");
             }
         }
@@ -55,11 +55,11 @@ fn held_over_stewards_fill_vacant_seats_alone_for_drafts_too() {
     // c is in force, a and b are held over: one seat is vacant, c must take the other
     let object = world.membership("a", vec![admit("f", &[])]);
     let held_over = signed(&object, &["a", "b"]);
-    let lacks = world.charter.lacking(&held_over, world.time);
-    assert_eq!(lacks, [Lack::Members { role: "steward".into(), needed: 2, signed: 1 }]);
-    assert!(world.charter.awaits(&held_over, "c", world.time));
+    let lacks = world.charter.missing_signatures(&held_over, world.time);
+    assert_eq!(lacks, [MissingSignature::Members { role: "steward".into(), needed: 2, signed: 1 }]);
+    assert!(world.charter.can_still_sign(&held_over, "c", world.time));
     let one = signed(&object, &["a"]);
-    assert!(!world.charter.awaits(&one, "b", world.time), "it would not help");
+    assert!(!world.charter.can_still_sign(&one, "b", world.time), "it would not help");
     assert_eq!(agrees(&world, &object, &["a", "b", "c", "d"]), 4);
 }
 
@@ -82,10 +82,10 @@ fn whoever_may_sign_in_an_emergency_may_sign_a_draft() {
     let at = world.time;
     let replacement = world.membership("c", vec![key_change("add_key", "b", "b/2")]);
     assert_eq!(agrees(&world, &replacement, &["b", "c", "d"]), 2);
-    assert!(world.charter.awaits(&signed(&replacement, &["c"]), "b", at));
+    assert!(world.charter.can_still_sign(&signed(&replacement, &["c"]), "b", at));
     let more = world.membership("c", vec![admit("f", &["steward"])]);
     assert_eq!(agrees(&world, &more, &["b", "c", "d"]), 0);
-    assert!(!world.charter.awaits(&signed(&more, &["c"]), "b", at));
+    assert!(!world.charter.can_still_sign(&signed(&more, &["c"]), "b", at));
     assert!(!world.charter.can_be_completed(&signed(&more, &["c"]), &[], at));
 }
 
@@ -131,12 +131,12 @@ fn a_stranger_that_signed_is_counted_in_drafts_too() {
     let one = Draft::from_object(&object).expect("shapes").sign(&[&named]).expect("signed");
     let (charter, at) = (&world.charter, world.time);
     assert_eq!(
-        charter.lacking(&one, at),
-        [Lack::Members { role: "reviewer".into(), needed: 1, signed: 0 }]
+        charter.missing_signatures(&one, at),
+        [MissingSignature::Members { role: "reviewer".into(), needed: 1, signed: 0 }]
     );
-    assert!(charter.can_be_completed(&one, &[], at) && charter.awaits(&one, "d", at));
+    assert!(charter.can_be_completed(&one, &[], at) && charter.can_still_sign(&one, "d", at));
     let both = one.cosign(&key("d")).expect("another key");
-    assert_eq!(charter.lacking(&both, at), []);
+    assert_eq!(charter.missing_signatures(&both, at), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::record::{Logged, Record};
 
 use super::change::{self, Intent};
 use super::signers::{Purpose, Signers};
-use super::{Charter, MemberKey, Rejection, Requirement, SignedRecord, Standing};
+use super::{Charter, MemberKey, MemberStanding, Rejection, Requirement, SignedRecord};
 
 /// Members and keys that are looked through in the time of about one signature check.
 const SCANNED_A_CHECK: usize = 8_192;
@@ -101,7 +101,7 @@ impl Charter {
     pub(super) fn held(&self, place: usize, role: &str, at: u64) -> bool {
         let began = self.members[place].roles().iter();
         let mut began = began.filter(|own| own.role() == role && own.term().from() <= at);
-        self.members[place].standing() == Standing::Good && began.next().is_some()
+        self.members[place].standing() == MemberStanding::Good && began.next().is_some()
     }
 
     /// Who could sign for a role.

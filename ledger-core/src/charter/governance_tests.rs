@@ -27,7 +27,7 @@ fn members_come_and_go_and_what_they_may_do_follows_at_the_next_entry() {
     world.change(vec![change("expel", "f").with("reason", "misuse")], &["a", "c"]);
     assert_eq!(said(world.publishes("f")), "key \"f\" was revoked by entry 6");
     let member = world.charter.member("f").expect("remembered");
-    assert_eq!(member.standing(), Standing::Expelled(LeafIndex::new(6).expect("small")));
+    assert_eq!(member.standing(), MemberStanding::Expelled(LeafIndex::new(6).expect("small")));
     // a member may come back, but never with a key that it had
     let again = world.refused(vec![admit("f", &[])], &["a", "b"]);
     assert_eq!(

@@ -1,10 +1,10 @@
 //! Are the entries of a log lawful? The one judgement that audits, mirrors and authority bundles
 //! share.
 //!
-//! It has two halves. [`Look::at`] checks form and signatures, which is expensive and needs no
-//! order: it can run on all cores. [`Lawful::judge`] then judges the entries one after another:
+//! It has two halves. [`CheckedEntry::at`] checks form and signatures, which is expensive and needs no
+//! order: it can run on all cores. [`EntryVisitor::judge`] then judges the entries one after another:
 //! times, what comes twice, and authority at each place. What was seen before is for the caller to
-//! remember ([`Seen`]), so that a log may be larger than memory.
+//! remember ([`DuplicateIndex`]), so that a log may be larger than memory.
 //!
 //! A reader of an authority bundle has only some of the entries. [`Governance`](super::Governance)
 //! runs this fold over those, so that no rule can hold for one reader and not for another.
@@ -22,15 +22,15 @@ use super::{Change, Charter, Rejection, SignedRecord};
 
 /// What one entry shows, whatever came before it.
 #[derive(Debug, Clone)]
-pub struct Look {
+pub struct CheckedEntry {
     logged: Option<Logged>,
-    names: Option<Names>,
-    verdict: Verdict,
+    names: Option<UniqueKeys>,
+    verdict: RecordCheck,
 }
 
 /// What must not come twice in a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Names {
+pub struct UniqueKeys {
     /// The record's statement id.
     pub statement: StatementId,
     /// The digest of its issuer and id, see [`Envelope::unique_key`].
@@ -39,7 +39,7 @@ pub struct Names {
 
 /// What is known about an entry's record.
 #[derive(Debug, Clone)]
-enum Verdict {
+enum RecordCheck {
     /// Its signatures verify.
     Signed(Box<SignedRecord>),
     /// The charter that was at hand, which may not be the one in force, refuses them.
@@ -49,7 +49,7 @@ enum Verdict {
 }
 
 /// Where an entry that bore a name first stands.
-pub trait Seen {
+pub trait DuplicateIndex {
     /// Why it cannot be looked up.
     type Error;
 
@@ -67,12 +67,12 @@ pub trait Seen {
 
     /// Remembers the entry at `index`. One that is unlawful occupies its statement, but takes no id
     /// away from others.
-    fn remember(&mut self, index: u64, names: &Names, standing: Standing);
+    fn remember(&mut self, index: u64, names: &UniqueKeys, standing: EntryStanding);
 }
 
 /// How an entry counts among those that were seen. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum EntryStanding {
     /// It is lawful, or cannot be judged.
     Counts,
     /// A rule refuses it.
@@ -81,7 +81,7 @@ pub enum Standing {
 
 /// Names in memory, two digests an entry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SeenInMemory(HashMap<[u8; 32], u64>);
+pub struct DuplicatesInMemory(HashMap<[u8; 32], u64>);
 
 /// The verdict on one entry at its place.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ pub enum Unlawful {
 /// An entry changes nothing here but what `Admitted::spoils` looks at: the time, what was seen,
 /// and the charter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lawful<S> {
+pub struct EntryVisitor<S> {
     charter: Arc<Charter>,
     /// The time of the entry before.
     before: u64,
@@ -150,41 +150,41 @@ pub struct Lawful<S> {
     seen: S,
 }
 
-impl Look {
+impl CheckedEntry {
     /// Looks at an entry with a charter at hand, which need not be the one in force at its place.
-    pub fn at(charter: &Charter, bytes: &[u8]) -> Look {
+    pub fn at(charter: &Charter, bytes: &[u8]) -> CheckedEntry {
         let (logged, bytes) = match Entry::split(bytes) {
             Ok((logged, bytes)) => (Some(logged), bytes),
             Err(e) => {
-                let verdict = Verdict::NoRecord(e.to_string());
-                return Look { logged: None, names: None, verdict };
+                let verdict = RecordCheck::NoRecord(e.to_string());
+                return CheckedEntry { logged: None, names: None, verdict };
             }
         };
         match Record::parse(bytes) {
             Ok(record) => {
-                let names = Some(Names::of_record(&record));
+                let names = Some(UniqueKeys::of_record(&record));
                 let verdict = match charter.verify(record) {
-                    Ok(signed) => Verdict::Signed(Box::new(signed)),
-                    Err(_) => Verdict::Refused(bytes.to_vec()),
+                    Ok(signed) => RecordCheck::Signed(Box::new(signed)),
+                    Err(_) => RecordCheck::Refused(bytes.to_vec()),
                 };
-                Look { logged, names, verdict }
+                CheckedEntry { logged, names, verdict }
             }
             Err(e) => {
                 let outline = Outline::parse(bytes).ok();
-                let names = outline.map(|o| Names::of(o.statement(), o.envelope()));
-                Look { logged, names, verdict: Verdict::NoRecord(e.to_string()) }
+                let names = outline.map(|o| UniqueKeys::of(o.statement(), o.envelope()));
+                CheckedEntry { logged, names, verdict: RecordCheck::NoRecord(e.to_string()) }
             }
         }
     }
 
-    /// Looks at an entry that was read before, with a charter at hand as for [`Look::at`].
-    pub fn of(charter: &Charter, logged: Logged, record: &Record) -> Look {
-        let names = Some(Names::of_record(record));
+    /// Looks at an entry that was read before, with a charter at hand as for [`CheckedEntry::at`].
+    pub fn of(charter: &Charter, logged: Logged, record: &Record) -> CheckedEntry {
+        let names = Some(UniqueKeys::of_record(record));
         let verdict = match charter.verify(record.clone()) {
-            Ok(signed) => Verdict::Signed(Box::new(signed)),
-            Err(_) => Verdict::Refused(record.as_bytes().to_vec()),
+            Ok(signed) => RecordCheck::Signed(Box::new(signed)),
+            Err(_) => RecordCheck::Refused(record.as_bytes().to_vec()),
         };
-        Look { logged: Some(logged), names, verdict }
+        CheckedEntry { logged: Some(logged), names, verdict }
     }
 
     /// The log's line, if it can be read.
@@ -193,28 +193,28 @@ impl Look {
     }
 }
 
-impl Names {
-    pub(super) fn of_record(record: &Record) -> Names {
-        Names::of(record.statement(), record.envelope())
+impl UniqueKeys {
+    pub(super) fn of_record(record: &Record) -> UniqueKeys {
+        UniqueKeys::of(record.statement(), record.envelope())
     }
 
-    fn of(statement: StatementId, envelope: &Envelope) -> Names {
-        Names { statement, unique: envelope.unique_key() }
+    fn of(statement: StatementId, envelope: &Envelope) -> UniqueKeys {
+        UniqueKeys { statement, unique: envelope.unique_key() }
     }
 }
 
-impl<S: Seen> Lawful<S> {
+impl<S: DuplicateIndex> EntryVisitor<S> {
     /// Begins before entry 0 with the charter that it founds, or goes on behind entries that were
     /// judged: with the charter in force there, the last entry's time, and what was seen.
-    pub fn new(charter: Arc<Charter>, before: u64, seen: S) -> Lawful<S> {
-        Lawful { charter, before, blind: None, seen }
+    pub fn new(charter: Arc<Charter>, before: u64, seen: S) -> EntryVisitor<S> {
+        EntryVisitor { charter, before, blind: None, seen }
     }
 
     /// Begins with entry 0, which has just founded this charter.
-    pub(super) fn founded(charter: Arc<Charter>, first: &Entry, mut seen: S) -> Lawful<S> {
-        let names = Names::of_record(first.record());
-        seen.remember(LeafIndex::ZERO.get(), &names, Standing::Counts);
-        Lawful::new(charter, first.logged().time, seen)
+    pub(super) fn founded(charter: Arc<Charter>, first: &Entry, mut seen: S) -> EntryVisitor<S> {
+        let names = UniqueKeys::of_record(first.record());
+        seen.remember(LeafIndex::ZERO.get(), &names, EntryStanding::Counts);
+        EntryVisitor::new(charter, first.logged().time, seen)
     }
 
     /// The charter in force.
@@ -241,14 +241,14 @@ impl<S: Seen> Lawful<S> {
     ///
     /// # Errors
     /// Whatever hinders looking up what was seen; nothing was judged then.
-    pub fn judge(&mut self, index: LeafIndex, look: Look) -> Result<Finding, S::Error> {
-        let Look { logged, names, verdict } = look;
+    pub fn judge(&mut self, index: LeafIndex, look: CheckedEntry) -> Result<Finding, S::Error> {
+        let CheckedEntry { logged, names, verdict } = look;
         let twice = self.twice(names.as_ref())?;
         let time = logged.and_then(|logged| self.pass(logged));
         let early = time.or(twice);
         let at = index.get();
         let record = match verdict {
-            Verdict::NoRecord(why) => {
+            RecordCheck::NoRecord(why) => {
                 let why = early.unwrap_or(Unlawful::NoRecord(why));
                 return Ok(self.unlawful(at, names.as_ref(), why));
             }
@@ -262,19 +262,19 @@ impl<S: Seen> Lawful<S> {
             return Ok(self.unlawful(at, Some(&names), why));
         }
         if let Some(from) = self.blind {
-            self.seen.remember(at, &names, Standing::Counts);
+            self.seen.remember(at, &names, EntryStanding::Counts);
             return Ok(Finding::NotJudged(format!(
                 "entry {from} may have changed the charter, which this version does not follow"
             )));
         }
         match self.admit(index, logged, record) {
             Ok(admitted) => {
-                self.seen.remember(at, &names, Standing::Counts);
+                self.seen.remember(at, &names, EntryStanding::Counts);
                 Ok(Finding::Lawful(Box::new(admitted)))
             }
             Err(e) if e.is_not_supported() => {
                 self.blind = Some(at);
-                self.seen.remember(at, &names, Standing::Counts);
+                self.seen.remember(at, &names, EntryStanding::Counts);
                 Ok(Finding::NotJudged(e.to_string()))
             }
             Err(e) => Ok(self.unlawful(at, Some(&names), Unlawful::Refused(e))),
@@ -286,16 +286,16 @@ impl<S: Seen> Lawful<S> {
         &mut self,
         index: LeafIndex,
         logged: Logged,
-        verdict: Verdict,
+        verdict: RecordCheck,
     ) -> Result<Admitted, Rejection> {
         let signed = match verdict {
-            Verdict::Signed(signed) => *signed,
+            RecordCheck::Signed(signed) => *signed,
             // whoever looked may not have known of a change yet
-            Verdict::Refused(bytes) => {
+            RecordCheck::Refused(bytes) => {
                 let record = Record::parse(&bytes).expect("these bytes were parsed before");
                 self.charter.verify(record)?
             }
-            Verdict::NoRecord(_) => return Err(Rejection::IndexZero),
+            RecordCheck::NoRecord(_) => return Err(Rejection::IndexZero),
         };
         let judge = Arc::clone(&self.charter);
         if index == LeafIndex::ZERO {
@@ -315,9 +315,9 @@ impl<S: Seen> Lawful<S> {
         Charter::found(&Entry::new(logged, record.clone())).map(drop)
     }
 
-    fn unlawful(&mut self, index: u64, names: Option<&Names>, why: Unlawful) -> Finding {
+    fn unlawful(&mut self, index: u64, names: Option<&UniqueKeys>, why: Unlawful) -> Finding {
         if let Some(names) = names {
-            self.seen.remember(index, names, Standing::Unlawful);
+            self.seen.remember(index, names, EntryStanding::Unlawful);
         }
         Finding::Unlawful(why)
     }
@@ -336,7 +336,7 @@ impl<S: Seen> Lawful<S> {
     }
 
     /// No statement and no (issuer, id) comes twice.
-    fn twice(&mut self, names: Option<&Names>) -> Result<Option<Unlawful>, S::Error> {
+    fn twice(&mut self, names: Option<&UniqueKeys>) -> Result<Option<Unlawful>, S::Error> {
         let Some(names) = names else { return Ok(None) };
         if let Some(first) = self.seen.statement(names.statement)? {
             return Ok(Some(Unlawful::Statement { first }));
@@ -350,9 +350,9 @@ impl Admitted {
     /// What breaks at an entry behind this one, at `index`, that was judged lawful without it: the
     /// time goes back, a name comes twice, or it passes over a change of the charter.
     ///
-    /// This is all by which one entry bears upon a later one in [`Lawful::judge`].
+    /// This is all by which one entry bears upon a later one in [`EntryVisitor::judge`].
     pub(super) fn spoils(&self, index: LeafIndex, later: &LaterEntry) -> Option<Unlawful> {
-        let (first, own) = (index.get(), Names::of_record(&self.record));
+        let (first, own) = (index.get(), UniqueKeys::of_record(&self.record));
         let LaterEntry { logged, names } = later;
         if logged.time < self.logged.time {
             let (time, before) = (logged.time, self.logged.time);
@@ -375,7 +375,7 @@ impl Admitted {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LaterEntry {
     pub(super) logged: Logged,
-    pub(super) names: Names,
+    pub(super) names: UniqueKeys,
 }
 
 impl Unlawful {
@@ -388,7 +388,7 @@ impl Unlawful {
     }
 }
 
-impl Seen for SeenInMemory {
+impl DuplicateIndex for DuplicatesInMemory {
     type Error = Infallible;
 
     fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Infallible> {
@@ -399,9 +399,9 @@ impl Seen for SeenInMemory {
         Ok(self.0.get(unique.as_bytes()).copied())
     }
 
-    fn remember(&mut self, index: u64, names: &Names, standing: Standing) {
+    fn remember(&mut self, index: u64, names: &UniqueKeys, standing: EntryStanding) {
         self.0.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
-        if standing == Standing::Counts {
+        if standing == EntryStanding::Counts {
             self.0.entry(*names.unique.as_bytes()).or_insert(index);
         }
     }
@@ -410,7 +410,7 @@ impl Seen for SeenInMemory {
 /// What was seen before an index, of what is remembered.
 #[derive(Debug)]
 pub(super) struct SeenBefore<'a> {
-    pub(super) seen: &'a SeenInMemory,
+    pub(super) seen: &'a DuplicatesInMemory,
     pub(super) index: LeafIndex,
 }
 
@@ -421,7 +421,7 @@ impl SeenBefore<'_> {
     }
 }
 
-impl Seen for SeenBefore<'_> {
+impl DuplicateIndex for SeenBefore<'_> {
     type Error = Infallible;
 
     fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Infallible> {
@@ -433,7 +433,7 @@ impl Seen for SeenBefore<'_> {
     }
 
     /// One entry is judged, and none behind it.
-    fn remember(&mut self, _: u64, _: &Names, _: Standing) {}
+    fn remember(&mut self, _: u64, _: &UniqueKeys, _: EntryStanding) {}
 }
 
 impl std::error::Error for Unlawful {}

@@ -6,11 +6,7 @@
 use crate::note::{ParseKeyError, VerifierKey};
 use crate::policy::{ParsePolicyError, Policy};
 
-use super::{Charter, KeyUse, Rejection};
-
-/// Different witnesses that a policy and the policy before it may have together: a checkpoint has
-/// 64 lines, of which two are for keys of the log and two for keys of a mirror.
-pub const MAX_POLICY_WITNESSES: usize = 60;
+use super::{Charter, KeyUse, MAX_POLICY_WITNESSES, PolicyProblem, Rejection};
 
 /// What a key is listed for. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,40 +26,6 @@ pub(super) enum Clash<'a> {
     KeyId,
 }
 
-/// Why a policy does not fit the charter that carries it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum PolicyProblem {
-    /// The text is no policy.
-    #[error("is no policy: {0}")]
-    Unreadable(ParsePolicyError),
-    /// A log key in force is left out.
-    #[error("does not list the log key {0}, which is in force")]
-    LogKeyMissing(String),
-    /// A key that it lists for the log is none, or is retired.
-    #[error("lists {0}, which is no log key in force")]
-    LogKeyUnknown(String),
-    /// A witness's public key is one of the charter's other keys.
-    #[error("has the witness {witness}, whose public key is that of the {usage} key {key}")]
-    WitnessHasOtherUse {
-        /// The witness's verifier key.
-        witness: String,
-        /// What the charter lists the public key for.
-        usage: &'static str,
-        /// The charter's verifier key.
-        key: String,
-    },
-    /// Another key of the charter or of a policy has a witness's name and key id.
-    #[error("has the witness {0}, which shares its name and key id with another key")]
-    SharedKeyId(String),
-    /// A checkpoint has no room for the cosignatures of this policy and the one before it.
-    #[error(
-        "has {0} different witnesses together with the policy before it; a checkpoint has room for \
-         {MAX_POLICY_WITNESSES}"
-    )]
-    TooManyWitnesses(usize),
-}
-
 impl Listed {
     /// Whether one public key may be listed for both: a member's witness or mirror may be a witness
     /// of a policy, and of several policies.
@@ -80,31 +42,6 @@ impl Listed {
         match self {
             Listed::Key(usage) => usage.as_str(),
             Listed::PolicyWitness => "witness",
-        }
-    }
-}
-
-impl PolicyProblem {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            PolicyProblem::Unreadable(_) => {
-                "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`"
-            }
-            PolicyProblem::LogKeyMissing(_) | PolicyProblem::LogKeyUnknown(_) => {
-                "list exactly the log keys in force after the record, one `log VKEY` line each; a \
-                 record that adds or retires one needs a `set_policy` too"
-            }
-            PolicyProblem::WitnessHasOtherUse { .. } => {
-                "let the witness make a key that is used for nothing else: ledger keygen --use \
-                 witness"
-            }
-            PolicyProblem::SharedKeyId(_) => {
-                "let the witness make another key, or use another name"
-            }
-            PolicyProblem::TooManyWitnesses(_) => {
-                "leave witnesses out, or replace them in several steps"
-            }
         }
     }
 }

@@ -11,9 +11,9 @@ mod draft;
 mod found;
 mod govern;
 mod judge;
-mod lacking;
 pub mod lawful;
 mod listed;
+mod missing;
 mod read;
 mod rejection;
 mod replay;
@@ -30,18 +30,17 @@ use crate::policy::{ParsePolicyError, Policy};
 use crate::record::{Kind, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
-pub use lacking::Lack;
-pub use listed::{MAX_POLICY_WITNESSES, PolicyProblem};
-pub use rejection::Rejection;
+pub use missing::MissingSignature;
+pub use rejection::{MAX_POLICY_WITNESSES, PolicyProblem, Rejection};
 pub use replay::{
     ChainError, Governance, GovernanceState, JudgeError, ReplayError, governance_chain,
 };
 pub use shared::SharedList;
-pub use signers::Reach;
+pub use signers::KeyReach;
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
-    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RetiredLogKey, Revocation,
-    RoleTerm, Standing, Term,
+    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, MemberStanding, PUBLIC, Requirement,
+    RetiredLogKey, Revocation, RoleTerm, Term,
 };
 
 /// How far `issued_at` may lie after the log's time: clocks differ.

@@ -12,7 +12,8 @@ use super::listed::{Clash, Listed};
 use super::shared::{KeyPlaces, SharedList};
 use super::state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
-    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, PUBLIC, Requirement, RoleTerm, Standing, Term,
+    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, MemberStanding, PUBLIC, Requirement, RoleTerm,
+    Term,
 };
 
 /// Reads a charter's body, whose shapes the record's parser has checked.
@@ -114,7 +115,7 @@ pub(super) fn add_member(
         roles.push(read_role(role, charter.governed_by, &format!("{}.roles[{n}]", path.of))?);
     }
     let node = object.text("node").map(str::to_owned);
-    let member = Member { name: name.to_owned(), roles, node, standing: Standing::Good };
+    let member = Member { name: name.to_owned(), roles, node, standing: MemberStanding::Good };
     let at = match before {
         Some(at) => {
             if let Some(own) = charter.members.get_mut(at) {

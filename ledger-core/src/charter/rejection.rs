@@ -1,9 +1,10 @@
 //! Why a charter refuses a record.
 
 use crate::index::LeafIndex;
+use crate::policy::ParsePolicyError;
 use crate::record::{Kind, MAX_TIME, StatementId, format_time};
 
-use super::{Member, PolicyProblem};
+use super::Member;
 
 /// The rule that a record breaks, or why this version cannot judge it.
 ///
@@ -283,5 +284,68 @@ fn span(seconds: u64) -> String {
         days if days % 86_400 == 0 => format!("{} day(s)", days / 86_400),
         hours if hours % 3_600 == 0 => format!("{} hour(s)", hours / 3_600),
         seconds => format!("{seconds} second(s)"),
+    }
+}
+
+/// Different witnesses that a policy and the policy before it may have together: a checkpoint has
+/// 64 lines, of which two are for keys of the log and two for keys of a mirror.
+pub const MAX_POLICY_WITNESSES: usize = 60;
+
+/// Why a policy does not fit the charter that carries it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyProblem {
+    /// The text is no policy.
+    #[error("is no policy: {0}")]
+    Unreadable(ParsePolicyError),
+    /// A log key in force is left out.
+    #[error("does not list the log key {0}, which is in force")]
+    LogKeyMissing(String),
+    /// A key that it lists for the log is none, or is retired.
+    #[error("lists {0}, which is no log key in force")]
+    LogKeyUnknown(String),
+    /// A witness's public key is one of the charter's other keys.
+    #[error("has the witness {witness}, whose public key is that of the {usage} key {key}")]
+    WitnessHasOtherUse {
+        /// The witness's verifier key.
+        witness: String,
+        /// What the charter lists the public key for.
+        usage: &'static str,
+        /// The charter's verifier key.
+        key: String,
+    },
+    /// Another key of the charter or of a policy has a witness's name and key id.
+    #[error("has the witness {0}, which shares its name and key id with another key")]
+    SharedKeyId(String),
+    /// A checkpoint has no room for the cosignatures of this policy and the one before it.
+    #[error(
+        "has {0} different witnesses together with the policy before it; a checkpoint has room for \
+         {MAX_POLICY_WITNESSES}"
+    )]
+    TooManyWitnesses(usize),
+}
+
+impl PolicyProblem {
+    /// What to do about it, for a `hint:` line.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            PolicyProblem::Unreadable(_) => {
+                "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`"
+            }
+            PolicyProblem::LogKeyMissing(_) | PolicyProblem::LogKeyUnknown(_) => {
+                "list exactly the log keys in force after the record, one `log VKEY` line each; a \
+                 record that adds or retires one needs a `set_policy` too"
+            }
+            PolicyProblem::WitnessHasOtherUse { .. } => {
+                "let the witness make a key that is used for nothing else: ledger keygen --use \
+                 witness"
+            }
+            PolicyProblem::SharedKeyId(_) => {
+                "let the witness make another key, or use another name"
+            }
+            PolicyProblem::TooManyWitnesses(_) => {
+                "leave witnesses out, or replace them in several steps"
+            }
+        }
     }
 }

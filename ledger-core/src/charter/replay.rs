@@ -1,6 +1,6 @@
 //! Authority at any index from leaves alone: the chain of governance entries.
 //!
-//! The chain is judged by [`Lawful`], the fold that audits run: an audit runs it over all entries,
+//! The chain is judged by [`EntryVisitor`], the fold that audits run: an audit runs it over all entries,
 //! this over those of governance and the record in question. An entry that an audit finds unlawful
 //! for a reason that lies among these is unlawful here too.
 
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use crate::index::LeafIndex;
 use crate::record::{Entry, Kind, Logged, Record, StatementId};
 
-use super::lawful::{Finding, LaterEntry, Lawful, Look, Names, SeenBefore, SeenInMemory, Unlawful};
+use super::lawful::{
+    CheckedEntry, DuplicatesInMemory, EntryVisitor, Finding, LaterEntry, SeenBefore, UniqueKeys,
+    Unlawful,
+};
 use super::{Charter, Rejection};
 
 /// The governance entries of a log up to some index, each judged by the ones before it.
@@ -21,7 +24,7 @@ pub struct Governance {
     /// In the order of their indices, the charter's first; never empty.
     states: Vec<GovernanceState>,
     /// The fold behind the last of them.
-    fold: Lawful<SeenInMemory>,
+    fold: EntryVisitor<DuplicatesInMemory>,
 }
 
 /// What one governance entry made of the rules.
@@ -199,7 +202,8 @@ impl Governance {
         let index = LeafIndex::ZERO;
         let charter = Charter::found(entry).map_err(|rejection| refused(index, rejection))?;
         let charter = Arc::new(charter);
-        let fold = Lawful::founded(Arc::clone(&charter), entry, SeenInMemory::default());
+        let fold =
+            EntryVisitor::founded(Arc::clone(&charter), entry, DuplicatesInMemory::default());
         Ok(Governance { states: vec![GovernanceState::new(index, entry, charter)], fold })
     }
 
@@ -212,7 +216,7 @@ impl Governance {
         if !kind.is_governance() {
             return Err(ReplayError::NotGovernance { index, kind });
         }
-        let look = Look::of(self.charter(), entry.logged(), entry.record());
+        let look = CheckedEntry::of(self.charter(), entry.logged(), entry.record());
         let Ok(finding) = self.fold.judge(index, look);
         match finding {
             Finding::Lawful(admitted) => {
@@ -285,8 +289,8 @@ impl Governance {
         }
         let time = before.last().map_or(0, GovernanceState::time);
         let seen = SeenBefore { seen: self.fold.seen_so_far(), index };
-        let mut fold = Lawful::new(Arc::clone(&last.charter), time, seen);
-        let Ok(finding) = fold.judge(index, Look::of(&last.charter, *logged, record));
+        let mut fold = EntryVisitor::new(Arc::clone(&last.charter), time, seen);
+        let Ok(finding) = fold.judge(index, CheckedEntry::of(&last.charter, *logged, record));
         let admitted = match finding {
             Finding::Lawful(admitted) => admitted,
             Finding::Unlawful(why) => return Err(JudgeError::Unlawful(why)),
@@ -314,7 +318,8 @@ impl Governance {
 
 impl GovernanceState {
     fn new(index: LeafIndex, entry: &Entry, charter: Arc<Charter>) -> GovernanceState {
-        let entry = LaterEntry { logged: entry.logged(), names: Names::of_record(entry.record()) };
+        let entry =
+            LaterEntry { logged: entry.logged(), names: UniqueKeys::of_record(entry.record()) };
         GovernanceState { index, entry, charter }
     }
 }

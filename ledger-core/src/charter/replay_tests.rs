@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::record::{Draft, Object};
 
 use super::coalition_tests::{any_change, names_of};
-use super::lawful::{Finding, Lawful, Look, SeenInMemory, Unlawful};
+use super::lawful::{CheckedEntry, DuplicatesInMemory, EntryVisitor, Finding, Unlawful};
 use super::world::{World, key};
 use super::*;
 use crate::note::SignerKey;
@@ -16,7 +16,7 @@ use crate::record::{Entry, Logged};
 /// One log, judged in both ways entry by entry.
 struct Both {
     world: World,
-    audit: Lawful<SeenInMemory>,
+    audit: EntryVisitor<DuplicatesInMemory>,
     replay: Governance,
     entries: Vec<Judged>,
     /// The indices that only an audit sees: entries that are none of governance, and such as are
@@ -35,8 +35,9 @@ impl Both {
         let world = World::new();
         let first = &world.entries[0].1;
         let replay = Governance::found(first).expect("sound");
-        let mut audit = Lawful::new(replay.charter().clone(), 0, SeenInMemory::default());
-        let look = Look::at(replay.charter(), &first.to_bytes());
+        let mut audit =
+            EntryVisitor::new(replay.charter().clone(), 0, DuplicatesInMemory::default());
+        let look = CheckedEntry::at(replay.charter(), &first.to_bytes());
         let Ok(finding) = audit.judge(LeafIndex::ZERO, look);
         assert!(matches!(finding, Finding::Lawful(_)));
         let (entries, unseen) = (Vec::new(), BTreeSet::new());
@@ -93,7 +94,7 @@ impl Both {
     fn judge(&mut self, entry: Entry) {
         let index = LeafIndex::new(self.entries.len() as u64 + 1).expect("small");
         let alone = self.replay.judge(entry.record(), &entry.logged(), index);
-        let look = Look::at(self.audit.charter(), &entry.to_bytes());
+        let look = CheckedEntry::at(self.audit.charter(), &entry.to_bytes());
         let Ok(finding) = self.audit.judge(index, look);
         let audit = match finding {
             Finding::Lawful(_) => Ok(()),
@@ -249,11 +250,12 @@ fn a_bundle_refuses_for_its_time_no_entry_of_a_log_that_an_audit_proves() {
             (*index, Entry::new(logged, entry.record().clone()))
         };
         let entries: Vec<_> = world.entries.iter().map(at_time).collect();
-        let mut audit = Lawful::new(founded.charter().clone(), 0, SeenInMemory::default());
+        let mut audit =
+            EntryVisitor::new(founded.charter().clone(), 0, DuplicatesInMemory::default());
         let lawful: Vec<bool> = entries
             .iter()
             .map(|(index, entry)| {
-                let look = Look::of(audit.charter(), entry.logged(), entry.record());
+                let look = CheckedEntry::of(audit.charter(), entry.logged(), entry.record());
                 let Ok(finding) = audit.judge(*index, look);
                 matches!(finding, Finding::Lawful(_))
             })

@@ -5,11 +5,11 @@ use crate::note::Signature;
 use crate::record::{Kind, Record};
 
 use super::change::{self, Intent};
-use super::{Charter, Member, MemberKey, PUBLIC, Rejection, Requirement, Standing};
+use super::{Charter, Member, MemberKey, MemberStanding, PUBLIC, Rejection, Requirement};
 
 /// What a key may sign at a time. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
+pub enum KeyReach {
     /// All that its member may sign.
     Full,
     /// Changes of the charter, and nothing else: its term ran out, and members in force are too
@@ -69,7 +69,7 @@ impl Charter {
     /// # Errors
     /// [`Rejection::KeyRevoked`], [`Rejection::NotInGoodStanding`] or [`Rejection::KeyNotValid`]:
     /// it signs nothing at all.
-    pub fn reach(&self, key: &MemberKey, at: u64) -> Result<Reach, Rejection> {
+    pub fn reach(&self, key: &MemberKey, at: u64) -> Result<KeyReach, Rejection> {
         let refused = || Err(self.refusal(key, at));
         let in_term = key.term().contains(at);
         if !in_term && (key.term().from() > at || !self.holds_over(at)) {
@@ -77,10 +77,10 @@ impl Charter {
         }
         let may_replace = key.revoked().map(|revocation| revocation.may_replace);
         match (may_replace, self.members[key.member()].standing()) {
-            (None, Standing::Good) if in_term => Ok(Reach::Full),
-            (None, Standing::Good) => Ok(Reach::Governance),
-            (None, Standing::Suspended(_)) => Ok(Reach::Revocation),
-            (Some(true), Standing::Good) => Ok(Reach::Replacement),
+            (None, MemberStanding::Good) if in_term => Ok(KeyReach::Full),
+            (None, MemberStanding::Good) => Ok(KeyReach::Governance),
+            (None, MemberStanding::Suspended(_)) => Ok(KeyReach::Revocation),
+            (Some(true), MemberStanding::Good) => Ok(KeyReach::Replacement),
             _ => refused(),
         }
     }
@@ -90,7 +90,7 @@ impl Charter {
         let (name, member) = (key.key().name().to_string(), &self.members[key.member()]);
         match (key.revoked(), member.standing()) {
             (Some(revocation), _) => Rejection::KeyRevoked { name, at: revocation.at },
-            (None, Standing::Good) => Rejection::KeyNotValid { name, at },
+            (None, MemberStanding::Good) => Rejection::KeyNotValid { name, at },
             _ => Rejection::not_in_good_standing(member),
         }
     }
@@ -144,9 +144,9 @@ impl Charter {
     ) -> Result<(), Rejection> {
         let place = key.member();
         let may = match (self.reach(key, at)?, purpose) {
-            (Reach::Full, _) | (Reach::Governance, Purpose::Change(_)) => true,
-            (Reach::Revocation, Purpose::Change(Intent::RevokeOwn(own))) => *own == place,
-            (Reach::Replacement, Purpose::Change(Intent::Replace(own))) => own.contains(&place),
+            (KeyReach::Full, _) | (KeyReach::Governance, Purpose::Change(_)) => true,
+            (KeyReach::Revocation, Purpose::Change(Intent::RevokeOwn(own))) => *own == place,
+            (KeyReach::Replacement, Purpose::Change(Intent::Replace(own))) => own.contains(&place),
             _ => false,
         };
         if may { Ok(()) } else { Err(self.refusal(key, at)) }

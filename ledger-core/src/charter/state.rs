@@ -73,7 +73,7 @@ pub struct Revocation {
 
 /// How a member stands. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum MemberStanding {
     /// It has all its rights.
     Good,
     /// It signs nothing but the revocation of its own keys until it is reinstated.
@@ -105,7 +105,7 @@ pub struct Member {
     pub(super) name: String,
     pub(super) roles: Vec<RoleTerm>,
     pub(super) node: Option<String>,
-    pub(super) standing: Standing,
+    pub(super) standing: MemberStanding,
 }
 
 /// So many distinct members with a role must sign.
@@ -267,27 +267,29 @@ impl RetiredLogKey {
     }
 }
 
-impl Standing {
+impl MemberStanding {
     /// What to call it: `member`, `suspended`, `expelled` or `withdrawn`.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Standing::Good => "member",
-            Standing::Suspended(_) => "suspended",
-            Standing::Expelled(_) => "expelled",
-            Standing::Withdrawn(_) => "withdrawn",
+            MemberStanding::Good => "member",
+            MemberStanding::Suspended(_) => "suspended",
+            MemberStanding::Expelled(_) => "expelled",
+            MemberStanding::Withdrawn(_) => "withdrawn",
         }
     }
 
     /// Whether it belongs to the consortium no longer.
     pub const fn has_left(self) -> bool {
-        matches!(self, Standing::Expelled(_) | Standing::Withdrawn(_))
+        matches!(self, MemberStanding::Expelled(_) | MemberStanding::Withdrawn(_))
     }
 
     /// The entry that made it so, unless it is good.
     pub const fn since(self) -> Option<LeafIndex> {
         match self {
-            Standing::Good => None,
-            Standing::Suspended(at) | Standing::Expelled(at) | Standing::Withdrawn(at) => Some(at),
+            MemberStanding::Good => None,
+            MemberStanding::Suspended(at)
+            | MemberStanding::Expelled(at)
+            | MemberStanding::Withdrawn(at) => Some(at),
         }
     }
 }
@@ -326,14 +328,14 @@ impl Member {
     }
 
     /// How it stands.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> MemberStanding {
         self.standing
     }
 
     /// Whether it stands well and holds a role in a second.
     pub fn holds(&self, role: &str, time: u64) -> bool {
         let held = |own: &RoleTerm| own.role == role && own.term.contains(time);
-        self.standing == Standing::Good && self.roles.iter().any(held)
+        self.standing == MemberStanding::Good && self.roles.iter().any(held)
     }
 }
 

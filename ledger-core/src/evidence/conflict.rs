@@ -3,7 +3,7 @@
 use crate::checkpoint::ClaimedCheckpoint;
 use crate::hash::Hash;
 use crate::merkle::{
-    Beginning, BeginningError, ConsistencyProof, NodeReader, TreeHead, VerifyError,
+    BeginningError, ConsistencyProof, NodeReader, PrefixProof, TreeHead, VerifyError,
     verify_consistency,
 };
 use crate::note::{Note, Signature};
@@ -14,11 +14,11 @@ use crate::note::{Note, Signature};
 /// depends on the signatures; see
 /// [`ClaimedEvidence::against_log`](super::ClaimedEvidence::against_log).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Conflict(Shape);
+pub struct Conflict(ConflictShape);
 
 /// What contradicts what. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(super) enum ConflictShape {
     /// One size, two roots. The first has the smaller root, byte by byte, so that equal evidence
     /// has one form.
     SameSize { a: ClaimedCheckpoint, b: ClaimedCheckpoint },
@@ -77,13 +77,13 @@ impl Conflict {
         bad.or_else(|| {
             let first_is_smaller = root(one).as_bytes() <= root(other).as_bytes();
             let (a, b) = if first_is_smaller { (one, other) } else { (other, one) };
-            Conflict::new(Shape::SameSize { a: a.clone(), b: b.clone() }).ok()
+            Conflict::new(ConflictShape::SameSize { a: a.clone(), b: b.clone() }).ok()
         })
     }
 
     /// What one head shows by itself: a size of 0 with a root that no empty tree has.
     pub fn of_head(head: &ClaimedCheckpoint) -> Option<Conflict> {
-        Conflict::new(Shape::BadEmpty { head: head.clone() }).ok()
+        Conflict::new(ConflictShape::BadEmpty { head: head.clone() }).ok()
     }
 
     /// What two heads of different sizes show, given the tree of the larger one: of the other only
@@ -99,7 +99,8 @@ impl Conflict {
         nodes: &mut R,
     ) -> Result<Option<Conflict>, BeginningError<R::Error>> {
         let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
-        let beginning = Beginning::read(nodes, a.checkpoint().head().size, b.checkpoint().head())?;
+        let beginning =
+            PrefixProof::read(nodes, a.checkpoint().head().size, b.checkpoint().head())?;
         Ok(Conflict::split(a, b, &beginning))
     }
 
@@ -108,9 +109,9 @@ impl Conflict {
     ///
     /// # Errors
     /// [`VerifyError`] when the proof does not lead to the larger head: it says nothing.
-    pub fn of_beginning(
+    pub fn of_prefix_proof(
         heads: Heads<'_>,
-        beginning: &Beginning,
+        beginning: &PrefixProof,
     ) -> Result<Option<Conflict>, VerifyError> {
         let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
         beginning.of(a.checkpoint().head().size, b.checkpoint().head())?;
@@ -120,39 +121,41 @@ impl Conflict {
     fn split(
         a: &ClaimedCheckpoint,
         b: &ClaimedCheckpoint,
-        beginning: &Beginning,
+        beginning: &PrefixProof,
     ) -> Option<Conflict> {
-        let Beginning { root, proof } = beginning.clone();
-        Conflict::new(Shape::SplitHistory { a: a.clone(), b: b.clone(), root, proof }).ok()
+        let PrefixProof { root, proof } = beginning.clone();
+        Conflict::new(ConflictShape::SplitHistory { a: a.clone(), b: b.clone(), root, proof }).ok()
     }
 
     /// Takes what contradicts itself.
-    pub(super) fn new(shape: Shape) -> Result<Conflict, NoConflict> {
+    pub(super) fn new(shape: ConflictShape) -> Result<Conflict, NoConflict> {
         match &shape {
-            Shape::SameSize { a, b } => check_same_size(a, b)?,
-            Shape::SplitHistory { a, b, root, proof } => check_split(a, b, root, proof)?,
-            Shape::BadEmpty { head } => check_bad_empty(head)?,
+            ConflictShape::SameSize { a, b } => check_same_size(a, b)?,
+            ConflictShape::SplitHistory { a, b, root, proof } => check_split(a, b, root, proof)?,
+            ConflictShape::BadEmpty { head } => check_bad_empty(head)?,
         }
         Ok(Conflict(shape))
     }
 
-    pub(super) fn shape(&self) -> &Shape {
+    pub(super) fn shape(&self) -> &ConflictShape {
         &self.0
     }
 
     /// The heads, in the order of the file.
     pub fn heads(&self) -> Vec<&ClaimedCheckpoint> {
         match &self.0 {
-            Shape::SameSize { a, b } | Shape::SplitHistory { a, b, .. } => vec![a, b],
-            Shape::BadEmpty { head } => vec![head],
+            ConflictShape::SameSize { a, b } | ConflictShape::SplitHistory { a, b, .. } => {
+                vec![a, b]
+            }
+            ConflictShape::BadEmpty { head } => vec![head],
         }
     }
 
     /// The log's name, the same in all heads.
     pub fn origin(&self) -> &str {
-        let (Shape::SameSize { a: head, .. }
-        | Shape::SplitHistory { a: head, .. }
-        | Shape::BadEmpty { head }) = &self.0;
+        let (ConflictShape::SameSize { a: head, .. }
+        | ConflictShape::SplitHistory { a: head, .. }
+        | ConflictShape::BadEmpty { head }) = &self.0;
         head.checkpoint().origin().as_str()
     }
 
@@ -163,11 +166,16 @@ impl Conflict {
         mut line: impl FnMut(&ClaimedCheckpoint) -> Option<ClaimedCheckpoint>,
     ) -> Option<Conflict> {
         let shape = match &self.0 {
-            Shape::SameSize { a, b } => Shape::SameSize { a: line(a)?, b: line(b)? },
-            Shape::SplitHistory { a, b, root, proof } => {
-                Shape::SplitHistory { a: line(a)?, b: line(b)?, root: *root, proof: proof.clone() }
+            ConflictShape::SameSize { a, b } => {
+                ConflictShape::SameSize { a: line(a)?, b: line(b)? }
             }
-            Shape::BadEmpty { head } => Shape::BadEmpty { head: line(head)? },
+            ConflictShape::SplitHistory { a, b, root, proof } => ConflictShape::SplitHistory {
+                a: line(a)?,
+                b: line(b)?,
+                root: *root,
+                proof: proof.clone(),
+            },
+            ConflictShape::BadEmpty { head } => ConflictShape::BadEmpty { head: line(head)? },
         };
         Conflict::new(shape).ok()
     }
@@ -175,14 +183,14 @@ impl Conflict {
     /// What is claimed, in a sentence.
     pub(super) fn claim(&self) -> String {
         match &self.0 {
-            Shape::SameSize { a, b } => format!(
+            ConflictShape::SameSize { a, b } => format!(
                 "two heads of size {} with the roots {} and {}: a tree has one root, so there \
                  are two trees of that size",
                 size(a),
                 root(a).to_base64(),
                 root(b).to_base64()
             ),
-            Shape::SplitHistory { a, b, root: shown, .. } => format!(
+            ConflictShape::SplitHistory { a, b, root: shown, .. } => format!(
                 "a head of size {} with the root {}, and a head of size {} whose tree has \
                  the root {} at size {}, as its consistency proof shows: the second \
                  did not grow out of the first",
@@ -192,7 +200,7 @@ impl Conflict {
                 shown.to_base64(),
                 size(a),
             ),
-            Shape::BadEmpty { head } => format!(
+            ConflictShape::BadEmpty { head } => format!(
                 "a head of size 0 with the root {}: the tree without leaves has another root, \
                  and no other tree has this size",
                 root(head).to_base64()

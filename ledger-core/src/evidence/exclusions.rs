@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::note::{KeyName, Signature, VerifierKey};
 use crate::policy::Policy;
 
-use super::{Claim, ClaimedEvidence, Conviction, Culprit, EvidenceId, Trust};
+use super::{ClaimShape, ClaimedEvidence, Conviction, Culprit, EvidenceId, Trust};
 
 /// What a reader or a node holds against cosigners. A convicted cosigner counts for no quorum, of
 /// any log: [`Exclusions::apply`] says so to a policy, before the policy judges a checkpoint.
@@ -70,7 +70,7 @@ impl Exclusions {
 /// The witness of the policy that a file convicts. Its key counts under the name that the file has
 /// for it too: one public key may be a witness of several logs by several names.
 fn judge(file: &ClaimedEvidence, policy: &Policy) -> Option<VerifierKey> {
-    let Claim::Cosigner(conflict) = &file.claim else { return None };
+    let ClaimShape::Cosigner(conflict) = &file.claim else { return None };
     let heads = conflict.heads();
     let lines = heads.iter().flat_map(|head| head.note().signatures());
     let names: Vec<&KeyName> = lines.map(Signature::name).collect();

@@ -6,9 +6,9 @@ use crate::hash::Hash;
 use crate::merkle::ConsistencyProof;
 use crate::record::{Object, Record, Value};
 
-use super::conflict::Shape;
+use super::conflict::ConflictShape;
 use super::{
-    Claim, ClaimedEvidence, Conflict, EvidenceId, FORMAT, LeafPair, LeafRule, Leaves,
+    ClaimShape, ClaimedEvidence, Conflict, EvidenceId, FORMAT, LeafPair, LeafRule, Leaves,
     MAX_AUTHORITY, MAX_EVIDENCE_BYTES, ParseEvidenceError,
 };
 
@@ -23,9 +23,9 @@ pub(super) const COSIGNER: &str = "cosigner";
 /// The word for a contradiction.
 pub(super) fn name_of(conflict: &Conflict) -> &'static str {
     match conflict.shape() {
-        Shape::SameSize { .. } => SAME_SIZE,
-        Shape::SplitHistory { .. } => SPLIT_HISTORY,
-        Shape::BadEmpty { .. } => BAD_EMPTY,
+        ConflictShape::SameSize { .. } => SAME_SIZE,
+        ConflictShape::SplitHistory { .. } => SPLIT_HISTORY,
+        ConflictShape::BadEmpty { .. } => BAD_EMPTY,
     }
 }
 
@@ -49,7 +49,7 @@ impl ClaimedEvidence {
         let text =
             std::str::from_utf8(bytes).map_err(|e| ParseEvidenceError::NotUtf8(e.valid_up_to()))?;
         let object = Object::parse(text)?;
-        let mut reader = Reader { object: &object, read: Vec::new() };
+        let mut reader = EvidenceReader { object: &object, read: Vec::new() };
         if reader.text("format") != Ok(FORMAT) {
             return Err(ParseEvidenceError::Format);
         }
@@ -66,7 +66,7 @@ impl ClaimedEvidence {
     }
 
     /// Prints a claim.
-    pub(super) fn assemble(claim: Claim, authority: Vec<AuthorityBundle>) -> ClaimedEvidence {
+    pub(super) fn assemble(claim: ClaimShape, authority: Vec<AuthorityBundle>) -> ClaimedEvidence {
         let mut object = print(&claim);
         if !authority.is_empty() {
             let bundles: Vec<Object> = authority.iter().map(AuthorityBundle::to_object).collect();
@@ -78,18 +78,18 @@ impl ClaimedEvidence {
     }
 }
 
-fn print(claim: &Claim) -> Object {
+fn print(claim: &ClaimShape) -> Object {
     let begin = |name: &str| Object::new().with("format", FORMAT).with("type", name);
     match claim {
-        Claim::Log(conflict) => print_conflict(begin(name_of(conflict)), conflict),
-        Claim::Cosigner(conflict) => {
+        ClaimShape::Log(conflict) => print_conflict(begin(name_of(conflict)), conflict),
+        ClaimShape::Cosigner(conflict) => {
             print_conflict(begin(COSIGNER).with("of", name_of(conflict)), conflict)
         }
-        Claim::UnlawfulLeaf { record, bundle } => {
+        ClaimShape::UnlawfulLeaf { record, bundle } => {
             let record = String::from_utf8_lossy(record.as_bytes());
             begin(UNLAWFUL_LEAF).with("record", record.as_ref()).with("bundle", bundle.to_object())
         }
-        Claim::Leaves(pair) => begin(name_of_rule(pair.rule()))
+        ClaimShape::Leaves(pair) => begin(name_of_rule(pair.rule()))
             .with("head", pair.head().to_string())
             .with("charter", pair.charter().to_object())
             .with("first", pair.first().to_object())
@@ -99,37 +99,39 @@ fn print(claim: &Claim) -> Object {
 
 fn print_conflict(object: Object, conflict: &Conflict) -> Object {
     match conflict.shape() {
-        Shape::SameSize { a, b } => object.with("a", a.to_string()).with("b", b.to_string()),
-        Shape::SplitHistory { a, b, root, proof } => object
+        ConflictShape::SameSize { a, b } => {
+            object.with("a", a.to_string()).with("b", b.to_string())
+        }
+        ConflictShape::SplitHistory { a, b, root, proof } => object
             .with("a", a.to_string())
             .with("b", b.to_string())
             .with("root", root.to_base64())
             .with("proof", proof.hashes().iter().map(Hash::to_base64).collect::<Vec<_>>()),
-        Shape::BadEmpty { head } => object.with("head", head.to_string()),
+        ConflictShape::BadEmpty { head } => object.with("head", head.to_string()),
     }
 }
 
 /// Reads members, and remembers which.
-struct Reader<'a> {
+struct EvidenceReader<'a> {
     object: &'a Object,
     read: Vec<&'static str>,
 }
 
-impl<'a> Reader<'a> {
-    fn claim(&mut self) -> Result<Claim, ParseEvidenceError> {
+impl<'a> EvidenceReader<'a> {
+    fn claim(&mut self) -> Result<ClaimShape, ParseEvidenceError> {
         let name = self.text("type")?;
         match name {
-            SAME_SIZE | SPLIT_HISTORY | BAD_EMPTY => Ok(Claim::Log(self.conflict(name)?)),
+            SAME_SIZE | SPLIT_HISTORY | BAD_EMPTY => Ok(ClaimShape::Log(self.conflict(name)?)),
             COSIGNER => {
                 let of = self.text("of")?;
-                Ok(Claim::Cosigner(self.conflict(of)?))
+                Ok(ClaimShape::Cosigner(self.conflict(of)?))
             }
             UNLAWFUL_LEAF => {
                 let record = Record::parse(self.text("record")?.as_bytes());
                 let record = Box::new(record.map_err(ParseEvidenceError::Record)?);
                 let bundle = self.bundle(self.object.get("bundle"), "bundle")?;
                 check_one_line(&bundle.proof().checkpoint, "bundle")?;
-                Ok(Claim::UnlawfulLeaf { record, bundle })
+                Ok(ClaimShape::UnlawfulLeaf { record, bundle })
             }
             TIME_REVERSAL => self.leaves(LeafRule::TimeReversal),
             DUPLICATE_LEAF => self.leaves(LeafRule::DuplicateLeaf),
@@ -139,28 +141,28 @@ impl<'a> Reader<'a> {
 
     fn conflict(&mut self, name: &str) -> Result<Conflict, ParseEvidenceError> {
         let shape = match name {
-            SAME_SIZE => Shape::SameSize { a: self.head("a")?, b: self.head("b")? },
+            SAME_SIZE => ConflictShape::SameSize { a: self.head("a")?, b: self.head("b")? },
             SPLIT_HISTORY => {
                 let (a, b) = (self.head("a")?, self.head("b")?);
                 let root = Hash::from_base64(self.text("root")?);
                 let root = root.map_err(|_| ParseEvidenceError::Member("root"))?;
-                Shape::SplitHistory { a, b, root, proof: self.proof()? }
+                ConflictShape::SplitHistory { a, b, root, proof: self.proof()? }
             }
-            BAD_EMPTY => Shape::BadEmpty { head: self.head("head")? },
+            BAD_EMPTY => ConflictShape::BadEmpty { head: self.head("head")? },
             // a cosigner answers for heads and nothing else
             _ => return Err(ParseEvidenceError::Member("of")),
         };
         Ok(Conflict::new(shape)?)
     }
 
-    fn leaves(&mut self, rule: LeafRule) -> Result<Claim, ParseEvidenceError> {
+    fn leaves(&mut self, rule: LeafRule) -> Result<ClaimShape, ParseEvidenceError> {
         let leaves = Leaves {
             head: self.head("head")?,
             charter: self.entry("charter")?,
             first: self.entry("first")?,
             second: self.entry("second")?,
         };
-        Ok(Claim::Leaves(Box::new(LeafPair::new(rule, leaves)?)))
+        Ok(ClaimShape::Leaves(Box::new(LeafPair::new(rule, leaves)?)))
     }
 
     fn authority(&mut self) -> Result<Vec<AuthorityBundle>, ParseEvidenceError> {

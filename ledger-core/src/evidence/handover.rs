@@ -52,7 +52,7 @@ fn bundle(of: &Named, head: &ClaimedCheckpoint) -> AuthorityBundle {
 fn judged(forged: [&Named; 2], authority: Vec<AuthorityBundle>, trust: &Trust) -> Culprit {
     let heads = forged.map(|own| own.ledger.head(3, &[&named_key()]));
     let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
-    let claim = Claim::Log(conflict.expect("two roots"));
+    let claim = ClaimShape::Log(conflict.expect("two roots"));
     let evidence = ClaimedEvidence::assemble(claim, authority);
     let read = ClaimedEvidence::parse(evidence.as_str().as_bytes()).expect("its one spelling");
     read.verify(trust).expect("it convicts a key").culprit().clone()
@@ -80,7 +80,7 @@ fn former_stewards_convict_no_log_by_a_key_it_never_had() {
     let head = ledger.head(3, &[&named_key()]);
     let record = Box::new(ledger.entries[2].record().clone());
     let leaf = ledger.bundle(2, &[0, 1], &head);
-    let claim = Claim::UnlawfulLeaf { record, bundle: leaf };
+    let claim = ClaimShape::UnlawfulLeaf { record, bundle: leaf };
     let judged = ClaimedEvidence::assemble(claim, Vec::new()).verify(&trust);
     let conviction = judged.expect("the key signed an entry that the rules refuse");
     assert_eq!(key_of(conviction.culprit()), Some((&own, false)));
@@ -152,7 +152,7 @@ fn bundles_of_a_charter_that_is_no_anchor_are_not_gone_through() {
     assert_eq!(key_of(&culprit).map(|(_, is_log)| is_log), Some(true));
     let heads = [&one, &other].map(|own| own.ledger.head(3, &[&named_key()]));
     let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
-    let claim = Claim::Log(conflict.expect("two roots"));
+    let claim = ClaimShape::Log(conflict.expect("two roots"));
     let evidence = ClaimedEvidence::assemble(claim, vec![unlawful]);
     assert!(
         evidence.verify(&by_key.with_anchor(one.anchor)).is_err(),
@@ -166,7 +166,7 @@ fn a_verdict_is_read_back_and_holds_as_long_as_what_it_depends_on() {
     let heads = [&one, &other].map(|own| own.ledger.head(3, &[&named_key()]));
     let conflict = Conflict::of_heads(Heads { one: &heads[0], other: &heads[1] });
     let forged = bundle(&one, &heads[0]);
-    let claim = Claim::Log(conflict.expect("two roots"));
+    let claim = ClaimShape::Log(conflict.expect("two roots"));
     let evidence = ClaimedEvidence::assemble(claim, vec![forged]);
     let nobody = Trust::new().with_key(cosigner(1).verifier().clone());
     let anchored = nobody.clone().with_anchor(one.anchor);

@@ -11,7 +11,7 @@ use crate::record::{Record, StatementId};
 use super::chain::Chain;
 use super::replays::Replays;
 use super::trust::LogKey;
-use super::{Claim, ClaimedEvidence, Conflict, Conviction, Culprit, Entries, EvidenceError};
+use super::{ClaimShape, ClaimedEvidence, Conflict, Conviction, Culprit, Entries, EvidenceError};
 use super::{LeafPair, Trust};
 
 impl ClaimedEvidence {
@@ -22,10 +22,10 @@ impl ClaimedEvidence {
     pub fn verify(&self, trust: &Trust) -> Result<Conviction, EvidenceError> {
         let mut bench = Bench::new(trust, &self.authority)?;
         let (culprit, what) = match &self.claim {
-            Claim::Log(conflict) => (bench.log(conflict)?, conflict.claim()),
-            Claim::Cosigner(conflict) => (bench.cosigner(conflict)?, conflict.claim()),
-            Claim::UnlawfulLeaf { record, bundle } => bench.unlawful_leaf(record, bundle)?,
-            Claim::Leaves(pair) => (bench.leaves(pair)?, pair.claim()),
+            ClaimShape::Log(conflict) => (bench.log(conflict)?, conflict.claim()),
+            ClaimShape::Cosigner(conflict) => (bench.cosigner(conflict)?, conflict.claim()),
+            ClaimShape::UnlawfulLeaf { record, bundle } => bench.unlawful_leaf(record, bundle)?,
+            ClaimShape::Leaves(pair) => (bench.leaves(pair)?, pair.claim()),
         };
         let signed = match &culprit {
             Culprit::Log { keys, .. } if keys.len() > 1 => {

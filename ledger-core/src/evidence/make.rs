@@ -8,7 +8,7 @@ use crate::record::Record;
 use super::chain::pinned;
 use super::conflict::alone;
 use super::judge::{Bench, bare, line_of_cosigner, line_of_log};
-use super::{Claim, ClaimedEvidence, Conflict, LeafPair, MAX_AUTHORITY, Trust};
+use super::{ClaimShape, ClaimedEvidence, Conflict, LeafPair, MAX_AUTHORITY, Trust};
 
 /// What the evidence is to convict by.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ impl ClaimedEvidence {
         let by = |head: &ClaimedCheckpoint, key| alone(head, line_of_log(head, key)?);
         for first in &keys {
             let one = conflict.with_lines(|head| by(head, first));
-            let made = one.and_then(|own| convicting(Claim::Log(own), &authority, case.trust));
+            let made = one.and_then(|own| convicting(ClaimShape::Log(own), &authority, case.trust));
             if made.is_some() {
                 return made;
             }
@@ -40,7 +40,8 @@ impl ClaimedEvidence {
             for second in keys.iter().filter(|key| *key != first) {
                 let two = conflict
                     .with_lines(|head| by(head, if head == heads[0] { first } else { second }));
-                let made = two.and_then(|own| convicting(Claim::Log(own), &authority, case.trust));
+                let made =
+                    two.and_then(|own| convicting(ClaimShape::Log(own), &authority, case.trust));
                 if made.is_some() {
                     return made;
                 }
@@ -63,7 +64,7 @@ impl ClaimedEvidence {
             Some(if line_of_cosigner(&bare, key).is_some() { bare } else { whole })
         };
         let conflict = conflict.with_lines(by)?;
-        convicting(Claim::Cosigner(conflict), &authority_of(case)?, case.trust)
+        convicting(ClaimShape::Cosigner(conflict), &authority_of(case)?, case.trust)
     }
 
     /// Evidence that the log took what its rules refuse. The bundle is that of the record, as for
@@ -85,7 +86,7 @@ impl ClaimedEvidence {
             let Some(line) = line_of_log(&proof.checkpoint, key) else { continue };
             proof.checkpoint = alone(&proof.checkpoint, line)?;
             let bundle = AuthorityBundle::new(bundle.governance().to_vec(), proof);
-            let claim = Claim::UnlawfulLeaf { record: Box::new(record.clone()), bundle };
+            let claim = ClaimShape::UnlawfulLeaf { record: Box::new(record.clone()), bundle };
             let made = convicting(claim, &authority, case.trust);
             if made.is_some() {
                 return made;
@@ -99,8 +100,11 @@ impl ClaimedEvidence {
         let authority = authority_of(case)?;
         for line in pair.head().note().signatures() {
             let Some(head) = alone(pair.head(), line) else { continue };
-            let made =
-                convicting(Claim::Leaves(Box::new(pair.with_head(head))), &authority, case.trust);
+            let made = convicting(
+                ClaimShape::Leaves(Box::new(pair.with_head(head))),
+                &authority,
+                case.trust,
+            );
             if made.is_some() {
                 return made;
             }
@@ -117,7 +121,7 @@ impl ClaimedEvidence {
 
 /// The file of a claim, if it can be read again and convicts.
 fn convicting(
-    claim: Claim,
+    claim: ClaimShape,
     authority: &[AuthorityBundle],
     trust: &Trust,
 ) -> Option<ClaimedEvidence> {
@@ -132,7 +136,7 @@ fn convicting(
 }
 
 /// Those bundles without which somebody who knows the anchor alone would come to another verdict.
-fn needed(claim: &Claim, authority: &[AuthorityBundle]) -> Vec<AuthorityBundle> {
+fn needed(claim: &ClaimShape, authority: &[AuthorityBundle]) -> Vec<AuthorityBundle> {
     let Some(anchor) = authority.first().and_then(AuthorityBundle::charter) else {
         return Vec::new();
     };

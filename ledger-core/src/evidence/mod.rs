@@ -83,7 +83,7 @@ pub const MAX_AUTHORITY: usize = 8;
 /// are in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClaimedEvidence {
-    claim: Claim,
+    claim: ClaimShape,
     authority: Vec<AuthorityBundle>,
     text: String,
     id: EvidenceId,
@@ -95,7 +95,7 @@ pub struct EvidenceId(Hash);
 
 /// What a file claims. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Claim {
+enum ClaimShape {
     /// A log signed heads that contradict each other.
     Log(Conflict),
     /// A cosigner did.
@@ -120,28 +120,28 @@ impl ClaimedEvidence {
     /// The member `type`.
     pub fn kind(&self) -> &'static str {
         match &self.claim {
-            Claim::Log(conflict) => file::name_of(conflict),
-            Claim::Cosigner(_) => file::COSIGNER,
-            Claim::UnlawfulLeaf { .. } => file::UNLAWFUL_LEAF,
-            Claim::Leaves(pair) => file::name_of_rule(pair.rule()),
+            ClaimShape::Log(conflict) => file::name_of(conflict),
+            ClaimShape::Cosigner(_) => file::COSIGNER,
+            ClaimShape::UnlawfulLeaf { .. } => file::UNLAWFUL_LEAF,
+            ClaimShape::Leaves(pair) => file::name_of_rule(pair.rule()),
         }
     }
 
     /// The log that the file is about: the origin line of its heads.
     pub fn origin(&self) -> &str {
         match &self.claim {
-            Claim::Log(conflict) | Claim::Cosigner(conflict) => conflict.origin(),
-            Claim::UnlawfulLeaf { bundle, .. } => {
+            ClaimShape::Log(conflict) | ClaimShape::Cosigner(conflict) => conflict.origin(),
+            ClaimShape::UnlawfulLeaf { bundle, .. } => {
                 bundle.proof().checkpoint.checkpoint().origin().as_str()
             }
-            Claim::Leaves(pair) => pair.head().checkpoint().origin().as_str(),
+            ClaimShape::Leaves(pair) => pair.head().checkpoint().origin().as_str(),
         }
     }
 
     /// The heads by which it convicts a log, if it does by heads.
     pub(crate) fn conflict_of_log(&self) -> Option<&Conflict> {
         match &self.claim {
-            Claim::Log(conflict) => Some(conflict),
+            ClaimShape::Log(conflict) => Some(conflict),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl ClaimedEvidence {
     /// name: a key may have signed as two logs.
     pub(crate) fn is_signed_with(&self, public: &PublicKey) -> bool {
         let uses: &[Algorithm] = match &self.claim {
-            Claim::Cosigner(_) => &[Algorithm::CosignatureV1, Algorithm::MlDsa44],
+            ClaimShape::Cosigner(_) => &[Algorithm::CosignatureV1, Algorithm::MlDsa44],
             _ => &[Algorithm::Ed25519],
         };
         let signed = |head: &ClaimedCheckpoint| {
@@ -166,11 +166,11 @@ impl ClaimedEvidence {
             )
         };
         match &self.claim {
-            Claim::Log(conflict) | Claim::Cosigner(conflict) => {
+            ClaimShape::Log(conflict) | ClaimShape::Cosigner(conflict) => {
                 conflict.heads().into_iter().any(signed)
             }
-            Claim::UnlawfulLeaf { bundle, .. } => signed(&bundle.proof().checkpoint),
-            Claim::Leaves(pair) => signed(pair.head()),
+            ClaimShape::UnlawfulLeaf { bundle, .. } => signed(&bundle.proof().checkpoint),
+            ClaimShape::Leaves(pair) => signed(pair.head()),
         }
     }
 

@@ -7,10 +7,11 @@ use super::*;
 use crate::charter::world::World;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::gossip::{
-    Beginnings, Event, KnownKeys, Lineage, Message, Pairs, Reach, Round, Salt, Standing, View,
+    Event, HeadSource, KnownKeys, Lineage, LogStanding, Message, Pairs, PrefixProver, Reachability,
+    Round, RoundSalt, View,
 };
 use crate::index::TreeSize;
-use crate::merkle::{Beginning, TreeHead};
+use crate::merkle::{PrefixProof, TreeHead};
 use crate::note::{SignerKey, VerifierKey};
 use crate::record::{Object, StatementId};
 
@@ -136,7 +137,7 @@ fn known(key: &SignerKey) -> KnownKeys {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     }
 }
 
@@ -144,7 +145,7 @@ fn view(key: &SignerKey, lineage: Option<Lineage>) -> View {
     let mut view = View::default();
     let origin = Origin::new(ORIGIN).expect("origin");
     let lineages: BTreeMap<_, _> = lineage.into_iter().map(|own| (origin.clone(), own)).collect();
-    view.know_with(vec![known(key)], vec![cosigner(1).verifier().clone()], lineages);
+    view.set_logs_with(vec![known(key)], vec![cosigner(1).verifier().clone()], lineages);
     view
 }
 
@@ -166,7 +167,10 @@ fn accuse(log: &Rotated, view: &mut View) -> Vec<ClaimedEvidence> {
     let by = [&new(), &cosigner(1)];
     let heads = [log.last(), log.forked.head(4, &[&new()])];
     let heads = heads.map(|head| signed(head.checkpoint(), &by, 7));
-    heads.iter().flat_map(|head| convicted(view.hear(head).expect("sound"))).collect()
+    heads
+        .iter()
+        .flat_map(|head| convicted(view.observe(head, HeadSource::Fetched).expect("sound")))
+        .collect()
 }
 
 #[test]
@@ -219,13 +223,15 @@ fn of_foreign_log(log: &Rotated) -> Vec<ClaimedEvidence> {
     let mut view = view(&new(), Some(lineage(log, &[])));
     let lineages = BTreeMap::from([(Origin::new(ORIGIN).expect("one"), lineage(log, &[]))]);
     let witness = cosigner(1);
-    view.know_with(vec![known(&foreign)], vec![witness.verifier().clone()], lineages);
+    view.set_logs_with(vec![known(&foreign)], vec![witness.verifier().clone()], lineages);
     let head = |leaves: &[&str]| {
         let head = head_of(&mut tree(leaves), leaves.len());
         signed(&checkpoint("foreign.example", head), &[&foreign, &witness], 7)
     };
     let heads = [head(&["a", "b"]), head(&["a", "c"])];
-    let made = heads.iter().flat_map(|head| convicted(view.hear(head).expect("sound")));
+    let made = heads
+        .iter()
+        .flat_map(|head| convicted(view.observe(head, HeadSource::Fetched).expect("sound")));
     made.collect()
 }
 
@@ -283,22 +289,23 @@ fn a_retired_key_raises_no_alarm_and_contradicts_what_it_signed_before() {
     let log = rotated();
     let (retired, origin) = (old().verifier().clone(), Origin::new(ORIGIN).expect("origin"));
     let mut view = view(&old(), None);
-    view.hear(&log.ledger.head(2, &[&old()])).expect("sound");
+    view.observe(&log.ledger.head(2, &[&old()]), HeadSource::Fetched).expect("sound");
     let lineages =
         BTreeMap::from([(origin.clone(), lineage(&log, std::slice::from_ref(&retired)))]);
-    view.know_with(vec![known(&new())], Vec::new(), lineages);
+    view.set_logs_with(vec![known(&new())], Vec::new(), lineages);
     let adopted = view.log(&origin).and_then(|log| log.adopted).expect("it is kept");
     assert_eq!(*adopted.checkpoint().head(), *log.ledger.head(2, &[&old()]).checkpoint().head());
 
-    assert_eq!(view.hear(&log.forked.head(5, &[&old()])), Ok(vec![]));
+    assert_eq!(view.observe(&log.forked.head(5, &[&old()]), HeadSource::Fetched), Ok(vec![]));
     assert!(view.questions().is_empty(), "a thief of the key leaves nothing open");
     let mut forked = Ledger { entries: log.ledger.entries[..1].to_vec() };
     forked.entries.push(log.forked.entries[3].clone());
-    let made = convicted(view.hear(&forked.head(2, &[&old()])).expect("sound"));
+    let made =
+        convicted(view.observe(&forked.head(2, &[&old()]), HeadSource::Fetched).expect("sound"));
     assert_eq!(made.len(), 1);
     let conviction = made[0].verify(&log.anchored()).expect("by the anchor");
     assert_eq!(conviction.culprit().keys(), [retired]);
-    assert_eq!(view.standing(&origin), Standing::Good, "the key in force is not accused");
+    assert_eq!(view.standing(&origin), LogStanding::Good, "the key in force is not accused");
 }
 
 /// A view that was told of the old key by hand, and knows from the charter that it was retired.
@@ -309,7 +316,7 @@ fn listing_both(log: &Rotated, authority: Vec<AuthorityBundle>) -> View {
     let retired = vec![old().verifier().clone()];
     let lineage = Lineage { anchor: log.anchor, retired, authority };
     let mut view = View::default();
-    view.know_with(
+    view.set_logs_with(
         vec![known],
         vec![cosigner(1).verifier().clone()],
         BTreeMap::from([(origin, lineage)]),
@@ -323,10 +330,10 @@ fn listing_both(log: &Rotated, authority: Vec<AuthorityBundle>) -> View {
 fn a_retired_key_that_a_list_still_names_cannot_convict_the_key_in_force() {
     let (log, origin) = (rotated(), Origin::new(ORIGIN).expect("origin"));
     let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
-    view.hear(&log.last()).expect("sound");
-    assert_eq!(view.hear(&log.forked.head(4, &[&old()])), Ok(vec![]));
-    assert_eq!(view.hear(&log.forked.head(5, &[&old()])), Ok(vec![]));
-    assert_eq!(view.standing(&origin), Standing::Good);
+    view.observe(&log.last(), HeadSource::Fetched).expect("sound");
+    assert_eq!(view.observe(&log.forked.head(4, &[&old()]), HeadSource::Fetched), Ok(vec![]));
+    assert_eq!(view.observe(&log.forked.head(5, &[&old()]), HeadSource::Fetched), Ok(vec![]));
+    assert_eq!(view.standing(&origin), LogStanding::Good);
     assert!(view.against(new().verifier()).is_none() && view.questions().is_empty());
     assert!(view.tick().is_empty(), "no alarm");
 }
@@ -336,21 +343,21 @@ fn a_retired_key_that_a_list_still_names_cannot_convict_the_key_in_force() {
 fn heads_of_a_thief_that_can_convict_nobody_are_not_looked_into() {
     let log = rotated();
     let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
-    view.hear(&log.last()).expect("sound");
+    view.observe(&log.last(), HeadSource::Fetched).expect("sound");
     let forked = log.forked.head(4, &[&old()]);
     let heads = Heads { one: &log.last(), other: &forked };
     let conflict = Conflict::of_heads(heads).expect("two roots");
     assert!(!view.may_convict_log(&conflict), "two keys, and one of them was retired");
     for _ in 0..2 {
-        assert_eq!(view.hear(&forked), Ok(vec![]));
+        assert_eq!(view.observe(&forked, HeadSource::Fetched), Ok(vec![]));
     }
 
     // where the thief's key had signed its own end, it falls
     let bridge = log.bundle(&log.over_change(&[&new(), &old()]));
     let mut view = listing_both(&log, vec![bridge]);
-    view.hear(&log.last()).expect("sound");
+    view.observe(&log.last(), HeadSource::Fetched).expect("sound");
     assert!(view.may_convict_log(&conflict));
-    let made = convicted(view.hear(&forked).expect("sound"));
+    let made = convicted(view.observe(&forked, HeadSource::Fetched).expect("sound"));
     let conviction = made[0].verify(&log.anchored()).expect("by the anchor");
     assert_eq!(conviction.culprit().keys(), [old().verifier().clone()]);
     assert!(made.len() == 1 && !view.may_convict_log(&conflict), "once is enough");
@@ -361,9 +368,10 @@ fn a_cosigner_of_a_thiefs_head_is_convicted_though_the_log_is_not() {
     let log = rotated();
     let mut view = listing_both(&log, vec![log.bundle(&log.last())]);
     let (last, forked) = (log.last(), log.forked.head(4, &[&old()]));
-    view.hear(&signed(last.checkpoint(), &[&new(), &cosigner(1)], 7)).expect("sound");
+    view.observe(&signed(last.checkpoint(), &[&new(), &cosigner(1)], 7), HeadSource::Fetched)
+        .expect("sound");
     let forked = signed(forked.checkpoint(), &[&old(), &cosigner(1)], 8);
-    let made = convicted(view.hear(&forked).expect("sound"));
+    let made = convicted(view.observe(&forked, HeadSource::Fetched).expect("sound"));
     assert_eq!(made.iter().map(ClaimedEvidence::kind).collect::<Vec<_>>(), ["cosigner"]);
     assert!(view.against(cosigner(1).verifier()).is_some());
     assert!(view.against(new().verifier()).is_none());
@@ -388,14 +396,14 @@ fn bundles_that_do_not_hold_keep_nothing_from_convicting_by_keys() {
 }
 
 fn round(asker: &mut View, answerer: &mut View) -> Vec<Message> {
-    let (mut round, mut next) = Round::begin(asker, Salt([7; 16]));
+    let (mut round, mut next) = Round::begin(asker, RoundSalt([7; 16]));
     let (mut answers, mut wanted) = (Vec::new(), Vec::new());
     loop {
         let told = answerer.answer(next, &mut wanted, &mut Nobody);
         assert_eq!(told.fault, None);
         let reply = told.reply.expect("always an answer");
         answers.push(reply.clone());
-        let heard = round.hear(asker, reply, &mut Nobody);
+        let heard = round.take(asker, reply, &mut Nobody);
         assert_eq!(heard.fault, None);
         match heard.reply {
             Some(reply) => next = reply,
@@ -407,8 +415,8 @@ fn round(asker: &mut View, answerer: &mut View) -> Vec<Message> {
 /// Who holds no tree.
 struct Nobody;
 
-impl Beginnings for Nobody {
-    fn beginning(&mut self, _: &Origin, _: TreeSize, _: &TreeHead) -> Option<Beginning> {
+impl PrefixProver for Nobody {
+    fn prove_prefix(&mut self, _: &Origin, _: TreeSize, _: &TreeHead) -> Option<PrefixProof> {
         None
     }
 }
@@ -421,9 +429,13 @@ fn evidence_against_a_retired_key_spreads_and_then_nothing_is_left_to_say() {
         let (mut one, mut other) =
             (listing_both(&log, vec![bundle.clone()]), listing_both(&log, vec![bundle.clone()]));
         for view in [&mut one, &mut other] {
-            view.hear(&log.last()).expect("sound");
+            view.observe(&log.last(), HeadSource::Fetched).expect("sound");
         }
-        assert!(!one.hear(&log.forked.head(4, &[&old()])).expect("sound").is_empty());
+        assert!(
+            !one.observe(&log.forked.head(4, &[&old()]), HeadSource::Fetched)
+                .expect("sound")
+                .is_empty()
+        );
         let (asker, answerer) = if asks { (&mut one, &mut other) } else { (&mut other, &mut one) };
         round(asker, answerer);
         for view in [&*asker, &*answerer] {
@@ -439,9 +451,9 @@ fn evidence_that_convicts_another_than_was_named_is_fetched_once() {
     let log = rotated();
     let mut peer = View::default();
     let both = vec![old().verifier().clone(), new().verifier().clone()];
-    peer.know(vec![KnownKeys { keys: both, ..known(&new()) }], Vec::new());
+    peer.set_logs(vec![KnownKeys { keys: both, ..known(&new()) }], Vec::new());
     for head in [log.last(), log.forked.head(4, &[&old()])] {
-        peer.hear(&head).expect("sound");
+        peer.observe(&head, HeadSource::Fetched).expect("sound");
     }
     assert!(peer.against(new().verifier()).is_some());
     let bridge = log.bundle(&log.over_change(&[&new(), &old()]));

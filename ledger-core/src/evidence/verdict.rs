@@ -6,7 +6,7 @@ use crate::note::VerifierKey;
 use crate::record::{Object, StatementId, Value};
 
 use super::judge::line_of_cosigner;
-use super::{Claim, ClaimedEvidence, Conviction, Culprit, Trust};
+use super::{ClaimShape, ClaimedEvidence, Conviction, Culprit, Trust};
 
 /// What the member `format` says.
 const FORMAT: &str = "ledger-verdict/v1";
@@ -33,7 +33,7 @@ impl ClaimedEvidence {
         for log in trust.logs.iter().filter(|own| own.key.name().as_str() == self.origin()) {
             lines.push(format!("log {} {:?} {}\n", log.key, log.entries, log.in_force));
         }
-        if let Claim::Cosigner(conflict) = &self.claim {
+        if let ClaimShape::Cosigner(conflict) = &self.claim {
             let heads = conflict.heads();
             let signs =
                 |key: &&VerifierKey| heads.iter().any(|head| line_of_cosigner(head, key).is_some());
@@ -52,11 +52,11 @@ impl ClaimedEvidence {
         let mut charters: Vec<StatementId> =
             self.authority.iter().filter_map(|bundle| bundle.charter()).collect();
         match &self.claim {
-            Claim::UnlawfulLeaf { record, bundle } => {
+            ClaimShape::UnlawfulLeaf { record, bundle } => {
                 charters.push(bundle.charter().unwrap_or(record.statement()));
             }
-            Claim::Leaves(pair) => charters.push(pair.charter().entry.record().statement()),
-            Claim::Log(_) | Claim::Cosigner(_) => {}
+            ClaimShape::Leaves(pair) => charters.push(pair.charter().entry.record().statement()),
+            ClaimShape::Log(_) | ClaimShape::Cosigner(_) => {}
         }
         charters
     }

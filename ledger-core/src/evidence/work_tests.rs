@@ -6,7 +6,7 @@ use super::sample::*;
 use super::*;
 use crate::charter::world::{World, change};
 use crate::checkpoint::Origin;
-use crate::gossip::{KnownKeys, Lineage, Pairs, Reach, View};
+use crate::gossip::{KnownKeys, Lineage, Pairs, Reachability, View};
 use crate::note::checked;
 use crate::record::{Entry, StatementId};
 
@@ -45,7 +45,7 @@ fn unlawful(world: &mut World) -> (ClaimedEvidence, usize) {
     let bundle = ledger.bundle(last, &all, &head);
     let authority = ledger.bundle(last - 1, &all, &head);
     let record = Box::new(ledger.entries[last].record().clone());
-    let claim = Claim::UnlawfulLeaf { record, bundle };
+    let claim = ClaimShape::UnlawfulLeaf { record, bundle };
     (ClaimedEvidence::assemble(claim, vec![authority]), governance)
 }
 
@@ -60,7 +60,7 @@ fn governance_that_the_heads_tree_does_not_hold_is_not_gone_through() {
     let under = |head: &crate::checkpoint::ClaimedCheckpoint| {
         let record = Box::new(theirs.entries[last].record().clone());
         let bundle = theirs.bundle(last, &all, head);
-        ClaimedEvidence::assemble(Claim::UnlawfulLeaf { record, bundle }, Vec::new())
+        ClaimedEvidence::assemble(ClaimShape::UnlawfulLeaf { record, bundle }, Vec::new())
     };
     let by_key = Trust::new().with_key(log_key(100).verifier().clone());
     for trust in [by_key.clone(), by_key.with_anchor(anchor(&world))] {
@@ -103,7 +103,8 @@ fn bundles_that_begin_alike_are_judged_once() {
     let up_to = |at: usize| ledger.bundle(at, &all[..=at], &head(at + 1));
     let authority = vec![up_to(last / 2), up_to(last - 2), up_to(last - 1)];
     let record = Box::new(ledger.entries[last].record().clone());
-    let evidence = ClaimedEvidence::assemble(Claim::UnlawfulLeaf { record, bundle }, authority);
+    let evidence =
+        ClaimedEvidence::assemble(ClaimShape::UnlawfulLeaf { record, bundle }, authority);
     let trust = Trust::new().with_anchor(anchor(&world));
     let (checks, judged) = checked::during(|| evidence.verify(&trust));
     judged.expect("it convicts");
@@ -121,11 +122,11 @@ fn evidence_that_convicts_is_judged_once_before_it_is_kept() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let lineage = Lineage { anchor: anchor(&world), retired: Vec::new(), authority: Vec::new() };
     let mut view = View::default();
-    view.know_with(vec![log], Vec::new(), BTreeMap::from([(origin, lineage)]));
+    view.set_logs_with(vec![log], Vec::new(), BTreeMap::from([(origin, lineage)]));
     let (checks, events) = checked::during(|| view.convict(&evidence));
     assert_eq!(events.expect("it convicts").len(), 1);
     assert!(checks <= governance + 2 * OF_HEADS, "{checks} checks of {governance} lines");

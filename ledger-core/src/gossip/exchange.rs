@@ -6,16 +6,18 @@ use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::EvidenceId;
 use crate::hash::Hash;
 use crate::index::TreeSize;
-use crate::merkle::{Beginning, TreeHead};
+use crate::merkle::{PrefixProof, TreeHead};
 use crate::note::VerifierKey;
 
-use super::Conduct;
-use super::known::{Known, Question, Teller, push_bounded};
+use super::PeerBudget;
+use super::log_state::{LogState, push_bounded};
 use super::message::{
-    Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
-    MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, UnreadEvidence, can_carry, evidence_units,
+    EvidenceRef, Exchange, LogLine, LogLineId, MAX_ANSWERS, MAX_HEAD_BYTES, MAX_HEADS, MAX_LINES,
+    MAX_QUESTIONS, MAX_REFS, Message, QuestionAnswer, RoundSalt, RoundSummary, UnreadEvidence,
+    can_carry, evidence_units,
 };
-use super::view::{Event, FalseSignature, Fault, View, by_rank, culprit_hash};
+use super::view::{View, by_rank, culprit_hash};
+use super::vocabulary::{Event, FalseSignature, HeadSource, PeerFault, Question};
 use super::{MAX_LEGS, MAX_TALK, Moment};
 
 /// Evidence that was asked for and judged, remembered so that it is not asked for again: what
@@ -44,20 +46,20 @@ const MAX_WORK: usize = 2_048;
 const FRESH_S: u64 = 900;
 
 /// The trees that a node holds itself: those of its own log and of its mirrors.
-pub trait Beginnings {
+pub trait PrefixProver {
     /// What the tree of `larger` was at a smaller size; `None` if it is not held here.
-    fn beginning(
+    fn prove_prefix(
         &mut self,
         origin: &Origin,
         smaller: TreeSize,
         larger: &TreeHead,
-    ) -> Option<Beginning>;
+    ) -> Option<PrefixProof>;
 }
 
 /// A round that this node began, from its side.
 #[derive(Debug)]
 pub struct Round {
-    salt: Salt,
+    salt: RoundSalt,
     legs: usize,
     /// The evidence that the peer was asked for and has not sent yet, as it named it.
     asked: Vec<EvidenceRef>,
@@ -67,13 +69,13 @@ pub struct Round {
 
 /// What a message led to.
 #[derive(Debug)]
-pub struct Heard {
+pub struct RoundStep {
     /// What to send back; the asker's round is over when there is nothing.
     pub reply: Option<Message>,
     /// What followed. Evidence among it is to be kept before the reply is sent.
     pub events: Vec<Event>,
     /// What the peer did that no honest node does; what it said up to there was taken.
-    pub fault: Option<Fault>,
+    pub fault: Option<PeerFault>,
     /// What it may have made up; nothing was taken of it.
     pub doubt: Option<FalseSignature>,
     /// How many lines are so.
@@ -84,24 +86,29 @@ pub struct Heard {
 
 impl Round {
     /// Begins a round with this salt, which must be fresh and random.
-    pub fn begin(view: &View, salt: Salt) -> (Round, Message) {
+    pub fn begin(view: &View, salt: RoundSalt) -> (Round, Message) {
         let hello = Message::Hello { salt, summary: view.summary(salt) };
         (Round { salt, legs: 1, asked: Vec::new(), owed: VecDeque::new() }, hello)
     }
 
     /// Takes the peer's reply. Nothing to send means that the round is over.
-    pub fn hear(&mut self, view: &mut View, message: Message, trees: &mut dyn Beginnings) -> Heard {
+    pub fn take(
+        &mut self,
+        view: &mut View,
+        message: Message,
+        trees: &mut dyn PrefixProver,
+    ) -> RoundStep {
         self.legs += 1;
         let carried = message.evidence().is_some();
         let mut heard = match message {
-            Message::Same => Heard::nothing(),
+            Message::Same => RoundStep::nothing(),
             Message::Lists { salt, lines } if salt == self.salt && self.legs == 2 => {
                 view.compare(salt, &lines)
             }
             Message::Exchange(told) if told.salt == self.salt && self.legs > 2 => {
                 self.exchange(view, *told, trees)
             }
-            _ => Heard::fault(Fault::OutOfTurn),
+            _ => RoundStep::fault(PeerFault::OutOfTurn),
         };
         let carries = heard.reply.as_ref().is_some_and(|reply| reply.evidence().is_some());
         // whoever only talks has said by now what there is to say
@@ -111,13 +118,18 @@ impl Round {
         heard
     }
 
-    fn exchange(&mut self, view: &mut View, told: Exchange, trees: &mut dyn Beginnings) -> Heard {
+    fn exchange(
+        &mut self,
+        view: &mut View,
+        told: Exchange,
+        trees: &mut dyn PrefixProver,
+    ) -> RoundStep {
         let sent = told.evidence.as_ref().map(UnreadEvidence::id);
         if sent.is_some_and(|id| self.asked.iter().all(|own| own.id != id)) {
-            return Heard::fault(Fault::Unasked);
+            return RoundStep::fault(PeerFault::Unasked);
         }
         let (held, wants) = (told.held.clone(), told.wants.clone());
-        let mut heard = view.exchange(told, (Teller::Asked, &self.asked), trees);
+        let mut heard = view.exchange(told, (HeadSource::Fetched, &self.asked), trees);
         if heard.fault.is_none() {
             self.owed.extend(wants);
             // whoever sends none of it has none
@@ -145,22 +157,22 @@ impl Round {
     }
 }
 
-impl Heard {
+impl RoundStep {
     /// What it costs, in units of about one signature check, besides looking at the message: heads
     /// have to be settled, and evidence has to be carried.
-    pub fn debt(&self) -> u32 {
+    pub fn charge(&self) -> u32 {
         let opened = self.events.iter().filter(|event| matches!(event, Event::Opened(_))).count();
         let carried = self.reply.as_ref().and_then(Message::evidence).map_or(0, evidence_units);
         let units = opened * OPEN_UNITS + carried + self.failed * FAILED_UNITS;
         u32::try_from(units).unwrap_or(u32::MAX)
     }
 
-    fn nothing() -> Heard {
-        Heard { reply: None, events: Vec::new(), fault: None, doubt: None, failed: 0, work: 0 }
+    fn nothing() -> RoundStep {
+        RoundStep { reply: None, events: Vec::new(), fault: None, doubt: None, failed: 0, work: 0 }
     }
 
-    fn fault(fault: Fault) -> Heard {
-        Heard { fault: Some(fault), ..Heard::nothing() }
+    fn fault(fault: PeerFault) -> RoundStep {
+        RoundStep { fault: Some(fault), ..RoundStep::nothing() }
     }
 }
 
@@ -177,13 +189,13 @@ impl Message {
     ///
     /// # Errors
     /// When the peer may try again.
-    pub fn spend(&self, conduct: &mut Conduct, now: Moment) -> Result<(), Moment> {
+    pub fn try_spend(&self, conduct: &mut PeerBudget, now: Moment) -> Result<(), Moment> {
         let units = match self {
             Message::Hello { .. } | Message::Same => 0,
             Message::Lists { lines, .. } => u32::try_from(lines.len() / 16).unwrap_or(u32::MAX),
             Message::Exchange(told) => told.cost(),
         };
-        conduct.spend(now, units)
+        conduct.try_spend(now, units)
     }
 }
 
@@ -196,19 +208,19 @@ impl View {
         &mut self,
         message: Message,
         wanted: &mut Vec<EvidenceRef>,
-        trees: &mut dyn Beginnings,
-    ) -> Heard {
+        trees: &mut dyn PrefixProver,
+    ) -> RoundStep {
         match message {
             Message::Hello { salt, summary } => {
                 let same = summary == self.summary(salt);
                 let lists = || Message::Lists { salt, lines: self.lines(salt) };
                 let reply = if same { Message::Same } else { lists() };
-                Heard { reply: Some(reply), ..Heard::nothing() }
+                RoundStep { reply: Some(reply), ..RoundStep::nothing() }
             }
             Message::Exchange(told) => {
                 let (salt, held, wants) = (told.salt, told.held.clone(), told.wants.clone());
                 let sent = told.evidence.as_ref().map(UnreadEvidence::id);
-                let mut heard = self.exchange(*told, (Teller::Anybody, wanted), trees);
+                let mut heard = self.exchange(*told, (HeadSource::Pushed, wanted), trees);
                 wanted.retain(|own| Some(own.id) != sent);
                 let may_go_on = heard.fault.is_none();
                 // the asker waits for an answer, even where there is nothing to say
@@ -225,37 +237,37 @@ impl View {
                 }
                 heard
             }
-            Message::Same | Message::Lists { .. } => Heard::fault(Fault::OutOfTurn),
+            Message::Same | Message::Lists { .. } => RoundStep::fault(PeerFault::OutOfTurn),
         }
     }
 
     /// Settles what the trees held here can settle.
-    pub fn consult(&mut self, trees: &mut dyn Beginnings) -> Vec<Event> {
+    pub fn resolve_with(&mut self, trees: &mut dyn PrefixProver) -> Vec<Event> {
         let mut events = Vec::new();
         for question in self.questions() {
-            if let Some(Answer { question, beginning }) = self.show(question, trees) {
+            if let Some(QuestionAnswer { question, beginning }) = self.prove(question, trees) {
                 // a tree of our own that is not what it should be answers nothing
-                events.extend(self.learn(&question, &beginning).unwrap_or_default());
+                events.extend(self.resolve(&question, &beginning).unwrap_or_default());
             }
         }
         events
     }
 
-    fn summary(&self, salt: Salt) -> Summary {
+    fn summary(&self, salt: RoundSalt) -> RoundSummary {
         let lines = self.lines(salt).into_iter().flat_map(|line| [line.log.0, line.state]);
         let bytes: Vec<u8> = salt.0.into_iter().chain(lines.flatten()).collect();
-        Summary(*Hash::digest(&bytes).as_bytes().first_chunk().expect("32 bytes"))
+        RoundSummary(*Hash::digest(&bytes).as_bytes().first_chunk().expect("32 bytes"))
     }
 
-    fn lines(&self, salt: Salt) -> Vec<Line> {
+    fn lines(&self, salt: RoundSalt) -> Vec<LogLine> {
         let of = |(origin, known)| self.line(salt, origin, known);
-        let mut lines: Vec<Line> = self.logs.iter().take(MAX_LINES).map(of).collect();
+        let mut lines: Vec<LogLine> = self.logs.iter().take(MAX_LINES).map(of).collect();
         lines.sort_unstable_by_key(|line| line.log);
         lines
     }
 
-    fn line(&self, salt: Salt, origin: &Origin, known: &Known) -> Line {
-        let mut heads: Vec<Vec<u8>> = known.told().map(head_bytes).collect();
+    fn line(&self, salt: RoundSalt, origin: &Origin, known: &LogState) -> LogLine {
+        let mut heads: Vec<Vec<u8>> = known.shared_heads().map(head_bytes).collect();
         heads.sort_unstable();
         let mut fallen: Vec<Hash> =
             self.carried_convictions(origin).map(|(_, culprit)| culprit).collect();
@@ -266,44 +278,44 @@ impl View {
         bytes.extend(heads.concat());
         fallen.iter().for_each(|hash| bytes.extend(hash.as_bytes()));
         let state = *Hash::digest(&bytes).as_bytes().first_chunk().expect("32 bytes");
-        Line { log: salt.line_id(origin), state }
+        LogLine { log: salt.line_id(origin), state }
     }
 
     /// The asker's first exchange: all that it knows of the logs whose lines differ.
-    fn compare(&self, salt: Salt, lines: &[Line]) -> Heard {
+    fn compare(&self, salt: RoundSalt, lines: &[LogLine]) -> RoundStep {
         if lines.len() > MAX_LINES {
-            return Heard::fault(Fault::TooMuch);
+            return RoundStep::fault(PeerFault::TooMuch);
         }
-        let theirs: BTreeMap<LineId, [u8; 8]> =
+        let theirs: BTreeMap<LogLineId, [u8; 8]> =
             lines.iter().map(|line| (line.log, line.state)).collect();
-        let differs = |line: &Line| theirs.get(&line.log).is_some_and(|own| *own != line.state);
-        let about: Vec<LineId> =
+        let differs = |line: &LogLine| theirs.get(&line.log).is_some_and(|own| *own != line.state);
+        let about: Vec<LogLineId> =
             self.lines(salt).into_iter().filter(differs).map(|line| line.log).collect();
         if about.is_empty() {
-            return Heard::nothing();
+            return RoundStep::nothing();
         }
         let mut told = Exchange::new(salt);
-        self.tell(&mut told, &about, &[], &[]);
+        self.describe(&mut told, &about, &[], &[]);
         told.about = about;
-        Heard { reply: Some(Message::Exchange(Box::new(told))), ..Heard::nothing() }
+        RoundStep { reply: Some(Message::Exchange(Box::new(told))), ..RoundStep::nothing() }
     }
 
     /// Adds what is known of these logs and was not said by the other side.
     ///
     /// Where not all of it has room, each log has as much as the others, and which log comes first
     /// is another in each round: nobody's heads keep another's out.
-    fn tell(
+    fn describe(
         &self,
         told: &mut Exchange,
-        about: &[LineId],
+        about: &[LogLineId],
         heads: &[ClaimedCheckpoint],
         held: &[EvidenceRef],
     ) {
         let salted = |(origin, known)| (told.salt.line_id(origin), (origin, known));
-        let logs: BTreeMap<LineId, (&Origin, &Known)> =
+        let logs: BTreeMap<LogLineId, (&Origin, &LogState)> =
             self.logs.iter().map(salted).filter(|(id, _)| about.contains(id)).collect();
-        let new = |known: &Known| {
-            let own = known.told().map(|seen| seen.checkpoint());
+        let new = |known: &LogState| {
+            let own = known.shared_heads().map(|seen| seen.checkpoint());
             own.filter(|own| !heads.contains(own)).cloned().collect()
         };
         let mut bytes = 0;
@@ -328,28 +340,28 @@ impl View {
     fn exchange(
         &mut self,
         told: Exchange,
-        (from, asked): (Teller, &[EvidenceRef]),
-        trees: &mut dyn Beginnings,
-    ) -> Heard {
+        (from, asked): (HeadSource, &[EvidenceRef]),
+        trees: &mut dyn PrefixProver,
+    ) -> RoundStep {
         if !told.fits() {
-            return Heard::fault(Fault::TooMuch);
+            return RoundStep::fault(PeerFault::TooMuch);
         }
         let heard = self.take(&told, from, asked);
         if heard.fault.is_some() {
             return heard;
         }
         let mut reply = Exchange::new(told.salt);
-        self.tell(&mut reply, &told.about, &told.heads, &told.held);
-        let answers = told.questions.into_iter().filter_map(|asked| self.show(asked, trees));
+        self.describe(&mut reply, &told.about, &told.heads, &told.held);
+        let answers = told.questions.into_iter().filter_map(|asked| self.prove(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
         let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
-        Heard { reply, ..heard }
+        RoundStep { reply, ..heard }
     }
 
     /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies
     /// nothing.
-    fn take(&mut self, told: &Exchange, from: Teller, asked: &[EvidenceRef]) -> Heard {
-        let mut heard = Heard::nothing();
+    fn take(&mut self, told: &Exchange, from: HeadSource, asked: &[EvidenceRef]) -> RoundStep {
+        let mut heard = RoundStep::nothing();
         if let Some(evidence) = &told.evidence {
             let (events, fault) = self.judge(evidence, asked);
             (heard.events, heard.fault) = (events, fault);
@@ -361,16 +373,16 @@ impl View {
             if heard.failed >= MAX_FAILED || heard.work >= MAX_WORK {
                 break;
             }
-            let listened = self.listen(head, from);
+            let listened = self.observe_head(head, from);
             heard.work += listened.work;
             heard.events.extend(listened.events);
             heard.doubt = heard.doubt.or(listened.doubt);
             heard.failed += listened.failed;
         }
         for answer in &told.answers {
-            match self.learn(&answer.question, &answer.beginning) {
+            match self.resolve(&answer.question, &answer.beginning) {
                 Ok(events) => heard.events.extend(events),
-                Err(fault) => return Heard { fault: Some(fault), ..heard },
+                Err(fault) => return RoundStep { fault: Some(fault), ..heard },
             }
         }
         heard
@@ -386,14 +398,14 @@ impl View {
         &mut self,
         evidence: &UnreadEvidence,
         asked: &[EvidenceRef],
-    ) -> (Vec<Event>, Option<Fault>) {
+    ) -> (Vec<Event>, Option<PeerFault>) {
         let id = evidence.id();
         if asked.iter().all(|own| own.id != id) {
             return (Vec::new(), None);
         }
         push_bounded(&mut self.judged, id, MAX_JUDGED);
         let Ok(evidence) = &evidence.read() else {
-            return (Vec::new(), Some(Fault::FalseEvidence(id)));
+            return (Vec::new(), Some(PeerFault::FalseEvidence(id)));
         };
         let named: Vec<Hash> =
             asked.iter().filter(|own| own.id == id).map(|own| own.culprit).collect();
@@ -402,7 +414,7 @@ impl View {
                 let mut keys = conviction.culprit().keys().iter();
                 let is_true = keys.any(|key| named.contains(&culprit_hash(key)));
                 let events = self.convicted(evidence, conviction);
-                (events, (!is_true).then_some(Fault::FalseEvidence(id)))
+                (events, (!is_true).then_some(PeerFault::FalseEvidence(id)))
             }
             Err(error) => {
                 let framed = |(culprit, key): (Hash, &VerifierKey)| {
@@ -412,7 +424,7 @@ impl View {
                 let is_false = !error.depends_on_judge()
                     || framed.peek().is_some() && framed.all(|framed| framed);
                 drop(framed);
-                (Vec::new(), is_false.then_some(Fault::FalseEvidence(id)))
+                (Vec::new(), is_false.then_some(PeerFault::FalseEvidence(id)))
             }
         }
     }
@@ -449,12 +461,12 @@ impl View {
     }
 
     /// What is known here about another's question.
-    fn show(&self, question: Question, trees: &mut dyn Beginnings) -> Option<Answer> {
+    fn prove(&self, question: Question, trees: &mut dyn PrefixProver) -> Option<QuestionAnswer> {
         let known = self.logs.get(&question.origin)?;
         let Question { origin, smaller, larger } = &question;
         let remembered = known.remembered(&question).cloned();
-        let beginning = remembered.or_else(|| trees.beginning(origin, smaller.size, larger))?;
-        Some(Answer { question, beginning })
+        let beginning = remembered.or_else(|| trees.prove_prefix(origin, smaller.size, larger))?;
+        Some(QuestionAnswer { question, beginning })
     }
 }
 
@@ -470,7 +482,7 @@ fn keep_newest(wanted: &mut Vec<EvidenceRef>) {
     wanted.truncate(MAX_REFS);
 }
 
-fn head_bytes(seen: &super::seen::Seen) -> Vec<u8> {
+fn head_bytes(seen: &super::verified_head::VerifiedHead) -> Vec<u8> {
     let head = seen.head();
     let mut bytes = [head.size.get().to_be_bytes().as_slice(), head.root.as_bytes()].concat();
     let ids = seen.cosigner_ids();

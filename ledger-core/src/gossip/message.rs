@@ -3,9 +3,9 @@
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{ClaimedEvidence, EvidenceId, ParseEvidenceError};
 use crate::hash::Hash;
-use crate::merkle::Beginning;
+use crate::merkle::PrefixProof;
 
-use super::known::Question;
+use super::vocabulary::Question;
 
 /// Lines of one [`Message::Lists`]: more logs than a consortium has, in 64 KiB.
 pub const MAX_LINES: usize = 4_096;
@@ -31,21 +31,21 @@ pub const MAX_GOSSIP_EVIDENCE_BYTES: usize = 4 << 20;
 
 /// Fresh random bytes, chosen by the asker for one round.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Salt(pub [u8; 16]);
+pub struct RoundSalt(pub [u8; 16]);
 
 /// A salted hash over all that a node knows of all logs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary(pub [u8; 16]);
+pub struct RoundSummary(pub [u8; 16]);
 
 /// A log's name in one round: the salted hash of its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LineId(pub [u8; 8]);
+pub struct LogLineId(pub [u8; 8]);
 
 /// A salted hash over what a node knows of one log: heads, who cosigned them, and who is convicted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line {
+pub struct LogLine {
     /// Which log.
-    pub log: LineId,
+    pub log: LogLineId,
     /// Over what is known of it.
     pub state: [u8; 8],
 }
@@ -70,11 +70,11 @@ pub struct UnreadEvidence {
 
 /// What somebody shows about a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct QuestionAnswer {
     /// The question.
     pub question: Question,
     /// What the larger tree was at the smaller size.
-    pub beginning: Beginning,
+    pub beginning: PrefixProof,
 }
 
 /// One message. Closed: another version of the protocol has another service.
@@ -83,18 +83,18 @@ pub enum Message {
     /// Opens a round.
     Hello {
         /// For this round.
-        salt: Salt,
+        salt: RoundSalt,
         /// All that the asker knows.
-        summary: Summary,
+        summary: RoundSummary,
     },
     /// Both know the same.
     Same,
     /// What the answerer knows, a line a log, in the order of the ids.
     Lists {
         /// The salt of the round.
-        salt: Salt,
+        salt: RoundSalt,
         /// At most [`MAX_LINES`].
-        lines: Vec<Line>,
+        lines: Vec<LogLine>,
     },
     /// Heads, evidence, questions and answers.
     Exchange(Box<Exchange>),
@@ -104,9 +104,9 @@ pub enum Message {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exchange {
     /// The salt of the round.
-    pub salt: Salt,
+    pub salt: RoundSalt,
     /// Logs of which the sender wants to hear what the other knows.
-    pub about: Vec<LineId>,
+    pub about: Vec<LogLineId>,
     /// What it knows of them.
     pub heads: Vec<ClaimedCheckpoint>,
     /// Evidence that it holds.
@@ -118,7 +118,7 @@ pub struct Exchange {
     /// What it cannot settle.
     pub questions: Vec<Question>,
     /// What it can show about the other's questions.
-    pub answers: Vec<Answer>,
+    pub answers: Vec<QuestionAnswer>,
 }
 
 impl UnreadEvidence {
@@ -159,7 +159,7 @@ pub(super) fn can_carry(evidence: &ClaimedEvidence) -> bool {
 
 impl Exchange {
     /// Says nothing yet.
-    pub fn new(salt: Salt) -> Exchange {
+    pub fn new(salt: RoundSalt) -> Exchange {
         Exchange {
             salt,
             about: Vec::new(),
@@ -202,10 +202,10 @@ pub(super) fn evidence_units(evidence: &UnreadEvidence) -> usize {
     8 + evidence.bytes.len() / 4_096
 }
 
-impl Salt {
+impl RoundSalt {
     /// The name of a log in this round.
-    pub(super) fn line_id(self, origin: &Origin) -> LineId {
+    pub(super) fn line_id(self, origin: &Origin) -> LogLineId {
         let hash = Hash::digest(&[&self.0, origin.as_str().as_bytes()].concat());
-        LineId(*hash.as_bytes().first_chunk().expect("32 bytes"))
+        LogLineId(*hash.as_bytes().first_chunk().expect("32 bytes"))
     }
 }

@@ -12,7 +12,7 @@
 //! says what has to be shown, and a [`Beginning`](crate::merkle::Beginning) from anybody settles
 //! it: the heads agree, or there is evidence. Open heads that are shown to lie on one history are
 //! held, and passed on, as the largest of them. A head that stays open for [`PATIENCE_ROUNDS`]
-//! raises the alarm [`Standing::Unreconciled`]: nobody is convicted, but the log is not cosigned
+//! raises the alarm [`LogStanding::Unreconciled`]: nobody is convicted, but the log is not cosigned
 //! any more until the question is settled. Of a log that was convicted the heads that convicted it
 //! stay, so that whoever cosigned both is convicted too, whenever the cosignatures come.
 //!
@@ -32,24 +32,29 @@
 //! nothing but the evidence that it asked for. The salt is fresh in every round, so that no log can
 //! prepare heads whose lines collide.
 
-mod conduct;
+mod confirmed;
+mod convicting_heads;
 mod exchange;
-mod known;
+mod log_state;
 mod message;
 mod pairs;
-mod remains;
-mod seen;
+mod peer_budget;
+mod verified_head;
 mod view;
+mod vocabulary;
 
-pub use conduct::{Conduct, Moment};
-pub use exchange::{Beginnings, Heard, Round};
-pub use known::{Question, Standing, Teller};
+pub use exchange::{PrefixProver, Round, RoundStep};
 pub use message::{
-    Answer, EvidenceRef, Exchange, Line, LineId, MAX_ANSWERS, MAX_GOSSIP_EVIDENCE_BYTES, MAX_HEADS,
-    MAX_LINES, MAX_QUESTIONS, MAX_REFS, Message, Salt, Summary, UnreadEvidence,
+    EvidenceRef, Exchange, LogLine, LogLineId, MAX_ANSWERS, MAX_GOSSIP_EVIDENCE_BYTES, MAX_HEADS,
+    MAX_LINES, MAX_QUESTIONS, MAX_REFS, Message, QuestionAnswer, RoundSalt, RoundSummary,
+    UnreadEvidence,
 };
-pub use pairs::Pairs;
-pub use view::{Event, FalseSignature, Fault, KnownKeys, Lineage, LogStatus, Reach, View};
+pub use peer_budget::{Moment, PeerBudget};
+pub use view::View;
+pub use vocabulary::{
+    Event, FalseSignature, HeadSource, KnownKeys, Lineage, LogStanding, LogStatus, Pairs,
+    PeerFault, Question, Reachability,
+};
 
 /// Rounds that a head may stay open before the alarm is raised: in these, all nodes that are
 /// connected have heard of it, and whoever can fetch the larger tree has been asked.
@@ -57,7 +62,7 @@ pub const PATIENCE_ROUNDS: u32 = 4;
 
 /// Open heads of one log that others bring who ask; there are as many places for what the node
 /// reads itself or hears from peers that it asks, and for what its own witness cosigned
-/// ([`Teller`]). The first that were heard stay: a log cannot push out what convicts it by signing
+/// ([`HeadSource`]). The first that were heard stay: a log cannot push out what convicts it by signing
 /// more, and strangers cannot take the places of peers.
 pub const MAX_OPEN: usize = 8;
 

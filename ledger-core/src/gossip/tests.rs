@@ -2,14 +2,13 @@
 
 mod judging;
 
-use super::view::Fault;
 use super::*;
 use crate::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use crate::cosignature;
 use crate::evidence::{Conflict, Entries, Heads};
 use crate::hash::Hash;
 use crate::index::TreeSize;
-use crate::merkle::{Beginning, MemoryTree, TreeHead};
+use crate::merkle::{MemoryTree, PrefixProof, TreeHead};
 use crate::note::{Algorithm, KeyName, SignerKey};
 
 const ORIGIN: &str = "log.example";
@@ -17,9 +16,14 @@ const ORIGIN: &str = "log.example";
 /// The trees that somebody holds; none answers nothing.
 struct Trees(Vec<MemoryTree>);
 
-impl Beginnings for Trees {
-    fn beginning(&mut self, _: &Origin, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
-        let read = |tree: &mut MemoryTree| Beginning::read(tree, smaller, larger).ok();
+impl PrefixProver for Trees {
+    fn prove_prefix(
+        &mut self,
+        _: &Origin,
+        smaller: TreeSize,
+        larger: &TreeHead,
+    ) -> Option<PrefixProof> {
+        let read = |tree: &mut MemoryTree| PrefixProof::read(tree, smaller, larger).ok();
         self.0.iter_mut().filter(|tree| tree.size() >= larger.size).find_map(read)
     }
 }
@@ -71,14 +75,14 @@ fn view() -> View {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     View::new(vec![known], vec![cosigner().verifier().clone()])
 }
 
 fn holding(heads: &[ClaimedCheckpoint]) -> View {
     let mut view = view();
-    heads.iter().for_each(|head| drop(view.hear(head).expect("honest")));
+    heads.iter().for_each(|head| drop(view.observe(head, HeadSource::Fetched).expect("honest")));
     view
 }
 
@@ -88,17 +92,17 @@ fn adopted(view: &View) -> Option<ClaimedCheckpoint> {
 
 /// What `view` asks, answered out of `trees`.
 fn settle(view: &mut View, trees: &mut Trees) -> Vec<Event> {
-    view.consult(trees)
+    view.resolve_with(trees)
 }
 
 /// A whole round that `asker` begins; how many messages were sent.
 fn round(asker: &mut View, its: &mut Trees, answerer: &mut View, other: &mut Trees) -> usize {
-    let (mut round, mut next) = Round::begin(asker, Salt([7; 16]));
+    let (mut round, mut next) = Round::begin(asker, RoundSalt([7; 16]));
     let (mut sent, mut wanted) = (0, Vec::new());
     loop {
         let told = answerer.answer(next, &mut wanted, other);
         assert_eq!(told.fault, None);
-        let heard = round.hear(asker, told.reply.expect("always an answer"), its);
+        let heard = round.take(asker, told.reply.expect("always an answer"), its);
         assert_eq!(heard.fault, None);
         sent += 2;
         match heard.reply {
@@ -109,24 +113,34 @@ fn round(asker: &mut View, its: &mut Trees, answerer: &mut View, other: &mut Tre
 }
 
 /// The answer to one message of somebody who was asked for nothing.
-fn answer(view: &mut View, message: Message) -> Heard {
+fn answer(view: &mut View, message: Message) -> RoundStep {
     view.answer(message, &mut Vec::new(), &mut nobody())
 }
 
 fn convicted(view: &View) -> bool {
-    matches!(view.standing(&origin()), Standing::Convicted(_))
+    matches!(view.standing(&origin()), LogStanding::Convicted(_))
 }
 
 #[test]
 fn the_first_head_is_adopted_and_a_larger_one_only_after_its_proof() {
     let mut view = view();
-    assert!(matches!(view.hear(&head("abc")).as_deref(), Ok([Event::Adopted(_), _])));
-    assert!(matches!(view.hear(&head("abcde")).as_deref(), Ok([Event::Opened(_)])));
+    assert!(matches!(
+        view.observe(&head("abc"), HeadSource::Fetched).as_deref(),
+        Ok([Event::Adopted(_), _])
+    ));
+    assert!(matches!(
+        view.observe(&head("abcde"), HeadSource::Fetched).as_deref(),
+        Ok([Event::Opened(_)])
+    ));
     assert_eq!(adopted(&view), Some(head("abc")));
     let events = settle(&mut view, &mut Trees(vec![tree("abcde")]));
     assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]));
     assert_eq!(adopted(&view), Some(head("abcde")));
-    assert_eq!(view.hear(&head("abc")), Ok(vec![]), "it lies on the history");
+    assert_eq!(
+        view.observe(&head("abc"), HeadSource::Fetched),
+        Ok(vec![]),
+        "it lies on the history"
+    );
     assert_eq!(view.questions(), []);
 }
 
@@ -142,7 +156,7 @@ fn one_message_makes_a_node_check_only_so_many_signatures() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let verifiers = cosigners.iter().map(|key| key.verifier().clone()).collect();
     let mut view = View::new(vec![known], verifiers);
@@ -154,7 +168,7 @@ fn one_message_makes_a_node_check_only_so_many_signatures() {
     };
     let heads: Vec<ClaimedCheckpoint> = (1..=40).map(head).collect();
     let each = usize::from(COSIGNERS) + 1;
-    let told = Exchange { heads: heads.clone(), ..Exchange::new(Salt([7; 16])) };
+    let told = Exchange { heads: heads.clone(), ..Exchange::new(RoundSalt([7; 16])) };
     let heard = answer(&mut view, Message::Exchange(Box::new(told)));
     assert!(heard.fault.is_none());
     assert_eq!(heard.work.div_ceil(each), 2_048_usize.div_ceil(each), "of 40 heads 34 are heard");
@@ -162,7 +176,7 @@ fn one_message_makes_a_node_check_only_so_many_signatures() {
     let text = format!("{}{}", heads[0].note().text(), "x\n".repeat(100_000));
     let long = crate::note::Note::new(&text, heads[0].note().signatures().to_vec()).expect("short");
     let long = ClaimedCheckpoint::parse(long.to_string().as_bytes()).expect("extension lines");
-    let told = Exchange { heads: vec![long; 4], ..Exchange::new(Salt([7; 16])) };
+    let told = Exchange { heads: vec![long; 4], ..Exchange::new(RoundSalt([7; 16])) };
     let heard = answer(&mut view, Message::Exchange(Box::new(told)));
     // the log's line is false, so that no other is looked at
     assert_eq!(heard.work, 4 * (1 + text.len() / (16 << 10)));
@@ -181,18 +195,19 @@ fn a_smaller_head_of_the_same_history_is_settled_and_never_adopted() {
 fn an_answer_with_its_sizes_reversed_takes_nobody_back() {
     let mut view = holding(&[head("abcde"), head("abc")]);
     let asked = view.questions().remove(0);
-    let shown = Trees(vec![tree("abcde")]).beginning(&origin(), asked.smaller.size, &asked.larger);
+    let shown =
+        Trees(vec![tree("abcde")]).prove_prefix(&origin(), asked.smaller.size, &asked.larger);
     let reversed =
         Question { smaller: asked.larger, larger: asked.smaller, origin: asked.origin.clone() };
-    let junk = Err(Fault::JunkProof(origin()));
-    assert_eq!(view.learn(&reversed, &shown.expect("held")), junk);
+    let junk = Err(PeerFault::JunkProof(origin()));
+    assert_eq!(view.resolve(&reversed, &shown.expect("held")), junk);
     assert_eq!(adopted(&view), Some(head("abcde")));
 }
 
 #[test]
 fn two_roots_of_one_size_convict_at_once_also_of_a_size_long_past() {
     let mut view = holding(&[cosigned("abc", 1)]);
-    let events = view.hear(&cosigned("abX", 2)).expect("signed");
+    let events = view.observe(&cosigned("abX", 2), HeadSource::Fetched).expect("signed");
     let kinds: Vec<&str> = events
         .iter()
         .map(|event| match event {
@@ -202,11 +217,15 @@ fn two_roots_of_one_size_convict_at_once_also_of_a_size_long_past() {
         .collect();
     assert_eq!(kinds, ["same-size", "cosigner"]);
     assert!(convicted(&view) && adopted(&view).is_none());
-    assert_eq!(view.hear(&head("abcd")), Ok(vec![]), "its key counts for nothing");
+    assert_eq!(
+        view.observe(&head("abcd"), HeadSource::Fetched),
+        Ok(vec![]),
+        "its key counts for nothing"
+    );
 
     let mut view = holding(&[head("abc"), head("abcde")]);
     settle(&mut view, &mut Trees(vec![tree("abcde")]));
-    assert!(!view.hear(&head("abX")).expect("signed").is_empty());
+    assert!(!view.observe(&head("abX"), HeadSource::Fetched).expect("signed").is_empty());
     assert!(convicted(&view));
 }
 
@@ -217,7 +236,10 @@ fn a_head_of_size_zero_agrees_with_all_unless_its_root_is_false() {
     assert_eq!(view.questions(), []);
     let root = Hash::leaf(b"x");
     let bad = Checkpoint::new(origin(), TreeHead { root, ..TreeHead::EMPTY }).sign(&log());
-    assert!(matches!(view.hear(&bad).as_deref(), Ok([Event::Convicted(_)])));
+    assert!(matches!(
+        view.observe(&bad, HeadSource::Fetched).as_deref(),
+        Ok([Event::Convicted(_)])
+    ));
 }
 
 #[test]
@@ -240,18 +262,18 @@ fn a_head_that_stays_open_raises_the_alarm_until_it_is_settled() {
     let mut view = holding(&[head("abc"), head("abcde")]);
     for _ in 1..PATIENCE_ROUNDS {
         assert_eq!(view.tick(), []);
-        assert_eq!(view.standing(&origin()), Standing::Good);
+        assert_eq!(view.standing(&origin()), LogStanding::Good);
     }
     let asked = view.questions().remove(0);
     assert_eq!(view.tick(), [Event::Unreconciled(asked.clone())]);
     assert_eq!(view.tick(), [], "it is said once");
-    assert_eq!(view.standing(&origin()), Standing::Unreconciled(asked));
+    assert_eq!(view.standing(&origin()), LogStanding::Unreconciled(asked));
     settle(&mut view, &mut Trees(vec![tree("abcde")]));
-    assert_eq!(view.standing(&origin()), Standing::Good);
+    assert_eq!(view.standing(&origin()), LogStanding::Good);
 
     let mut restarted = holding(&[head("abc"), head("abcde")]);
     restarted.recall_alarm(&origin(), head("abcde").checkpoint().head());
-    assert!(matches!(restarted.standing(&origin()), Standing::Unreconciled(_)));
+    assert!(matches!(restarted.standing(&origin()), LogStanding::Unreconciled(_)));
 }
 
 /// The alarm is what one node concludes from silence: passed on, it would be a weapon.
@@ -262,25 +284,25 @@ fn an_alarm_leaves_no_node() {
     for _ in 0..PATIENCE_ROUNDS {
         alarmed.tick();
     }
-    assert!(matches!(alarmed.standing(&origin()), Standing::Unreconciled(_)));
+    assert!(matches!(alarmed.standing(&origin()), LogStanding::Unreconciled(_)));
     // word for word the node says what it said before
-    let begun = [&quiet, &alarmed].map(|view| Round::begin(view, Salt([7; 16])).1);
+    let begun = [&quiet, &alarmed].map(|view| Round::begin(view, RoundSalt([7; 16])).1);
     assert_eq!(begun[0], begun[1]);
     let told = |view: &mut View| {
-        let other = Exchange { heads: vec![head("ab")], ..Exchange::new(Salt([1; 16])) };
-        let hello = Round::begin(&holding(&[]), Salt([7; 16])).1;
+        let other = Exchange { heads: vec![head("ab")], ..Exchange::new(RoundSalt([1; 16])) };
+        let hello = Round::begin(&holding(&[]), RoundSalt([7; 16])).1;
         [hello, Message::Exchange(Box::new(other))].map(|asked| answer(view, asked).reply)
     };
     assert_eq!(told(&mut quiet), told(&mut alarmed));
     // and a node that hears all it has to say is not alarmed
     let mut peer = holding(&[]);
     round(&mut peer, &mut Trees(vec![]), &mut alarmed, &mut Trees(vec![]));
-    assert_eq!(peer.standing(&origin()), Standing::Good);
+    assert_eq!(peer.standing(&origin()), LogStanding::Good);
 }
 
 /// Somebody who asks this node tells it of a head.
 fn strangers_tell(view: &mut View, head: &ClaimedCheckpoint) {
-    let told = Exchange { heads: vec![head.clone()], ..Exchange::new(Salt([1; 16])) };
+    let told = Exchange { heads: vec![head.clone()], ..Exchange::new(RoundSalt([1; 16])) };
     answer(view, Message::Exchange(Box::new(told)));
 }
 
@@ -304,7 +326,7 @@ fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
     }
     assert!(matches!(view.tick().as_slice(), [Event::Unreconciled(_)]));
     assert_eq!(view.tick(), [], "it is said once");
-    assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
+    assert!(matches!(view.standing(&origin()), LogStanding::Unreconciled(_)));
     // younger heads take the places of those that are settled, others are turned away: the alarm
     // stays
     let all = "a".repeat(40);
@@ -324,14 +346,14 @@ fn more_open_heads_than_are_kept_raise_the_alarm_until_all_are_settled() {
     let kept = view.status().remove(0).open;
     assert!(!kept.is_empty() && kept.iter().all(|(_, alarm)| *alarm));
     settle(&mut view, &mut Trees(vec![tree(&all)]));
-    assert_eq!(view.standing(&origin()), Standing::Good);
+    assert_eq!(view.standing(&origin()), LogStanding::Good);
 }
 
 fn settle_oldest(view: &mut View, all: &str) {
     let asked = view.questions().remove(0);
     let mut trees = Trees(vec![tree(all)]);
-    let shown = trees.beginning(&origin(), asked.smaller.size, &asked.larger).expect("held");
-    view.learn(&asked, &shown).expect("true");
+    let shown = trees.prove_prefix(&origin(), asked.smaller.size, &asked.larger).expect("held");
+    view.resolve(&asked, &shown).expect("true");
 }
 
 /// Old heads of an honest log, which anybody can send in any number: each is settled within a
@@ -363,24 +385,25 @@ fn places_that_strangers_fill_keep_out_no_head_of_the_own_witness_or_of_a_peer()
         strangers_tell(&mut view, &head(&all[..size]));
     }
     assert_eq!(open(&view), MAX_OPEN);
-    view.hear(&head(&"b".repeat(25))).expect("signed");
+    view.observe(&head(&"b".repeat(25)), HeadSource::Fetched).expect("signed");
     assert_eq!(open(&view), MAX_OPEN + 1, "a peer has room");
     for size in 31..31 + 2 * MAX_OPEN {
-        view.hear(&head(&all[..size])).expect("signed");
+        view.observe(&head(&all[..size]), HeadSource::Fetched).expect("signed");
     }
     assert_eq!(open(&view), 2 * MAX_OPEN);
     let before = *head(&all[..30]).checkpoint().head();
-    let events = view.grown(&before, &head(&all[..60])).expect("signed");
+    let events = view.observe_growth(&before, &head(&all[..60])).expect("signed");
     assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]), "{events:?}");
     assert_eq!(adopted(&view), Some(head(&all[..60])));
     // what it cosigned of another history than the adopted one has room too
-    view.grown(&before, &head(&"c".repeat(70))).expect("signed");
+    view.observe_growth(&before, &head(&"c".repeat(70))).expect("signed");
     assert_eq!(open(&view), 2 * MAX_OPEN + 1);
     // and a request's own proof convicts without any place
     let (one, other) = (head(&all[..60]), head(&"d".repeat(75)));
     let size = one.checkpoint().head().size;
     let of = *other.checkpoint().head();
-    let shown = Trees(vec![tree(&"d".repeat(75))]).beginning(&origin(), size, &of).expect("held");
+    let shown =
+        Trees(vec![tree(&"d".repeat(75))]).prove_prefix(&origin(), size, &of).expect("held");
     let events = view.contradict(Heads { one: &one, other: &other }, &shown);
     assert!(matches!(events.as_slice(), [Event::Convicted(_)]) && convicted(&view));
 }
@@ -397,7 +420,7 @@ fn what_the_own_witness_cosigned_is_not_adopted_over_a_contradiction() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let mut view = View::new(vec![known], Vec::new());
     let by_both = |leaves: &str| {
@@ -405,14 +428,14 @@ fn what_the_own_witness_cosigned_is_not_adopted_over_a_contradiction() {
         let other = Checkpoint::new(origin(), tree(leaves).frontier().head()).sign(&second);
         one.with_signatures(other.note().signatures().iter().cloned()).expect("room")
     };
-    view.hear(&by_both("ab")).expect("signed");
-    view.hear(&by_both("abX")).expect("signed");
+    view.observe(&by_both("ab"), HeadSource::Fetched).expect("signed");
+    view.observe(&by_both("abX"), HeadSource::Fetched).expect("signed");
     let before = *head("ab").checkpoint().head();
-    let events = view.grown(&before, &by_both("abc")).expect("signed");
+    let events = view.observe_growth(&before, &by_both("abc")).expect("signed");
     assert!(events.iter().any(|event| matches!(event, Event::Convicted(_))), "{events:?}");
-    view.hear(&by_both("abc")).expect("signed");
-    view.hear(&by_both("abX")).expect("signed");
-    view.hear(&by_both("abc")).expect("signed");
+    view.observe(&by_both("abc"), HeadSource::Fetched).expect("signed");
+    view.observe(&by_both("abX"), HeadSource::Fetched).expect("signed");
+    view.observe(&by_both("abc"), HeadSource::Fetched).expect("signed");
     assert!(view.against(log().verifier()).is_some() && view.against(second.verifier()).is_some());
 }
 
@@ -425,13 +448,14 @@ fn old_heads_that_are_chained_by_proofs_grow_no_older_than_they_are() {
     let adopted = *head(&all).checkpoint().head();
     let mut learn = |view: &mut View, smaller: &ClaimedCheckpoint, larger: &TreeHead| {
         let smaller = *smaller.checkpoint().head();
-        let shown = trees.beginning(&origin(), smaller.size, larger).expect("held");
-        view.learn(&Question { origin: origin(), smaller, larger: *larger }, &shown).expect("true")
+        let shown = trees.prove_prefix(&origin(), smaller.size, larger).expect("held");
+        view.resolve(&Question { origin: origin(), smaller, larger: *larger }, &shown)
+            .expect("true")
     };
-    view.hear(&head(&all[..10])).expect("signed");
+    view.observe(&head(&all[..10]), HeadSource::Fetched).expect("signed");
     for size in 11..30 {
         let before = head(&all[..size - 1]);
-        view.hear(&head(&all[..size])).expect("signed");
+        view.observe(&head(&all[..size]), HeadSource::Fetched).expect("signed");
         learn(&mut view, &before, head(&all[..size]).checkpoint().head());
         // the answer about the one before comes when that is no end any more
         learn(&mut view, &before, &adopted);
@@ -441,20 +465,20 @@ fn old_heads_that_are_chained_by_proofs_grow_no_older_than_they_are() {
     let mut view = holding(&[head("aaaa")]);
     let forks = ["aab", "aabb", "aabbb", "aabbbb", "aabbbbb"];
     let mut trees = Trees(vec![tree("aabbbbb")]);
-    view.hear(&head("aa")).expect("signed");
+    view.observe(&head("aa"), HeadSource::Fetched).expect("signed");
     let mut before = head("aa");
     for fork in forks {
-        view.hear(&head(fork)).expect("signed");
+        view.observe(&head(fork), HeadSource::Fetched).expect("signed");
         let (smaller, larger) = (*before.checkpoint().head(), *head(fork).checkpoint().head());
-        let shown = trees.beginning(&origin(), smaller.size, &larger).expect("held");
-        view.learn(&Question { origin: origin(), smaller, larger }, &shown).expect("true");
+        let shown = trees.prove_prefix(&origin(), smaller.size, &larger).expect("held");
+        view.resolve(&Question { origin: origin(), smaller, larger }, &shown).expect("true");
         before = head(fork);
         view.tick();
         if convicted(&view) {
             return;
         }
     }
-    assert!(matches!(view.standing(&origin()), Standing::Unreconciled(_)));
+    assert!(matches!(view.standing(&origin()), LogStanding::Unreconciled(_)));
 }
 
 /// A head that was settled long ago is forgotten in the end, and heard again: also of a log that
@@ -465,16 +489,16 @@ fn heads_that_were_settled_and_forgotten_may_be_heard_again_and_again() {
     let mut trees = Trees(vec![tree(&all)]);
     let mut view = holding(&[head(&all)]);
     for size in 10..10 + MAX_PATH {
-        view.hear(&head(&all[..size])).expect("signed");
+        view.observe(&head(&all[..size]), HeadSource::Fetched).expect("signed");
         settle(&mut view, &mut trees);
     }
     for _ in 0..3 {
-        view.hear(&head(&all[..5])).expect("signed");
+        view.observe(&head(&all[..5]), HeadSource::Fetched).expect("signed");
         for _ in 0..2 * PATIENCE_ROUNDS {
             settle(&mut view, &mut trees);
             assert_eq!(view.tick(), []);
         }
-        assert_eq!(view.standing(&origin()), Standing::Good);
+        assert_eq!(view.standing(&origin()), LogStanding::Good);
     }
 }
 
@@ -483,8 +507,8 @@ fn a_heap_of_old_heads_raises_no_alarm_where_the_tree_is_at_hand() {
     let all = "abcdefghijklmnop";
     let mut view = holding(&[head(all)]);
     for size in 1..all.len() {
-        view.hear(&head(&all[..size])).expect("signed");
-        assert_eq!(view.standing(&origin()), Standing::Good);
+        view.observe(&head(&all[..size]), HeadSource::Fetched).expect("signed");
+        assert_eq!(view.standing(&origin()), LogStanding::Good);
     }
     settle(&mut view, &mut Trees(vec![tree(all)]));
     for _ in 0..2 * PATIENCE_ROUNDS {
@@ -504,7 +528,7 @@ fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Opaque,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let mut view = View::new(keys.iter().map(known).collect(), Vec::new());
     for (at, key) in keys.iter().enumerate() {
@@ -512,15 +536,15 @@ fn logs_that_leave_many_questions_open_do_not_take_anothers_turn() {
         for leaves in 1..=heads {
             let head = tree(&"x".repeat(leaves)).frontier().head();
             let head = Checkpoint::new(known(key).origin, head).sign(key);
-            view.hear(&head).expect("signed");
+            view.observe(&head, HeadSource::Fetched).expect("signed");
         }
     }
     let mut first = view.questions().into_iter().take(keys.len());
     assert!(first.next_back().is_some_and(|asked| asked.origin.as_str() == names[19]));
     let mut stranger = View::new(keys.iter().map(known).collect(), Vec::new());
-    let (mut round, hello) = Round::begin(&view, Salt([3; 16]));
+    let (mut round, hello) = Round::begin(&view, RoundSalt([3; 16]));
     let lists = answer(&mut stranger, hello).reply.expect("lists");
-    let told = round.hear(&mut view, lists, &mut nobody()).reply;
+    let told = round.take(&mut view, lists, &mut nobody()).reply;
     let Some(Message::Exchange(told)) = told else { panic!("{told:?}") };
     assert!(told.questions.len() == MAX_QUESTIONS && told.heads.len() < MAX_HEADS);
     assert!(told.questions.iter().any(|asked| asked.origin.as_str() == names[19]));
@@ -538,9 +562,9 @@ fn a_round_with_nothing_new_is_two_messages() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Opaque,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
-    one.know(vec![known(&log()), known(&stranger)], Vec::new());
+    one.set_logs(vec![known(&log()), known(&stranger)], Vec::new());
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
 }
 
@@ -566,8 +590,8 @@ fn a_fork_to_two_audiences_convicts_at_both_as_soon_as_they_talk() {
         let (mut its, mut others) = (Trees(vec![tree(mine)]), Trees(vec![tree(theirs)]));
         for _ in 0..2 {
             round(&mut one, &mut its, &mut other, &mut others);
-            one.consult(&mut its);
-            other.consult(&mut others);
+            one.resolve_with(&mut its);
+            other.resolve_with(&mut others);
         }
         round(&mut one, &mut its, &mut other, &mut others);
         assert!(convicted(&one) && convicted(&other), "{mine} {theirs}");
@@ -592,10 +616,10 @@ fn a_copy_of_the_beginning_convicts_though_nobody_holds_either_end() {
     let mut view = holding(&[head("abcd")]);
     let mut whole = Trees(vec![tree("abcdefghij")]);
     for grown in ["abcdefgh", "abcdefghij"] {
-        drop(view.hear(&head(grown)).expect("honest"));
+        drop(view.observe(&head(grown), HeadSource::Fetched).expect("honest"));
         settle(&mut view, &mut whole);
     }
-    drop(view.hear(&head("abcdXX")).expect("signed"));
+    drop(view.observe(&head("abcdXX"), HeadSource::Fetched).expect("signed"));
     let mut copied = Trees(vec![tree("abcdefgh")]);
     assert_eq!(settle(&mut view, &mut copied), [], "the end is asked about first");
     view.tick();
@@ -611,12 +635,12 @@ fn a_view_of_evidence_only_compares_nothing_and_passes_evidence_on() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let mut quiet = View::of_evidence_only();
-    quiet.know(vec![known], vec![cosigner().verifier().clone()]);
-    assert_eq!(quiet.hear(&cosigned("abc", 1)), Ok(vec![]));
-    assert_eq!(quiet.hear(&cosigned("abX", 2)), Ok(vec![]));
+    quiet.set_logs(vec![known], vec![cosigner().verifier().clone()]);
+    assert_eq!(quiet.observe(&cosigned("abc", 1), HeadSource::Fetched), Ok(vec![]));
+    assert_eq!(quiet.observe(&cosigned("abX", 2), HeadSource::Fetched), Ok(vec![]));
     assert!(!convicted(&quiet) && quiet.questions().is_empty());
 
     let mut one = holding(&[head("abc"), head("abX")]);
@@ -636,9 +660,9 @@ fn cosigners_that_a_peer_has_more_are_taken_over() {
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
     // a quiet log is cosigned again and again: that is told now and then, so that nobody calls it
     // stale
-    other.hear(&cosigned("abc", 6)).expect("honest");
+    other.observe(&cosigned("abc", 6), HeadSource::Fetched).expect("honest");
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
-    other.hear(&cosigned("abc", 1_806)).expect("honest");
+    other.observe(&cosigned("abc", 1_806), HeadSource::Fetched).expect("honest");
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 4);
     assert_eq!(one.status().remove(0).cosigned_at, Some(1_806));
     assert_eq!(round(&mut one, &mut nobody(), &mut other, &mut nobody()), 2);
@@ -656,7 +680,7 @@ fn a_full_note_keeps_the_lines_of_all_witnesses() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let cosigners = witnesses.iter().map(|key| key.verifier().clone()).collect();
     let mut view = View::new(vec![known], cosigners);
@@ -666,8 +690,8 @@ fn a_full_note_keeps_the_lines_of_all_witnesses() {
         let lines = cosigners.iter().map(|key| cosignature::cosign(key, &bare, 5));
         bare.sign(&signers[0]).with_signatures(more.chain(lines)).expect("room")
     };
-    view.hear(&with(&log_keys, &witnesses[..30])).expect("honest");
-    view.hear(&with(&log_keys[..1], &witnesses[30..])).expect("honest");
+    view.observe(&with(&log_keys, &witnesses[..30]), HeadSource::Fetched).expect("honest");
+    view.observe(&with(&log_keys[..1], &witnesses[30..]), HeadSource::Fetched).expect("honest");
     let kept = adopted(&view).expect("a head");
     assert_eq!(kept.note().signatures().len(), 64);
     for witness in &witnesses {
@@ -681,13 +705,13 @@ fn lies_change_nothing() {
     let mut view = holding(&[head("abc"), head("abcde")]);
     let text = head("abcd").to_string().replacen("\n4\n", "\n5\n", 1);
     let altered = ClaimedCheckpoint::parse(text.as_bytes()).expect("well formed");
-    assert_eq!(view.hear(&altered), Err(FalseSignature(ORIGIN.to_owned())));
+    assert_eq!(view.observe(&altered, HeadSource::Fetched), Err(FalseSignature(ORIGIN.to_owned())));
 
     let asked = view.questions().remove(0);
     let mut other = Trees(vec![tree("zzzzz")]);
     let of_other = tree("zzzzz").frontier().head();
-    let junk = other.beginning(&origin(), asked.smaller.size, &of_other).expect("held");
-    assert_eq!(view.learn(&asked, &junk), Err(Fault::JunkProof(origin())));
+    let junk = other.prove_prefix(&origin(), asked.smaller.size, &of_other).expect("held");
+    assert_eq!(view.resolve(&asked, &junk), Err(PeerFault::JunkProof(origin())));
     assert_eq!((adopted(&view), view.questions().len()), (Some(head("abc")), 1));
 }
 
@@ -699,26 +723,26 @@ fn strangers_heads_say_nothing() {
     let of = |key: &SignerKey, origin: &Origin| {
         Checkpoint::new(origin.clone(), tree("abc").frontier().head()).sign(key)
     };
-    assert_eq!(view.hear(&of(&stranger, &theirs)), Ok(vec![]));
+    assert_eq!(view.observe(&of(&stranger, &theirs), HeadSource::Fetched), Ok(vec![]));
     let impostor = key(ORIGIN, Algorithm::Ed25519, 9);
-    assert_eq!(view.hear(&of(&impostor, &origin())), Ok(vec![]));
+    assert_eq!(view.observe(&of(&impostor, &origin()), HeadSource::Fetched), Ok(vec![]));
     assert_eq!(adopted(&view), None);
 }
 
 #[test]
 fn messages_out_of_turn_and_oversized_ones_are_faults() {
     let mut view = view();
-    let salt = Salt([1; 16]);
+    let salt = RoundSalt([1; 16]);
     let lists = Message::Lists { salt, lines: Vec::new() };
-    assert_eq!(answer(&mut view, lists).fault, Some(Fault::OutOfTurn));
-    assert_eq!(answer(&mut view, Message::Same).fault, Some(Fault::OutOfTurn));
-    let about = vec![LineId([0; 8]); MAX_LINES + 1];
+    assert_eq!(answer(&mut view, lists).fault, Some(PeerFault::OutOfTurn));
+    assert_eq!(answer(&mut view, Message::Same).fault, Some(PeerFault::OutOfTurn));
+    let about = vec![LogLineId([0; 8]); MAX_LINES + 1];
     let large = Exchange { about, ..Exchange::new(salt) };
     let heard = answer(&mut view, Message::Exchange(Box::new(large)));
-    assert_eq!(heard.fault, Some(Fault::TooMuch));
+    assert_eq!(heard.fault, Some(PeerFault::TooMuch));
     let (mut round, _) = Round::begin(&view, salt);
-    let other = Message::Lists { salt: Salt([2; 16]), lines: Vec::new() };
-    assert_eq!(round.hear(&mut view, other, &mut nobody()).fault, Some(Fault::OutOfTurn));
+    let other = Message::Lists { salt: RoundSalt([2; 16]), lines: Vec::new() };
+    assert_eq!(round.take(&mut view, other, &mut nobody()).fault, Some(PeerFault::OutOfTurn));
 }
 
 #[test]
@@ -733,7 +757,7 @@ fn evidence_that_convicts_nobody_known_is_not_kept() {
     let mut known = view();
     assert_eq!(known.convict(&evidence).map(|events| events.len()), Ok(1));
     assert_eq!(known.convict(&evidence).map(|events| events.len()), Ok(0), "once is enough");
-    known.know(Vec::new(), Vec::new());
+    known.set_logs(Vec::new(), Vec::new());
     assert_eq!(known.against(log().verifier()), None);
     let keys = vec![log().verifier().clone()];
     let again = KnownKeys {
@@ -742,9 +766,9 @@ fn evidence_that_convicts_nobody_known_is_not_kept() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Records,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
-    known.know(vec![again], Vec::new());
+    known.set_logs(vec![again], Vec::new());
     assert!(convicted(&known), "a log that is forgotten and known again stays convicted");
 }
 
@@ -752,10 +776,10 @@ fn evidence_that_convicts_nobody_known_is_not_kept() {
 fn a_head_that_the_own_witness_verified_is_adopted_without_another_proof() {
     let mut view = holding(&[head("abc")]);
     let before = *head("abc").checkpoint().head();
-    let events = view.grown(&before, &head("abcde")).expect("signed");
+    let events = view.observe_growth(&before, &head("abcde")).expect("signed");
     assert!(matches!(events.as_slice(), [Event::Adopted(_), Event::Settled(_)]), "{events:?}");
     // it grew out of another head than the adopted one: that says nothing
-    let events = view.grown(&before, &head("abcdefg")).expect("signed");
+    let events = view.observe_growth(&before, &head("abcdefg")).expect("signed");
     assert!(matches!(events.as_slice(), [Event::Opened(_)]), "{events:?}");
     assert_eq!(adopted(&view), Some(head("abcde")));
 }
@@ -763,7 +787,7 @@ fn a_head_that_the_own_witness_verified_is_adopted_without_another_proof() {
 #[test]
 fn a_log_that_can_be_read_nowhere_raises_no_alarm() {
     let keys = vec![log().verifier().clone()];
-    let (entries, reach) = (Entries::Opaque, Reach::Nowhere);
+    let (entries, reach) = (Entries::Opaque, Reachability::Nowhere);
     let mut view = View::new(
         vec![KnownKeys {
             origin: origin(),
@@ -775,12 +799,15 @@ fn a_log_that_can_be_read_nowhere_raises_no_alarm() {
         }],
         vec![],
     );
-    view.hear(&head("abc")).expect("signed");
-    view.hear(&head("abcde")).expect("signed");
+    view.observe(&head("abc"), HeadSource::Fetched).expect("signed");
+    view.observe(&head("abcde"), HeadSource::Fetched).expect("signed");
     for _ in 0..2 * PATIENCE_ROUNDS {
         assert_eq!(view.tick(), []);
     }
-    assert_eq!(view.standing(&origin()), Standing::Good);
+    assert_eq!(view.standing(&origin()), LogStanding::Good);
     assert_eq!(view.questions().len(), 1);
-    assert!(!view.hear(&head("abX")).expect("signed").is_empty(), "but it is convicted");
+    assert!(
+        !view.observe(&head("abX"), HeadSource::Fetched).expect("signed").is_empty(),
+        "but it is convicted"
+    );
 }

@@ -2,143 +2,40 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::authority::AuthorityBundle;
 use crate::checkpoint::{ClaimedCheckpoint, Origin};
 use crate::evidence::{
-    Case, ClaimedEvidence, Conflict, Conviction, Entries, EvidenceError, EvidenceId, Heads,
-    ProvenKeys, Trust, Verdict,
+    Case, ClaimedEvidence, Conflict, Conviction, EvidenceError, EvidenceId, Heads, ProvenKeys,
+    Trust, Verdict,
 };
 use crate::hash::Hash;
-use crate::merkle::{Beginning, TreeHead};
+use crate::merkle::{PrefixProof, TreeHead};
 use crate::note::VerifierKey;
-use crate::record::StatementId;
 use crate::witness::LogKeys;
 
-use super::known::{Change, Known, Question, Standing, Teller};
+use super::log_state::{LogState, StateChange};
 use super::message::can_carry;
-use super::pairs::Pairs;
-use super::seen::{Read, Seen};
-
-/// What a node is told about a log beforehand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownKeys {
-    /// The log's name.
-    pub origin: Origin,
-    /// The keys that may sign its checkpoints.
-    pub keys: Vec<VerifierKey>,
-    /// The keys that the log's own governance shows to be retired, as far as the caller read it:
-    /// they count as those of a [`Lineage`] do.
-    pub retired: Vec<VerifierKey>,
-    /// Whether two of its keys convict it together.
-    pub pairs: Pairs,
-    /// Whether the rules of our entries bind it.
-    pub entries: Entries,
-    /// Whether anybody can be asked about it.
-    pub reach: Reach,
-}
-
-/// What a node knows of the charter of a log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lineage {
-    /// The charter's statement.
-    pub anchor: StatementId,
-    /// The keys that entries of the log have retired. Nothing that they sign is adopted any more;
-    /// what they signed before stays, and contradicts what they sign now.
-    pub retired: Vec<VerifierKey>,
-    /// What proves the log's keys and cosigners to whoever knows the anchor alone: evidence carries
-    /// it as far as it is needed. May be empty.
-    pub authority: Vec<AuthorityBundle>,
-}
-
-/// Whether a log's tree can be read anywhere. Closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// The node knows where: heads that stay open raise the alarm.
-    Somewhere,
-    /// The node knows of no place, so that open heads say nothing about the log: they raise no
-    /// alarm.
-    Nowhere,
-}
-
-/// What followed from something that was heard.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event {
-    /// A log has a new adopted head: durable knowledge of the node from now on.
-    Adopted(ClaimedCheckpoint),
-    /// A head is open: [`View::questions`] says what has to be shown.
-    Opened(ClaimedCheckpoint),
-    /// A question of this log is settled: the heads belong together.
-    Settled(Origin),
-    /// A held head of this log has more cosignatures.
-    Richer(Origin),
-    /// The alarm: heads of this log stay open. It ends with [`Event::Settled`] or
-    /// [`Event::Convicted`].
-    Unreconciled(Question),
-    /// New evidence. To be kept before anybody is answered.
-    Convicted(Box<ClaimedEvidence>),
-}
-
-/// What a peer did that no honest node does.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Fault {
-    /// An answer that does not lead to the larger head.
-    #[error("it answered about {0} with a proof that proves nothing")]
-    JunkProof(Origin),
-    /// More than a message may hold.
-    #[error("its message is larger than the protocol allows")]
-    TooMuch,
-    /// A message that does not belong here in a round.
-    #[error("its message does not belong in this place of a round")]
-    OutOfTurn,
-    /// Evidence that nobody asked for.
-    #[error("it sent evidence that it was not asked for")]
-    Unasked,
-    /// Evidence that does not convict whom the peer said it convicts.
-    #[error("it sent {0} as evidence, which is none against whom it named")]
-    FalseEvidence(EvidenceId),
-}
-
-/// A line that names a known key does not verify by it. Whoever passed it on made it up, or knows
-/// another key by the same name and id: ids are short, and whoever names keys can make two for one.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("it passed on a head whose line of {0} does not verify: one of the two knows another key")]
-pub struct FalseSignature(pub String);
-
-/// How a log stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogStatus {
-    /// Its name.
-    pub origin: Origin,
-    /// The adopted head with the cosignatures that were heard.
-    pub adopted: Option<ClaimedCheckpoint>,
-    /// When somebody known cosigned that head last, by the cosigner's clock, in POSIX seconds.
-    pub cosigned_at: Option<u64>,
-    /// The heads that convicted it, as far as somebody known cosigned them.
-    pub convicting: Vec<ClaimedCheckpoint>,
-    /// Its open heads, each with whether it raises the alarm.
-    pub open: Vec<(ClaimedCheckpoint, bool)>,
-    /// Whether it may be cosigned.
-    pub standing: Standing,
-}
+use super::verified_head::{ReadHead, VerifiedHead};
+use super::vocabulary::{
+    Event, FalseSignature, HeadSource, KnownKeys, Lineage, LogStanding, LogStatus, Pairs,
+    PeerFault, Question,
+};
 
 /// What a head led to.
 #[derive(Debug, Default)]
-pub(super) struct Listened {
+pub(super) struct Observation {
     pub(super) events: Vec<Event>,
     /// A line that names a known key and does not verify by it.
     pub(super) doubt: Option<FalseSignature>,
     /// How many such lines were tried.
     pub(super) failed: usize,
-    /// What checking its lines took, as [`Read::work`] counts.
+    /// What checking its lines took, as [`ReadHead::work`] counts.
     pub(super) work: usize,
     /// Whether nothing was left of the head.
     refused: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct HeldEvidence {
     pub(super) evidence: ClaimedEvidence,
     pub(super) conviction: Conviction,
 }
@@ -146,10 +43,10 @@ pub(super) struct Held {
 /// Everything that one node knows of all logs; see [the module](super).
 #[derive(Debug, Default)]
 pub struct View {
-    pub(super) logs: BTreeMap<Origin, Known>,
-    pub(super) evidence: BTreeMap<EvidenceId, Held>,
+    pub(super) logs: BTreeMap<Origin, LogState>,
+    pub(super) evidence: BTreeMap<EvidenceId, HeldEvidence>,
     /// Evidence against keys that are not known any more, for the day that they are again.
-    resting: Vec<ClaimedEvidence>,
+    dormant: Vec<ClaimedEvidence>,
     cosigners: Vec<VerifierKey>,
     lineages: BTreeMap<Origin, Lineage>,
     /// What the lineages prove, as far as anybody asked: to find out takes a replay of the
@@ -177,21 +74,21 @@ impl View {
     /// Knows these logs, and the keys of these witnesses and mirrors.
     pub fn new(logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) -> View {
         let mut view = View::default();
-        view.know(logs, cosigners);
+        view.set_logs(logs, cosigners);
         view
     }
 
     /// Knows these logs and cosigners from now on, and no others. Heads of logs that stay are kept
     /// as far as a key that is known signed them; evidence that convicts nobody any more rests.
-    pub fn know(&mut self, logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) {
-        self.know_with(logs, cosigners, BTreeMap::new());
+    pub fn set_logs(&mut self, logs: Vec<KnownKeys>, cosigners: Vec<VerifierKey>) {
+        self.set_logs_with(logs, cosigners, BTreeMap::new());
     }
 
-    /// As [`View::know`], and knows the charters of these logs.
+    /// As [`View::set_logs`], and knows the charters of these logs.
     ///
     /// A key that the charter has retired is not the log's any more, also where the caller names it
     /// among the log's keys.
-    pub fn know_with(
+    pub fn set_logs_with(
         &mut self,
         mut logs: Vec<KnownKeys>,
         cosigners: Vec<VerifierKey>,
@@ -224,20 +121,20 @@ impl View {
             let keys = LogKeys::new(log.keys);
             let mut known = before
                 .remove(&log.origin)
-                .unwrap_or_else(|| Known::new(LogKeys::default(), log.reach));
+                .unwrap_or_else(|| LogState::new(LogKeys::default(), log.reach));
             known.reach = log.reach;
             known.set_keys(keys, log.retired);
             known.pairs.set(log.pairs, known.keys.trusted());
             self.logs.insert(log.origin, known);
         }
         let held = std::mem::take(&mut self.evidence).into_values().map(|held| held.evidence);
-        let all: Vec<_> = std::mem::take(&mut self.resting).into_iter().chain(held).collect();
+        let all: Vec<_> = std::mem::take(&mut self.dormant).into_iter().chain(held).collect();
         for evidence in all {
             if self.recall(&evidence).is_err() {
-                self.resting.push(evidence);
+                self.dormant.push(evidence);
             }
         }
-        let rests = |id: &EvidenceId| self.resting.iter().any(|own| own.id() == *id);
+        let rests = |id: &EvidenceId| self.dormant.iter().any(|own| own.id() == *id);
         self.verdicts.retain(|id, _| self.evidence.contains_key(id) || rests(id));
     }
 
@@ -256,82 +153,86 @@ impl View {
         &self.trust
     }
 
-    /// Takes a head that the node read itself. A head of an unknown log, or signed by no trusted
-    /// key, says nothing. Lines that name a known key and do not verify are left out.
+    /// Observes a head. A head of an unknown log, or signed by no trusted key, says nothing. Lines
+    /// that name a known key and do not verify are left out.
     ///
     /// # Errors
-    /// [`FalseSignature`] where no line of the log is left; nothing was taken.
-    pub fn hear(&mut self, heard: &ClaimedCheckpoint) -> Result<Vec<Event>, FalseSignature> {
-        self.hear_from(heard, Teller::Asked)
-    }
-
-    /// Takes a head, from whoever, as [`View::hear`].
-    ///
-    /// # Errors
-    /// [`FalseSignature`].
-    pub fn hear_from(
+    /// [`FalseSignature`] if no line of the log is left; then the head was not taken.
+    pub fn observe(
         &mut self,
-        heard: &ClaimedCheckpoint,
-        from: Teller,
+        head: &ClaimedCheckpoint,
+        source: HeadSource,
     ) -> Result<Vec<Event>, FalseSignature> {
-        match self.listen(heard, from) {
-            Listened { refused: true, doubt: Some(doubt), .. } => Err(doubt),
-            listened => Ok(listened.events),
+        match self.observe_head(head, source) {
+            Observation { refused: true, doubt: Some(doubt), .. } => Err(doubt),
+            observation => Ok(observation.events),
         }
     }
 
     /// Takes a head, and says what is doubtful about it.
-    pub(super) fn listen(&mut self, heard: &ClaimedCheckpoint, from: Teller) -> Listened {
+    pub(super) fn observe_head(
+        &mut self,
+        heard: &ClaimedCheckpoint,
+        from: HeadSource,
+    ) -> Observation {
         let origin = heard.checkpoint().origin();
-        let Some(known) = self.logs.get_mut(origin) else { return Listened::default() };
+        let Some(known) = self.logs.get_mut(origin) else { return Observation::default() };
         // of a log with several keys, a head that stays of one that fell may count by another
-        let lacks = known.remains.lacks(heard);
-        if self.evidence_only || (known.has_heard(heard) && !lacks) {
-            return Listened::default();
+        let lacks = known.convicting.lacks(heard);
+        if self.evidence_only || (known.has_observed(heard) && !lacks) {
+            return Observation::default();
         }
-        let Read { seen, doubt, failed, work } =
-            Seen::read(heard, &known.signers(), &self.cosigners);
+        let ReadHead { seen, doubt, failed, work } =
+            VerifiedHead::read(heard, &known.signers(), &self.cosigners);
         let Some(seen) = seen else {
             if doubt.is_some() {
-                return Listened { doubt, failed, work, refused: true, ..Listened::default() };
+                return Observation {
+                    doubt,
+                    failed,
+                    work,
+                    refused: true,
+                    ..Observation::default()
+                };
             }
-            return self.listen_fallen(heard);
+            return self.observe_convicted(heard);
         };
-        let richer = lacks && known.remains.take(seen.clone());
-        let change = known.hear(seen.clone(), from);
-        let (is_told, convicts) = (change == Change::Richer, matches!(change, Change::Conflict(_)));
+        let richer = lacks && known.convicting.take(seen.clone());
+        let change = known.observe(seen.clone(), from);
+        let (is_told, convicts) =
+            (change == StateChange::CosignaturesAdded, matches!(change, StateChange::Conflict(_)));
         let mut events = self.events(origin, change, heard);
         if convicts
             && let Some(known) = self.logs.get_mut(origin)
-            && !known.remains.is_empty()
-            && known.remains.take(seen)
+            && !known.convicting.is_empty()
+            && known.convicting.take(seen)
         {
             // whoever cosigned what convicts the log may have cosigned the other side too
-            events.extend(self.accuse_cosigners(origin));
+            events.extend(self.convict_cosigners(origin));
         }
         if richer {
-            events.extend((!is_told).then(|| Event::Richer(origin.clone())));
-            events.extend(self.accuse_cosigners(origin));
+            events.extend((!is_told).then(|| Event::CosignaturesAdded(origin.clone())));
+            events.extend(self.convict_cosigners(origin));
         }
-        Listened { events, doubt, failed, work, refused: false }
+        Observation { events, doubt, failed, work, refused: false }
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
-    fn listen_fallen(&mut self, heard: &ClaimedCheckpoint) -> Listened {
+    fn observe_convicted(&mut self, heard: &ClaimedCheckpoint) -> Observation {
         let origin = heard.checkpoint().origin();
-        let Some(known) = self.logs.get_mut(origin) else { return Listened::default() };
-        if known.remains.is_empty() || known.remains.has_heard(heard) {
-            return Listened::default();
+        let Some(known) = self.logs.get_mut(origin) else { return Observation::default() };
+        if known.convicting.is_empty() || known.convicting.has_observed(heard) {
+            return Observation::default();
         }
         let fallen: Vec<VerifierKey> =
             known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
-        let Read { seen, doubt, failed, work } = Seen::read_fallen(heard, &fallen, &self.cosigners);
+        let ReadHead { seen, doubt, failed, work } =
+            VerifiedHead::read_convicted(heard, &fallen, &self.cosigners);
         let mut events = Vec::new();
-        if seen.is_some_and(|seen| known.remains.take(seen)) {
-            events.push(Event::Richer(origin.clone()));
-            events.extend(self.accuse_cosigners(origin));
+        if seen.is_some_and(|seen| known.convicting.take(seen)) {
+            events.push(Event::CosignaturesAdded(origin.clone()));
+            events.extend(self.convict_cosigners(origin));
         }
-        Listened { events, doubt, failed, work, refused: false }
+        Observation { events, doubt, failed, work, refused: false }
     }
 
     /// Takes a head that this node itself has verified to have grown out of another, as its witness
@@ -339,20 +240,20 @@ impl View {
     ///
     /// # Errors
     /// [`FalseSignature`].
-    pub fn grown(
+    pub fn observe_growth(
         &mut self,
         before: &TreeHead,
         heard: &ClaimedCheckpoint,
     ) -> Result<Vec<Event>, FalseSignature> {
         let origin = heard.checkpoint().origin();
-        let mut events = self.hear_from(heard, Teller::Witness)?;
+        let mut events = self.observe(heard, HeadSource::OwnWitness)?;
         if events.iter().any(|event| matches!(event, Event::Convicted(_))) {
             return Ok(events);
         }
         let Some(known) = self.logs.get_mut(origin) else { return Ok(events) };
-        let read = |keys: &[VerifierKey]| Seen::read(heard, keys, &self.cosigners).seen;
-        let change = known.grow(before, *heard.checkpoint().head(), read);
-        if change != Change::Nothing {
+        let read = |keys: &[VerifierKey]| VerifiedHead::read(heard, keys, &self.cosigners).seen;
+        let change = known.observe_growth(before, *heard.checkpoint().head(), read);
+        if change != StateChange::Nothing {
             events = self.events(origin, change, heard);
         }
         Ok(events)
@@ -362,16 +263,16 @@ impl View {
     /// nothing.
     ///
     /// # Errors
-    /// [`Fault::JunkProof`].
-    pub fn learn(
+    /// [`PeerFault::JunkProof`].
+    pub fn resolve(
         &mut self,
         question: &Question,
-        beginning: &Beginning,
-    ) -> Result<Vec<Event>, Fault> {
+        beginning: &PrefixProof,
+    ) -> Result<Vec<Event>, PeerFault> {
         let Some(known) = self.logs.get_mut(&question.origin) else { return Ok(Vec::new()) };
         let change = known
-            .learn(question, beginning)
-            .map_err(|_| Fault::JunkProof(question.origin.clone()))?;
+            .resolve(question, beginning)
+            .map_err(|_| PeerFault::JunkProof(question.origin.clone()))?;
         let adopted = known.adopted().map(|own| own.checkpoint().clone());
         let Some(adopted) = adopted else { return Ok(Vec::new()) };
         Ok(self.events(&question.origin, change, &adopted))
@@ -379,19 +280,19 @@ impl View {
 
     /// Takes two heads with what shows how they stand to each other. Neither need have a place
     /// among those that are held.
-    pub fn contradict(&mut self, heads: Heads<'_>, beginning: &Beginning) -> Vec<Event> {
+    pub fn contradict(&mut self, heads: Heads<'_>, beginning: &PrefixProof) -> Vec<Event> {
         let of = self.logs.get(heads.one.checkpoint().origin());
         let Some(known) = of.filter(|_| !self.evidence_only) else { return Vec::new() };
         let counts = |head: &ClaimedCheckpoint| {
-            let seen = Seen::read(head, &known.signers(), &self.cosigners).seen;
+            let seen = VerifiedHead::read(head, &known.signers(), &self.cosigners).seen;
             seen.filter(|seen| seen.counts(known.keys.trusted()))
         };
         let (Some(one), Some(other)) = (counts(heads.one), counts(heads.other)) else {
             return Vec::new();
         };
         let heads = Heads { one: one.checkpoint(), other: other.checkpoint() };
-        match Conflict::of_beginning(heads, beginning) {
-            Ok(Some(conflict)) => self.accuse(&conflict),
+        match Conflict::of_prefix_proof(heads, beginning) {
+            Ok(Some(conflict)) => self.convict_all_of(&conflict),
             _ => Vec::new(),
         }
     }
@@ -428,7 +329,7 @@ impl View {
         let verdict = Verdict::convicting(&evidence, &self.trust, conviction.clone());
         self.verdicts.insert(evidence.id(), verdict);
         self.hold(&evidence, conviction);
-        let accused = Origin::new(evidence.origin()).map(|origin| self.accuse_cosigners(&origin));
+        let accused = Origin::new(evidence.origin()).map(|origin| self.convict_cosigners(&origin));
         let mut events = vec![Event::Convicted(Box::new(evidence))];
         events.extend(accused.unwrap_or_default());
         events
@@ -483,7 +384,8 @@ impl View {
                 known.set_keys(keys, retired);
             }
         }
-        self.evidence.insert(evidence.id(), Held { evidence: evidence.clone(), conviction });
+        self.evidence
+            .insert(evidence.id(), HeldEvidence { evidence: evidence.clone(), conviction });
     }
 
     /// The evidence with what proves its keys to whoever knows an anchor alone: that of its log,
@@ -537,18 +439,18 @@ impl View {
     }
 
     /// Whether a log may be cosigned. One that is not known has nothing against it.
-    pub fn standing(&self, origin: &Origin) -> Standing {
-        let Some(known) = self.logs.get(origin) else { return Standing::Good };
+    pub fn standing(&self, origin: &Origin) -> LogStanding {
+        let Some(known) = self.logs.get(origin) else { return LogStanding::Good };
         if known.keys.trusted().is_empty() {
             let convicted = known.keys.convicted().iter().find_map(|(key, _)| self.against(key));
             if let Some(id) = convicted {
-                return Standing::Convicted(id);
+                return LogStanding::Convicted(id);
             }
         }
         if known.alarm() {
-            return known.oldest(origin).map_or(Standing::Good, Standing::Unreconciled);
+            return known.oldest(origin).map_or(LogStanding::Good, LogStanding::Unreconciled);
         }
-        Standing::Good
+        LogStanding::Good
     }
 
     /// How all logs stand, in the order of their names.
@@ -561,34 +463,39 @@ impl View {
         self.logs.get(origin).map(|known| self.status_of(origin, known))
     }
 
-    fn status_of(&self, origin: &Origin, known: &Known) -> LogStatus {
+    fn status_of(&self, origin: &Origin, known: &LogState) -> LogStatus {
         LogStatus {
             origin: origin.clone(),
             adopted: known.adopted().map(|own| own.checkpoint().clone()),
-            cosigned_at: known.adopted().and_then(Seen::newest),
-            convicting: known.remains.heads().map(|seen| seen.checkpoint().clone()).collect(),
+            cosigned_at: known.adopted().and_then(VerifiedHead::newest),
+            convicting: known.convicting.heads().map(|seen| seen.checkpoint().clone()).collect(),
             open: known.open().map(|(head, alarm)| (head.clone(), alarm)).collect(),
             standing: self.standing(origin),
         }
     }
 
-    fn events(&mut self, origin: &Origin, change: Change, heard: &ClaimedCheckpoint) -> Vec<Event> {
+    fn events(
+        &mut self,
+        origin: &Origin,
+        change: StateChange,
+        heard: &ClaimedCheckpoint,
+    ) -> Vec<Event> {
         match change {
-            Change::Nothing => Vec::new(),
-            Change::Richer => vec![Event::Richer(origin.clone())],
-            Change::Adopted => {
-                let known = self.logs.get(origin).and_then(Known::adopted);
-                let adopted = known.map_or(heard, Seen::checkpoint).clone();
+            StateChange::Nothing => Vec::new(),
+            StateChange::CosignaturesAdded => vec![Event::CosignaturesAdded(origin.clone())],
+            StateChange::Adopted => {
+                let known = self.logs.get(origin).and_then(LogState::adopted);
+                let adopted = known.map_or(heard, VerifiedHead::checkpoint).clone();
                 vec![Event::Adopted(adopted), Event::Settled(origin.clone())]
             }
-            Change::Opened => vec![Event::Opened(heard.clone())],
-            Change::Settled => vec![Event::Settled(origin.clone())],
-            Change::Conflict(conflict) => self.accuse(&conflict),
+            StateChange::Opened => vec![Event::Opened(heard.clone())],
+            StateChange::Settled => vec![Event::Settled(origin.clone())],
+            StateChange::Conflict(conflict) => self.convict_all_of(&conflict),
         }
     }
 
     /// Makes all the evidence that a conflict gives.
-    fn accuse(&mut self, conflict: &Conflict) -> Vec<Event> {
+    fn convict_all_of(&mut self, conflict: &Conflict) -> Vec<Event> {
         let may_convict = self.may_convict_log(conflict);
         let lineage = self.lineages.iter().find(|(own, _)| own.as_str() == conflict.origin());
         let authority = lineage.map_or(&[][..], |(_, own)| own.authority.as_slice());
@@ -655,9 +562,9 @@ impl View {
     }
 
     /// Makes the evidence that the heads of a convicted log give against its cosigners.
-    fn accuse_cosigners(&mut self, origin: &Origin) -> Vec<Event> {
+    fn convict_cosigners(&mut self, origin: &Origin) -> Vec<Event> {
         let Some(known) = self.logs.get(origin) else { return Vec::new() };
-        let made = self.against_cosigners(&known.remains.conflicts());
+        let made = self.against_cosigners(&known.convicting.conflicts());
         self.convict_all(made)
     }
 

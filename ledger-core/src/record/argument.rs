@@ -1,9 +1,9 @@
 //! What people type into what a member holds, and what they wrote that no table knows.
 
+use super::digest_marks::{is_sealed, open_members};
 use super::json::{JsonError, Object, Value};
 use super::kinds::ENVELOPE;
-use super::sealed::{is_sealed, open_members};
-use super::shape::{Member, Shape};
+use super::shape::{MemberDef, Shape};
 use super::{Kind, UNKNOWN};
 
 impl Shape {
@@ -39,7 +39,7 @@ impl Shape {
 }
 
 /// The member of a kind, or of the envelope, that has a name.
-pub fn member(kind: Kind, name: &str) -> Option<&'static Member> {
+pub fn member(kind: Kind, name: &str) -> Option<&'static MemberDef> {
     let own = kind.definition().members;
     ENVELOPE.iter().chain(own).find(|member| member.name == name)
 }
@@ -87,7 +87,7 @@ fn collect(shape: &Shape, value: &Value, path: &str, found: &mut Vec<String>) {
 }
 
 fn collect_members<'a>(
-    members: &[Member],
+    members: &[MemberDef],
     values: impl Iterator<Item = (&'a str, &'a Value)>,
     path: &str,
     found: &mut Vec<String>,

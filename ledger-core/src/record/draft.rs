@@ -8,7 +8,7 @@ use super::Record;
 use super::id::RecordId;
 use super::json::Object;
 use super::kinds::ENVELOPE;
-use super::shape::Member;
+use super::shape::MemberDef;
 use super::time::format_time;
 use super::{
     Envelope, FIRST_LINE, Kind, MAX_RECORD_BYTES, RecordError, StatementId, check_json, check_size,
@@ -124,7 +124,7 @@ fn sign_text(key: &SignerKey, text: &str) -> Result<crate::note::Signature, Reco
 }
 
 /// The members that a record of a kind must have, the envelope's first.
-pub fn required(kind: Kind) -> impl Iterator<Item = &'static Member> {
+pub fn required(kind: Kind) -> impl Iterator<Item = &'static MemberDef> {
     let own = kind.definition().members;
     ENVELOPE.iter().chain(own).filter(|member| member.is_required())
 }
@@ -140,6 +140,6 @@ pub fn template(kind: Kind, basics: &Basics<'_>) -> Object {
 }
 
 /// The members of [`required`] that an object does not have yet.
-pub fn missing(kind: Kind, object: &Object) -> Vec<&'static Member> {
+pub fn missing(kind: Kind, object: &Object) -> Vec<&'static MemberDef> {
     required(kind).filter(|member| object.get(member.name).is_none()).collect()
 }

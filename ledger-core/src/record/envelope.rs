@@ -4,12 +4,13 @@ use crate::hash::Hash;
 use crate::heap::block;
 use crate::note::MAX_SIGNATURES;
 
+use super::digest_marks::has_digests;
+use super::fault::{Fault, quoted};
 use super::id::RecordId;
 use super::json::Object;
 use super::kinds::ENVELOPE;
-use super::sealed::has_digests;
-use super::shape::{Fault, check_members, quoted};
 use super::time::parse_time;
+use super::validate::check_members;
 use super::{Kind, RESERVED_FIRST_LINES, RecordError};
 
 /// The members of every record that rules depend on.

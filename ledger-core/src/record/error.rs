@@ -2,6 +2,7 @@
 
 use crate::note::ParseNoteError;
 
+use super::fault::{Fault, MAX_PATH_SHOWN, Step};
 use super::json::JsonError;
 use super::{FIRST_LINE, MAX_ENTRY_BYTES, MAX_RECORD_BYTES};
 
@@ -108,5 +109,27 @@ impl RecordError {
 impl From<JsonError> for RecordError {
     fn from(error: JsonError) -> RecordError {
         RecordError::Json { line: error.line, column: error.column, problem: error.problem }
+    }
+}
+
+impl From<Fault> for RecordError {
+    fn from(fault: Fault) -> RecordError {
+        let mut path = String::new();
+        for step in fault.path.iter().rev() {
+            match step {
+                Step::At(index) => path.push_str(&format!("[{index}]")),
+                Step::Name(name) => {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    path.push_str(&format!("{dot}{}", name.escape_debug()));
+                }
+            }
+        }
+        // names are whatever a record says, and refusals wait in memory for those who asked
+        if path.len() > MAX_PATH_SHOWN {
+            path.truncate(path.floor_char_boundary(MAX_PATH_SHOWN));
+            path.push_str("...");
+        }
+        path.shrink_to_fit();
+        RecordError::Member { path, problem: fault.problem, hint: fault.hint }
     }
 }

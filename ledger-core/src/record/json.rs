@@ -6,7 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use super::shape::quoted;
+use super::fault::quoted;
 use crate::heap::block;
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};

@@ -24,25 +24,30 @@
 //! ```
 
 mod argument;
-mod check;
+mod digest_marks;
 mod draft;
 mod entry;
 mod envelope;
 mod error;
+mod fault;
 mod id;
 mod json;
 mod kind;
 mod kinds;
+mod rule;
 mod schema;
 mod sealed;
 mod shape;
 mod time;
+mod validate;
+mod validate_rules;
 
 use crate::heap::block;
 use crate::note::{Note, Signature};
 
+pub use crate::checkpoint::RESERVED_FIRST_LINES;
 pub use argument::{member, unknown_members};
-pub use check::{Check, Rule};
+pub use digest_marks::{count_digests, is_sealed};
 pub use draft::{Basics, Draft, missing, required, template};
 pub use entry::{Entry, Logged};
 pub use envelope::Envelope;
@@ -51,13 +56,13 @@ pub use id::{ParseRecordIdError, RecordId, StatementId};
 pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
 pub use kind::Kind;
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
+pub use rule::{Check, Rule};
 pub use schema::{SCHEMA_DIALECT, schema};
 pub use sealed::{
     Disclosure, DisclosureError, MAX_DECOYS, MAX_DISCLOSURE_BYTES, MAX_NAMED, OpenError, Opened,
-    ParsePathError, SealError, SealPath, SealPlan, Sealed, count_digests, is_sealed, open,
-    open_draft, seal,
+    ParseSealPathError, SealError, SealPath, SealPlan, Sealed, open, open_draft, seal,
 };
-pub use shape::{KindDef, MAX_LANGUAGES, Member, Presence, Sealing, Shape, UNKNOWN};
+pub use shape::{KindDef, MAX_LANGUAGES, MemberDef, Presence, Sealing, Shape, UNKNOWN};
 pub use time::{MAX_DURATION, MAX_TIME, format_time, parse_date, parse_duration, parse_time};
 
 /// The first line of every record's text, without its newline.
@@ -69,18 +74,6 @@ pub const MAX_RECORD_BYTES: usize = 65_000;
 /// Bytes an entry may have.
 // SPEC tlog-tiles/log-entries: entries are at most 65,535 bytes
 pub const MAX_ENTRY_BYTES: usize = 65_535;
-
-/// First lines of signed texts that are not checkpoints: no log may be called so.
-pub const RESERVED_FIRST_LINES: &[&str] = &[
-    FIRST_LINE,
-    "ledger-request/v1",
-    "ledger-decline/v1",
-    "ledger-attestation/v1",
-    "ledger-succession/v1",
-    sealed::BINDING_FIRST_LINE,
-    "cosignature/v1",
-    "subtree/v1",
-];
 
 /// A well-formed record. Its signatures are not verified yet.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,17 +5,15 @@
 
 use crate::note::{MAX_KEY_NAME, MAX_SIGNATURES};
 
-use super::check::Rule;
+use super::digest_marks::DIGESTS;
 use super::json::{MAX_INTEGER, Object, Value};
 use super::kinds::ENVELOPE;
-use super::shape::{KindDef, MAX_LANGUAGES, Member, Sealing, Shape, UNKNOWN};
+use super::rule::Rule;
+use super::shape::{KindDef, MAX_LANGUAGES, MemberDef, Sealing, Shape, UNKNOWN};
 use super::{Kind, RESERVED_FIRST_LINES};
 
 /// The dialect that the schemas are written in.
 pub const SCHEMA_DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-
-/// Where sealed members leave their digests.
-const DIGESTS: &str = "_sd";
 
 /// One self-contained schema for the JSON object of records of a kind.
 ///
@@ -38,7 +36,7 @@ pub fn schema(kind: Kind) -> Object {
         properties.set(member.name, own_member(member, definition));
     }
     properties.set(DIGESTS, reference("digests"));
-    let all: Vec<&Member> = ENVELOPE.iter().chain(definition.members).collect();
+    let all: Vec<&MemberDef> = ENVELOPE.iter().chain(definition.members).collect();
     let required =
         |sealing| names(&all, |member| member.is_required() && member.sealing == sealing);
     let mut rules = Vec::new();
@@ -86,7 +84,7 @@ fn comment(definition: &KindDef) -> String {
     text
 }
 
-fn envelope_member(member: &Member, kind: Kind) -> Object {
+fn envelope_member(member: &MemberDef, kind: Kind) -> Object {
     let schema = described(member, of(&member.shape, member.sealing));
     match member.name {
         "kind" => Object::new().with("description", member.about).with("const", kind.as_str()),
@@ -101,7 +99,7 @@ fn envelope_member(member: &Member, kind: Kind) -> Object {
     }
 }
 
-fn own_member(member: &Member, definition: &KindDef) -> Object {
+fn own_member(member: &MemberDef, definition: &KindDef) -> Object {
     let schema = of(&member.shape, member.sealing);
     if !may_be_unknown(member, definition) {
         return described(member, schema);
@@ -110,7 +108,7 @@ fn own_member(member: &Member, definition: &KindDef) -> Object {
     described(member, Object::new().with("anyOf", vec![schema, unknown]))
 }
 
-fn described(member: &Member, schema: Object) -> Object {
+fn described(member: &MemberDef, schema: Object) -> Object {
     let mut described = Object::new().with("description", member.about);
     for (name, value) in schema.iter() {
         described.set(name, value.clone());
@@ -119,7 +117,7 @@ fn described(member: &Member, schema: Object) -> Object {
 }
 
 /// Whether the word for what nobody knows yet may stand for a member whose shape refuses it.
-fn may_be_unknown(member: &Member, definition: &KindDef) -> bool {
+fn may_be_unknown(member: &MemberDef, definition: &KindDef) -> bool {
     let stage = definition.unknown_when.map(|(stage, _)| stage);
     stage.is_some_and(|stage| stage != member.name)
         && member.shape.check(&Value::from(UNKNOWN)).is_err()
@@ -144,7 +142,7 @@ fn rule(rule: &Rule, definition: &KindDef) -> Vec<Object> {
     };
     let one_of = |members: &[&str; 2]| {
         let sealable = |name: &&str| {
-            let named = |member: &&Member| member.name == *name;
+            let named = |member: &&MemberDef| member.name == *name;
             definition.members.iter().find(named).is_some_and(|m| m.sealing == Sealing::Sealable)
         };
         let mut ways: Vec<Object> = members.iter().map(|name| required(name)).collect();
@@ -184,7 +182,7 @@ fn is_word((member, word): (&str, &str)) -> Object {
     Object::new().with("properties", word).with("required", vec![member])
 }
 
-fn names(members: &[&Member], wanted: impl Fn(&Member) -> bool) -> Vec<&'static str> {
+fn names(members: &[&MemberDef], wanted: impl Fn(&MemberDef) -> bool) -> Vec<&'static str> {
     members.iter().filter(|member| wanted(member)).map(|member| member.name).collect()
 }
 
@@ -245,7 +243,7 @@ fn list(inner: &Shape, min: usize, sealing: Sealing) -> Object {
     if min == 0 { list } else { list.with("minItems", count(min)) }
 }
 
-fn object(members: &[Member], sealing: Sealing) -> Object {
+fn object(members: &[MemberDef], sealing: Sealing) -> Object {
     let mut properties = Object::new();
     for member in members {
         properties.set(member.name, described(member, of(&member.shape, sealing)));
@@ -253,8 +251,8 @@ fn object(members: &[Member], sealing: Sealing) -> Object {
     if sealing == Sealing::Sealable {
         properties.set(DIGESTS, reference("digests"));
     }
-    let members: Vec<&Member> = members.iter().collect();
-    let required = names(&members, Member::is_required);
+    let members: Vec<&MemberDef> = members.iter().collect();
+    let required = names(&members, MemberDef::is_required);
     let object = Object::new().with("type", "object").with("properties", properties);
     match sealing {
         _ if required.is_empty() => object,
@@ -266,7 +264,7 @@ fn object(members: &[Member], sealing: Sealing) -> Object {
     }
 }
 
-fn tagged(tag: &str, variants: &[(&str, &[Member])], sealing: Sealing) -> Object {
+fn tagged(tag: &str, variants: &[(&str, &[MemberDef])], sealing: Sealing) -> Object {
     let words: Vec<&str> = variants.iter().map(|(word, _)| *word).collect();
     let tags = Object::new().with(tag, Object::new().with("enum", words));
     let ways: Vec<Object> = variants

@@ -2,7 +2,7 @@
 
 use super::chronicle::{Chronicle, Relation, Stored, StoredRef, earliest};
 use super::names::{Symbol, position};
-use super::{Claim, Headline, Mention, Summary, Told};
+use super::{Claim, Disclosed, Headline, Mention, Summary};
 use crate::record::Kind;
 
 /// The records of a chronicle, chain by chain, and who refers to each chain.
@@ -95,7 +95,7 @@ impl<'a> Chains<'a> {
         self.standing(chain).next_back().unwrap_or(all[all.len() - 1])
     }
 
-    pub(super) fn text(&self, told: Told<Symbol>) -> Told<String> {
+    pub(super) fn text(&self, told: Disclosed<Symbol>) -> Disclosed<String> {
         told.map(|symbol| self.chronicle.names.text(symbol).to_owned())
     }
 

@@ -12,7 +12,7 @@ use super::Headline;
 use super::detail::Detail;
 use super::fact::Fact;
 use super::names::{Names, Symbol, position};
-use super::rules::{Rule, Start, words_of};
+use super::rules::{RegisterRule, Start, words_of};
 
 /// What registers know of a log's entries so far.
 ///
@@ -25,7 +25,7 @@ pub struct Chronicle {
     pub(super) words: Vec<(Symbol, Symbol)>,
     pub(super) refs: Vec<StoredRef>,
     pub(super) starts: Vec<Start>,
-    pub(super) rules: Vec<Rule>,
+    pub(super) rules: Vec<RegisterRule>,
     /// For each record, the earliest record known to be of its chain, or one on the way to it.
     pub(super) parents: Vec<u32>,
     /// The charters so far, and the rules that each brings; the latest is in force.
@@ -168,7 +168,7 @@ impl Chronicle {
     /// The chronicle of an empty log.
     pub fn new() -> Chronicle {
         let mut chronicle = Chronicle::default();
-        chronicle.rules.extend(Rule::built_in(&mut chronicle.names));
+        chronicle.rules.extend(RegisterRule::built_in(&mut chronicle.names));
         chronicle
     }
 
@@ -271,7 +271,7 @@ impl Chronicle {
         for deadline in deadlines {
             let known = self.rules.iter().position(|rule| rule.is_of(deadline));
             let place = known.or_else(|| {
-                self.rules.push(Rule::of(deadline, &mut self.names)?);
+                self.rules.push(RegisterRule::of(deadline, &mut self.names)?);
                 Some(self.rules.len() - 1)
             });
             places.extend(place.map(position).filter(|place| !places.contains(place)));

@@ -5,7 +5,7 @@ use crate::record::Kind;
 use super::chains::Chains;
 use super::chronicle::Relation;
 use super::detail::Detail;
-use super::{Headline, Mention, Summary, Told};
+use super::{Disclosed, Headline, Mention, Summary};
 
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,11 +13,11 @@ pub struct DecisionRow {
     /// Its records.
     pub summary: Summary,
     /// Where it says that it stands.
-    pub status: Told<String>,
+    pub status: Disclosed<String>,
     /// The first record that supersedes it and binds.
     pub superseded_by: Option<Headline>,
     /// When it is to be looked at again, in POSIX seconds.
-    pub review_by: Told<u64>,
+    pub review_by: Disclosed<u64>,
     /// The reviews of it.
     pub reviews: Vec<Mention>,
     /// The appeals and disputes against it.

@@ -2,7 +2,7 @@
 
 use crate::record::{Kind, Object, UNKNOWN, Value};
 
-use super::Told;
+use super::Disclosed;
 use super::names::{Names, Symbol};
 use super::rules::instant;
 
@@ -12,55 +12,55 @@ pub(super) enum Detail {
     Incident(Incident),
     Risk(Risk),
     Decision {
-        status: Told<Symbol>,
-        review_by: Told<u64>,
+        status: Disclosed<Symbol>,
+        review_by: Disclosed<u64>,
     },
     Review(Review),
     Remediation {
-        state: Told<Symbol>,
-        due_by: Told<u64>,
+        state: Disclosed<Symbol>,
+        due_by: Disclosed<u64>,
     },
     /// The word that says how it stands, where the kind has one.
-    Other(Told<Symbol>),
+    Other(Disclosed<Symbol>),
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Incident {
-    pub stage: Told<Symbol>,
-    pub class: Told<Symbol>,
-    pub severity: Told<Symbol>,
-    pub aware_at: Told<u64>,
-    pub resolved_at: Told<u64>,
+    pub stage: Disclosed<Symbol>,
+    pub class: Disclosed<Symbol>,
+    pub severity: Disclosed<Symbol>,
+    pub aware_at: Disclosed<u64>,
+    pub resolved_at: Disclosed<u64>,
 }
 
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Risk {
-    pub likelihood: Told<u64>,
-    pub impact: Told<u64>,
-    pub treatment: Told<Symbol>,
-    pub status: Told<Symbol>,
-    pub next_review: Told<u64>,
+    pub likelihood: Disclosed<u64>,
+    pub impact: Disclosed<u64>,
+    pub treatment: Disclosed<Symbol>,
+    pub status: Disclosed<Symbol>,
+    pub next_review: Disclosed<u64>,
 }
 
 #[derive(Debug)]
 pub(super) struct Review {
-    pub stage: Told<Symbol>,
-    pub outcome: Told<Symbol>,
-    pub next_review: Told<u64>,
-    pub conditions: Told<Box<[Condition]>>,
+    pub stage: Disclosed<Symbol>,
+    pub outcome: Disclosed<Symbol>,
+    pub next_review: Disclosed<u64>,
+    pub conditions: Disclosed<Box<[Condition]>>,
 }
 
 #[derive(Debug)]
 pub(super) struct Condition {
     pub id: Symbol,
     pub text: Box<str>,
-    pub due: Told<u64>,
+    pub due: Disclosed<u64>,
 }
 
 impl Detail {
     /// Reads a record's members; whatever they hold, there is something to show.
     pub fn read(kind: Kind, body: &Object, names: &mut Names) -> Detail {
-        let mut read = Reader { body, names };
+        let mut read = DetailReader { body, names };
         match kind {
             Kind::Incident => Detail::Incident(Incident {
                 stage: read.word("stage"),
@@ -93,12 +93,12 @@ impl Detail {
             Kind::Dispute => Detail::Other(read.optional_word("outcome")),
             Kind::Response => Detail::Other(read.word("position")),
             Kind::Milestone => Detail::Other(read.word("state")),
-            _ => Detail::Other(Told::Absent),
+            _ => Detail::Other(Disclosed::Absent),
         }
     }
 
     /// The word that says how the record stands.
-    pub fn word(&self) -> Told<Symbol> {
+    pub fn word(&self) -> Disclosed<Symbol> {
         match self {
             Detail::Incident(incident) => incident.stage,
             Detail::Risk(risk) => risk.status,
@@ -118,48 +118,50 @@ enum Sealable {
     No,
 }
 
-struct Reader<'a> {
+struct DetailReader<'a> {
     body: &'a Object,
     names: &'a mut Names,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> DetailReader<'a> {
     fn told<T>(
         &mut self,
         name: &str,
         sealable: Sealable,
         read: impl FnOnce(&'a Value, &mut Names) -> Option<T>,
-    ) -> Told<T> {
+    ) -> Disclosed<T> {
         match self.body.get(name) {
-            None if sealable == Sealable::Yes && !self.body.list("_sd").is_empty() => Told::Sealed,
-            None => Told::Absent,
-            Some(Value::Text(text)) if **text == *UNKNOWN => Told::Unknown,
-            Some(value) => read(value, self.names).map_or(Told::Unknown, Told::Said),
+            None if sealable == Sealable::Yes && !self.body.list("_sd").is_empty() => {
+                Disclosed::Sealed
+            }
+            None => Disclosed::Absent,
+            Some(Value::Text(text)) if **text == *UNKNOWN => Disclosed::Unknown,
+            Some(value) => read(value, self.names).map_or(Disclosed::Unknown, Disclosed::Said),
         }
     }
 
-    fn word(&mut self, name: &str) -> Told<Symbol> {
+    fn word(&mut self, name: &str) -> Disclosed<Symbol> {
         let intern = |value: &Value, names: &mut Names| Some(names.intern(value.as_text()?));
         self.told(name, Sealable::Yes, intern)
     }
 
-    fn optional_word(&mut self, name: &str) -> Told<Symbol> {
+    fn optional_word(&mut self, name: &str) -> Disclosed<Symbol> {
         let intern = |value: &Value, names: &mut Names| Some(names.intern(value.as_text()?));
         self.told(name, Sealable::No, intern)
     }
 
-    fn time(&mut self, name: &str, sealable: Sealable) -> Told<u64> {
+    fn time(&mut self, name: &str, sealable: Sealable) -> Disclosed<u64> {
         self.told(name, sealable, |value, _| instant(value.as_text()?))
     }
 
     /// A grade from 1 to 5.
-    fn grade(&mut self, name: &str) -> Told<u64> {
+    fn grade(&mut self, name: &str) -> Disclosed<u64> {
         self.told(name, Sealable::Yes, |value, _| {
             u64::try_from(value.as_integer()?).ok().filter(|grade| (1..=5).contains(grade))
         })
     }
 
-    fn conditions(&mut self) -> Told<Box<[Condition]>> {
+    fn conditions(&mut self) -> Disclosed<Box<[Condition]>> {
         self.told("conditions", Sealable::No, |value, names| {
             let objects = value.as_list()?.iter().filter_map(Value::as_object);
             Some(objects.filter_map(|object| Condition::read(object, names)).collect())
@@ -172,8 +174,10 @@ impl Condition {
         let id = names.intern(object.text("id")?);
         let text = object.text("text").unwrap_or_default().into();
         let due = match object.get("due") {
-            None => Told::Absent,
-            Some(value) => value.as_text().and_then(instant).map_or(Told::Unknown, Told::Said),
+            None => Disclosed::Absent,
+            Some(value) => {
+                value.as_text().and_then(instant).map_or(Disclosed::Unknown, Disclosed::Said)
+            }
         };
         Some(Condition { id, text, due })
     }

@@ -5,7 +5,7 @@ use crate::record::{Kind, StatementId};
 use super::chains::Chains;
 use super::chronicle::Relation;
 use super::detail::{Detail, Incident};
-use super::{Headline, Mention, Summary, Told};
+use super::{Disclosed, Headline, Mention, Summary};
 
 /// One incident.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,15 +13,15 @@ pub struct IncidentRow {
     /// Its reports.
     pub summary: Summary,
     /// The stage that it has reached.
-    pub stage: Told<String>,
+    pub stage: Disclosed<String>,
     /// What sort of incident it is.
-    pub class: Told<String>,
+    pub class: Disclosed<String>,
     /// How grave it is.
-    pub severity: Told<String>,
+    pub severity: Disclosed<String>,
     /// When the issuer became aware, in POSIX seconds.
-    pub aware_at: Told<u64>,
+    pub aware_at: Disclosed<u64>,
     /// When it was resolved, in POSIX seconds.
-    pub resolved_at: Told<u64>,
+    pub resolved_at: Disclosed<u64>,
     /// Whether more is expected.
     pub state: IncidentState,
     /// What is done about it.
@@ -49,11 +49,11 @@ pub struct RemediationRow {
     /// Its first record.
     pub first: Headline,
     /// Its state.
-    pub state: Told<String>,
+    pub state: Disclosed<String>,
     /// Who does it.
     pub owner: Option<String>,
     /// By when, in POSIX seconds.
-    pub due_by: Told<u64>,
+    pub due_by: Disclosed<u64>,
 }
 
 impl IncidentState {
@@ -142,7 +142,7 @@ fn remediation(chains: &Chains<'_>, chain: u32) -> RemediationRow {
     let latest = chains.fact(chains.latest(chain));
     let due_by = match latest.detail {
         Detail::Remediation { due_by, .. } => due_by,
-        _ => Told::Absent,
+        _ => Disclosed::Absent,
     };
     RemediationRow {
         first: chains.headline(chains.records(chain)[0]),

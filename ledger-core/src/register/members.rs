@@ -1,6 +1,6 @@
 //! The members' register: who belongs to the consortium, in which roles, with which keys.
 
-use crate::charter::{Charter, Member, RoleTerm, Standing, Term};
+use crate::charter::{Charter, Member, MemberStanding, RoleTerm, Term};
 use crate::index::LeafIndex;
 
 /// One member.
@@ -9,7 +9,7 @@ pub struct MemberRow {
     /// Its name.
     pub name: String,
     /// How it stands, and by which entry unless well.
-    pub standing: Standing,
+    pub standing: MemberStanding,
     /// Its roles, in the order of the charter.
     pub roles: Vec<RoleRow>,
     /// Its keys, in the order of the charter.
@@ -59,7 +59,7 @@ pub fn members(charter: &Charter, now: u64) -> Vec<MemberRow> {
 }
 
 fn role(member: &Member, own: &RoleTerm, now: u64) -> RoleRow {
-    let in_force = member.standing() == Standing::Good && own.term().contains(now);
+    let in_force = member.standing() == MemberStanding::Good && own.term().contains(now);
     RoleRow { role: own.role().to_owned(), term: own.term(), in_force }
 }
 

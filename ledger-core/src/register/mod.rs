@@ -37,7 +37,7 @@ pub use rules::{CONDITION_RULE, MAX_WORD_BYTES, PROMISE_RULE, REMEDIATION_RULE};
 
 /// What a record tells about a member. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Told<T> {
+pub enum Disclosed<T> {
     /// It holds a value.
     Said(T),
     /// It holds the word `unknown`, or a value that this version cannot read.
@@ -97,32 +97,32 @@ pub struct Mention {
     pub first: Headline,
     /// How it stands: the outcome of a review or dispute, the state of a remediation, the status
     /// of a decision or risk, the position of a response, the stage of an incident.
-    pub word: Told<String>,
+    pub word: Disclosed<String>,
 }
 
-impl<T> Told<T> {
+impl<T> Disclosed<T> {
     /// The value, if it holds one.
     pub fn said(self) -> Option<T> {
-        if let Told::Said(value) = self { Some(value) } else { None }
+        if let Disclosed::Said(value) = self { Some(value) } else { None }
     }
 
     /// The same about a reference to the value.
-    pub fn as_ref(&self) -> Told<&T> {
+    pub fn as_ref(&self) -> Disclosed<&T> {
         match self {
-            Told::Said(value) => Told::Said(value),
-            Told::Unknown => Told::Unknown,
-            Told::Sealed => Told::Sealed,
-            Told::Absent => Told::Absent,
+            Disclosed::Said(value) => Disclosed::Said(value),
+            Disclosed::Unknown => Disclosed::Unknown,
+            Disclosed::Sealed => Disclosed::Sealed,
+            Disclosed::Absent => Disclosed::Absent,
         }
     }
 
     /// Applies a function to the value, if it holds one.
-    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Told<U> {
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> Disclosed<U> {
         match self {
-            Told::Said(value) => Told::Said(f(value)),
-            Told::Unknown => Told::Unknown,
-            Told::Sealed => Told::Sealed,
-            Told::Absent => Told::Absent,
+            Disclosed::Said(value) => Disclosed::Said(f(value)),
+            Disclosed::Unknown => Disclosed::Unknown,
+            Disclosed::Sealed => Disclosed::Sealed,
+            Disclosed::Absent => Disclosed::Absent,
         }
     }
 }

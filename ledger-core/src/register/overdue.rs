@@ -9,7 +9,7 @@ use super::chains::Chains;
 use super::chronicle::{Relation, Stored, StoredRef};
 use super::incidents::settled_at;
 use super::names::Symbol;
-use super::rules::{By, Pattern, Rule, Start};
+use super::rules::{By, Pattern, RegisterRule, Start};
 
 /// Something that somebody owes, or owed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -229,7 +229,7 @@ impl Owed<'_, '_> {
         self.of_logged(&candidates, found);
     }
 
-    fn rule(&self, start: &Start) -> &Rule {
+    fn rule(&self, start: &Start) -> &RegisterRule {
         &self.chains.chronicle.rules[start.rule as usize]
     }
 
@@ -329,7 +329,7 @@ impl Owed<'_, '_> {
     }
 
     /// Who owes it: whoever was asked, or answers for it, else the issuer.
-    fn owes(&self, record: &Stored, rule: &Rule) -> Symbol {
+    fn owes(&self, record: &Stored, rule: &RegisterRule) -> Symbol {
         let asked = |relation: Relation| {
             let refs = self.chains.chronicle.refs(record).iter();
             let to = refs.filter(|own| own.relation == relation).find_map(|own| own.to);

@@ -6,7 +6,7 @@ use super::chains::Chains;
 use super::chronicle::Relation;
 use super::detail::Detail;
 use super::overdue::Candidates;
-use super::{Headline, Summary, Told};
+use super::{Disclosed, Headline, Summary};
 
 /// One review.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,15 +14,15 @@ pub struct ReviewRow {
     /// Its records.
     pub summary: Summary,
     /// At which point it was made.
-    pub stage: Told<String>,
+    pub stage: Disclosed<String>,
     /// Its outcome.
-    pub outcome: Told<String>,
+    pub outcome: Disclosed<String>,
     /// When the next is to be, in POSIX seconds.
-    pub next_review: Told<u64>,
+    pub next_review: Disclosed<u64>,
     /// What it reviews: the statement, and the record where the log has it.
     pub subjects: Vec<(StatementId, Option<Headline>)>,
     /// What it asks for.
-    pub conditions: Told<Vec<ConditionRow>>,
+    pub conditions: Disclosed<Vec<ConditionRow>>,
 }
 
 /// A condition of a review.
@@ -33,7 +33,7 @@ pub struct ConditionRow {
     /// What must be done.
     pub text: String,
     /// By when, in POSIX seconds.
-    pub due: Told<u64>,
+    pub due: Disclosed<u64>,
     /// The record that met it; open without.
     pub met_by: Option<Headline>,
 }

@@ -5,7 +5,7 @@ use crate::record::Kind;
 use super::chains::Chains;
 use super::chronicle::Relation;
 use super::detail::Detail;
-use super::{Mention, Summary, Told};
+use super::{Disclosed, Mention, Summary};
 
 /// One risk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,19 +13,19 @@ pub struct RiskRow {
     /// Its records.
     pub summary: Summary,
     /// How likely it is, 1 to 5.
-    pub likelihood: Told<u64>,
+    pub likelihood: Disclosed<u64>,
     /// How grave it would be, 1 to 5.
-    pub impact: Told<u64>,
+    pub impact: Disclosed<u64>,
     /// Likelihood times impact, where both are told.
     pub score: Option<u64>,
     /// What is done with it.
-    pub treatment: Told<String>,
+    pub treatment: Disclosed<String>,
     /// Where it stands.
-    pub status: Told<String>,
+    pub status: Disclosed<String>,
     /// Who answers for it.
     pub owner: Option<String>,
     /// When it is looked at again, in POSIX seconds.
-    pub next_review: Told<u64>,
+    pub next_review: Disclosed<u64>,
     /// The records that mitigate it.
     pub mitigations: Vec<Mention>,
 }

@@ -28,7 +28,7 @@ const NEVER_MATCHED: [&str; 4] = ["log", "id", "issued_at", "base"];
 
 /// A rule whose words are numbers.
 #[derive(Debug)]
-pub(super) struct Rule {
+pub(super) struct RegisterRule {
     pub name: String,
     /// As the charter writes it.
     pub clock: String,
@@ -67,15 +67,15 @@ pub(super) struct Start {
     pub at: u64,
 }
 
-impl Rule {
+impl RegisterRule {
     /// The rule of a charter's deadline, if its clock names a kind and a member.
-    pub fn of(deadline: &Deadline, names: &mut Names) -> Option<Rule> {
+    pub fn of(deadline: &Deadline, names: &mut Names) -> Option<RegisterRule> {
         let (kind, path) = deadline.clock().split_once('.')?;
         let path = match path {
             "logged" => Vec::new(),
             path => path.split('.').map(str::to_owned).collect(),
         };
-        Some(Rule {
+        Some(RegisterRule {
             name: deadline.name().to_owned(),
             clock: deadline.clock().to_owned(),
             kind: Some(Kind::parse(kind)?),
@@ -88,12 +88,12 @@ impl Rule {
     }
 
     /// The rules that hold in every log: what a record itself says is due.
-    pub fn built_in(names: &mut Names) -> [Rule; 3] {
+    pub fn built_in(names: &mut Names) -> [RegisterRule; 3] {
         let fixed = BTreeMap::from([
             ("kind".to_owned(), vec!["remediation".to_owned()]),
             ("state".to_owned(), vec!["implemented".to_owned(), "verified".to_owned()]),
         ]);
-        let rule = |name: &str, kind: Option<Kind>, path: &[&str], by: By| Rule {
+        let rule = |name: &str, kind: Option<Kind>, path: &[&str], by: By| RegisterRule {
             name: name.to_owned(),
             clock: format!("{}.{}", kind.map_or("*", Kind::as_str), path.join(".")),
             kind,

@@ -125,7 +125,10 @@ fn rows_show_what_is_sealed_and_what_is_unknown() {
     let mut log = Log::new();
     log.add(Kind::Risk, "lab.example", r#"{"_sd":["x"],"status":"unknown","impact":9}"#);
     let row = risks(&log.chains()).remove(0);
-    assert_eq!((row.treatment, row.status), (Told::Sealed, Told::Unknown));
-    assert_eq!((row.likelihood, row.impact, row.score), (Told::Sealed, Told::Unknown, None));
-    assert_eq!((row.next_review, row.owner), (Told::Absent, None));
+    assert_eq!((row.treatment, row.status), (Disclosed::Sealed, Disclosed::Unknown));
+    assert_eq!(
+        (row.likelihood, row.impact, row.score),
+        (Disclosed::Sealed, Disclosed::Unknown, None)
+    );
+    assert_eq!((row.next_review, row.owner), (Disclosed::Absent, None));
 }

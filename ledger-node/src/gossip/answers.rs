@@ -1,9 +1,9 @@
 //! Listening to others: what a message may cost, and who is not listened to.
 
-use ledger_core::gossip::{EvidenceRef, FalseSignature, Heard, Message, Moment};
+use ledger_core::gossip::{EvidenceRef, FalseSignature, Message, Moment, RoundStep};
 
 use super::peers::Sender;
-use super::{BUSY_WHEN_BROKEN, Gossip, Inner, Told};
+use super::{BUSY_WHEN_BROKEN, Gossip, Reply};
 
 /// Bytes of a message that nobody has read yet that count as one unit of work: as evidence does.
 const BYTES_A_UNIT: usize = 4_096;
@@ -16,13 +16,13 @@ impl Gossip {
     /// milliseconds not, otherwise.
     ///
     /// # Errors
-    /// What [`Told::Busy`] says.
+    /// What [`Reply::Busy`] says.
     pub fn listens(&self, from: &Sender, bytes: usize) -> Result<(), u64> {
         let now = self.now();
         // nothing is taken for it: what the message really costs is not known yet
         let mut conduct = self.peers().asker(from, now).conduct.clone();
         let units = u32::try_from(bytes / BYTES_A_UNIT).unwrap_or(u32::MAX);
-        conduct.spend(now, units).map_err(|again| self.refuse(from, now, again))
+        conduct.try_spend(now, units).map_err(|again| self.refuse(from, now, again))
     }
 
     /// Counts a message that is not looked at; gives the milliseconds after which its sender may
@@ -40,33 +40,32 @@ impl Gossip {
     }
 
     /// Answers a message of a round that somebody else began.
-    pub fn answer(&self, from: &Sender, message: Message) -> Told {
+    pub fn answer(&self, from: &Sender, message: Message) -> Reply {
         let now = self.now();
         let mut peers = self.peers();
         let asker = peers.asker(from, now);
-        if let Err(again) = message.spend(&mut asker.conduct, now) {
+        if let Err(again) = message.try_spend(&mut asker.conduct, now) {
             drop(peers);
-            return Told::Busy(self.refuse(from, now, again));
+            return Reply::Busy(self.refuse(from, now, again));
         }
         let before = asker.wanted.clone();
         drop(peers);
         let mut wanted = before.clone();
-        let mut inner = self.lock();
-        self.refresh(&mut inner);
-        let Inner { view, trees, .. } = &mut *inner;
-        let heard = view.answer(message, &mut wanted, trees);
-        let (debt, doubt) = (heard.debt(), heard.doubt);
-        self.conclude(&mut inner, heard.events);
-        drop(inner);
-        self.note_answered(from, debt, doubt.as_ref(), (&before, wanted));
+        let mut charge = 0;
+        let step = self.take_step(|view, trees| {
+            let step = view.answer(message, &mut wanted, trees);
+            charge = step.charge();
+            step
+        });
+        self.note_answered(from, charge, step.doubt.as_ref(), (&before, wanted));
         if self.is_broken() {
-            return Told::Busy(BUSY_WHEN_BROKEN);
+            return Reply::Busy(BUSY_WHEN_BROKEN);
         }
         self.figures().answered += 1;
-        if let Some(fault) = heard.fault {
+        if let Some(fault) = step.fault {
             return self.turn_away(from, &fault);
         }
-        heard.reply.map_or(Told::Busy(0), Told::Answer)
+        step.reply.map_or(Reply::Busy(0), Reply::Answer)
     }
 
     /// Takes what a message led to from its sender's share, and remembers what is doubtful about
@@ -81,7 +80,7 @@ impl Gossip {
         let mut peers = self.peers();
         let now = self.now();
         let asker = peers.asker(from, now);
-        asker.conduct.owe(debt);
+        asker.conduct.charge(debt);
         // another message of the same sender may have been answered meanwhile
         asker.wanted.retain(|own| !before.contains(own) || wanted.contains(own));
         asker.wanted.extend(wanted.into_iter().filter(|own| !before.contains(own)));
@@ -95,7 +94,7 @@ impl Gossip {
     }
 
     /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Told {
+    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Reply {
         let now = self.now();
         let mut peers = self.peers();
         let asker = peers.asker(from, now);
@@ -107,7 +106,7 @@ impl Gossip {
         }
         drop(peers);
         self.figures().faults += u64::from(first);
-        Told::Busy(0)
+        Reply::Busy(0)
     }
 
     /// A round with a peer begins: what was doubtful about the last one is over.
@@ -118,9 +117,9 @@ impl Gossip {
     }
 
     /// Takes what a peer's answer led to from its share, and remembers what is doubtful about it.
-    pub(super) fn note_heard(&self, url: &str, heard: &Heard) {
+    pub(super) fn note_heard(&self, url: &str, heard: &RoundStep) {
         if let Some(peer) = self.peers().peer(url) {
-            peer.conduct.owe(heard.debt());
+            peer.conduct.charge(heard.charge());
             peer.doubt = heard.doubt.as_ref().map(ToString::to_string).or(peer.doubt.take());
         }
     }
@@ -133,6 +132,6 @@ impl Gossip {
         let now = self.now();
         let mut peers = self.peers();
         let Some(peer) = peers.peer(url) else { return Ok(()) };
-        message.spend(&mut peer.conduct, now).map_err(|again| again.0.saturating_sub(now.0))
+        message.try_spend(&mut peer.conduct, now).map_err(|again| again.0.saturating_sub(now.0))
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::gossip::{LogStatus, MAX_OPEN, Teller, View};
+use ledger_core::gossip::{HeadSource, LogStatus, MAX_OPEN, View};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, params};
@@ -94,10 +94,10 @@ impl Heads {
             let (origin, of) = (head.checkpoint().origin(), head.checkpoint().head());
             // all that had a place has one again
             let number = heard.entry(origin.clone()).or_default();
-            let tellers = [Teller::Asked, Teller::Anybody, Teller::Witness];
+            let tellers = [HeadSource::Fetched, HeadSource::Pushed, HeadSource::OwnWitness];
             let from = tellers[(*number / MAX_OPEN).min(tellers.len() - 1)];
             *number += usize::from(state != ADOPTED && state != COSIGNED);
-            let _ = view.hear_from(&head, from);
+            let _ = view.observe(&head, from);
             match state {
                 ALARMING => view.recall_alarm(origin, of),
                 COSIGNED => {

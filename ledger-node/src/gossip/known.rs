@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::Origin;
 use ledger_core::evidence::Entries;
-use ledger_core::gossip::{KnownKeys, Lineage, Pairs, Reach};
+use ledger_core::gossip::{KnownKeys, Lineage, Pairs, Reachability};
 use ledger_core::note::VerifierKey;
 
-use crate::witness::logs::LogLine;
+use crate::known_logs::LogLine;
 
 /// What the node knows of a log that stands in no list of the witness's.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,13 +48,14 @@ pub(super) fn logs(charter: &Charter, lines: &[LogLine]) -> Vec<KnownKeys> {
     let mut logs = Vec::new();
     if let Ok(origin) = Origin::new(charter.origin()) {
         let keys = charter.log_keys().to_vec();
-        let (entries, reach) = (Entries::Records, Reach::Somewhere);
+        let (entries, reach) = (Entries::Records, Reachability::Somewhere);
         let (retired, pairs) = (Vec::new(), Pairs::Convict);
         logs.push(KnownKeys { origin, keys, retired, pairs, entries, reach });
     }
     for line in lines {
         let Ok(origin) = Origin::new(line.key.name().as_str()) else { continue };
-        let reach = if line.url.is_some() { Reach::Somewhere } else { Reach::Nowhere };
+        let reach =
+            if line.url.is_some() { Reachability::Somewhere } else { Reachability::Nowhere };
         // of its own log's keys the charter says all
         let is_own = origin.as_str() == charter.origin();
         let keys = if is_own { Vec::new() } else { vec![line.key.clone()] };
@@ -72,7 +73,8 @@ pub(super) fn add_also(
     also: &BTreeMap<Origin, AlsoKnown>,
 ) {
     for (origin, also) in also.iter().filter(|(origin, _)| origin.as_str() != charter.origin()) {
-        let reach = if also.urls.is_empty() { Reach::Nowhere } else { Reach::Somewhere };
+        let reach =
+            if also.urls.is_empty() { Reachability::Nowhere } else { Reachability::Somewhere };
         let (origin, keys, entries) = (origin.clone(), also.keys.clone(), also.entries);
         let pairs = pairs_of(!also.urls.is_empty());
         add(logs, KnownKeys { origin, keys, retired: Vec::new(), pairs, entries, reach });
@@ -93,7 +95,7 @@ fn add(logs: &mut Vec<KnownKeys>, more: KnownKeys) {
     if more.entries == Entries::Records {
         log.entries = more.entries;
     }
-    if more.reach == Reach::Somewhere {
+    if more.reach == Reachability::Somewhere {
         log.reach = more.reach;
     }
     if more.pairs == Pairs::Ask {

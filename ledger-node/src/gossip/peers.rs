@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use ledger_core::charter::{Charter, Member};
-use ledger_core::gossip::{Conduct, EvidenceRef, Moment};
+use ledger_core::gossip::{EvidenceRef, Moment, PeerBudget};
 use ledger_core::note::PublicKey;
 
 use crate::transport::{Caller, grpc_url, network};
@@ -25,7 +25,7 @@ pub struct Peer {
     /// Its gRPC address as a URL.
     pub url: String,
     /// How it behaves.
-    pub conduct: Conduct,
+    pub conduct: PeerBudget,
     /// When a round with it went well last, in POSIX seconds, and how many microseconds it took.
     pub met: Option<(u64, u64)>,
     /// What is wrong with it.
@@ -37,9 +37,9 @@ pub struct Peer {
 
 /// An address that asks this node.
 #[derive(Debug, Clone)]
-pub struct Asker {
+pub struct CallerStatus {
     /// How it behaves.
-    pub conduct: Conduct,
+    pub conduct: PeerBudget,
     /// The last thing it did that no honest node does.
     pub trouble: Option<String>,
     /// The evidence that it was asked for in answers.
@@ -57,7 +57,7 @@ pub struct Asker {
 #[derive(Debug, Default)]
 pub struct Peers {
     asked: Vec<Peer>,
-    askers: BTreeMap<Sender, Asker>,
+    askers: BTreeMap<Sender, CallerStatus>,
     came: u64,
 }
 
@@ -73,7 +73,7 @@ impl Peers {
             self.asked.push(match known {
                 Some(at) => before.swap_remove(at),
                 None => {
-                    let conduct = Conduct::new(now);
+                    let conduct = PeerBudget::new(now);
                     Peer { url, conduct, met: None, trouble: None, doubt: None }
                 }
             });
@@ -100,7 +100,7 @@ impl Peers {
 
     /// Whoever asks: a node that is known by its key under its name, wherever it asks from,
     /// everybody else by the network.
-    pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut Asker {
+    pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut CallerStatus {
         if !self.askers.contains_key(caller) && self.askers.len() >= MAX_ASKERS {
             let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
             if let Some(oldest) = oldest.map(|(sender, _)| sender.clone()) {
@@ -109,8 +109,8 @@ impl Peers {
         }
         self.came += 1;
         let number = self.came;
-        let new = || Asker {
-            conduct: Conduct::new(now),
+        let new = || CallerStatus {
+            conduct: PeerBudget::new(now),
             trouble: None,
             wanted: Vec::new(),
             flood: None,
@@ -122,8 +122,8 @@ impl Peers {
 
     /// Whoever is not listened to for now, or asked for more than its share or sent what cannot be
     /// verified a short while ago.
-    pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &Asker)> {
-        let is_shown = move |asker: &Asker| {
+    pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &CallerStatus)> {
+        let is_shown = move |asker: &CallerStatus| {
             let recent = asker.floods(now).is_some() || asker.doubted(now).is_some();
             asker.conduct.is_limited(now) || recent
         };
@@ -131,7 +131,7 @@ impl Peers {
     }
 }
 
-impl Asker {
+impl CallerStatus {
     /// How the status of gossip names this caller: by the name of a node that the charter knows, or
     /// by a number. Every stranger can read that status, so it holds no address. The node writes the
     /// number beside the address to its own log.
@@ -247,7 +247,7 @@ pub fn of_charter(charter: &Charter, own: &[PublicKey]) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use ledger_core::gossip::Fault;
+    use ledger_core::gossip::PeerFault;
 
     use super::*;
 
@@ -258,11 +258,11 @@ mod tests {
             let address = text.parse().expect("an address");
             Sender::of(Some(Caller { address, key: None }))
         };
-        peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
         assert!(peers.asker(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
         assert!(peers.asker(&at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
         assert!(!peers.asker(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
-        peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&Fault::TooMuch, Moment(0));
+        peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
         assert!(peers.asker(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
         // a node that is called like an address is not that address
         let lab = Sender::Node("192.0.2.1".to_owned());
@@ -283,7 +283,7 @@ mod tests {
         let senders = ["192.0.2.1:5", "[2001:db8::1]:5", "127.0.0.1:5"].map(sender);
         let node = Sender::Node("lab.example".to_owned());
         for from in senders.iter().chain([&node, &Sender::Unknown]) {
-            peers.asker(from, Moment(0)).fault(&Fault::TooMuch, Moment(0));
+            peers.asker(from, Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
         }
         let told: Vec<String> =
             peers.limited(Moment(1)).map(|(from, asker)| asker.name(from)).collect();
@@ -311,7 +311,7 @@ mod tests {
         assert!(why(&peers, 9 + SHOWN_MS).is_empty());
         let later = Moment(10 + SHOWN_MS);
         assert!(peers.asker(&name, later).turned_away(later), "another one");
-        peers.asker(&name, later).fault(&Fault::TooMuch, later);
+        peers.asker(&name, later).fault(&PeerFault::TooMuch, later);
         let why = why(&peers, later.0);
         assert!(why[0].starts_with("its message is larger") && why[0].contains("; it asks"));
     }

@@ -14,7 +14,7 @@ use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader
 use ledger_core::{LeafIndex, TreeSize};
 
 use super::Gossip;
-use super::seek::{Place, Tiles};
+use super::log_address::{AddressTiles, LogAddress};
 
 /// How long the node reads the files of one log's governance.
 const BUDGET: Duration = Duration::from_secs(60);
@@ -49,7 +49,7 @@ impl Paired {
     }
 
     /// What an address shows of the listed keys; `None` if it shows nothing.
-    pub(super) fn read_at(&self, place: &mut Place) -> Option<KeysShown> {
+    pub(super) fn read_at(&self, place: &mut LogAddress) -> Option<KeysShown> {
         let origin = &self.origin;
         let shown = self.read(place).unwrap_or_else(|NotRead(why)| {
             tracing::warn!(%origin, why, "two keys of the log contradict each other, and its \
@@ -59,7 +59,7 @@ impl Paired {
         (!shown.retired.is_empty() || !shown.in_force.is_empty()).then_some(shown)
     }
 
-    fn read(&self, place: &mut Place) -> Result<KeysShown, NotRead> {
+    fn read(&self, place: &mut LogAddress) -> Result<KeysShown, NotRead> {
         let not_read = |why: &str| NotRead(why.to_owned());
         let bytes = place.source().checkpoint().map_err(|e| NotRead(format!("checkpoint {e}")))?;
         let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| NotRead(e.to_string()))?;
@@ -69,7 +69,7 @@ impl Paired {
         let verified = claimed.verify(&self.keys).map_err(|e| NotRead(e.to_string()))?;
         let head = *verified.head();
         let last = head.size.last().ok_or_else(|| not_read("the tree is empty"))?;
-        let mut tree = Tree { place, head, until: Instant::now() + BUDGET };
+        let mut tree = AddressTree { place, head, until: Instant::now() + BUDGET };
         let founding = Entry::parse(&tree.entry(LeafIndex::ZERO)?)?;
         if Governance::found(&founding)?.charter().origin() != self.origin.as_str() {
             return Err(not_read("its first entry is the charter of another log"));
@@ -107,13 +107,13 @@ fn has_line(head: &ClaimedCheckpoint, key: &VerifierKey) -> bool {
 }
 
 /// The tree of one head, as an address shows it: each entry is proven to be in it.
-struct Tree<'a> {
-    place: &'a mut Place,
+struct AddressTree<'a> {
+    place: &'a mut LogAddress,
     head: TreeHead,
     until: Instant,
 }
 
-impl Tree<'_> {
+impl AddressTree<'_> {
     fn governance(&mut self, last: LeafIndex) -> Result<Governance, NotRead> {
         let bytes = self.entry(last)?;
         let (logged, record) = Entry::split(&bytes)?;
@@ -151,7 +151,7 @@ impl Tree<'_> {
         let bundle = EntryBundle::parse_or_cut(coord, bytes)?;
         let at = usize::try_from(index.get() % width).map_err(|_| damaged())?;
         let entry = bundle.iter().nth(at).ok_or_else(damaged)?.to_vec();
-        let tiles = Tiles { place: self.place, until: self.until };
+        let tiles = AddressTiles { place: self.place, until: self.until };
         let inclusion = prove_inclusion(&mut TileReader::new(tiles, size), index, size)
             .map_err(|_| NotRead(format!("the tiles around entry {index} cannot be read")))?;
         verify_inclusion(&inclusion, &Hash::leaf(&entry), index, &self.head)?;
@@ -183,15 +183,17 @@ impl Gossip {
     /// their contradictions.
     pub(super) fn learn_keys(&self, origin: &Origin, shown: KeysShown) {
         let KeysShown { retired, in_force } = shown;
-        let mut inner = self.lock();
         tracing::warn!(%origin, retired = retired.len(), in_force = in_force.len(), "two keys of \
             the log contradict each other; its governance was read");
-        let known = inner.retired.entry(origin.clone()).or_default();
-        known.extend(retired.into_iter().filter(|key| !known.contains(key)).collect::<Vec<_>>());
-        self.know(&mut inner);
-        let events = inner.view.settle_pairs(origin, &in_force);
-        self.evidence().trust(inner.view.trust().clone());
-        self.conclude(&mut inner, events);
+        self.apply_to_state(|state| {
+            let known = state.retired.entry(origin.clone()).or_default();
+            known
+                .extend(retired.into_iter().filter(|key| !known.contains(key)).collect::<Vec<_>>());
+            self.set_known(state);
+            let events = state.view.settle_pairs(origin, &in_force);
+            self.evidence().trust(state.view.trust().clone());
+            events
+        });
     }
 }
 

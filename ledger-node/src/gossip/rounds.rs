@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
-use ledger_core::gossip::{Message as Said, Salt};
+use ledger_core::gossip::{Message as Said, RoundSalt};
 use ledger_proto::v1::gossip_client::GossipClient;
 use prost::Message as _;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -17,11 +17,8 @@ use tonic::transport::Channel;
 
 use super::Gossip;
 use crate::clock::Clock;
-use crate::grpc::gossip::{Reply, from_wire, to_wire};
-use crate::log::Published;
-use crate::publisher::Signed;
 use crate::transport::within;
-use crate::witness::Witness;
+use crate::wire::gossip::{PeerReply, from_wire, to_wire};
 
 /// How often a peer may take all the time that one answer has, in one round: others wait for their
 /// turn, and alarms for the end of the round.
@@ -66,14 +63,10 @@ pub fn ask_all(gossip: &Arc<Gossip>, heads: &OwnHeads) -> JoinSet<()> {
     asked
 }
 
-/// Where heads come from on this node.
-pub struct Own {
-    /// The own witness, if there is one.
-    pub witness: Option<Arc<Witness>>,
-    /// The head that the own log signed last.
-    pub signed: watch::Receiver<Option<Arc<Signed>>>,
-    /// What readers of the own log see.
-    pub published: watch::Receiver<Option<Arc<Published>>>,
+/// What rounds need from the rest of the node.
+pub struct RoundSources {
+    /// Lets gossip observe the heads that this node itself signed, published and cosigned. Blocks.
+    pub observe_own: Arc<dyn Fn(&Gossip) + Send + Sync>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// How long a round takes with the pause before it, give or take a quarter.
@@ -81,8 +74,8 @@ pub struct Own {
 }
 
 /// Gossips at the interval until `stopping` turns true.
-pub async fn run(gossip: Arc<Gossip>, own: Own, mut stopping: watch::Receiver<bool>) {
-    let mut lines = Lines::default();
+pub async fn run(gossip: Arc<Gossip>, own: RoundSources, mut stopping: watch::Receiver<bool>) {
+    let mut lines = Connections::default();
     loop {
         let pause = jittered(own.interval);
         tokio::select! {
@@ -94,7 +87,7 @@ pub async fn run(gossip: Arc<Gossip>, own: Own, mut stopping: watch::Receiver<bo
             continue;
         }
         let round = async {
-            feed(&gossip, &own).await;
+            observe_own(&gossip, &own).await;
             let chosen = gossip.peers().choose(random(), gossip.now());
             if let Some(url) = chosen {
                 lines.retain(&gossip);
@@ -110,23 +103,15 @@ pub async fn run(gossip: Arc<Gossip>, own: Own, mut stopping: watch::Receiver<bo
     }
 }
 
-/// Lets the view hear what this node itself has seen.
-async fn feed(gossip: &Arc<Gossip>, own: &Own) {
-    let signed = own.signed.borrow().as_ref().map(|signed| signed.head.clone());
-    let published = own.published.borrow().as_ref().map(|seen| seen.checkpoint().claimed().clone());
-    let found: Vec<ClaimedCheckpoint> = signed.into_iter().chain(published).collect();
-    let (gossip, witness) = (Arc::clone(gossip), own.witness.clone());
-    let heard = tokio::task::spawn_blocking(move || {
-        gossip.hear(&found);
-        if let Some(witness) = witness {
-            gossip.hear_cosigned(witness.all_latest());
-        }
-    });
-    let _ = heard.await;
+/// Lets the view observe what this node itself has seen.
+async fn observe_own(gossip: &Arc<Gossip>, own: &RoundSources) {
+    let (gossip, observe) = (Arc::clone(gossip), Arc::clone(&own.observe_own));
+    let observed = tokio::task::spawn_blocking(move || observe(&gossip));
+    let _ = observed.await;
 }
 
 /// One round with a peer, and what is to be remembered of it.
-async fn meet(gossip: &Arc<Gossip>, own: &Own, lines: &mut Lines, url: &str) {
+async fn meet(gossip: &Arc<Gossip>, own: &RoundSources, lines: &mut Connections, url: &str) {
     let began = Instant::now();
     let ended = match lines.to(gossip, url) {
         Ok(channel) => bounded(gossip, url, channel, None).await,
@@ -195,9 +180,9 @@ enum Ended {
 
 /// Connections to peers, kept between rounds: a handshake is larger than a round with nothing new.
 #[derive(Default)]
-struct Lines(BTreeMap<String, Channel>);
+struct Connections(BTreeMap<String, Channel>);
 
-impl Lines {
+impl Connections {
     /// The connection to a peer. It is made when it is used first.
     fn to(&mut self, gossip: &Gossip, url: &str) -> Result<Channel, tonic::transport::Error> {
         if let Some(channel) = self.0.get(url) {
@@ -240,8 +225,8 @@ async fn round(
 ) -> Result<Met, Ended> {
     let unreached = |error: &dyn std::error::Error| Ended::Unreached(error.to_string());
     let mut client =
-        GossipClient::new(channel).max_decoding_message_size(crate::grpc::gossip::MAX_MESSAGE);
-    let mut salt = Salt([0; 16]);
+        GossipClient::new(channel).max_decoding_message_size(crate::wire::gossip::MAX_MESSAGE);
+    let mut salt = RoundSalt([0; 16]);
     salt.0[..8].copy_from_slice(&random().to_be_bytes());
     salt.0[8..].copy_from_slice(&random().to_be_bytes());
     let beginning = Arc::clone(gossip);
@@ -260,8 +245,8 @@ async fn round(
         let answer = answer.into_inner();
         gossip.figures().received += answer.encoded_len() as u64;
         let message = match from_wire(answer) {
-            Ok(Reply::Message(message)) => message,
-            Ok(Reply::Busy(after)) => return Err(Ended::Busy(after)),
+            Ok(PeerReply::Message(message)) => message,
+            Ok(PeerReply::Busy(after)) => return Err(Ended::Busy(after)),
             Err(malformed) => return Err(Ended::Fault(malformed.to_string())),
         };
         // an answer costs as much as a question
@@ -275,7 +260,7 @@ async fn round(
         }
         let hearing = Arc::clone(gossip);
         let taken = tokio::task::spawn_blocking(move || {
-            let heard = hearing.hear_answer(&mut round, message);
+            let heard = hearing.take_answer(&mut round, message);
             (round, heard)
         });
         let (same, heard) = taken.await.map_err(|e| unreached(&e))?;

@@ -1,27 +1,20 @@
 //! Looking for what settles questions: the tiles of the larger tree, from wherever the log is
 //! served.
 
+use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Weak;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::gossip::Question;
-use ledger_core::merkle::{Beginning, BeginningError};
-use ledger_core::tile::{TileCoord, TileReadError, TileReader, TileSource};
+use ledger_core::merkle::PrefixProof;
 
 use super::Gossip;
+use super::log_address::{LogAddress, MAX_BACK_OFF, NotProven, Pace};
 use super::retired::Paired;
-use crate::source::{ReadError, Source};
 use crate::transport::Dialer;
-
-/// How long one file may take: a log that is slower is asked again later.
-const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long all files of one question may take: the proof of the largest tree is in some twenty.
-const BUDGET: Duration = Duration::from_secs(15);
 
 /// How often questions are looked at that nobody answered before.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -29,106 +22,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// How often the checkpoints of the logs are read.
 const POLL: Duration = Duration::from_secs(10);
 
-/// How long an address that failed is left alone: at first, and at most.
-const BACK_OFF: Duration = Duration::from_secs(1);
-const MAX_BACK_OFF: Duration = Duration::from_secs(60);
-
 /// Times that one log's questions are looked at again as long as some are settled: whoever sends
 /// many old heads does not have each wait for the next second.
 const PASSES: usize = 256;
-
-/// Tiles of a log that are kept between its questions: all of them are about the right edge of one
-/// tree.
-const KEPT_TILES: usize = 32;
-
-/// An address.
-pub(super) struct Place {
-    source: Source,
-    /// Of its checkpoint, and of its tiles: whatever becomes of old tiles must keep nobody from the
-    /// newest head.
-    heads: Pace,
-    proofs: Pace,
-    governance: Pace,
-    tiles: VecDeque<(TileCoord, Vec<u8>)>,
-}
-
-/// When something may be asked for again.
-struct Pace {
-    due: Instant,
-    back_off: Duration,
-}
-
-impl Place {
-    fn open(dialer: &Dialer, url: &str) -> Option<Place> {
-        let source = Source::open_within(dialer, url, TIMEOUT).ok()?;
-        let pace = Pace::new;
-        let (heads, proofs, governance) = (pace(), pace(), pace());
-        Some(Place { source, heads, proofs, governance, tiles: VecDeque::new() })
-    }
-
-    pub(super) fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// The log's checkpoint.
-    fn checkpoint(&mut self) -> Option<Vec<u8>> {
-        let read = self.source.checkpoint();
-        self.heads.note(read.as_ref().err());
-        read.ok()
-    }
-
-    /// What the larger tree was at the smaller size, out of its tiles; `None` if it is not time to
-    /// ask, or the address is not reached.
-    fn show(&mut self, question: &Question) -> Option<Result<Beginning, NotShown>> {
-        if !self.proofs.is_due() {
-            return None;
-        }
-        let Question { smaller, larger, .. } = question;
-        let tiles = Tiles { place: self, until: Instant::now() + BUDGET };
-        let shown = Beginning::read(&mut TileReader::new(tiles, larger.size), smaller.size, larger);
-        let failed = match &shown {
-            Err(BeginningError::Read(TileReadError::Source(error))) => Some(error),
-            _ => None,
-        };
-        self.proofs.note(failed);
-        let is_unreached = failed.is_some_and(|error| matches!(error, ReadError::Failed(_)));
-        if shown.is_err() {
-            // one of those that were kept may be what is wrong
-            self.tiles.clear();
-        }
-        (!is_unreached).then(|| shown.map_err(|_| NotShown))
-    }
-}
-
-impl Pace {
-    fn new() -> Pace {
-        Pace { due: Instant::now(), back_off: BACK_OFF }
-    }
-
-    fn is_due(&self) -> bool {
-        Instant::now() >= self.due
-    }
-
-    /// A file that is not there is the log's matter; an address that is not reached is left alone.
-    fn note(&mut self, error: Option<&ReadError>) {
-        match error {
-            Some(error @ ReadError::Failed(_)) => {
-                tracing::debug!(%error, "a log's files");
-                self.slow_down(MAX_BACK_OFF);
-            }
-            _ => *self = Pace::new(),
-        }
-    }
-
-    /// Pauses, each time for twice as long, up to a longest pause.
-    fn slow_down(&mut self, most: Duration) {
-        self.due = Instant::now() + self.back_off;
-        self.back_off = (self.back_off * 2).min(most);
-    }
-}
-
-/// The log has not the tiles any more, or not yet, or others.
-struct NotShown;
 
 /// What is to be found out about one log.
 struct Task {
@@ -215,7 +111,7 @@ struct Seeker {
     origin: Origin,
     gossip: Weak<Gossip>,
     dialer: Dialer,
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, LogAddress>,
     /// What was not shown at first: of a tree that the log has outgrown it may never be.
     unshown: Vec<(Question, Pace)>,
     polled: Option<Instant>,
@@ -238,7 +134,7 @@ impl Seeker {
                 let head = read.and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
                 // nothing is held while the log is waited for: the node may stop meanwhile
                 let Some(gossip) = self.gossip.upgrade() else { return };
-                gossip.hear(head.as_slice());
+                gossip.observe(head.as_slice());
             }
         }
         if let Some(paired) = paired {
@@ -291,7 +187,7 @@ impl Seeker {
             }
             let Some(asked) = self.ask(question, urls) else { continue };
             let Some(gossip) = self.gossip.upgrade() else { return false };
-            if asked.is_ok_and(|shown| gossip.learn(question, &shown)) {
+            if asked.is_ok_and(|shown| gossip.resolve(question, &shown)) {
                 return true;
             }
             // also what is shown and settles nothing is not asked for again at once
@@ -305,10 +201,14 @@ impl Seeker {
     }
 
     /// What any of these addresses shows; `None` if none is reached.
-    fn ask(&mut self, question: &Question, urls: &[String]) -> Option<Result<Beginning, NotShown>> {
+    fn ask(
+        &mut self,
+        question: &Question,
+        urls: &[String],
+    ) -> Option<Result<PrefixProof, NotProven>> {
         let mut asked = None;
         for url in urls {
-            match self.place(url).and_then(|place| place.show(question)) {
+            match self.place(url).and_then(|place| place.prove(question)) {
                 Some(Ok(shown)) => return Some(Ok(shown)),
                 Some(not_shown) => asked = Some(not_shown),
                 None => {}
@@ -317,36 +217,10 @@ impl Seeker {
         asked
     }
 
-    fn place(&mut self, url: &str) -> Option<&mut Place> {
+    fn place(&mut self, url: &str) -> Option<&mut LogAddress> {
         if !self.places.contains_key(url) {
-            self.places.insert(url.to_owned(), Place::open(&self.dialer, url)?);
+            self.places.insert(url.to_owned(), LogAddress::open(&self.dialer, url)?);
         }
         self.places.get_mut(url)
-    }
-}
-
-/// The tiles of a log, as long as its time lasts.
-pub(super) struct Tiles<'a> {
-    pub(super) place: &'a mut Place,
-    pub(super) until: Instant,
-}
-
-impl TileSource for Tiles<'_> {
-    type Error = ReadError;
-
-    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
-        let kept = &mut self.place.tiles;
-        if let Some((_, tile)) = kept.iter().find(|(own, _)| *own == coord) {
-            return Ok(tile.clone());
-        }
-        if Instant::now() >= self.until {
-            return Err(ReadError::Failed("its tiles come too slowly".to_owned()));
-        }
-        let tile = self.place.source.tile(coord)?;
-        if kept.len() == KEPT_TILES {
-            kept.pop_front();
-        }
-        kept.push_back((coord, tile.clone()));
-        Ok(tile)
     }
 }

@@ -1,10 +1,10 @@
 //! How the node stands with all others, for people and for monitoring.
 
 use ledger_core::evidence::{Conviction, EvidenceId};
-use ledger_core::gossip::{LogStatus, Moment, Standing};
+use ledger_core::gossip::{LogStanding, LogStatus, Moment};
 
 use super::Gossip;
-use super::peers::{Asker, Peer};
+use super::peers::{CallerStatus, Peer};
 
 /// Seconds after which the newest cosignature of a head is called stale: logs of ours have their
 /// heads cosigned again every quarter of an hour, and readers commonly ask for an hour.
@@ -40,7 +40,7 @@ pub struct GossipStatus {
     pub peers: Vec<Peer>,
     /// Callers that it does not listen to for now, or that ask for more than their share, by their
     /// [names](Asker::name): never by their addresses.
-    pub limited: Vec<(String, Asker)>,
+    pub limited: Vec<(String, CallerStatus)>,
     /// Counters.
     pub figures: Figures,
     /// What the evidence that it holds proves here.
@@ -53,7 +53,7 @@ pub struct GossipStatus {
 
 /// How a log stands, in one word. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum LogWord {
     /// Nothing speaks against it.
     Good,
     /// Nobody known has cosigned its adopted head for long.
@@ -77,17 +77,18 @@ pub enum PeerState {
     Limited,
 }
 
-impl State {
+impl LogWord {
     /// All of them.
-    pub const ALL: [State; 4] = [State::Good, State::Stale, State::Unreconciled, State::Convicted];
+    pub const ALL: [LogWord; 4] =
+        [LogWord::Good, LogWord::Stale, LogWord::Unreconciled, LogWord::Convicted];
 
     /// The word.
     pub fn word(self) -> &'static str {
         match self {
-            State::Good => "good",
-            State::Stale => "stale",
-            State::Unreconciled => "unreconciled",
-            State::Convicted => "convicted",
+            LogWord::Good => "good",
+            LogWord::Stale => "stale",
+            LogWord::Unreconciled => "unreconciled",
+            LogWord::Convicted => "convicted",
         }
     }
 }
@@ -141,12 +142,12 @@ impl Gossip {
     }
 
     /// How a log stands, in one word.
-    pub fn state(&self, log: &LogStatus) -> State {
+    pub fn state(&self, log: &LogStatus) -> LogWord {
         match log.standing {
-            Standing::Convicted(_) => State::Convicted,
-            Standing::Unreconciled(_) => State::Unreconciled,
-            _ if self.is_stale(log) => State::Stale,
-            _ => State::Good,
+            LogStanding::Convicted(_) => LogWord::Convicted,
+            LogStanding::Unreconciled(_) => LogWord::Unreconciled,
+            _ if self.is_stale(log) => LogWord::Stale,
+            _ => LogWord::Good,
         }
     }
 

@@ -6,17 +6,19 @@ use std::sync::Arc;
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::Origin;
-use ledger_core::gossip::Beginnings;
-use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::gossip::PrefixProver;
+use ledger_core::merkle::{PrefixProof, TreeHead};
 
 use crate::log::LogReader;
-use crate::mirror::Served;
+
+/// Proves what a copied log's tree was at a smaller size; `None` if the copy does not hold it.
+pub type CopyProver = Arc<dyn Fn(TreeSize, &TreeHead) -> Option<PrefixProof> + Send + Sync>;
 
 /// The trees on this node's disk.
 pub(super) struct Trees {
     own: Option<Origin>,
     reader: Arc<LogReader>,
-    copies: BTreeMap<Origin, Arc<Served>>,
+    copies: BTreeMap<Origin, CopyProver>,
 }
 
 impl Trees {
@@ -30,22 +32,22 @@ impl Trees {
         self.own.as_ref()
     }
 
-    /// Adds a copy, which stays until the node ends: of a log that is mirrored no more, too.
-    pub fn hold(&mut self, copy: &Arc<Served>) {
-        self.copies.insert(copy.origin().clone(), Arc::clone(copy));
+    /// Adds a copy. It stays until the node ends, also when the mirror stops following the log.
+    pub fn hold(&mut self, origin: Origin, copy: CopyProver) {
+        self.copies.insert(origin, copy);
     }
 }
 
-impl Beginnings for Trees {
-    fn beginning(
+impl PrefixProver for Trees {
+    fn prove_prefix(
         &mut self,
         origin: &Origin,
         smaller: TreeSize,
         larger: &TreeHead,
-    ) -> Option<Beginning> {
+    ) -> Option<PrefixProof> {
         if self.own.as_ref() == Some(origin) {
             return self.reader.tree(larger.size).beginning(smaller, larger);
         }
-        self.copies.get(origin)?.beginning(smaller, larger)
+        self.copies.get(origin)?(smaller, larger)
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_stream::Stream;
 use tonic::{Code, Status};
 
-use super::Failure;
+use super::status::CallError;
 
 /// Bytes of answers that wait for one caller: many of the usual ones, and few that hold a record.
 const BYTES_AHEAD: usize = 256 << 10;
@@ -19,9 +19,9 @@ const BYTES_AHEAD: usize = 256 << 10;
 /// Where answers go.
 #[derive(Debug)]
 pub struct Answers<T> {
-    sender: Sender<Held<T>>,
+    sender: Sender<HeldAnswer<T>>,
     /// Room for the word that the caller was too slow.
-    last: Option<OwnedPermit<Held<T>>>,
+    last: Option<OwnedPermit<HeldAnswer<T>>>,
     /// The bytes that may wait.
     room: Arc<Semaphore>,
     waiting: Queue<T>,
@@ -32,18 +32,18 @@ pub struct Answers<T> {
 #[derive(Debug)]
 pub struct Waiting<T>(Queue<T>);
 
-type Queue<T> = Arc<Mutex<Receiver<Held<T>>>>;
+type Queue<T> = Arc<Mutex<Receiver<HeldAnswer<T>>>>;
 
 /// An answer with the room that it takes.
 #[derive(Debug)]
-struct Held<T> {
+struct HeldAnswer<T> {
     answer: Result<T, Status>,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Nobody takes answers any more: the caller has gone, or was too slow and is told so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Unread;
+pub struct CallerGone;
 
 impl<T: Message> Answers<T> {
     /// Up to `ahead` answers wait for the caller, as far as they are small, and the next one for
@@ -60,27 +60,27 @@ impl<T: Message> Answers<T> {
     /// Sends an answer once there is room for it.
     ///
     /// # Errors
-    /// [`Unread`]: there is no use in going on.
-    pub async fn send(&mut self, answer: Result<T, Status>) -> Result<(), Unread> {
+    /// [`CallerGone`]: there is no use in going on.
+    pub async fn send(&mut self, answer: Result<T, Status>) -> Result<(), CallerGone> {
         match tokio::time::timeout(self.patience, self.queue(answer)).await {
             Ok(queued) => queued,
             Err(_) => {
                 self.give_up();
-                Err(Unread)
+                Err(CallerGone)
             }
         }
     }
 
-    async fn queue(&self, answer: Result<T, Status>) -> Result<(), Unread> {
+    async fn queue(&self, answer: Result<T, Status>) -> Result<(), CallerGone> {
         let bytes = answer.as_ref().map_or(0, Message::encoded_len).min(BYTES_AHEAD);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes);
         // the caller may go while there is no room
         let room = tokio::select! {
             room = room => room.ok(),
-            () = self.sender.closed() => return Err(Unread),
+            () = self.sender.closed() => return Err(CallerGone),
         };
-        self.sender.send(Held { answer, _room: room }).await.map_err(|_| Unread)
+        self.sender.send(HeldAnswer { answer, _room: room }).await.map_err(|_| CallerGone)
     }
 
     /// What nobody takes holds no memory either.
@@ -88,7 +88,7 @@ impl<T: Message> Answers<T> {
         let mut waiting = lock(&self.waiting);
         while waiting.try_recv().is_ok() {}
         if let Some(last) = self.last.take() {
-            last.send(Held { answer: Err(too_slow(self.patience)), _room: None });
+            last.send(HeldAnswer { answer: Err(too_slow(self.patience)), _room: None });
         }
     }
 }
@@ -108,14 +108,14 @@ impl<T> Drop for Waiting<T> {
     }
 }
 
-fn lock<T>(queue: &Queue<T>) -> MutexGuard<'_, Receiver<Held<T>>> {
+fn lock<T>(queue: &Queue<T>) -> MutexGuard<'_, Receiver<HeldAnswer<T>>> {
     // a channel is whole whoever panicked
     queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn too_slow(patience: Duration) -> Status {
     let why = format!("no answer was taken for {patience:?}");
-    Failure::new(Code::DeadlineExceeded, why, "read on while you send, or ask for less").into()
+    CallError::new(Code::DeadlineExceeded, why, "read on while you send, or ask for less").into()
 }
 
 #[cfg(test)]
@@ -128,7 +128,7 @@ mod tests {
     async fn who_takes_no_answers_is_waited_for_and_then_told() {
         let (mut answers, mut waiting) = Answers::new(1, Duration::from_millis(1));
         assert_eq!(answers.send(Ok(1)).await, Ok(()));
-        assert_eq!(answers.send(Ok(2)).await, Err(Unread));
+        assert_eq!(answers.send(Ok(2)).await, Err(CallerGone));
         drop(answers);
         let status = waiting.next().await.expect("the reason").expect_err("nothing else waits");
         assert_eq!(status.code(), Code::DeadlineExceeded);
@@ -139,7 +139,7 @@ mod tests {
     async fn whoever_has_gone_is_not_waited_for() {
         let (mut answers, waiting) = Answers::new(1, Duration::MAX);
         drop(waiting);
-        assert_eq!(answers.send(Ok(1)).await, Err(Unread));
+        assert_eq!(answers.send(Ok(1)).await, Err(CallerGone));
     }
 
     #[tokio::test]
@@ -175,6 +175,6 @@ mod tests {
         let next = tokio::spawn(async move { answers.send(Ok(vec![7; BYTES_AHEAD])).await });
         tokio::task::yield_now().await;
         drop(waiting);
-        assert_eq!(next.await.expect("no panic"), Err(Unread));
+        assert_eq!(next.await.expect("no panic"), Err(CallerGone));
     }
 }

@@ -9,10 +9,12 @@ use ledger_proto::v1::{self as wire, get_inclusion_proof_request::Leaf};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Code;
 
-use super::{Failure, damaged, hash_bytes, locate};
+use super::find::locate;
+use super::status::{CallError, damaged};
 use crate::governance::{self, GovernanceError};
 use crate::log::Published;
-use crate::node::Service;
+use crate::service::Service;
+use crate::wire::bytes::hash_bytes;
 
 /// Bundles that are made at once: each may have 32 MiB.
 const AT_ONCE: usize = 2;
@@ -22,7 +24,7 @@ const ONE_BY_ONE: &str = "read the governance entries one by one: GetEntries";
 
 /// What is known of the governance entries.
 #[derive(Debug, Default)]
-struct Kept {
+struct KeptEntries {
     /// They with their proofs under one published size.
     proven: Option<(TreeSize, Arc<[GovernanceEntry]>)>,
     /// Whether they are too long for any bundle. They never become fewer, so they are not read again.
@@ -33,7 +35,7 @@ struct Kept {
 /// are the same in all bundles under it.
 #[derive(Debug)]
 pub(super) struct Cache {
-    kept: Mutex<Kept>,
+    kept: Mutex<KeptEntries>,
     turns: Arc<Semaphore>,
 }
 
@@ -45,7 +47,7 @@ impl Default for Cache {
 
 impl Cache {
     /// A turn to make a bundle, until it is dropped.
-    pub(super) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+    pub(super) async fn acquire(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
@@ -54,7 +56,7 @@ impl Cache {
         &self,
         service: &Service,
         published: &Published,
-    ) -> Result<Arc<[GovernanceEntry]>, Failure> {
+    ) -> Result<Arc<[GovernanceEntry]>, CallError> {
         let size = published.size();
         // the others that have a turn wait, for they would read the same
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -70,10 +72,10 @@ impl Cache {
         };
         let chain = governance::entries_within(&service.reader, size, MAX_BUNDLE_BYTES);
         if let Err(GovernanceError::TooLong(_)) = &chain {
-            *kept = Kept { proven: None, too_long: true };
+            *kept = KeptEntries { proven: None, too_long: true };
         }
         let chain = chain?;
-        let governance: Vec<_> = chain.into_iter().map(prove).collect::<Result<_, Failure>>()?;
+        let governance: Vec<_> = chain.into_iter().map(prove).collect::<Result<_, CallError>>()?;
         let governance: Arc<[GovernanceEntry]> = governance.into();
         if kept.proven.as_ref().is_none_or(|(own, _)| *own < size) {
             kept.proven = Some((size, Arc::clone(&governance)));
@@ -88,7 +90,7 @@ pub(super) fn bundle(
     service: &Service,
     published: &Published,
     leaf: Leaf,
-) -> Result<wire::GetAuthorityResponse, Failure> {
+) -> Result<wire::GetAuthorityResponse, CallError> {
     let index = locate(service, published, leaf)?;
     let (entry, leaf) = published.entry(index)?;
     let (logged, record) = Entry::split(&entry).map_err(|_| damaged(index))?;
@@ -98,7 +100,7 @@ pub(super) fn bundle(
     let bundle = AuthorityBundle::new(governance, proof).to_string();
     if bundle.len() > MAX_BUNDLE_BYTES {
         let message = format!("the bundle would have {} bytes", bundle.len());
-        return Err(Failure::new(Code::ResourceExhausted, message, ONE_BY_ONE));
+        return Err(CallError::new(Code::ResourceExhausted, message, ONE_BY_ONE));
     }
     Ok(wire::GetAuthorityResponse {
         index: index.get(),
@@ -107,14 +109,16 @@ pub(super) fn bundle(
     })
 }
 
-impl From<GovernanceError> for Failure {
-    fn from(error: GovernanceError) -> Failure {
+impl From<GovernanceError> for CallError {
+    fn from(error: GovernanceError) -> CallError {
         match error {
             GovernanceError::Read(error) => error.into(),
             error @ GovernanceError::TooLong(_) => {
-                Failure::new(Code::ResourceExhausted, error, ONE_BY_ONE)
+                CallError::new(Code::ResourceExhausted, error, ONE_BY_ONE)
             }
-            error => Failure::new(Code::DataLoss, error, "tell the operator to run `ledger audit`"),
+            error => {
+                CallError::new(Code::DataLoss, error, "tell the operator to run `ledger audit`")
+            }
         }
     }
 }

@@ -7,12 +7,14 @@ use ledger_core::witness::origin_hash;
 use ledger_proto::v1::{self as wire, mirror_server};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Face, Failure, hash_bytes, invalid};
+use super::service::GrpcService;
+use super::status::{CallError, invalid};
 use crate::log::ReadError;
-use crate::mirror::Served;
+use crate::mirror::ServedCopy;
+use crate::wire::bytes::hash_bytes;
 
 #[tonic::async_trait]
-impl mirror_server::Mirror for Face {
+impl mirror_server::Mirror for GrpcService {
     async fn list_mirrored(
         &self,
         _: Request<wire::ListMirroredRequest>,
@@ -36,7 +38,7 @@ impl mirror_server::Mirror for Face {
         let held = copy.and_then(|copy| Some((copy.checkpoint()?, copy)));
         let (held, copy) = held.ok_or_else(|| {
             let message = "this node holds no copy of such a log";
-            Failure::new(Code::NotFound, message, "is the origin spelled as in its checkpoints?")
+            CallError::new(Code::NotFound, message, "is the origin spelled as in its checkpoints?")
         })?;
         let size = held.checkpoint().head().size;
         let parse = |size, what: &str| {
@@ -50,10 +52,10 @@ impl mirror_server::Mirror for Face {
             Some(Err(ReadError::OutOfRange(size))) => {
                 let message = format!("this mirror has cosigned {size} entries");
                 let hint = "ask for no more than that, or ask the log itself";
-                return Err(Failure::new(Code::OutOfRange, message, hint).into());
+                return Err(CallError::new(Code::OutOfRange, message, hint).into());
             }
-            Some(Err(error)) => return Err(Failure::from(error).into()),
-            None => return Err(Failure::new(Code::Internal, "reading failed", "").into()),
+            Some(Err(error)) => return Err(CallError::from(error).into()),
+            None => return Err(CallError::new(Code::Internal, "reading failed", "").into()),
         };
         Ok(Response::new(wire::GetConsistencyResponse {
             old_size,
@@ -67,7 +69,7 @@ impl mirror_server::Mirror for Face {
     }
 }
 
-fn show(copy: &Served) -> wire::MirroredLog {
+fn show(copy: &ServedCopy) -> wire::MirroredLog {
     let status = copy.status();
     let held = copy.checkpoint();
     let (reason, since) = status.trouble.unzip();

@@ -1,26 +1,28 @@
 //! Co-signing over the wire: every call is authenticated before anything is stored or shown.
 
-use ledger_core::charter::Lack;
+use ledger_core::charter::MissingSignature;
 use ledger_core::record::StatementId;
 use ledger_core::request::Call;
 use ledger_proto::v1::{self as wire, pending_lack::What};
 use tonic::Code;
 
 use super::answers::{Answers, Waiting};
-use super::shares::Share;
-use super::{Face, Failure, hash_bytes, hash_of};
-use crate::node::Service;
-use crate::pending::{Asker, State, View, blocking, log_if_complete};
+use super::quota::QuotaPermit;
+use super::service::GrpcService;
+use super::status::{CallError, hash_of};
+use crate::pending::{AskingMember, DraftState, View, blocking, log_if_complete};
 use crate::refusal::PendingRefusal;
+use crate::service::Service;
+use crate::wire::bytes::hash_bytes;
 
 /// Drafts that wait for a slow reader of `ListPending`.
 const DRAFTS_AHEAD: usize = 4;
 
 /// Lays a draft out, and logs it if it lacks nothing.
 pub async fn propose(
-    face: &Face,
+    face: &GrpcService,
     request: wire::ProposeRequest,
-) -> Result<wire::ProposeResponse, Failure> {
+) -> Result<wire::ProposeResponse, CallError> {
     let wire::ProposeRequest { request, record } = request;
     let room = face.service.admission.room_soon(record.len()).await?;
     let (asker, statement) = at_desk(face, move |service| {
@@ -37,9 +39,9 @@ pub async fn propose(
 
 /// Adds a signature, and logs the draft if it lacks nothing more.
 pub async fn cosign(
-    face: &Face,
+    face: &GrpcService,
     request: wire::CosignRequest,
-) -> Result<wire::CosignResponse, Failure> {
+) -> Result<wire::CosignResponse, CallError> {
     let wire::CosignRequest { request, statement, signature } = request;
     let statement = statement_id(&statement)?;
     let asker = at_desk(face, move |service| {
@@ -56,9 +58,9 @@ pub async fn cosign(
 
 /// Keeps a refusal to sign.
 pub async fn decline(
-    face: &Face,
+    face: &GrpcService,
     request: wire::DeclineRequest,
-) -> Result<wire::DeclineResponse, Failure> {
+) -> Result<wire::DeclineResponse, CallError> {
     let wire::DeclineRequest { request, decline } = request;
     let (asker, statement) = at_desk(face, move |service| {
         let call = Call::Decline { note: &decline };
@@ -72,9 +74,9 @@ pub async fn decline(
 
 /// Takes a draft back.
 pub async fn withdraw(
-    face: &Face,
+    face: &GrpcService,
     request: wire::WithdrawRequest,
-) -> Result<wire::WithdrawResponse, Failure> {
+) -> Result<wire::WithdrawResponse, CallError> {
     let wire::WithdrawRequest { request, statement } = request;
     let statement = statement_id(&statement)?;
     let asker = at_desk(face, move |service| {
@@ -89,10 +91,10 @@ pub async fn withdraw(
 
 /// Streams all drafts, or one.
 pub async fn list(
-    face: &Face,
+    face: &GrpcService,
     request: wire::ListPendingRequest,
-    turn: Share,
-) -> Result<Waiting<wire::PendingDraft>, Failure> {
+    turn: QuotaPermit,
+) -> Result<Waiting<wire::PendingDraft>, CallError> {
     let wire::ListPendingRequest { request, statement } = request;
     let statement = statement.map(|statement| statement_id(&statement)).transpose()?;
     let (asker, drafts) = at_desk(face, move |service| {
@@ -129,20 +131,20 @@ pub async fn list(
 
 /// Runs something that reads and writes files, away from the threads that serve sockets.
 async fn at_desk<T: Send + 'static>(
-    face: &Face,
+    face: &GrpcService,
     work: impl FnOnce(&Service) -> Result<T, PendingRefusal> + Send + 'static,
-) -> Result<T, Failure> {
+) -> Result<T, CallError> {
     match blocking(&face.service, work).await {
-        Ok(done) => done.map_err(Failure::from),
-        Err(_) => Err(Failure::new(Code::Internal, "the request failed", "")),
+        Ok(done) => done.map_err(CallError::from),
+        Err(_) => Err(CallError::new(Code::Internal, "the request failed", "")),
     }
 }
 
 async fn show(
-    face: &Face,
-    asker: Asker,
+    face: &GrpcService,
+    asker: AskingMember,
     statement: StatementId,
-) -> Result<wire::PendingDraft, Failure> {
+) -> Result<wire::PendingDraft, CallError> {
     at_desk(face, move |service| {
         let view = service.pending.view(&service.admission, &asker, statement);
         view.map(to_wire).ok_or(PendingRefusal::NoSuchDraft)
@@ -153,11 +155,11 @@ async fn show(
 fn to_wire(view: View) -> wire::PendingDraft {
     let View { draft, lacks, awaits } = view;
     let (state, index) = match draft.state {
-        State::Waiting => (wire::PendingState::Waiting, None),
-        State::Logged(index) => (wire::PendingState::Logged, Some(index.get())),
-        State::Declined => (wire::PendingState::Declined, None),
-        State::Withdrawn => (wire::PendingState::Withdrawn, None),
-        State::Expired => (wire::PendingState::Expired, None),
+        DraftState::Waiting => (wire::PendingState::Waiting, None),
+        DraftState::Logged(index) => (wire::PendingState::Logged, Some(index.get())),
+        DraftState::Declined => (wire::PendingState::Declined, None),
+        DraftState::Withdrawn => (wire::PendingState::Withdrawn, None),
+        DraftState::Expired => (wire::PendingState::Expired, None),
     };
     let declines = draft.declines.iter().map(|declined| wire::PendingDecline {
         member: declined.member.clone(),
@@ -180,18 +182,18 @@ fn to_wire(view: View) -> wire::PendingDraft {
     }
 }
 
-fn what(lack: Lack) -> Option<What> {
+fn what(lack: MissingSignature) -> Option<What> {
     match lack {
-        Lack::Issuer(name) => Some(What::Issuer(name)),
-        Lack::Signer(name) => Some(What::Signer(name)),
-        Lack::Members { role, needed, signed } => {
+        MissingSignature::Issuer(name) => Some(What::Issuer(name)),
+        MissingSignature::Signer(name) => Some(What::Signer(name)),
+        MissingSignature::Members { role, needed, signed } => {
             Some(What::Role(wire::PendingRole { role, needed, signed }))
         }
-        Lack::Rule(kind) => Some(What::Rule(kind.to_string())),
+        MissingSignature::Rule(kind) => Some(What::Rule(kind.to_string())),
         _ => None,
     }
 }
 
-fn statement_id(bytes: &[u8]) -> Result<StatementId, Failure> {
+fn statement_id(bytes: &[u8]) -> Result<StatementId, CallError> {
     Ok(StatementId::from_hash(hash_of(bytes, "statement")?))
 }

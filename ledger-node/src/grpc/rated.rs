@@ -12,7 +12,7 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tower_service::Service;
 
-use super::Failure;
+use super::status::CallError;
 use crate::transport::{Caller, Gate};
 
 /// A service whose requests are counted before a byte of their messages is read.
@@ -42,7 +42,7 @@ impl<S> Rated<S> {
         let Some(caller) = request.extensions().get::<Caller>() else { return Ok(()) };
         let Err(wait) = self.gate.request(caller.address.ip()) else { return Ok(()) };
         let why = "too many requests from your network";
-        Err(Failure::new(Code::ResourceExhausted, why, &format!("try again in {wait:?}")).into())
+        Err(CallError::new(Code::ResourceExhausted, why, &format!("try again in {wait:?}")).into())
     }
 }
 

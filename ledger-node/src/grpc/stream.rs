@@ -14,8 +14,9 @@ use tokio_stream::Stream as _;
 use tonic::{Code, Status, Streaming};
 
 use super::answers::{Answers, Waiting};
-use super::shares::{Share, Shares};
-use super::{Face, Failure, PATIENCE};
+use super::quota::{Quota, QuotaPermit};
+use super::service::{GrpcService, PATIENCE};
+use super::status::CallError;
 use crate::admission::{Admitted, Verified, shrink};
 use crate::refusal::Refusal;
 use crate::sequencer::Outcome;
@@ -53,14 +54,14 @@ struct Received {
 /// A request after verification.
 struct Checked {
     wait: i32,
-    verdict: Verdict,
+    verdict: CheckResult,
 }
 
-enum Verdict {
+enum CheckResult {
     /// In the log already: the record is dropped, and takes no more room.
     Known(Outcome),
     /// The same of a record that was refused.
-    Refused(Box<Failure>),
+    Refused(Box<CallError>),
     Verified(Box<Verified>, OwnedSemaphorePermit),
 }
 
@@ -73,55 +74,55 @@ enum Read {
 
 /// What is answered, in order.
 enum Awaited {
-    Record { wait: i32, state: State, room: Ahead },
+    Record { wait: i32, state: RecordState, room: OutcomePermit },
     End(Status),
 }
 
-enum State {
+enum RecordState {
     Known(Outcome),
-    Refused(Box<Failure>),
+    Refused(Box<CallError>),
     Queued(oneshot::Receiver<Outcome>),
 }
 
 /// The room for the outcomes of one stream.
 struct Outcomes {
     own: Arc<Semaphore>,
-    all: Shares,
+    all: Quota,
     network: Option<IpAddr>,
 }
 
 /// What an outcome takes of it, until it is answered.
-enum Ahead {
+enum OutcomePermit {
     OfStream { _room: OwnedSemaphorePermit },
-    OfAll { _room: Share },
+    OfAll { _room: QuotaPermit },
 }
 
 impl Outcomes {
-    fn new(all: Shares, network: Option<IpAddr>) -> Outcomes {
+    fn new(all: Quota, network: Option<IpAddr>) -> Outcomes {
         Outcomes { own: Arc::new(Semaphore::new(OUTCOMES_OF_STREAM)), all, network }
     }
 
     /// Room for an outcome with so much text: the stream's, that of all, or the stream's once an
     /// answer was taken.
-    async fn room(&self, text: usize) -> Option<Ahead> {
+    async fn room(&self, text: usize) -> Option<OutcomePermit> {
         let bytes = (OUTCOME + text).min(OUTCOMES_OF_STREAM);
         let units = u32::try_from(bytes).unwrap_or(u32::MAX);
         if let Ok(room) = Arc::clone(&self.own).try_acquire_many_owned(units) {
-            return Some(Ahead::OfStream { _room: room });
+            return Some(OutcomePermit::OfStream { _room: room });
         }
-        if let Some(room) = self.all.take(self.network, bytes) {
-            return Some(Ahead::OfAll { _room: room });
+        if let Some(room) = self.all.acquire(self.network, bytes) {
+            return Some(OutcomePermit::OfAll { _room: room });
         }
         let room = Arc::clone(&self.own).acquire_many_owned(units).await.ok()?;
-        Some(Ahead::OfStream { _room: room })
+        Some(OutcomePermit::OfStream { _room: room })
     }
 }
 
 /// Logs what arrives and answers every request in order, as long as somebody takes answers.
 pub fn submit(
-    face: Face,
+    face: GrpcService,
     requests: Streaming<wire::SubmitRequest>,
-    turn: Share,
+    turn: QuotaPermit,
 ) -> Waiting<wire::SubmitStreamResponse> {
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
@@ -139,7 +140,7 @@ pub fn submit(
 /// Reads requests as they come and has them verified in pieces. While the node has no room, nothing
 /// more is read.
 async fn read(
-    face: Face,
+    face: GrpcService,
     mut requests: Streaming<wire::SubmitRequest>,
     pieces: mpsc::Sender<Read>,
 ) {
@@ -168,7 +169,7 @@ async fn read(
 /// the stream ended. What finds no room at once is `left` for the next piece: a piece that waited
 /// for room while it holds some would keep it from others, who do the same.
 async fn read_piece(
-    face: &Face,
+    face: &GrpcService,
     requests: &mut Streaming<wire::SubmitRequest>,
     left: &mut Option<wire::SubmitRequest>,
 ) -> (Vec<Received>, Option<Result<(), Status>>) {
@@ -188,7 +189,7 @@ async fn read_piece(
             Some(room) => piece.push(Received { request, room }),
             None if piece.is_empty() => match admission.room(bytes).await {
                 Ok(room) => piece.push(Received { request, room }),
-                Err(refusal) => return (piece, Some(Err(Failure::from(refusal).into()))),
+                Err(refusal) => return (piece, Some(Err(CallError::from(refusal).into()))),
             },
             None => {
                 *left = Some(request);
@@ -211,27 +212,27 @@ async fn read_piece(
 
 /// The next request, unless the node stops.
 async fn read_one(
-    face: &Face,
+    face: &GrpcService,
     requests: &mut Streaming<wire::SubmitRequest>,
 ) -> Option<Result<wire::SubmitRequest, Status>> {
     let mut stopping = face.service.stopping.clone();
     tokio::select! {
         next = requests.message() => next.transpose(),
         _ = stopping.wait_for(|stop| *stop) => {
-            Some(Err(Failure::from(Refusal::ShuttingDown).into()))
+            Some(Err(CallError::from(Refusal::ShuttingDown).into()))
         }
     }
 }
 
-fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
+fn check(face: &GrpcService, piece: Vec<Received>) -> Vec<Checked> {
     let check = |Received { request, room }: Received| {
         let wire::SubmitRequest { record, wait } = request;
         let verdict = match face.service.admission.check(&record) {
-            Err(refusal) => Verdict::Refused(Box::new(Failure::from(refusal).cut(MAX_TEXT))),
-            Ok(Admitted::Duplicate(at)) => Verdict::Known(Outcome::Duplicate(at)),
+            Err(refusal) => CheckResult::Refused(Box::new(CallError::from(refusal).cut(MAX_TEXT))),
+            Ok(Admitted::Duplicate(at)) => CheckResult::Known(Outcome::Duplicate(at)),
             Ok(Admitted::Verified(verified)) => {
                 let room = shrink(room, &verified.record);
-                Verdict::Verified(verified, room)
+                CheckResult::Verified(verified, room)
             }
         };
         Checked { wait, verdict }
@@ -241,7 +242,7 @@ fn check(face: &Face, piece: Vec<Received>) -> Vec<Checked> {
 
 /// Puts verified records into the queue, in order.
 async fn enqueue(
-    face: Face,
+    face: GrpcService,
     mut pieces: mpsc::Receiver<Read>,
     awaited: mpsc::Sender<Awaited>,
     outcomes: Outcomes,
@@ -260,15 +261,15 @@ async fn enqueue(
         };
         for Checked { wait, verdict } in piece {
             let text =
-                if let Verdict::Refused(failure) = &verdict { failure.text_bytes() } else { 0 };
+                if let CheckResult::Refused(failure) = &verdict { failure.text_bytes() } else { 0 };
             let Some(room) = outcomes.room(text).await else { return };
             let state = match verdict {
-                Verdict::Known(outcome) => State::Known(outcome),
-                Verdict::Refused(failure) => State::Refused(failure),
-                Verdict::Verified(verified, room) => {
+                CheckResult::Known(outcome) => RecordState::Known(outcome),
+                CheckResult::Refused(failure) => RecordState::Refused(failure),
+                CheckResult::Verified(verified, room) => {
                     match face.service.admission.enqueue(*verified, room).await {
-                        Ok(outcome) => State::Queued(outcome),
-                        Err(refusal) => State::Known(Outcome::Refused(refusal)),
+                        Ok(outcome) => RecordState::Queued(outcome),
+                        Err(refusal) => RecordState::Known(Outcome::Refused(refusal)),
                     }
                 }
             };
@@ -281,7 +282,7 @@ async fn enqueue(
 
 /// Answers in order.
 async fn answer(
-    face: Face,
+    face: GrpcService,
     mut answers: mpsc::Receiver<Awaited>,
     mut responses: Answers<wire::SubmitStreamResponse>,
 ) {
@@ -295,9 +296,9 @@ async fn answer(
             }
         };
         let answer = match state {
-            State::Known(outcome) => face.answer(outcome, wait, patience).await,
-            State::Refused(failure) => Err(*failure),
-            State::Queued(outcome) => {
+            RecordState::Known(outcome) => face.answer(outcome, wait, patience).await,
+            RecordState::Refused(failure) => Err(*failure),
+            RecordState::Queued(outcome) => {
                 let outcome = outcome.await.unwrap_or(Outcome::Refused(Refusal::Unknown));
                 face.answer(outcome, wait, patience).await
             }
@@ -331,7 +332,7 @@ mod tests {
     async fn outcomes_that_wait_count_the_heap_that_they_hold() {
         const LINE: usize = 1 << 10;
         let each = OUTCOME + LINE;
-        let all = Shares::new(8 * each, 4 * each);
+        let all = Quota::new(8 * each, 4 * each);
         let stream = |n: u8| Outcomes::new(all.clone(), Some(IpAddr::from([192, 0, 2, n])));
         let now = async |outcomes: &Outcomes| {
             tokio::select! {

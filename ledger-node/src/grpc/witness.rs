@@ -8,14 +8,15 @@ use ledger_core::witness::{AddCheckpoint, MAX_REQUEST_BYTES, Malformed, Refusal}
 use ledger_proto::v1::{self as wire, add_checkpoint_response::Answer, witness_server};
 use tonic::{Code, Request, Response, Status};
 
-use super::{Face, Failure};
+use super::service::GrpcService;
+use super::status::CallError;
 use crate::witness::{Witness, WitnessError};
 
 /// Bytes of the largest message: the proof takes less room than as text.
 pub(super) const MAX_MESSAGE: usize = MAX_REQUEST_BYTES + 4096;
 
 #[tonic::async_trait]
-impl witness_server::Witness for Face {
+impl witness_server::Witness for GrpcService {
     async fn add_checkpoint(
         &self,
         request: Request<wire::AddCheckpointRequest>,
@@ -41,14 +42,17 @@ impl witness_server::Witness for Face {
         let found = witness.zip(hash.ok()).and_then(|(witness, hash)| witness.checkpoint(&hash));
         let checkpoint = found.ok_or_else(|| {
             let message = "this node has cosigned no checkpoint of such a log";
-            Failure::new(Code::NotFound, message, "is the origin spelled as in its checkpoints?")
+            CallError::new(Code::NotFound, message, "is the origin spelled as in its checkpoints?")
         })?;
         let checkpoint = checkpoint.to_string().into_bytes().into();
         Ok(Response::new(wire::GetWitnessedCheckpointResponse { checkpoint }))
     }
 }
 
-async fn answer(witness: &Witness, request: wire::AddCheckpointRequest) -> Result<Answer, Failure> {
+async fn answer(
+    witness: &Witness,
+    request: wire::AddCheckpointRequest,
+) -> Result<Answer, CallError> {
     let verdict = match parse(&request) {
         Ok(request) => witness.add_checkpoint(&request).await,
         Err(refusal) => Err(refusal.into()),
@@ -67,9 +71,9 @@ async fn answer(witness: &Witness, request: wire::AddCheckpointRequest) -> Resul
             },
         })),
         Err(convicted @ WitnessError::Convicted(_)) => {
-            Err(Failure::new(Code::FailedPrecondition, &convicted, convicted.hint()))
+            Err(CallError::new(Code::FailedPrecondition, &convicted, convicted.hint()))
         }
-        Err(error) => Err(Failure::new(Code::Internal, &error, "tell the operator")),
+        Err(error) => Err(CallError::new(Code::Internal, &error, "tell the operator")),
     }
 }
 

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use ledger_proto::v1 as wire;
 
-use crate::node::Service;
 use crate::publisher::board::{Standing, WitnessStatus};
+use crate::service::Service;
 
 /// All witnesses of the policy in force.
 pub fn show(service: &Service) -> wire::GetWitnessesResponse {

@@ -47,7 +47,7 @@ async fn in_turn(State(all): State<Compressors>, mut request: Request, next: Nex
     match all.0.try_acquire_owned() {
         Ok(turn) => {
             let answer = next.run(request).await;
-            answer.map(|body| Body::new(InTurn { body, _turn: turn }))
+            answer.map(|body| Body::new(CompressorBody { body, _turn: turn }))
         }
         Err(_) => {
             request.headers_mut().remove(header::ACCEPT_ENCODING);
@@ -57,12 +57,12 @@ async fn in_turn(State(all): State<Compressors>, mut request: Request, next: Nex
 }
 
 /// An answer that has a compressor until it ends.
-struct InTurn {
+struct CompressorBody {
     body: Body,
     _turn: OwnedSemaphorePermit,
 }
 
-impl hyper::body::Body for InTurn {
+impl hyper::body::Body for CompressorBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -3,9 +3,9 @@
 
 use std::fmt::Write as _;
 
-use crate::gossip::{Gossip, PeerState, State};
+use crate::gossip::{Gossip, LogWord, PeerState};
 use crate::mirror::{Mirror, Progress};
-use crate::transport::{Face, Gate, Reason};
+use crate::transport::{Endpoint, Gate, RefusalReason};
 
 /// Adds the figures to a text in Prometheus' format.
 pub fn gossip(text: &mut String, gossip: &Gossip) {
@@ -36,13 +36,13 @@ pub fn gossip(text: &mut String, gossip: &Gossip) {
         "direction",
         &[("sent", figures.sent), ("received", figures.received)],
     );
-    let logs = |state: State| status.logs.iter().filter(|log| gossip.state(log) == state).count();
+    let logs = |state: LogWord| status.logs.iter().filter(|log| gossip.state(log) == state).count();
     family(
         text,
         ("ledger_gossip_logs", "gauge"),
         "Logs that the node knows, by how they stand.",
         "standing",
-        &State::ALL.map(|state| (state.word(), logs(state) as u64)),
+        &LogWord::ALL.map(|state| (state.word(), logs(state) as u64)),
     );
     let of = |state| move |peer: &&_| PeerState::of(peer, status.now) == state;
     let peers = |state| status.peers.iter().filter(of(state)).count();
@@ -76,14 +76,14 @@ pub fn gate(text: &mut String, gate: &Gate) {
         ("ledger_connections", "gauge"),
         "Connections that are open.",
         "face",
-        &Face::ALL.map(|face| (face.word(), gate.open(face))),
+        &Endpoint::ALL.map(|face| (face.word(), gate.open(face))),
     );
     family(
         text,
         ("ledger_refused_total", "counter"),
         "Connections and requests that were refused since the node started.",
         "reason",
-        &Reason::ALL.map(|reason| (reason.word(), gate.refused(reason))),
+        &RefusalReason::ALL.map(|reason| (reason.word(), gate.refused(reason))),
     );
 }
 

@@ -12,8 +12,8 @@ use ledger_core::record::format_time;
 
 use super::recent::Recent;
 use super::{FRESH, figures, plain};
-use crate::node::Service;
 use crate::publisher::board::{Board, RolledBack, Standing, Unconfirmed, WitnessStatus};
+use crate::service::Service;
 
 /// The text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -11,8 +11,8 @@ use ledger_core::tile::TileCoord;
 
 use super::compressed::Compressors;
 use super::{FRESH, TEXT, failed, files, missing};
-use crate::mirror::Served;
-use crate::node::Service;
+use crate::mirror::ServedCopy;
+use crate::service::Service;
 
 /// The routes of a mirror; without keys each of them is answered with 404.
 pub(super) fn routes(compressors: &Compressors) -> Router<Arc<Service>> {
@@ -26,7 +26,7 @@ pub(super) fn routes(compressors: &Compressors) -> Router<Arc<Service>> {
         .merge(bundles)
 }
 
-fn find(service: &Service, origin: &str) -> Option<Arc<Served>> {
+fn find(service: &Service, origin: &str) -> Option<Arc<ServedCopy>> {
     service.mirror.as_ref()?.by_hash(origin)
 }
 

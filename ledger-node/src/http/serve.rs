@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tower_service::Service as _;
 
 use super::plain;
-use crate::transport::{Gate, Incoming, Reason};
+use crate::transport::{Gate, Incoming, RefusalReason};
 
 /// Bytes of the largest head.
 const MAX_HEAD: usize = 32 << 10;
@@ -47,7 +47,7 @@ pub async fn serve(router: Router, gate: Arc<Gate>, mut incoming: Incoming) {
             if let Err(error) = watched.await {
                 // whoever keeps a connection for its next request and has none does no harm
                 if error.is_timeout() && asked.load(Ordering::Relaxed) {
-                    counts.refuse(Reason::Slow);
+                    counts.refuse(RefusalReason::Slow);
                 }
                 tracing::debug!(%error, "an HTTP connection ended early");
             }
@@ -90,7 +90,7 @@ async fn answer(
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
         Err(_) => {
-            gate.refuse(Reason::Slow);
+            gate.refuse(RefusalReason::Slow);
             let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
             (close, plain(StatusCode::REQUEST_TIMEOUT, "the request took too long to come"))
                 .into_response()

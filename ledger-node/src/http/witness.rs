@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use ledger_core::witness::{AddCheckpoint, MAX_REQUEST_BYTES, Refusal};
 
 use super::{FRESH, NEVER, TEXT, failed, missing, plain};
-use crate::node::Service;
+use crate::service::Service;
 use crate::witness::WitnessError;
 
 /// Where logs ask a witness; without keys the answer is 404.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use ledger_core::tile::{TILE_WIDTH, TileCoord};
 
-use super::{ReadError, read_part};
+use super::read::{ReadError, read_part};
 use crate::store::Files;
 
 /// Bundles whose spans are kept: a kilobyte each.

@@ -7,10 +7,10 @@ use std::thread::Scope;
 
 use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
-use ledger_core::lawful::Look;
+use ledger_core::lawful::CheckedEntry;
 use ledger_core::tile::TILE_WIDTH;
 
-use super::feed::{Ahead, FeedError};
+use super::feed::{FeedError, Prefetch};
 
 /// Entries of the largest chunk: between two chunks some forty files are made durable.
 const CHUNK_ENTRIES: usize = 32 * TILE_WIDTH as usize;
@@ -27,7 +27,7 @@ pub struct Chunk {
     /// The entries.
     pub entries: Vec<Vec<u8>>,
     /// What each of them shows, where a charter was at hand.
-    pub looks: Option<Vec<Look>>,
+    pub looks: Option<Vec<CheckedEntry>>,
 }
 
 /// The chunks up to the end of a tree, one after another.
@@ -44,7 +44,7 @@ impl Chunks {
     /// Begins to gather the entries between two sizes. It ends when nobody takes them any more.
     pub fn gather<'scope>(
         scope: &'scope Scope<'scope, '_>,
-        ahead: Ahead,
+        ahead: Prefetch,
         (from, end): (TreeSize, TreeSize),
         charter: Option<Arc<Charter>>,
     ) -> Chunks {
@@ -67,7 +67,7 @@ impl Chunks {
 }
 
 fn run(
-    mut ahead: Ahead,
+    mut ahead: Prefetch,
     mut left: u64,
     at_hand: &AtHand,
     send: &SyncSender<Result<Chunk, FeedError>>,
@@ -85,7 +85,7 @@ fn run(
     }
 }
 
-fn gather(ahead: &mut Ahead, left: u64) -> Result<Vec<Vec<u8>>, FeedError> {
+fn gather(ahead: &mut Prefetch, left: u64) -> Result<Vec<Vec<u8>>, FeedError> {
     let left = usize::try_from(left).unwrap_or(usize::MAX);
     let mut entries: Vec<Vec<u8>> = Vec::new();
     let mut bytes = 0;
@@ -99,17 +99,19 @@ fn gather(ahead: &mut Ahead, left: u64) -> Result<Vec<Vec<u8>>, FeedError> {
 }
 
 /// Looks at entries on all cores.
-pub fn look(charter: &Charter, entries: &[Vec<u8>]) -> Vec<Look> {
+pub fn look(charter: &Charter, entries: &[Vec<u8>]) -> Vec<CheckedEntry> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let share = entries.len().div_ceil(cores).max(1);
     std::thread::scope(|scope| {
         let parts: Vec<_> = entries
             .chunks(share)
             .map(|part| {
-                scope.spawn(move || part.iter().map(|e| Look::at(charter, e)).collect::<Vec<_>>())
+                scope.spawn(move || {
+                    part.iter().map(|e| CheckedEntry::at(charter, e)).collect::<Vec<_>>()
+                })
             })
             .collect();
-        let join = |part: std::thread::ScopedJoinHandle<'_, Vec<Look>>| match part.join() {
+        let join = |part: std::thread::ScopedJoinHandle<'_, Vec<CheckedEntry>>| match part.join() {
             Ok(looks) => looks,
             Err(panic) => std::panic::resume_unwind(panic),
         };

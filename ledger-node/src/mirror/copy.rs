@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ledger_core::TreeSize;
 use ledger_core::batch::Edge;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -16,27 +17,24 @@ use ledger_core::cosignature::MAX_TIME;
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{TreeHead, verify_consistency};
 use ledger_core::tile::TILE_WIDTH;
-use ledger_core::{LeafIndex, TreeSize};
 
-use super::accuse;
 use super::chunks::{Chunk, Chunks, look};
+use super::context::{CopyContext, CopyProgress};
+use super::evidence;
 use super::feed::{Feed, FeedError};
 use super::heads;
 use super::law::{Law, Stop};
-use super::list::{Basis, Mirrored};
-use super::served::Served;
+use super::list::{ListedBasis, Mirrored};
+use super::served::ServedCopy;
 use super::store::Row;
 use super::trouble::Trouble;
 use super::{Common, MirrorError};
 use crate::index::Index;
 
 /// The copying of one log.
-pub struct Copy {
-    pub(super) log: Mirrored,
-    pub(super) common: Arc<Common>,
-    pub(super) served: Arc<Served>,
-    pub(super) feed: Arc<Feed>,
-    pub(super) row: Row,
+pub struct LogCopy {
+    context: CopyContext,
+    row: Row,
     edge: Edge,
     index: Option<Arc<Index>>,
     /// The judgement of a log of ours; taken away when it stopped, to begin again from the disk.
@@ -49,9 +47,6 @@ pub struct Copy {
     told: bool,
     /// Whether what is held is here and was shown.
     shows_held: bool,
-    /// The change for which bundles were made last, and whether the held checkpoint was over it: a
-    /// bundle that is too large to be carried is not made again and again.
-    pub(super) shown: Cell<Option<(LeafIndex, bool)>>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -68,15 +63,15 @@ pub enum Done {
     Renewed,
 }
 
-impl Copy {
+impl LogCopy {
     /// Goes on where the copy ended. A copy that is damaged begins anew, and shows nothing before
     /// all that was promised is here again.
     pub fn open(
         log: Mirrored,
         common: Arc<Common>,
-        served: Arc<Served>,
+        served: Arc<ServedCopy>,
         stopping: Arc<AtomicBool>,
-    ) -> Result<Copy, Trouble> {
+    ) -> Result<LogCopy, Trouble> {
         let feed = Arc::new(Feed::open(&log.source, common.gossip.dialer(), &common.runtime)?);
         let mut row = common.store().read(&log.origin)?;
         let edge = match restore_all(&served, &row) {
@@ -91,14 +86,12 @@ impl Copy {
         // nothing beyond is known to be durable: it is written again
         served.site.start_from(row.copied.size);
         let index = match log.basis {
-            Basis::Keys { .. } => None,
-            Basis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
+            ListedBasis::Keys { .. } => None,
+            ListedBasis::Charter { .. } => Some(Arc::new(Index::open(&common.index(&log.origin))?)),
         };
-        let copy = Copy {
-            log,
-            common,
-            served,
-            feed,
+        let context = CopyContext { log, common, served, feed, shown: Cell::new(None) };
+        let copy = LogCopy {
+            context,
             row,
             edge,
             index,
@@ -107,23 +100,29 @@ impl Copy {
             refused: None,
             told: false,
             shows_held: false,
-            shown: Cell::new(None),
             stopping,
         };
         copy.tell();
-        if matches!(copy.log.basis, Basis::Keys { .. }) {
-            accuse::introduce(&copy);
+        if matches!(copy.context.log.basis, ListedBasis::Keys { .. }) {
+            copy.introduce();
         }
         Ok(copy)
     }
 
+    /// Reports to gossip whose log this is, and where it can be read.
+    fn introduce(&self) {
+        let charter = self.charter();
+        let progress = CopyProgress { charter: charter.as_ref(), held: self.held() };
+        evidence::introduce(&self.context, progress);
+    }
+
     /// The rules behind what is copied, of a log of ours.
-    pub(super) fn charter(&self) -> Option<Arc<Charter>> {
+    fn charter(&self) -> Option<Arc<Charter>> {
         self.law.as_ref().map(|law| Arc::clone(law.charter()))
     }
 
     /// The checkpoint that was cosigned last.
-    pub(super) fn held(&self) -> Option<&ClaimedCheckpoint> {
+    fn held(&self) -> Option<&ClaimedCheckpoint> {
         self.row.held.as_ref().map(|(held, _)| held)
     }
 
@@ -154,7 +153,7 @@ impl Copy {
             let head = *held.checkpoint().head();
             if self.edge.size() < head.size {
                 self.copy_to(&held, head)?;
-                accuse::introduce(self);
+                self.introduce();
             }
         }
         self.show_held()
@@ -163,7 +162,7 @@ impl Copy {
     /// Shows what is held. Where that fails, the next round begins with it.
     fn show_held(&mut self) -> Result<(), Trouble> {
         self.shows_held = false;
-        self.common.publish(&self.served, &self.row)?;
+        self.context.common.publish(&self.context.served, &self.row)?;
         self.shows_held = true;
         Ok(())
     }
@@ -197,15 +196,15 @@ impl Copy {
     /// here.
     fn tell_gossip(&mut self) {
         let Some(held) = self.held().filter(|_| !self.told) else { return };
-        self.common.gossip.hear(std::slice::from_ref(held));
+        self.context.common.gossip.observe(std::slice::from_ref(held));
         let old = held.checkpoint().head().size;
         if let Some(pending) = &self.row.pending
             && pending.checkpoint().head().size > old
         {
-            match self.feed.consistency(old, pending.checkpoint().head().size) {
-                Ok(proof) => self.common.gossip.hear_grown(held, pending, proof),
+            match self.context.feed.consistency(old, pending.checkpoint().head().size) {
+                Ok(proof) => self.context.common.gossip.observe_grown(held, pending, proof),
                 Err(error) => {
-                    let origin = &self.log.origin;
+                    let origin = &self.context.log.origin;
                     tracing::warn!(%origin, %error, "gossip is not told how a log grew");
                 }
             }
@@ -216,8 +215,8 @@ impl Copy {
     /// Asks for the log's latest checkpoint, which must have grown out of the one that is held or
     /// pending. Whether there is something to do.
     fn fetch_checkpoint(&mut self, ours: Option<ClaimedCheckpoint>) -> Result<bool, Trouble> {
-        let offered = self.feed.checkpoint()?;
-        if *offered.checkpoint().origin() != self.log.origin {
+        let offered = self.context.feed.checkpoint()?;
+        if *offered.checkpoint().origin() != self.context.log.origin {
             let other = offered.checkpoint().origin();
             return Err(Trouble::Foreign(format!("it is of the log \"{other}\"")));
         }
@@ -225,7 +224,7 @@ impl Copy {
             let why = "no key in force at its end signed it";
             return Err(Trouble::Foreign(why.to_owned()));
         }
-        heads::check(self, self.law.as_ref().map(Law::charter), &offered)?;
+        heads::check(&self.context, self.law.as_ref().map(Law::charter), &offered)?;
         let new = *offered.checkpoint().head();
         let Some(ours) = ours else {
             return match new {
@@ -250,10 +249,10 @@ impl Copy {
             };
         }
         // SPEC tlog-mirror/updating: all pending checkpoints are consistent with each other
-        let proof = self.feed.consistency(old.size, new.size)?;
+        let proof = self.context.feed.consistency(old.size, new.size)?;
         match verify_consistency(&proof, &old, &new) {
             Ok(()) => {
-                self.common.gossip.hear_grown(&ours, &offered, proof);
+                self.context.common.gossip.observe_grown(&ours, &offered, proof);
                 self.lock_on(offered)
             }
             Err(error) => {
@@ -268,7 +267,7 @@ impl Copy {
 
     /// From now on this checkpoint is copied, and no other before it is done or cannot be had.
     fn lock_on(&mut self, offered: ClaimedCheckpoint) -> Result<bool, Trouble> {
-        self.common.gossip.hear(std::slice::from_ref(&offered));
+        self.context.common.gossip.observe(std::slice::from_ref(&offered));
         let row = Row { pending: Some(offered), ..self.row.clone() };
         self.keep(row)?;
         Ok(true)
@@ -285,7 +284,7 @@ impl Copy {
             return Ok(false);
         }
         let charter = self.law.as_ref().map(Law::charter);
-        match heads::gathered(self, charter, ours, offered) {
+        match heads::gathered(&self.context, charter, ours, offered) {
             Some(gathered) => self.lock_on(gathered),
             None => Ok(false),
         }
@@ -297,7 +296,7 @@ impl Copy {
         if smaller == ours.size {
             return Ok(Some(*ours));
         }
-        let here = (smaller <= here).then(|| self.served.reader.tree(here).head(smaller));
+        let here = (smaller <= here).then(|| self.context.served.reader.tree(here).head(smaller));
         Ok(here.transpose()?)
     }
 
@@ -310,7 +309,9 @@ impl Copy {
         let head = Some(*offered.checkpoint().head());
         if self.suspected != head {
             self.suspected = head;
-            accuse::contradiction(self, ours, offered);
+            let charter = self.charter();
+            let progress = CopyProgress { charter: charter.as_ref(), held: self.held() };
+            evidence::contradiction(&self.context, progress, ours, offered);
         }
         Trouble::Contradiction(why.to_owned())
     }
@@ -319,9 +320,9 @@ impl Copy {
         let (Some(index), None) = (&self.index, &self.law) else { return Ok(()) };
         let size = self.edge.size();
         if !size.is_empty() {
-            let reader = Arc::clone(&self.served.reader);
+            let reader = Arc::clone(&self.context.served.reader);
             self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
-            accuse::introduce(self);
+            self.introduce();
         }
         Ok(())
     }
@@ -341,7 +342,7 @@ impl Copy {
         pending: &ClaimedCheckpoint,
         target: TreeHead,
     ) -> Result<(), Trouble> {
-        let (feed, from) = (Arc::clone(&self.feed), self.edge.size());
+        let (feed, from) = (Arc::clone(&self.context.feed), self.edge.size());
         if from >= target.size {
             let same = self.edge.head() == target;
             let why = || FeedError::Damaged("its checkpoint is not the copy's".to_owned());
@@ -377,10 +378,10 @@ impl Copy {
         }
         self.judge(first, chunk, &batch.leaves, pending)?;
         for (coord, bytes) in &batch.tiles {
-            self.served.site.renew(*coord, bytes)?;
+            self.context.served.site.renew(*coord, bytes)?;
         }
-        let written = self.served.site.start_from(batch.head.size);
-        self.served.site.sync(&written)?;
+        let written = self.context.served.site.start_from(batch.head.size);
+        self.context.served.site.sync(&written)?;
         self.keep(Row { copied: batch.head, ..self.row.clone() })?;
         self.edge = trial;
         if let Some(law) = &mut self.law {
@@ -394,7 +395,7 @@ impl Copy {
         if head.size == target.size {
             return Ok(head == target);
         }
-        let proof = self.feed.consistency(head.size, target.size)?;
+        let proof = self.context.feed.consistency(head.size, target.size)?;
         Ok(verify_consistency(&proof, head, target).is_ok())
     }
 
@@ -426,29 +427,33 @@ impl Copy {
         leaves: &[Hash],
         pending: &ClaimedCheckpoint,
     ) -> Result<(), Trouble> {
-        let (Some(index), Basis::Charter { anchor, .. }) = (&self.index, &self.log.basis) else {
+        let (Some(index), ListedBasis::Charter { anchor, .. }) =
+            (&self.index, &self.context.log.basis)
+        else {
             return Ok(());
         };
         let Chunk { entries, looks } = chunk;
         if self.law.is_none() {
-            let reader = Arc::clone(&self.served.reader);
+            let reader = Arc::clone(&self.context.served.reader);
             let charter = entries.first().map(Vec::as_slice).unwrap_or_default();
             let law = Law::found(charter, *anchor, Arc::clone(index), reader)?;
             let own = law.charter().origin();
-            if own != self.log.origin.as_str() {
+            if own != self.context.log.origin.as_str() {
                 return Err(Trouble::Foreign(format!("its charter founds the log \"{own}\"")));
             }
             self.law = Some(law);
         }
         let Some(law) = &mut self.law else { return Ok(()) };
         let looks = looks.unwrap_or_else(|| look(law.charter(), &entries));
-        match law.judge(first, looks, leaves, self.common.clock.now()) {
+        match law.judge(first, looks, leaves, self.context.common.clock.now()) {
             Ok(()) => Ok(()),
             Err(Stop::Future { index, until }) => Err(Trouble::Future { index, until }),
             Err(Stop::Other(trouble)) => Err(trouble),
             Err(Stop::Unlawful { index, why }) => {
-                let found = accuse::Found { first, entries: &entries, index, why: &why };
-                accuse::unlawful(self, pending, found);
+                let found = evidence::Violation { first, entries: &entries, index, why: &why };
+                let charter = self.charter();
+                let progress = CopyProgress { charter: charter.as_ref(), held: self.held() };
+                evidence::unlawful(&self.context, progress, pending, found);
                 Err(Trouble::Unlawful { index, why: why.to_string() })
             }
         }
@@ -458,25 +463,25 @@ impl Copy {
     // SPEC tlog-mirror/add-entries: nothing is signed before all entries are durably committed
     fn cosign(&mut self, pending: &ClaimedCheckpoint) -> Result<Done, Trouble> {
         let charter = self.law.as_ref().map(|law| Arc::clone(law.charter()));
-        if let Err(foreign) = heads::check_in_force(self, charter.as_deref(), pending) {
+        if let Err(foreign) = heads::check_in_force(&self.context, charter.as_deref(), pending) {
             self.drop_pending(pending)?;
             return Err(foreign);
         }
-        heads::check_quorum(self, charter.as_deref(), pending)?;
+        heads::check_quorum(&self.context, charter.as_deref(), pending)?;
         // its entries may have brought the key that gossip needs to judge it
-        accuse::introduce(self);
-        self.common.gossip.hear(std::slice::from_ref(pending));
-        heads::check_standing(self)?;
-        let lines = heads::worth_keeping(self, charter.as_ref(), pending);
+        self.introduce();
+        self.context.common.gossip.observe(std::slice::from_ref(pending));
+        heads::check_standing(&self.context)?;
+        let lines = heads::worth_keeping(&self.context, charter.as_ref(), pending);
         let held = heads::with_lines(pending, lines);
         let head = pending.checkpoint().head();
         let again = self.held().is_some_and(|before| before.checkpoint().head() == head);
         let earliest = self.row.held.as_ref().map_or(1, |(_, time)| *time);
-        let time = self.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
+        let time = self.context.common.clock.now().clamp(earliest, MAX_TIME.max(earliest));
         // SPEC tlog-mirror/add-entries: the new checkpoint is persisted before anybody sees it
         self.keep(Row { held: Some((held, time)), pending: None, copied: self.row.copied })?;
         self.show_held()?;
-        accuse::introduce(self);
+        self.introduce();
         Ok(if again { Done::Gathered } else { Done::Cosigned })
     }
 
@@ -488,8 +493,8 @@ impl Copy {
         let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
         let copied = head.unwrap_or(TreeHead::EMPTY);
         let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
-        self.served.reader.forget();
-        self.edge = restore(&self.served, &copied).map_err(damaged)?;
+        self.context.served.reader.forget();
+        self.edge = restore(&self.context.served, &copied).map_err(damaged)?;
         self.free_edge()?;
         self.keep(Row { pending: None, copied, ..self.row.clone() })?;
         Ok(())
@@ -498,7 +503,7 @@ impl Copy {
     /// Makes the right edge of the copy stand by itself, where it was only the beginning of full
     /// tiles: those are written over.
     fn free_edge(&self) -> Result<(), Trouble> {
-        let site = &self.served.site;
+        let site = &self.context.served.site;
         site.start_from(self.edge.size());
         let edge = self.edge.partial_tiles();
         for (coord, bytes) in &edge {
@@ -509,7 +514,7 @@ impl Copy {
     }
 
     fn keep(&mut self, row: Row) -> Result<(), MirrorError> {
-        self.common.store().keep(&self.log.origin, &row)?;
+        self.context.common.store().keep(&self.context.log.origin, &row)?;
         self.row = row;
         self.tell();
         Ok(())
@@ -518,8 +523,8 @@ impl Copy {
     fn tell(&self) {
         let pending = self.row.pending.as_ref().map(|own| own.checkpoint().head().size.get());
         let copied = self.row.copied.size.get();
-        let source = self.log.source.clone();
-        self.served.note(|status| {
+        let source = self.context.log.source.clone();
+        self.context.served.note(|status| {
             status.source = source;
             status.pending = pending;
             status.copied = copied;
@@ -528,7 +533,7 @@ impl Copy {
 }
 
 /// Whether the copy has what its row says, and with it all that was promised.
-pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
+pub fn is_whole(served: &ServedCopy, row: &Row) -> Result<(), String> {
     let held = row.held.as_ref().map(|(held, _)| held.checkpoint().head().size);
     if held.is_some_and(|held| held > row.copied.size) {
         return Err(format!("{} entries of what was promised are here", row.copied.size));
@@ -538,7 +543,7 @@ pub fn is_whole(served: &Served, row: &Row) -> Result<(), String> {
 
 /// The right edge of what is copied. Where the copy has grown beyond the held checkpoint, the tiles
 /// with which the held tree ends are written anew.
-fn restore_all(served: &Served, row: &Row) -> Result<Edge, String> {
+fn restore_all(served: &ServedCopy, row: &Row) -> Result<Edge, String> {
     let edge = restore(served, &row.copied)?;
     let held = row.held.as_ref().map(|(held, _)| held.checkpoint().head().size);
     if let Some(held) = held.filter(|held| *held <= row.copied.size) {
@@ -547,7 +552,7 @@ fn restore_all(served: &Served, row: &Row) -> Result<Edge, String> {
     Ok(edge)
 }
 
-fn restore(served: &Served, head: &TreeHead) -> Result<Edge, String> {
+fn restore(served: &ServedCopy, head: &TreeHead) -> Result<Edge, String> {
     if head.size.is_empty() {
         return Ok(Edge::new());
     }

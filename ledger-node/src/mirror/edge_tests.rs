@@ -8,7 +8,7 @@ use ledger_core::note::{Algorithm, KeyName, SignerKey};
 use ledger_core::tile::TileCoord;
 
 use super::copy::is_whole;
-use super::served::Served;
+use super::served::ServedCopy;
 use super::store::Row;
 use crate::store::site::Site;
 
@@ -32,7 +32,7 @@ fn a_copy_whose_cosigned_edge_is_damaged_is_known_before_it_is_served() {
     let key = SignerKey::from_seed(name, Algorithm::Ed25519, [1; 32]).expect("a seed");
     let checkpoint = Checkpoint::new(origin.clone(), held).sign(&key);
     site.start_from(edge.size());
-    let served = Served::new(origin, site);
+    let served = ServedCopy::new(origin, site);
     let row = Row { held: Some((checkpoint, 1)), pending: None, copied: edge.head() };
 
     let own: Vec<TileCoord> = TileCoord::partial_in_tree(held.size).collect();

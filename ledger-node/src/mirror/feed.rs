@@ -18,7 +18,7 @@ use ledger_proto::v1::{self as wire, ledger_client::LedgerClient};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 
-use crate::source::{ReadError, Source};
+use crate::source::{Source, SourceError};
 use crate::transport::{Dialer, grpc_url, within};
 
 /// Bundles that are fetched at the same time.
@@ -183,7 +183,7 @@ impl Feed {
         scope: &'scope Scope<'scope, '_>,
         from: TreeSize,
         size: TreeSize,
-    ) -> Ahead {
+    ) -> Prefetch {
         let width = u64::from(TILE_WIDTH);
         let mut ready = Vec::new();
         match self {
@@ -220,20 +220,20 @@ impl Feed {
             Feed::Tiles(_) => usize::try_from(from.get() % width).unwrap_or(0),
             Feed::Node(_) => 0,
         };
-        Ahead { ready, turn: 0, skip }
+        Prefetch { ready, turn: 0, skip }
     }
 }
 
 /// Entries on their way, in order.
 #[derive(Debug)]
-pub struct Ahead {
+pub struct Prefetch {
     ready: Vec<Receiver<Result<Vec<Vec<u8>>, FeedError>>>,
     turn: usize,
     /// Entries of the first bundle that nobody asked for.
     skip: usize,
 }
 
-impl Ahead {
+impl Prefetch {
     /// The next entries, up to 256.
     pub fn next(&mut self) -> Result<Vec<Vec<u8>>, FeedError> {
         let receiver = self.ready.get(self.turn).ok_or_else(FeedError::ended)?;
@@ -301,15 +301,15 @@ fn damaged(what: &str) -> FeedError {
     FeedError::Damaged(format!("{what} is not what it should be"))
 }
 
-fn read_error(what: &str, error: ReadError) -> FeedError {
+fn read_error(what: &str, error: SourceError) -> FeedError {
     let text = format!("its {what} {error}");
     match error {
-        ReadError::Failed(_) => FeedError::Unreachable(text),
+        SourceError::Failed(_) => FeedError::Unreachable(text),
         _ => FeedError::Damaged(text),
     }
 }
 
-fn prove_error(error: ProveError<TileReadError<ReadError>>) -> FeedError {
+fn prove_error(error: ProveError<TileReadError<SourceError>>) -> FeedError {
     match error {
         ProveError::Read(TileReadError::Source(error)) => read_error("hash tile", error),
         ProveError::Read(error) => FeedError::Damaged(error.to_string()),

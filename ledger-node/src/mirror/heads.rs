@@ -6,14 +6,14 @@ use std::sync::Arc;
 use ledger_core::charter::{Charter, MAX_POLICY_WITNESSES, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature;
-use ledger_core::gossip::Standing;
+use ledger_core::gossip::LogStanding;
 use ledger_core::note::{Algorithm, Note, Signature, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::record::Entry;
 use ledger_core::witness::LogKeys;
 
-use super::copy::Copy;
-use super::list::{Basis, Quorum};
+use super::context::CopyContext;
+use super::list::{ListedBasis, Quorum};
 use super::trouble::Trouble;
 use crate::governance;
 use crate::store::StoreError;
@@ -29,18 +29,18 @@ const MAX_WITNESS_LINES: usize = MAX_POLICY_WITNESSES;
 /// be a key that entries brought which are not copied yet, but never one that those here have
 /// retired: a head that is pending keeps all others away.
 pub fn check(
-    copy: &Copy,
+    copy: &CopyContext,
     charter: Option<&Arc<Charter>>,
     offered: &ClaimedCheckpoint,
 ) -> Result<(), Trouble> {
     match &copy.log.basis {
-        Basis::Keys { keys, policy } => {
+        ListedBasis::Keys { keys, policy } => {
             signed(copy, offered, keys)?;
             let Some(path) = policy else { return Ok(()) };
             let policy = read_policy(&copy.common.dir.join(path))?;
             satisfies(copy, &policy.with_logs(keys.iter().cloned()), offered)
         }
-        Basis::Charter { anchor, .. } => {
+        ListedBasis::Charter { anchor, .. } => {
             if let Some(charter) = charter
                 && offered.verify(charter.log_keys()).is_ok()
             {
@@ -75,43 +75,45 @@ pub fn check(
 
 /// A checkpoint that is about to be cosigned must be signed by a key in force at its end.
 pub fn check_in_force(
-    copy: &Copy,
+    copy: &CopyContext,
     charter: Option<&Charter>,
     pending: &ClaimedCheckpoint,
 ) -> Result<(), Trouble> {
     match (&copy.log.basis, charter) {
-        (Basis::Keys { keys, .. }, _) => signed(copy, pending, keys),
-        (Basis::Charter { .. }, Some(charter)) => signed(copy, pending, charter.log_keys()),
-        (Basis::Charter { .. }, None) => Err(Trouble::Foreign("it has no charter".to_owned())),
+        (ListedBasis::Keys { keys, .. }, _) => signed(copy, pending, keys),
+        (ListedBasis::Charter { .. }, Some(charter)) => signed(copy, pending, charter.log_keys()),
+        (ListedBasis::Charter { .. }, None) => {
+            Err(Trouble::Foreign("it has no charter".to_owned()))
+        }
     }
 }
 
 /// And it must have the quorum that the operator asks for.
 pub fn check_quorum(
-    copy: &Copy,
+    copy: &CopyContext,
     charter: Option<&Charter>,
     pending: &ClaimedCheckpoint,
 ) -> Result<(), Trouble> {
     match (&copy.log.basis, charter) {
-        (Basis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
+        (ListedBasis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
             let policy = charter.read_policy();
             satisfies(copy, &policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
         }
-        (Basis::Charter { .. }, _) => Ok(()),
-        (Basis::Keys { .. }, _) => check(copy, None, pending),
+        (ListedBasis::Charter { .. }, _) => Ok(()),
+        (ListedBasis::Keys { .. }, _) => check(copy, None, pending),
     }
 }
 
 /// And gossip must know nothing that speaks against the log, and have kept all that it found.
-pub fn check_standing(copy: &Copy) -> Result<(), Trouble> {
+pub fn check_standing(copy: &CopyContext) -> Result<(), Trouble> {
     if copy.common.gossip.is_broken() {
         // what it found may convict this log, and a restart forgets it
         return Err(StoreError::Failed.into());
     }
     match copy.common.gossip.standing(&copy.log.origin) {
-        Standing::Good => Ok(()),
-        Standing::Convicted(id) => Err(Trouble::Convicted(id)),
-        Standing::Unreconciled(question) => {
+        LogStanding::Good => Ok(()),
+        LogStanding::Convicted(id) => Err(Trouble::Convicted(id)),
+        LogStanding::Unreconciled(question) => {
             let (smaller, larger) = (question.smaller.size, question.larger.size);
             Err(Trouble::Unreconciled { smaller, larger })
         }
@@ -121,13 +123,21 @@ pub fn check_standing(copy: &Copy) -> Result<(), Trouble> {
 }
 
 /// The quorum must have cosigned, without witnesses that evidence convicts.
-fn satisfies(copy: &Copy, policy: &Policy, offered: &ClaimedCheckpoint) -> Result<(), Trouble> {
+fn satisfies(
+    copy: &CopyContext,
+    policy: &Policy,
+    offered: &ClaimedCheckpoint,
+) -> Result<(), Trouble> {
     let policy = copy.common.gossip.evidence().exclusions().apply(policy);
     policy.verify(offered).map(|_| ()).map_err(|e| Trouble::Foreign(e.to_string()))
 }
 
 /// Signed by one of these keys that nothing convicts.
-fn signed(copy: &Copy, offered: &ClaimedCheckpoint, keys: &[VerifierKey]) -> Result<(), Trouble> {
+fn signed(
+    copy: &CopyContext,
+    offered: &ClaimedCheckpoint,
+    keys: &[VerifierKey],
+) -> Result<(), Trouble> {
     let evidence = copy.common.gossip.evidence();
     let (convicted, trusted): (Vec<VerifierKey>, Vec<VerifierKey>) =
         keys.iter().cloned().partition(|key| evidence.against(key).is_some());
@@ -155,7 +165,7 @@ fn read_policy(path: &std::path::Path) -> Result<Policy, Trouble> {
 /// policy's witnesses. One false line of a known key would spoil the checkpoint for its readers.
 // SPEC tlog-mirror/add-checkpoint: the log's signature is retained
 pub fn worth_keeping(
-    copy: &Copy,
+    copy: &CopyContext,
     charter: Option<&Arc<Charter>>,
     checkpoint: &ClaimedCheckpoint,
 ) -> Vec<Signature> {
@@ -167,7 +177,7 @@ pub fn worth_keeping(
 /// Our checkpoint with what another over the same tree adds to it: lines of keys that ours lacks,
 /// and later ones. `None` where it adds nothing; it never takes a line away.
 pub fn gathered(
-    copy: &Copy,
+    copy: &CopyContext,
     charter: Option<&Arc<Charter>>,
     ours: &ClaimedCheckpoint,
     offered: &ClaimedCheckpoint,
@@ -217,23 +227,23 @@ fn time_of(note: &Note, key: &VerifierKey, line: &Signature) -> Option<u64> {
     }
 }
 
-fn known_keys(copy: &Copy, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
+fn known_keys(copy: &CopyContext, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
     let mut keys = match &copy.log.basis {
-        Basis::Keys { keys, .. } => keys.clone(),
-        Basis::Charter { .. } => charter.map(|own| keys_of(own)).unwrap_or_default(),
+        ListedBasis::Keys { keys, .. } => keys.clone(),
+        ListedBasis::Charter { .. } => charter.map(|own| keys_of(own)).unwrap_or_default(),
     };
     keys.extend(witnesses(copy, charter));
     keys
 }
 
 /// The witnesses of the log's policy, in the charter or in a file, as far as it can be read.
-pub fn witnesses(copy: &Copy, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
+pub fn witnesses(copy: &CopyContext, charter: Option<&Arc<Charter>>) -> Vec<VerifierKey> {
     let policy = match &copy.log.basis {
-        Basis::Keys { policy, .. } => {
+        ListedBasis::Keys { policy, .. } => {
             let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
             policy.as_ref().and_then(read)
         }
-        Basis::Charter { .. } => charter.and_then(|charter| charter.read_policy().ok()),
+        ListedBasis::Charter { .. } => charter.and_then(|charter| charter.read_policy().ok()),
     };
     policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()).collect()
 }

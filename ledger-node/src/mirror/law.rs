@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use ledger_core::charter::Charter;
 use ledger_core::hash::Hash;
-use ledger_core::lawful::{Finding, Lawful, Look, Names, Seen, Standing, Unlawful};
+use ledger_core::lawful::{
+    CheckedEntry, DuplicateIndex, EntryStanding, EntryVisitor, Finding, UniqueKeys, Unlawful,
+};
 use ledger_core::record::{Entry, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 
@@ -22,7 +24,7 @@ pub const MAX_AHEAD: u64 = crate::clock::MAX_WITNESS_OFFSET;
 
 /// The fold over a log's entries, from its charter on.
 pub struct Law {
-    fold: Lawful<SeenInCopy>,
+    fold: EntryVisitor<SeenInCopy>,
     index: Arc<Index>,
     /// The keys of what was judged and is not in the index yet.
     judged: Vec<EntryKeys>,
@@ -102,7 +104,7 @@ impl Law {
         size: TreeSize,
     ) -> Law {
         let seen = SeenInCopy { index: Arc::clone(&index), reader, size, fresh: HashMap::new() };
-        Law { fold: Lawful::new(charter, before, seen), index, judged: Vec::new() }
+        Law { fold: EntryVisitor::new(charter, before, seen), index, judged: Vec::new() }
     }
 
     /// The rules in force behind what was judged.
@@ -115,7 +117,7 @@ impl Law {
     pub fn judge(
         &mut self,
         first: TreeSize,
-        looks: Vec<Look>,
+        looks: Vec<CheckedEntry>,
         leaves: &[Hash],
         now: u64,
     ) -> Result<(), Stop> {
@@ -158,7 +160,7 @@ impl SeenInCopy {
     }
 }
 
-impl Seen for SeenInCopy {
+impl DuplicateIndex for SeenInCopy {
     type Error = Trouble;
 
     fn statement(&mut self, statement: StatementId) -> Result<Option<u64>, Trouble> {
@@ -175,9 +177,9 @@ impl Seen for SeenInCopy {
         self.find(&Key::IssuerAndId(*unique))
     }
 
-    fn remember(&mut self, index: u64, names: &Names, standing: Standing) {
+    fn remember(&mut self, index: u64, names: &UniqueKeys, standing: EntryStanding) {
         self.fresh.entry(*names.statement.as_hash().as_bytes()).or_insert(index);
-        if standing == Standing::Counts {
+        if standing == EntryStanding::Counts {
             self.fresh.entry(*names.unique.as_bytes()).or_insert(index);
         }
     }

@@ -29,12 +29,12 @@ pub struct Mirrored {
     /// Where it is read.
     pub source: String,
     /// How it is known whose signature counts.
-    pub basis: Basis,
+    pub basis: ListedBasis,
 }
 
 /// What the trust in a log's heads rests on. Closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Basis {
+pub enum ListedBasis {
     /// Its keys are listed; its entries may hold anything.
     Keys {
         /// The keys.
@@ -130,7 +130,8 @@ fn parse_line(line: &str, at: usize) -> Result<Option<Mirrored>, ParseMirrorsErr
             }
             let origin = Origin::new(key.name().as_str());
             let origin = origin.map_err(|e| ParseMirrorsError::Origin(at, e))?;
-            let basis = Basis::Keys { keys: vec![key], policy: rest.first().map(PathBuf::from) };
+            let basis =
+                ListedBasis::Keys { keys: vec![key], policy: rest.first().map(PathBuf::from) };
             Mirrored { origin, source: (*source).to_owned(), basis }
         }
         ["ledger", origin, anchor, source, rest @ ..] => {
@@ -142,7 +143,7 @@ fn parse_line(line: &str, at: usize) -> Result<Option<Mirrored>, ParseMirrorsErr
             let origin = Origin::new(origin).map_err(|e| ParseMirrorsError::Origin(at, e))?;
             let anchor = StatementId::from_hex(anchor);
             let anchor = anchor.map_err(|e| ParseMirrorsError::Anchor(at, e))?;
-            let basis = Basis::Charter { anchor, quorum };
+            let basis = ListedBasis::Charter { anchor, quorum };
             Mirrored { origin, source: (*source).to_owned(), basis }
         }
         _ => return Err(ParseMirrorsError::Syntax(at)),
@@ -154,10 +155,10 @@ fn parse_line(line: &str, at: usize) -> Result<Option<Mirrored>, ParseMirrorsErr
 }
 
 fn add(one: Mirrored, all: &mut Vec<Mirrored>, at: usize) -> Result<(), ParseMirrorsError> {
-    if let Basis::Keys { keys: new, .. } = &one.basis {
+    if let ListedBasis::Keys { keys: new, .. } = &one.basis {
         let listed = all.iter().flat_map(|other| match &other.basis {
-            Basis::Keys { keys, .. } => keys.as_slice(),
-            Basis::Charter { .. } => &[],
+            ListedBasis::Keys { keys, .. } => keys.as_slice(),
+            ListedBasis::Charter { .. } => &[],
         });
         if listed.into_iter().any(|key| new.iter().any(|new| new.public() == key.public())) {
             return Err(ParseMirrorsError::Duplicate(at));
@@ -174,7 +175,7 @@ fn add(one: Mirrored, all: &mut Vec<Mirrored>, at: usize) -> Result<(), ParseMir
         return Err(ParseMirrorsError::Twice(at));
     }
     match (&mut before.basis, one.basis) {
-        (Basis::Keys { keys, policy }, Basis::Keys { keys: new, policy: own })
+        (ListedBasis::Keys { keys, policy }, ListedBasis::Keys { keys: new, policy: own })
             if *policy == own =>
         {
             if keys.len() == MAX_LOG_KEYS {
@@ -229,8 +230,8 @@ mod tests {
         );
         let list = parse_mirrors(&text).expect("a list");
         assert_eq!(list.len(), 2);
-        assert!(matches!(&list[0].basis, Basis::Keys { keys, .. } if keys.len() == 2));
-        assert!(matches!(&list[1].basis, Basis::Charter { quorum: Quorum::Needed, .. }));
+        assert!(matches!(&list[0].basis, ListedBasis::Keys { keys, .. } if keys.len() == 2));
+        assert!(matches!(&list[1].basis, ListedBasis::Charter { quorum: Quorum::Needed, .. }));
         use ParseMirrorsError as E;
         let cosigner = vkey("w", Algorithm::CosignatureV1, 3);
         for (text, error) in [

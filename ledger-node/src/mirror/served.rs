@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
-use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead, verify_consistency};
+use ledger_core::merkle::{ConsistencyProof, PrefixProof, TreeHead, verify_consistency};
 use ledger_core::tile::TileCoord;
 
 use crate::log::{LogReader, ReadError};
 use crate::store::site::Site;
 
 /// A copy.
-pub struct Served {
+pub struct ServedCopy {
     origin: Origin,
     pub(super) site: Arc<Site>,
     pub(super) reader: Arc<LogReader>,
@@ -29,12 +29,12 @@ pub struct Status {
     /// How many entries are on the disk.
     pub copied: u64,
     /// Why nothing more is cosigned, if something is wrong, and since when.
-    pub trouble: Option<(Reason, u64)>,
+    pub trouble: Option<(CopyTrouble, u64)>,
 }
 
 /// What is wrong with a copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reason {
+pub struct CopyTrouble {
     /// For programs.
     pub kind: &'static str,
     /// For people.
@@ -70,11 +70,11 @@ impl Progress {
     }
 }
 
-impl Served {
-    pub(super) fn new(origin: Origin, site: Site) -> Served {
+impl ServedCopy {
+    pub(super) fn new(origin: Origin, site: Site) -> ServedCopy {
         let site = Arc::new(site);
         let reader = Arc::new(LogReader::new(site.clone()));
-        Served { origin, site, reader, held: RwLock::default(), status: Mutex::default() }
+        ServedCopy { origin, site, reader, held: RwLock::default(), status: Mutex::default() }
     }
 
     /// The log's name.
@@ -90,7 +90,7 @@ impl Served {
 
     /// What the tree of `larger` was at a smaller size, if what is copied begins with the tree of
     /// `larger`: what gossip has to be shown before more is cosigned may lie between the two.
-    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
         let copied = TreeSize::new(self.status().copied).ok()?;
         self.reader.tree(copied).beginning(smaller, larger)
     }

@@ -29,7 +29,7 @@ pub struct Row {
 
 /// The open file.
 #[derive(Debug)]
-pub struct Store {
+pub struct MirrorStore {
     connection: Connection,
     path: PathBuf,
 }
@@ -39,9 +39,9 @@ impl Row {
     pub const EMPTY: Row = Row { held: None, pending: None, copied: TreeHead::EMPTY };
 }
 
-impl Store {
+impl MirrorStore {
     /// Opens or makes the file.
-    pub fn open(path: &Path) -> Result<Store, MirrorError> {
+    pub fn open(path: &Path) -> Result<MirrorStore, MirrorError> {
         let failed = |error: rusqlite::Error| open_error(path, error.to_string());
         let connection = Connection::open(path).map_err(failed)?;
         // FULL: a commit returns when the log of the database is on the disk
@@ -58,7 +58,7 @@ impl Store {
                 return Err(open_error(path, message));
             }
         }
-        Ok(Store { connection, path: path.to_owned() })
+        Ok(MirrorStore { connection, path: path.to_owned() })
     }
 
     /// The row of a log.

@@ -7,9 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::copy::{Copy, Done};
+use super::copy::{Done, LogCopy};
 use super::list::{MirrorList, Mirrored};
-use super::served::{Reason, Served};
+use super::served::{CopyTrouble, ServedCopy};
 use super::trouble::Trouble;
 use super::{Common, MirrorError};
 
@@ -34,9 +34,9 @@ pub struct Manager {
     thread: Option<JoinHandle<()>>,
 }
 
-struct Worker {
+struct MirrorWorker {
     log: Mirrored,
-    served: Arc<Served>,
+    served: Arc<ServedCopy>,
     stopping: Arc<AtomicBool>,
     _stop: SyncSender<()>,
     thread: JoinHandle<()>,
@@ -63,8 +63,8 @@ impl Drop for Manager {
 }
 
 fn follow(list: &MirrorList, common: &Arc<Common>, stopped: &Receiver<()>) {
-    let mut workers: BTreeMap<String, Worker> = BTreeMap::new();
-    let mut leaving: Vec<Worker> = Vec::new();
+    let mut workers: BTreeMap<String, MirrorWorker> = BTreeMap::new();
+    let mut leaving: Vec<MirrorWorker> = Vec::new();
     loop {
         let now = list.now();
         let unlisted = workers.extract_if(.., |_, worker| !now.contains(&worker.log));
@@ -73,7 +73,7 @@ fn follow(list: &MirrorList, common: &Arc<Common>, stopped: &Receiver<()>) {
             worker.served.note(|status| {
                 *status = super::Status { copied: status.copied, ..super::Status::default() }
             });
-            leaving.push(Worker { _stop: sync_channel(0).0, ..worker });
+            leaving.push(MirrorWorker { _stop: sync_channel(0).0, ..worker });
         }
         leaving.retain(|worker| !worker.thread.is_finished());
         for log in now {
@@ -106,13 +106,13 @@ fn follow(list: &MirrorList, common: &Arc<Common>, stopped: &Receiver<()>) {
     }
 }
 
-fn begin(log: Mirrored, common: &Arc<Common>) -> Result<Worker, MirrorError> {
+fn begin(log: Mirrored, common: &Arc<Common>) -> Result<MirrorWorker, MirrorError> {
     let row = common.store().read(&log.origin)?;
     let served = common.served(&log.origin, &row)?;
     served.note(|status| status.source.clone_from(&log.source));
     let stopping = Arc::new(AtomicBool::new(false));
     let (_stop, stopped) = sync_channel(0);
-    let job = Job {
+    let job = MirrorJob {
         log: log.clone(),
         common: Arc::clone(common),
         served: Arc::clone(&served),
@@ -120,17 +120,17 @@ fn begin(log: Mirrored, common: &Arc<Common>) -> Result<Worker, MirrorError> {
     };
     let thread = std::thread::Builder::new().name("mirror".into());
     let thread = thread.spawn(move || job.run(&stopped)).map_err(MirrorError::Thread)?;
-    Ok(Worker { log, served, stopping, _stop, thread })
+    Ok(MirrorWorker { log, served, stopping, _stop, thread })
 }
 
-struct Job {
+struct MirrorJob {
     log: Mirrored,
     common: Arc<Common>,
-    served: Arc<Served>,
+    served: Arc<ServedCopy>,
     stopping: Arc<AtomicBool>,
 }
 
-impl Job {
+impl MirrorJob {
     fn run(self, stopped: &Receiver<()>) {
         let mut copy = None;
         let mut pause = POLL;
@@ -181,13 +181,13 @@ impl Job {
         }
     }
 
-    fn round(&self, copy: &mut Option<Copy>) -> Result<Done, Trouble> {
+    fn round(&self, copy: &mut Option<LogCopy>) -> Result<Done, Trouble> {
         let copy = match copy {
             Some(copy) => copy,
             None => {
                 let (common, served) = (Arc::clone(&self.common), Arc::clone(&self.served));
                 let stopping = Arc::clone(&self.stopping);
-                copy.insert(Copy::open(self.log.clone(), common, served, stopping)?)
+                copy.insert(LogCopy::open(self.log.clone(), common, served, stopping)?)
             }
         };
         copy.round()
@@ -206,7 +206,7 @@ impl Job {
 
     fn tell(&self, trouble: &Trouble) {
         let now = self.common.clock.now();
-        let reason = Reason { kind: trouble.kind(), text: trouble.to_string() };
+        let reason = CopyTrouble { kind: trouble.kind(), text: trouble.to_string() };
         self.served.note(|status| {
             let since = match &status.trouble {
                 Some((before, since)) if before.kind == reason.kind => *since,

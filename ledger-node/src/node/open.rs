@@ -9,24 +9,24 @@ use ledger_core::evidence::Trust;
 use ledger_core::note::{PublicKey, SignerKey, VerifierKey};
 use tokio::sync::{Semaphore, watch};
 
-use super::StartError;
+use super::error::StartError;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, read_key};
 use crate::evidence::EvidenceStore;
 use crate::gossip::bridges::Bridges;
 use crate::gossip::{Gossip, GossipError, GossipParts};
 use crate::index::Index;
+use crate::known_logs::LogList;
 use crate::mirror::{Mirror, MirrorParts};
-use crate::pending::Desk;
-use crate::publisher::gather::Asking;
+use crate::pending::DraftStore;
+use crate::publisher::asking::Asking;
 use crate::publisher::shown::{JUDGED_AT_ONCE, ShownHeads};
 use crate::publisher::{Contacts, Publisher, strangers};
 use crate::recovery::recover;
-use crate::sequencer::{Parts, Sequencer};
+use crate::sequencer::{Sequencer, SequencerParts};
 use crate::store::Store;
 use crate::store::disk::{DiskStore, Layout};
 use crate::transport::{Dialer, Limits, NodeKey, ServerTls, certificate, read_authorities};
-use crate::witness::logs::LogList;
 use crate::witness::{Witness, WitnessParts};
 
 /// A log that is open, before anybody is served.
@@ -36,7 +36,7 @@ pub(super) struct Opened {
     pub let_go: watch::Receiver<()>,
     pub publisher: Arc<Publisher>,
     pub index: Arc<Index>,
-    pub pending: Desk,
+    pub pending: DraftStore,
     pub asking: Asking,
     pub mirror: Option<Mirror>,
     pub refresh: Duration,
@@ -124,10 +124,10 @@ pub(super) fn open(
         .excluding(Arc::clone(&evidence));
     let publisher = Arc::new(publisher);
     let lifetime = u64::from(config.pending_days) * 86_400;
-    let pending = Desk::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
+    let pending = DraftStore::open(&layout.pending(), lifetime, Arc::clone(&clock))?;
     let (own_keys, not_a_mirrors) = (keys.own(), keys.not_a_mirrors());
     let cosigners = keys.cosigners();
-    let parts = Parts {
+    let parts = SequencerParts {
         store,
         index: Arc::clone(&index),
         log_key: keys.log,

@@ -11,13 +11,13 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, Reach, Rejection, SignedRecord};
+use ledger_core::charter::{Charter, KeyReach, Rejection, SignedRecord};
 use ledger_core::decline::ClaimedDecline;
 use ledger_core::note::Signature;
 use ledger_core::record::{Logged, Record, StatementId};
 use ledger_core::request::MemberRequest;
 
-use super::draft::{Declined, Draft, State, View};
+use super::draft::{Declined, DraftState, PendingDraft, View};
 use super::files;
 use super::nonces::{self, Nonces};
 use crate::refusal::{PendingRefusal, Refusal};
@@ -44,10 +44,10 @@ const DAMAGED: &str = "damaged";
 
 /// All drafts that wait or were settled lately.
 #[derive(Debug)]
-pub struct Book {
+pub struct DraftBook {
     folder: PathBuf,
     lifetime: u64,
-    drafts: BTreeMap<StatementId, Draft>,
+    drafts: BTreeMap<StatementId, PendingDraft>,
     /// Those that are on their way into the log.
     under_way: BTreeSet<StatementId>,
     nonces: Nonces,
@@ -55,16 +55,16 @@ pub struct Book {
 
 /// A member that asks, and the time that its request was judged by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Asker {
+pub struct AskingMember {
     /// The member.
     pub member: String,
     /// What the key that it asked with may sign: short of all, it is shown only what concerns it.
-    pub reach: Reach,
+    pub reach: KeyReach,
     /// POSIX seconds.
     pub time: u64,
 }
 
-impl Book {
+impl DraftBook {
     /// Opens the folder of drafts, which is made if there is none. A draft waits for `lifetime`
     /// seconds.
     ///
@@ -73,7 +73,7 @@ impl Book {
     ///
     /// # Errors
     /// [`StoreError`] when the folder cannot be read, or the list of used requests is damaged.
-    pub fn open(folder: &Path, lifetime: u64) -> Result<Book, StoreError> {
+    pub fn open(folder: &Path, lifetime: u64) -> Result<DraftBook, StoreError> {
         match DirBuilder::new().mode(0o700).create(folder) {
             Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
                 return Err(StoreError::io("create", folder)(e));
@@ -88,7 +88,7 @@ impl Book {
                 files::remove(&path)?;
             } else if extension == EXTENSION {
                 let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
-                let draft = Draft::parse(&bytes).and_then(|draft| {
+                let draft = PendingDraft::parse(&bytes).and_then(|draft| {
                     let named = path.file_stem() == Some(draft.statement().to_string().as_ref());
                     if named { Ok(draft) } else { Err("it has another draft's name".to_owned()) }
                 });
@@ -105,7 +105,7 @@ impl Book {
         }
         let nonces = Nonces::open(nonces::path(folder))?;
         let (folder, under_way) = (folder.to_owned(), BTreeSet::new());
-        Ok(Book { folder, lifetime, drafts, under_way, nonces })
+        Ok(DraftBook { folder, lifetime, drafts, under_way, nonces })
     }
 
     /// The time to judge by: the clock's, but never before one that was judged by.
@@ -113,14 +113,18 @@ impl Book {
         self.nonces.time(clock)
     }
 
-    /// Uses a member's request up, which was verified at a time that [`Book::time`] gave.
+    /// Uses a member's request up, which was verified at a time that [`DraftBook::time`] gave.
     ///
     /// # Errors
     /// [`PendingRefusal::Replayed`], [`PendingRefusal::TooManyRequests`],
     /// [`PendingRefusal::Storage`]; [`PendingRefusal::Request`] if it has ended meanwhile.
-    pub fn take(&mut self, request: &MemberRequest, time: u64) -> Result<Asker, PendingRefusal> {
+    pub fn take(
+        &mut self,
+        request: &MemberRequest,
+        time: u64,
+    ) -> Result<AskingMember, PendingRefusal> {
         let time = self.nonces.take(request, time)?;
-        Ok(Asker { member: request.member().to_owned(), reach: request.reach(), time })
+        Ok(AskingMember { member: request.member().to_owned(), reach: request.reach(), time })
     }
 
     /// Takes a record in that lacks signatures, or nothing. That the log has neither its statement
@@ -131,7 +135,7 @@ impl Book {
     pub fn propose(
         &mut self,
         charter: &Charter,
-        asker: &Asker,
+        asker: &AskingMember,
         signed: SignedRecord,
     ) -> Result<(), PendingRefusal> {
         self.tidy(asker.time);
@@ -140,7 +144,7 @@ impl Book {
         check_change(charter, record, asker.time)?;
         self.check_signed(charter, asker, record)?;
         if !charter.can_be_completed(record, &[], asker.time) {
-            let lacks = charter.lacking(record, asker.time);
+            let lacks = charter.missing_signatures(record, asker.time);
             let lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();
             return Err(PendingRefusal::CannotBeCompleted(lacks.join(", ")));
         }
@@ -148,12 +152,12 @@ impl Book {
         self.check_room(asker, record)?;
         let envelope = record.envelope();
         let window = envelope.issued_at().saturating_add(charter.issued_at_limit());
-        let draft = Draft {
+        let draft = PendingDraft {
             proposer: asker.member.clone(),
             proposed_at: asker.time,
             // beyond its window the log takes the record no more
             expires_at: asker.time.saturating_add(self.lifetime).min(window.saturating_add(1)),
-            state: State::Waiting,
+            state: DraftState::Waiting,
             since: asker.time,
             declines: Vec::new(),
             refusal: None,
@@ -169,7 +173,7 @@ impl Book {
     pub fn cosign(
         &mut self,
         charter: &Charter,
-        asker: &Asker,
+        asker: &AskingMember,
         statement: StatementId,
         line: &str,
     ) -> Result<(), PendingRefusal> {
@@ -195,14 +199,14 @@ impl Book {
         let signed = charter.verify(record).map_err(Refusal::from)?;
         // why a key may not sign is better told than that it is not needed
         judge(charter, &signed, asker.time)?;
-        let lacked = charter.lacking(&draft.record, asker.time);
-        if charter.lacking(signed.record(), asker.time) == lacked {
+        let lacked = charter.missing_signatures(&draft.record, asker.time);
+        if charter.missing_signatures(signed.record(), asker.time) == lacked {
             return Err(PendingRefusal::NotNeeded(asker.member.clone()));
         }
         let mut declines = draft.declines;
         // whoever signs has changed its mind
         declines.retain(|declined| declined.member != asker.member);
-        self.keep(Draft { record: signed.into_record(), declines, refusal: None, ..draft })
+        self.keep(PendingDraft { record: signed.into_record(), declines, refusal: None, ..draft })
     }
 
     /// Keeps a member's refusal to sign. A draft that cannot get what it lacks any more is settled.
@@ -212,7 +216,7 @@ impl Book {
     pub fn decline(
         &mut self,
         charter: &Charter,
-        asker: &Asker,
+        asker: &AskingMember,
         note: ClaimedDecline,
     ) -> Result<StatementId, PendingRefusal> {
         let member = note.verify(charter, asker.time)?;
@@ -222,7 +226,7 @@ impl Book {
         }
         let statement = note.decline().statement();
         let mut draft = self.waiting(statement, asker.time)?.clone();
-        if !charter.awaits(&draft.record, member, asker.time) {
+        if !charter.can_still_sign(&draft.record, member, asker.time) {
             let lines = draft.record.note().signatures().iter();
             let mut signers = lines.filter_map(|line| charter.signer(line));
             let signed = signers.any(|(own, _)| own.name() == member);
@@ -236,7 +240,7 @@ impl Book {
         let at = asker.time;
         draft.declines.push(Declined { member: member.to_owned(), note, at });
         if !charter.can_be_completed(&draft.record, &draft.decliners(), at) {
-            (draft.state, draft.since) = (State::Declined, at);
+            (draft.state, draft.since) = (DraftState::Declined, at);
         }
         self.keep(draft)?;
         Ok(statement)
@@ -248,41 +252,46 @@ impl Book {
     /// [`PendingRefusal`]; the draft is as it was.
     pub fn withdraw(
         &mut self,
-        asker: &Asker,
+        asker: &AskingMember,
         statement: StatementId,
     ) -> Result<(), PendingRefusal> {
         let draft = self.waiting(statement, asker.time)?.clone();
         if ![&draft.proposer, draft.record.envelope().issuer()].contains(&asker.member.as_str()) {
             return Err(PendingRefusal::NotTheProposer(asker.member.clone()));
         }
-        self.keep(Draft { state: State::Withdrawn, since: asker.time, ..draft })
+        self.keep(PendingDraft { state: DraftState::Withdrawn, since: asker.time, ..draft })
     }
 
     /// What a member is shown of one draft.
-    pub fn view(&self, charter: &Charter, asker: &Asker, statement: StatementId) -> Option<View> {
+    pub fn view(
+        &self,
+        charter: &Charter,
+        asker: &AskingMember,
+        statement: StatementId,
+    ) -> Option<View> {
         let draft = self.drafts.get(&statement)?;
         shows(charter, asker, draft).then(|| draft.view(charter, &asker.member, asker.time))
     }
 
     /// The statement ids of the drafts that a member is shown, those that have waited longest
     /// first.
-    pub fn list(&mut self, charter: &Charter, asker: &Asker) -> Vec<StatementId> {
+    pub fn list(&mut self, charter: &Charter, asker: &AskingMember) -> Vec<StatementId> {
         self.tidy(asker.time);
         let drafts = self.drafts.values().filter(|draft| shows(charter, asker, draft));
-        let mut drafts: Vec<&Draft> = drafts.collect();
+        let mut drafts: Vec<&PendingDraft> = drafts.collect();
         drafts.sort_by_key(|draft| (draft.proposed_at, draft.statement()));
-        drafts.into_iter().map(Draft::statement).collect()
+        drafts.into_iter().map(PendingDraft::statement).collect()
     }
 
     /// The drafts that wait.
     pub fn waiting_ones(&mut self, clock: u64) -> Vec<StatementId> {
         self.tidy(self.time(clock));
         let waiting = self.drafts.values().filter(|draft| draft.is_waiting());
-        waiting.map(Draft::statement).collect()
+        waiting.map(PendingDraft::statement).collect()
     }
 
-    /// Takes a draft that lacks nothing for the way into the log; until [`Book::arrived`] or
-    /// [`Book::turned_back`] nobody else may touch it.
+    /// Takes a draft that lacks nothing for the way into the log; until [`DraftBook::arrived`] or
+    /// [`DraftBook::turned_back`] nobody else may touch it.
     pub fn take_complete(
         &mut self,
         charter: &Charter,
@@ -294,12 +303,12 @@ impl Book {
         let signed = charter.verify(draft.record.clone());
         let judged = signed.map_err(Refusal::from).and_then(|signed| judge(charter, &signed, time));
         match judged {
-            Ok(Verdict::Complete) => {
+            Ok(Completeness::Complete) => {
                 let record = draft.record.clone();
                 self.under_way.insert(statement);
                 Some(record)
             }
-            Ok(Verdict::Lacking) => None,
+            Ok(Completeness::Lacking) => None,
             Err(refusal) => {
                 // the charter has changed under it
                 self.turned_back(statement, &refusal);
@@ -313,8 +322,8 @@ impl Book {
         self.under_way.remove(&statement);
         let since = self.time(clock);
         if let Some(draft) = self.drafts.get(&statement).filter(|draft| draft.is_waiting()) {
-            let state = State::Logged(index);
-            self.settle(Draft { state, since, refusal: None, ..draft.clone() });
+            let state = DraftState::Logged(index);
+            self.settle(PendingDraft { state, since, refusal: None, ..draft.clone() });
         }
     }
 
@@ -324,20 +333,24 @@ impl Book {
         let refusal = Some(refusal.to_string());
         let draft = self.drafts.get(&statement);
         if let Some(draft) = draft.filter(|draft| draft.is_waiting() && draft.refusal != refusal) {
-            self.settle(Draft { refusal, ..draft.clone() });
+            self.settle(PendingDraft { refusal, ..draft.clone() });
         }
     }
 
     /// A draft that waits and is not on its way into the log.
-    fn waiting(&mut self, statement: StatementId, time: u64) -> Result<&Draft, PendingRefusal> {
+    fn waiting(
+        &mut self,
+        statement: StatementId,
+        time: u64,
+    ) -> Result<&PendingDraft, PendingRefusal> {
         self.tidy(time);
         let draft = self.drafts.get(&statement).ok_or(PendingRefusal::NoSuchDraft)?;
         match draft.state {
-            State::Waiting if self.under_way.contains(&statement) => {
+            DraftState::Waiting if self.under_way.contains(&statement) => {
                 Err(PendingRefusal::BeingLogged)
             }
-            State::Waiting => Ok(draft),
-            State::Logged(index) => Err(PendingRefusal::AlreadyLogged(index)),
+            DraftState::Waiting => Ok(draft),
+            DraftState::Logged(index) => Err(PendingRefusal::AlreadyLogged(index)),
             state => Err(PendingRefusal::Settled(state.as_str())),
         }
     }
@@ -346,7 +359,7 @@ impl Book {
     fn check_signed(
         &self,
         charter: &Charter,
-        asker: &Asker,
+        asker: &AskingMember,
         record: &Record,
     ) -> Result<(), PendingRefusal> {
         let lines = record.note().signatures();
@@ -378,7 +391,7 @@ impl Book {
         Ok(())
     }
 
-    fn check_room(&self, asker: &Asker, record: &Record) -> Result<(), PendingRefusal> {
+    fn check_room(&self, asker: &AskingMember, record: &Record) -> Result<(), PendingRefusal> {
         let waiting = || self.drafts.values().filter(|draft| draft.is_waiting());
         let own = waiting().filter(|draft| draft.proposer == asker.member).count();
         if own >= MAX_DRAFTS_PER_MEMBER {
@@ -393,13 +406,13 @@ impl Book {
 
     /// Ends what has expired, and forgets what was told for long enough.
     fn tidy(&mut self, time: u64) {
-        let expired = |draft: &&Draft| draft.is_waiting() && draft.expires_at <= time;
-        let expired: Vec<Draft> = self.drafts.values().filter(expired).cloned().collect();
+        let expired = |draft: &&PendingDraft| draft.is_waiting() && draft.expires_at <= time;
+        let expired: Vec<PendingDraft> = self.drafts.values().filter(expired).cloned().collect();
         for draft in expired {
             if !self.under_way.contains(&draft.statement()) {
                 // since the second in which it expired, whoever noticed when
                 let since = draft.expires_at;
-                self.settle(Draft { state: State::Expired, since, ..draft });
+                self.settle(PendingDraft { state: DraftState::Expired, since, ..draft });
             }
         }
         let mut settled: Vec<(&str, u64, StatementId)> = self
@@ -426,14 +439,14 @@ impl Book {
     }
 
     /// Keeps what is known of a draft, also if it cannot be written: it will be found out again.
-    fn settle(&mut self, draft: Draft) {
+    fn settle(&mut self, draft: PendingDraft) {
         if let Err(error) = files::replace(&self.path(draft.statement()), &draft.to_bytes()) {
             tracing::warn!(%error, "what became of a draft was not written");
         }
         self.drafts.insert(draft.statement(), draft);
     }
 
-    fn keep(&mut self, draft: Draft) -> Result<(), PendingRefusal> {
+    fn keep(&mut self, draft: PendingDraft) -> Result<(), PendingRefusal> {
         files::replace(&self.path(draft.statement()), &draft.to_bytes())
             .map_err(|error| PendingRefusal::Storage(error.to_string()))?;
         self.drafts.insert(draft.statement(), draft);
@@ -447,29 +460,29 @@ impl Book {
 
 /// Whether a member is shown a draft. Members in good standing with a key in force see all; whoever
 /// may only take part in an emergency sees what it has proposed, signed, or could help with.
-fn shows(charter: &Charter, asker: &Asker, draft: &Draft) -> bool {
+fn shows(charter: &Charter, asker: &AskingMember, draft: &PendingDraft) -> bool {
     let member = asker.member.as_str();
     let signed =
         |line: &Signature| charter.signer(line).is_some_and(|(own, _)| own.name() == member);
-    asker.reach == Reach::Full
+    asker.reach == KeyReach::Full
         || draft.proposer == member
         || draft.record.note().signatures().iter().any(signed)
-        || draft.is_waiting() && charter.awaits(&draft.record, member, asker.time)
+        || draft.is_waiting() && charter.can_still_sign(&draft.record, member, asker.time)
 }
 
 /// Whether a lawful record has all that it needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum Completeness {
     Complete,
     Lacking,
 }
 
 /// Judges a record as if it were logged now: all that is wrong with it, but missing signatures.
-fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Verdict, Refusal> {
+fn judge(charter: &Charter, record: &SignedRecord, time: u64) -> Result<Completeness, Refusal> {
     let (logged, index) = place(charter, time)?;
     match charter.admit(record, &logged, index) {
-        Ok(_) => Ok(Verdict::Complete),
-        Err(rejection) if Rejection::lacks_signatures(&rejection) => Ok(Verdict::Lacking),
+        Ok(_) => Ok(Completeness::Complete),
+        Err(rejection) if Rejection::lacks_signatures(&rejection) => Ok(Completeness::Lacking),
         Err(rejection) => Err(rejection.into()),
     }
 }

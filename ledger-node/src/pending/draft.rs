@@ -1,7 +1,7 @@
 //! One draft and its file: JSON with the notes as text, so that anybody can read what waits.
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, Lack};
+use ledger_core::charter::{Charter, MissingSignature};
 use ledger_core::decline::ClaimedDecline;
 use ledger_core::record::{Record, StatementId, format_time, parse_time};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ const FORMAT: &str = "ledger-pending/v1";
 
 /// A record that gathers signatures, or did until lately.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Draft {
+pub struct PendingDraft {
     /// The record as signed so far.
     pub record: Record,
     /// The member that proposed it.
@@ -21,7 +21,7 @@ pub struct Draft {
     /// The second in which it waits no longer.
     pub expires_at: u64,
     /// What became of it.
-    pub state: State,
+    pub state: DraftState,
     /// When it came into this state.
     pub since: u64,
     /// Who declined, one note a member.
@@ -32,7 +32,7 @@ pub struct Draft {
 
 /// What became of a draft.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum DraftState {
     /// It waits for signatures.
     Waiting,
     /// It is in the log.
@@ -60,9 +60,9 @@ pub struct Declined {
 #[derive(Debug, Clone)]
 pub struct View {
     /// The draft.
-    pub draft: Draft,
+    pub draft: PendingDraft,
     /// What it lacks by the charter in force, while it waits.
-    pub lacks: Vec<Lack>,
+    pub lacks: Vec<MissingSignature>,
     /// Whether a signature of the member would help.
     pub awaits: bool,
 }
@@ -94,7 +94,7 @@ struct StoredDecline {
     note: String,
 }
 
-impl Draft {
+impl PendingDraft {
     /// The statement id that the record will have.
     pub fn statement(&self) -> StatementId {
         self.record.statement()
@@ -102,7 +102,7 @@ impl Draft {
 
     /// Whether it waits for signatures.
     pub fn is_waiting(&self) -> bool {
-        self.state == State::Waiting
+        self.state == DraftState::Waiting
     }
 
     /// The members that declined.
@@ -114,8 +114,8 @@ impl Draft {
     pub fn view(&self, charter: &Charter, member: &str, time: u64) -> View {
         let mut view = View { draft: self.clone(), lacks: Vec::new(), awaits: false };
         if self.is_waiting() {
-            view.lacks = charter.lacking(&self.record, time);
-            view.awaits = charter.awaits(&self.record, member, time);
+            view.lacks = charter.missing_signatures(&self.record, time);
+            view.awaits = charter.can_still_sign(&self.record, member, time);
         }
         view
     }
@@ -123,7 +123,7 @@ impl Draft {
     /// The bytes of the draft's file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let index = match self.state {
-            State::Logged(index) => Some(index.get()),
+            DraftState::Logged(index) => Some(index.get()),
             _ => None,
         };
         let declines = self.declines.iter().map(|declined| StoredDecline {
@@ -148,7 +148,7 @@ impl Draft {
     }
 
     /// Reads a draft's file; says what is wrong with it otherwise.
-    pub fn parse(bytes: &[u8]) -> Result<Draft, String> {
+    pub fn parse(bytes: &[u8]) -> Result<PendingDraft, String> {
         let stored: Stored = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         if stored.format != FORMAT {
             return Err(format!("its format is {:?}, not {FORMAT:?}", stored.format));
@@ -164,12 +164,12 @@ impl Draft {
             let (note, at) = (note.map_err(|e| e.to_string())?, time(&declined.at)?);
             declines.push(Declined { member: declined.member, note, at });
         }
-        Ok(Draft {
+        Ok(PendingDraft {
             record,
             proposer: stored.proposer,
             proposed_at: time(&stored.proposed_at)?,
             expires_at: time(&stored.expires_at)?,
-            state: State::parse(&stored.state, stored.index)
+            state: DraftState::parse(&stored.state, stored.index)
                 .ok_or_else(|| format!("its state is {:?}", stored.state))?,
             since: time(&stored.since)?,
             declines,
@@ -178,25 +178,25 @@ impl Draft {
     }
 }
 
-impl State {
+impl DraftState {
     /// The word for it.
     pub fn as_str(self) -> &'static str {
         match self {
-            State::Waiting => "waiting",
-            State::Logged(_) => "logged",
-            State::Declined => "declined",
-            State::Withdrawn => "withdrawn",
-            State::Expired => "expired",
+            DraftState::Waiting => "waiting",
+            DraftState::Logged(_) => "logged",
+            DraftState::Declined => "declined",
+            DraftState::Withdrawn => "withdrawn",
+            DraftState::Expired => "expired",
         }
     }
 
-    fn parse(word: &str, index: Option<u64>) -> Option<State> {
+    fn parse(word: &str, index: Option<u64>) -> Option<DraftState> {
         match (word, index) {
-            ("waiting", None) => Some(State::Waiting),
-            ("logged", Some(index)) => LeafIndex::new(index).ok().map(State::Logged),
-            ("declined", None) => Some(State::Declined),
-            ("withdrawn", None) => Some(State::Withdrawn),
-            ("expired", None) => Some(State::Expired),
+            ("waiting", None) => Some(DraftState::Waiting),
+            ("logged", Some(index)) => LeafIndex::new(index).ok().map(DraftState::Logged),
+            ("declined", None) => Some(DraftState::Declined),
+            ("withdrawn", None) => Some(DraftState::Withdrawn),
+            ("expired", None) => Some(DraftState::Expired),
             _ => None,
         }
     }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, CharterDraft, Reach};
+use ledger_core::charter::{Charter, CharterDraft, KeyReach};
 use ledger_core::checkpoint::Origin;
 use ledger_core::decline::{ClaimedDecline, Decline};
 use ledger_core::note::{Algorithm, KeyName, SignerKey};
@@ -16,7 +16,7 @@ use ledger_core::record::{
 use ledger_core::request::{Call, ClaimedRequest, MAX_LIFETIME, Nonce, Request};
 
 use super::book::*;
-use super::draft::State;
+use super::draft::DraftState;
 use super::nonces::MAX_PER_MEMBER;
 use crate::refusal::{PendingRefusal, Refusal};
 
@@ -89,21 +89,21 @@ fn signed(object: &Object, keys: &[&SignerKey]) -> Record {
     Unsigned::from_object(object).unwrap().sign(keys).unwrap()
 }
 
-fn asker(key: &SignerKey, time: u64) -> Asker {
-    Asker { member: key.verifier().name().to_string(), reach: Reach::Full, time }
+fn asker(key: &SignerKey, time: u64) -> AskingMember {
+    AskingMember { member: key.verifier().name().to_string(), reach: KeyReach::Full, time }
 }
 
-struct Desk {
+struct Fixture {
     folder: tempfile::TempDir,
     charter: Charter,
-    book: Book,
+    book: DraftBook,
 }
 
-impl Desk {
-    fn new() -> Desk {
+impl Fixture {
+    fn new() -> Fixture {
         let folder = tempfile::tempdir().unwrap();
-        let book = Book::open(&folder.path().join("pending"), 14 * DAY).unwrap();
-        Desk { folder, charter: charter(), book }
+        let book = DraftBook::open(&folder.path().join("pending"), 14 * DAY).unwrap();
+        Fixture { folder, charter: charter(), book }
     }
 
     fn path(&self) -> std::path::PathBuf {
@@ -115,7 +115,7 @@ impl Desk {
     }
 
     fn reopen(&mut self) {
-        self.book = Book::open(&self.path(), 14 * DAY).unwrap();
+        self.book = DraftBook::open(&self.path(), 14 * DAY).unwrap();
     }
 
     fn propose(&mut self, record: &Record, key: &SignerKey) -> Result<StatementId, PendingRefusal> {
@@ -141,7 +141,7 @@ impl Desk {
         self.book.decline(&self.charter, &asker(key, NOW), note)
     }
 
-    fn state(&self, record: &Record) -> Option<State> {
+    fn state(&self, record: &Record) -> Option<DraftState> {
         let view = self.book.view(&self.charter, &asker(&lab(), NOW), record.statement());
         view.map(|view| view.draft.state)
     }
@@ -155,24 +155,24 @@ fn request(number: u8, key: &SignerKey, expires: u64) -> Vec<u8> {
 }
 
 fn judged(
-    desk: &mut Desk,
+    desk: &mut Fixture,
     note: &[u8],
     call: &Call<'_>,
     clock: u64,
-) -> Result<Asker, PendingRefusal> {
+) -> Result<AskingMember, PendingRefusal> {
     let time = desk.book.time(clock);
     let request = ClaimedRequest::parse(note)?.verify(&desk.charter, call, time)?;
     desk.book.take(&request, time)
 }
 
-fn ask(desk: &mut Desk, note: &[u8], clock: u64) -> Result<Asker, PendingRefusal> {
+fn ask(desk: &mut Fixture, note: &[u8], clock: u64) -> Result<AskingMember, PendingRefusal> {
     let call = Call::ListPending { statement: None };
     judged(desk, note, &call, clock)
 }
 
 #[test]
 fn a_draft_gathers_signatures_and_survives_reopening_at_every_step() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     desk.reopen();
@@ -193,14 +193,14 @@ fn a_draft_gathers_signatures_and_survives_reopening_at_every_step() {
     let index = LeafIndex::new(7).unwrap();
     desk.book.arrived(record.statement(), index, NOW + 5);
     desk.reopen();
-    assert_eq!(desk.state(&record), Some(State::Logged(index)));
+    assert_eq!(desk.state(&record), Some(DraftState::Logged(index)));
     let late = desk.cosign(&record, &key("guest.example", 4), NOW + 6);
     assert_eq!(late, Err(PendingRefusal::AlreadyLogged(index)));
 }
 
 #[test]
 fn only_lawful_records_signed_by_those_they_speak_for_may_wait() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let guest = key("guest.example", 4);
     let stranger = signed(&decision_object(1, NOW), &[&lab(), &key("lab.example", 77)]);
     let error = desk.propose(&stranger, &lab()).unwrap_err();
@@ -238,7 +238,7 @@ fn only_lawful_records_signed_by_those_they_speak_for_may_wait() {
 
 #[test]
 fn the_same_draft_or_id_does_not_wait_twice() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     assert_eq!(desk.propose(&record, &lab()), Err(PendingRefusal::AlreadyPending));
@@ -253,7 +253,7 @@ fn the_same_draft_or_id_does_not_wait_twice() {
 
 #[test]
 fn signatures_that_are_forged_foreign_or_needless_are_refused() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     let id = desk.propose(&record, &lab()).unwrap();
     let line = |key: &SignerKey, text: &str| key.sign_text(text).to_string();
@@ -274,19 +274,19 @@ fn signatures_that_are_forged_foreign_or_needless_are_refused() {
     }
     let unknown = desk.cosign(&decision(2), &partner(), NOW).unwrap_err();
     assert_eq!(unknown, PendingRefusal::NoSuchDraft);
-    assert_eq!(desk.state(&record), Some(State::Waiting));
+    assert_eq!(desk.state(&record), Some(DraftState::Waiting));
 }
 
 #[test]
 fn a_decline_is_kept_and_ends_the_draft_once_nobody_can_make_up_for_it() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     let needless = desk.decline(&record, &key("guest.example", 4)).unwrap_err();
     assert_eq!(needless, PendingRefusal::NotNeeded("guest.example".into()));
     desk.decline(&record, &board()).unwrap();
     desk.reopen();
-    assert_eq!(desk.state(&record), Some(State::Declined));
+    assert_eq!(desk.state(&record), Some(DraftState::Declined));
     let view = desk.book.view(&desk.charter, &asker(&lab(), NOW), record.statement()).unwrap();
     assert_eq!(view.draft.declines[0].member, "board.example");
     assert_eq!(view.draft.declines[0].note.decline().reason(), "no");
@@ -295,19 +295,19 @@ fn a_decline_is_kept_and_ends_the_draft_once_nobody_can_make_up_for_it() {
 
 #[test]
 fn only_proposer_and_issuer_withdraw() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let object = decision_object(1, NOW).with("signers", vec!["partner.example"]);
     let record = signed(&object, &[&partner()]);
     desk.propose(&record, &partner()).unwrap();
     let other = desk.book.withdraw(&asker(&board(), NOW), record.statement());
     assert_eq!(other, Err(PendingRefusal::NotTheProposer("board.example".into())));
     desk.book.withdraw(&asker(&lab(), NOW), record.statement()).expect("it is the issuer");
-    assert_eq!(desk.state(&record), Some(State::Withdrawn));
+    assert_eq!(desk.state(&record), Some(DraftState::Withdrawn));
 }
 
 #[test]
 fn drafts_expire_are_told_of_and_are_forgotten() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     // the window of an older record closes before the draft's time is over
@@ -321,7 +321,7 @@ fn drafts_expire_are_told_of_and_are_forgotten() {
     let late = desk.cosign(&record, &board(), end);
     assert_eq!(late, Err(PendingRefusal::Settled("expired")));
     desk.reopen();
-    assert_eq!(desk.state(&record), Some(State::Expired));
+    assert_eq!(desk.state(&record), Some(DraftState::Expired));
     assert_eq!(desk.list(end + TOLD_SECONDS - 1), [record.statement()]);
     assert_eq!(desk.list(end + TOLD_SECONDS), []);
     desk.reopen();
@@ -330,7 +330,7 @@ fn drafts_expire_are_told_of_and_are_forgotten() {
 
 #[test]
 fn a_member_has_so_many_drafts_waiting_and_no_more() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     for number in 0..MAX_DRAFTS_PER_MEMBER as u64 {
         desk.propose(&decision(number), &lab()).unwrap();
     }
@@ -354,7 +354,7 @@ fn a_member_has_so_many_drafts_waiting_and_no_more() {
 
 #[test]
 fn a_request_is_acted_upon_once_also_after_reopening() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let note = request(1, &lab(), NOW + 60);
     let asked = ask(&mut desk, &note, NOW).unwrap();
     assert_eq!(asked, asker(&lab(), NOW));
@@ -363,7 +363,7 @@ fn a_request_is_acted_upon_once_also_after_reopening() {
     assert_eq!(ask(&mut desk, &note, NOW + 59), Err(PendingRefusal::Replayed));
     // another member may happen to choose the same number
     ask(&mut desk, &request(1, &partner(), NOW + 90), NOW + 59).unwrap();
-    let expired = |refused: Result<Asker, PendingRefusal>| {
+    let expired = |refused: Result<AskingMember, PendingRefusal>| {
         let refused = refused.unwrap_err().to_string();
         assert!(refused.contains("the request ended at"), "{refused}");
     };
@@ -378,7 +378,7 @@ fn a_request_is_acted_upon_once_also_after_reopening() {
 
 #[test]
 fn a_request_that_ends_between_its_check_and_its_use_is_not_acted_upon() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let call = Call::ListPending { statement: None };
     let note = request(1, &lab(), NOW + 60);
     ask(&mut desk, &note, NOW).unwrap();
@@ -391,9 +391,9 @@ fn a_request_that_ends_between_its_check_and_its_use_is_not_acted_upon() {
 
 #[test]
 fn a_member_that_asks_too_often_is_refused_for_a_while() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let call = Call::ListPending { statement: None };
-    let ask = |desk: &mut Desk, number: u64, key: &SignerKey, time: u64| {
+    let ask = |desk: &mut Fixture, number: u64, key: &SignerKey, time: u64| {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&number.to_be_bytes());
         let origin = Origin::new(ORIGIN).unwrap();
@@ -413,7 +413,7 @@ fn a_member_that_asks_too_often_is_refused_for_a_while() {
 
 #[test]
 fn a_torn_line_of_the_list_of_requests_is_dropped_and_other_damage_stops_the_start() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let note = request(1, &lab(), NOW + 60);
     ask(&mut desk, &note, NOW).unwrap();
     let path = desk.path().join("requests");
@@ -423,14 +423,14 @@ fn a_torn_line_of_the_list_of_requests_is_dropped_and_other_damage_stops_the_sta
     assert_eq!(ask(&mut desk, &note, NOW), Err(PendingRefusal::Replayed));
     for damaged in ["", "nothing\n", &text.replace("lab.example", "\n"), &text.replace(' ', "")] {
         fs::write(&path, damaged).unwrap();
-        let error = Book::open(&desk.path(), DAY).unwrap_err().to_string();
+        let error = DraftBook::open(&desk.path(), DAY).unwrap_err().to_string();
         assert!(error.contains("is no list of used requests"), "{error}");
     }
 }
 
 #[test]
 fn damaged_and_unfinished_files_are_set_aside_and_the_others_are_read() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let (good, bad, moved) = (decision(1), decision(2), decision(3));
     for record in [&good, &bad, &moved] {
         desk.propose(record, &lab()).unwrap();
@@ -453,7 +453,7 @@ fn damaged_and_unfinished_files_are_set_aside_and_the_others_are_read() {
 
 #[test]
 fn a_write_that_fails_leaves_the_draft_as_it_was() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     fs::remove_dir_all(desk.path()).unwrap();
@@ -468,14 +468,14 @@ fn a_write_that_fails_leaves_the_draft_as_it_was() {
 
 #[test]
 fn what_the_log_refuses_is_shown_until_a_signature_changes_it() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let record = decision(1);
     desk.propose(&record, &lab()).unwrap();
     desk.book.turned_back(record.statement(), &Refusal::Busy);
     desk.reopen();
     let view = desk.book.view(&desk.charter, &asker(&lab(), NOW), record.statement()).unwrap();
     assert!(view.draft.refusal.unwrap().contains("busy"));
-    assert_eq!(view.draft.state, State::Waiting);
+    assert_eq!(view.draft.state, DraftState::Waiting);
     desk.cosign(&record, &partner(), NOW).unwrap();
     let view = desk.book.view(&desk.charter, &asker(&lab(), NOW), record.statement()).unwrap();
     assert_eq!(view.draft.refusal, None);
@@ -483,10 +483,10 @@ fn what_the_log_refuses_is_shown_until_a_signature_changes_it() {
 
 #[test]
 fn a_change_of_the_charter_that_can_never_be_logged_is_not_laid_out() {
-    let mut desk = Desk::new();
+    let mut desk = Fixture::new();
     let id = RecordId::from_parts(NOW * 1000, [7; 10]);
     let english = |text: &str| Object::new().with("en", text);
-    let norm = |desk: &Desk, changes: Vec<Object>, from: &str| {
+    let norm = |desk: &Fixture, changes: Vec<Object>, from: &str| {
         template(Kind::Norm, &Basics { log: ORIGIN, issuer: "board.example", id, issued_at: NOW })
             .with("title", english("Another policy"))
             .with("summary", english("How heads are signed."))
@@ -511,6 +511,6 @@ fn a_change_of_the_charter_that_can_never_be_logged_is_not_laid_out() {
     for from in [now, later] {
         let record = signed(&norm(&desk, vec![policy(&text)], from), &[&board()]);
         desk.propose(&record, &board()).unwrap();
-        desk = Desk::new();
+        desk = Fixture::new();
     }
 }

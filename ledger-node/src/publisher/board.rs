@@ -11,7 +11,7 @@ use ledger_core::evidence::EvidenceId;
 use ledger_core::note::Signature;
 
 use super::plan::{Plan, name};
-use super::worker::{Cosigned, Silence, Worker};
+use super::worker::{Cosigned, Silence, WitnessWorker};
 use crate::clock::MAX_WITNESS_OFFSET;
 use crate::evidence::EvidenceStore;
 
@@ -219,7 +219,7 @@ impl Board {
     pub(super) async fn asking(
         &self,
         at: usize,
-        worker: &mut Worker,
+        worker: &mut WitnessWorker,
         head: &ClaimedCheckpoint,
     ) -> Result<Cosigned, Silence> {
         self.asked(at);

@@ -15,13 +15,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
+use super::asking::Asking;
 use super::board::{Board, Unconfirmed};
-use super::gather::Asking;
+use super::error::ConfirmError;
 use super::plan::Plan;
-use super::shown::Shown;
+use super::shown::ShownHead;
 use super::tally::Tally;
-use super::worker::{Cosigned, Silence, Worker};
-use crate::clock::ClockError;
+use super::worker::{Cosigned, Silence, WitnessWorker};
 use crate::gossip::rounds;
 
 /// How long witnesses that have not answered yet are waited for once enough of them agree: one of
@@ -40,54 +40,6 @@ const NOTICE_AGAIN: Duration = Duration::from_secs(600);
 
 /// Heads of peers that wait to be judged; the peers wait when there are more.
 const HEADS_AHEAD: usize = 64;
-
-/// Why a log must not sign.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfirmError {
-    /// A head is shown that the log signed and this node does not know.
-    #[error(
-        "{by} shows {}: it was restored from a backup, copied, or runs twice", shows(*size, *signed)
-    )]
-    Shown {
-        /// Who shows it.
-        by: String,
-        /// Its size.
-        size: TreeSize,
-        /// The size of the head that this node signed last.
-        signed: TreeSize,
-    },
-    /// A witness that the policy does not name was to be left out.
-    #[error("the policy names no witness {0}")]
-    NoSuchWitness(String),
-    /// The clock cannot be right.
-    #[error(transparent)]
-    Clock(#[from] ClockError),
-}
-
-fn shows(size: TreeSize, signed: TreeSize) -> String {
-    let what = if size > signed { "a head" } else { "another tree" };
-    let but =
-        if size > signed { "remembers signing only" } else { "has signed other entries up to" };
-    format!("{what} of size {size} with this log's signature, but this node {but} {signed}")
-}
-
-impl ConfirmError {
-    /// What an operator can do about it before anything was signed.
-    pub fn hint(&self) -> &'static str {
-        match self {
-            ConfirmError::Clock(error) => error.hint(),
-            ConfirmError::NoSuchWitness(_) => {
-                "give the witness's name in the policy; `ledger witness status` shows them"
-            }
-            ConfirmError::Shown { .. } => {
-                "nothing was signed, and the head is kept in private/found. Stop every other node \
-                 of this log, then fetch what is missing from a copy of the site: `ledger-node \
-                 recover --dir DIR --from URL`"
-            }
-        }
-    }
-}
 
 /// What the operator said about witnesses at this start.
 #[derive(Debug, Clone, Default)]
@@ -127,7 +79,7 @@ pub async fn confirm(
     held(asking).await?;
     board.unconfirmed(None);
     let others = asking.others(plan).filter(|at| !plan.places(&consent.without).contains(at));
-    match super::gather::clock_trouble(offsets, others.count()) {
+    match super::asking::clock_trouble(offsets, others.count()) {
         Some(error) if !consent.trust_clock => Err(error.into()),
         _ => Ok(()),
     }
@@ -240,7 +192,7 @@ impl Poll<'_> {
         match shows.contradiction(by) {
             Some(error) => return Err(error),
             // a thief of a retired key must not keep the log from its start
-            None if matches!(shows, Shown::Retired(_)) => self.tally.claims_no_more(at),
+            None if matches!(shows, ShownHead::Retired(_)) => self.tally.claims_no_more(at),
             None => self.tally.claims(at),
         }
         Ok(())
@@ -250,7 +202,7 @@ impl Poll<'_> {
 /// Asks one witness until it agrees.
 async fn ask(
     at: usize,
-    mut worker: Worker,
+    mut worker: WitnessWorker,
     board: Arc<Board>,
     head: ClaimedCheckpoint,
     answers: mpsc::Sender<Reply>,

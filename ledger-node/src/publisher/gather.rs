@@ -13,23 +13,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledger_core::TreeSize;
 use ledger_core::note::Signature;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::asking::{Asking, clock_trouble};
 use super::board::Board;
 use super::confirm::Consent;
-use super::link::Link;
-use super::plan::{Contact, Plan};
-use super::shown::ShownHeads;
-use super::worker::{Cosigned, Silence, Worker};
+use super::worker::{Cosigned, Silence, WitnessWorker};
 use super::{PublishError, Publisher, Signed};
-use crate::clock::{Clock, ClockError, MAX_WITNESS_OFFSET};
-use crate::log::LogReader;
-use crate::transport::Dialer;
-use crate::witness::Witness;
 
 /// How long a head may wait for its quorum while a newer one is there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -46,35 +39,21 @@ const FULL_PATIENCE: Duration = Duration::from_secs(1);
 const BACK_OFF: Duration = Duration::from_millis(250);
 const MAX_BACK_OFF: Duration = Duration::from_secs(30);
 
-/// What it takes to ask witnesses.
-pub struct Asking {
-    /// The log, for proofs.
-    pub reader: Arc<LogReader>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// This node's own witness, if it is one.
-    pub own: Option<Arc<Witness>>,
-    /// How witnesses are reached.
-    pub dialer: Dialer,
-    /// What judges the heads that witnesses and peers show.
-    pub heads: Arc<ShownHeads>,
-}
-
 /// What witnesses are asked about now.
 #[derive(Clone)]
-struct Question {
+struct CosignRequest {
     round: u64,
     signed: Arc<Signed>,
 }
 
 /// What a worker found out.
-struct Reply {
+struct WorkerReply {
     round: u64,
     witness: usize,
     answer: Result<Cosigned, Silence>,
 }
 
-struct Round {
+struct CosignRound {
     number: u64,
     signed: Arc<Signed>,
     began: Instant,
@@ -92,53 +71,17 @@ pub struct Gatherer {
     /// How old the newest cosignatures of a quiet log may become.
     refresh: Duration,
     consent: Consent,
-    round: Option<Round>,
+    round: Option<CosignRound>,
     /// Earlier rounds whose heads are larger than what is published, oldest first.
-    earlier: VecDeque<Round>,
-    questions: watch::Sender<Option<Question>>,
-    replies: (mpsc::Sender<Reply>, mpsc::Receiver<Reply>),
+    earlier: VecDeque<CosignRound>,
+    questions: watch::Sender<Option<CosignRequest>>,
+    replies: (mpsc::Sender<WorkerReply>, mpsc::Receiver<WorkerReply>),
     workers: JoinSet<()>,
     last_full: Instant,
 }
 
 /// Replies that wait for the gatherer; workers wait when there are more.
 const REPLIES_AHEAD: usize = 64;
-
-impl Asking {
-    /// A worker for each witness that can be reached, which is believed to have cosigned `known`.
-    pub fn workers<'a>(
-        &'a self,
-        plan: &'a Plan,
-        known: TreeSize,
-    ) -> impl Iterator<Item = (usize, Worker)> + 'a {
-        plan.witnesses().enumerate().filter_map(move |(at, (witness, contact))| {
-            let monitoring = plan.monitoring_at(at);
-            let link = Link::open(contact?, monitoring, self.own.as_ref(), &self.dialer)?;
-            let (reader, clock) = (Arc::clone(&self.reader), Arc::clone(&self.clock));
-            let (key, heads, conflict) = (witness.key.clone(), Arc::clone(&self.heads), None);
-            Some((at, Worker { key, link, reader, clock, heads, known, conflict }))
-        })
-    }
-
-    /// The places in the policy of the witnesses that can be reached and are not this node's.
-    pub fn others<'a>(&self, plan: &'a Plan) -> impl Iterator<Item = usize> + use<'a> {
-        let reached = plan
-            .witnesses()
-            .enumerate()
-            .filter(|(_, (_, contact))| contact.is_some_and(|contact| *contact != Contact::Own));
-        reached.map(|(at, _)| at)
-    }
-
-    /// Whether the witness at this place of the policy is this node's.
-    pub fn is_own(&self, plan: &Plan, at: usize) -> bool {
-        plan.witnesses().nth(at).is_some_and(|(_, contact)| contact == Some(&Contact::Own))
-    }
-
-    /// The time in POSIX seconds.
-    pub fn now(&self) -> u64 {
-        self.clock.now()
-    }
-}
 
 impl Gatherer {
     /// Publishes through `publisher` what the witnesses cosign.
@@ -219,7 +162,7 @@ impl Gatherer {
 
     /// Whether a published round goes on, because witnesses that are well have not answered and it
     /// is time to hear all of them.
-    fn holds(&self, round: &Round) -> bool {
+    fn holds(&self, round: &CosignRound) -> bool {
         if self.last_full.elapsed() < FULL_EVERY || round.began.elapsed() >= FULL_PATIENCE {
             return false;
         }
@@ -239,8 +182,9 @@ impl Gatherer {
         if self.last_full.elapsed() >= FULL_EVERY + FULL_PATIENCE {
             self.last_full = Instant::now();
         }
-        self.questions.send_replace(Some(Question { round: number, signed: Arc::clone(&signed) }));
-        let new = Round {
+        self.questions
+            .send_replace(Some(CosignRequest { round: number, signed: Arc::clone(&signed) }));
+        let new = CosignRound {
             number,
             published: signed.plan.needs_nobody(),
             signed,
@@ -270,8 +214,8 @@ impl Gatherer {
         }
     }
 
-    async fn take(&mut self, reply: Reply) {
-        let Reply { round: number, witness, answer } = reply;
+    async fn take(&mut self, reply: WorkerReply) {
+        let WorkerReply { round: number, witness, answer } = reply;
         let cosigned = match answer {
             Ok(cosigned) => cosigned,
             Err(silence) => return self.missed(witness, silence),
@@ -334,10 +278,10 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 /// Asks one witness about whatever is in question, until the gatherer has gone.
 async fn work(
     at: usize,
-    mut worker: Worker,
+    mut worker: WitnessWorker,
     board: Arc<Board>,
-    mut questions: watch::Receiver<Option<Question>>,
-    replies: mpsc::Sender<Reply>,
+    mut questions: watch::Receiver<Option<CosignRequest>>,
+    replies: mpsc::Sender<WorkerReply>,
 ) {
     let mut back_off = BACK_OFF;
     questions.mark_changed();
@@ -349,7 +293,7 @@ async fn work(
             let Some(question) = questions.borrow_and_update().clone() else { break };
             let answer = board.asking(at, &mut worker, &question.signed.head).await;
             let failed = answer.is_err();
-            let reply = Reply { round: question.round, witness: at, answer };
+            let reply = WorkerReply { round: question.round, witness: at, answer };
             if replies.send(reply).await.is_err() {
                 return;
             }
@@ -360,47 +304,5 @@ async fn work(
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(MAX_BACK_OFF);
         }
-    }
-}
-
-/// Whether the own clock is too far from what most witnesses say; `offsets` is how far it is ahead
-/// of each. Of `others` witnesses those that were not heard count as if they agreed: nobody who is
-/// merely quick stops the log.
-pub fn clock_trouble(mut offsets: Vec<i64>, others: usize) -> Option<ClockError> {
-    offsets.resize(others.max(offsets.len()), 0);
-    offsets.sort_unstable();
-    let count = offsets.len().checked_sub(1)?;
-    // of an even number both middle ones must say so: half of the witnesses stop nobody
-    let middle = [offsets[count / 2], offsets[count.div_ceil(2)]];
-    let nearest = middle.into_iter().min_by_key(|offset| offset.unsigned_abs())?;
-    let same_side = middle[0].signum() == middle[1].signum();
-    let seconds = nearest.unsigned_abs();
-    let off = same_side && seconds > MAX_WITNESS_OFFSET;
-    off.then_some(ClockError::Witnesses { seconds, ahead: nearest > 0 })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn most_witnesses_must_say_that_the_clock_is_off() {
-        let ahead = |seconds| Some(ClockError::Witnesses { seconds, ahead: true });
-        for (offsets, expected) in [
-            (vec![], None),
-            (vec![300], None),
-            (vec![301], ahead(301)),
-            (vec![0, 9999], None),
-            (vec![400, 9999], ahead(400)),
-            (vec![-9999, 9999], None),
-            (vec![9999, 0, 0], None),
-            (vec![0, 400, 9999], ahead(400)),
-            (vec![-400, -400, 0], Some(ClockError::Witnesses { seconds: 400, ahead: false })),
-        ] {
-            assert_eq!(clock_trouble(offsets.clone(), 0), expected, "{offsets:?}");
-        }
-        // two of three were not heard yet
-        assert_eq!(clock_trouble(vec![9999], 3), None);
-        assert_eq!(clock_trouble(vec![9999, 400], 3), ahead(400));
     }
 }

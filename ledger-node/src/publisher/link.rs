@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::note::MAX_NOTE_BYTES;
-use ledger_core::witness::{AddCheckpoint, Answer, Refusal, origin_hash};
+use ledger_core::witness::{AddCheckpoint, Refusal, WitnessAnswer, origin_hash};
 use ledger_proto::v1::{self as wire, witness_client::WitnessClient};
 use tonic::Code;
 use tonic::transport::Channel;
 
-use super::plan::Contact;
+use crate::address::Contact;
 use crate::transport::{Dialer, within};
 use crate::witness::{Witness, WitnessError};
 
@@ -65,7 +65,7 @@ impl Link {
     ///
     /// # Errors
     /// What kept the witness from answering, for people.
-    pub async fn add_checkpoint(&self, request: AddCheckpoint) -> Result<Answer, String> {
+    pub async fn add_checkpoint(&self, request: AddCheckpoint) -> Result<WitnessAnswer, String> {
         match self {
             Link::Http { agent, url, .. } => {
                 let (agent, url) = (agent.clone(), Arc::clone(url));
@@ -74,13 +74,14 @@ impl Link {
             }
             Link::Grpc(client) => call(client.clone(), &request).await,
             Link::Own(witness) => match witness.add_checkpoint(&request).await {
-                Ok(lines) => Ok(Answer::Cosigned(lines)),
+                Ok(lines) => Ok(WitnessAnswer::Cosigned(lines)),
                 Err(WitnessError::Refused(Refusal::Conflict { size })) => {
-                    Ok(Answer::Conflict(size))
+                    Ok(WitnessAnswer::Conflict(size))
                 }
-                Err(WitnessError::Refused(refusal)) => {
-                    Ok(Answer::Refused { status: refusal.status(), text: refusal.to_string() })
-                }
+                Err(WitnessError::Refused(refusal)) => Ok(WitnessAnswer::Refused {
+                    status: refusal.status(),
+                    text: refusal.to_string(),
+                }),
                 Err(broken) => Err(broken.to_string()),
             },
         }
@@ -135,7 +136,7 @@ async fn get_witnessed(
     }
 }
 
-fn post(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Result<Answer, String> {
+fn post(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Result<WitnessAnswer, String> {
     let mut response =
         agent.post(url).send(request.to_string().as_bytes()).map_err(|e| e.to_string())?;
     let content_type = response.headers().get("content-type");
@@ -143,13 +144,13 @@ fn post(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Result<Answe
     let status = response.status().as_u16();
     let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
     let body = body.map_err(|e| e.to_string())?;
-    Answer::parse(status, content_type.as_deref(), &body).map_err(|e| e.to_string())
+    WitnessAnswer::parse(status, content_type.as_deref(), &body).map_err(|e| e.to_string())
 }
 
 async fn call(
     mut client: WitnessClient<Channel>,
     request: &AddCheckpoint,
-) -> Result<Answer, String> {
+) -> Result<WitnessAnswer, String> {
     let request = wire::AddCheckpointRequest {
         old_size: request.old().get(),
         proof: request
@@ -165,16 +166,16 @@ async fn call(
     read(answer.into_inner()).ok_or_else(|| "the witness gave no answer that can be read".into())
 }
 
-fn read(answer: wire::AddCheckpointResponse) -> Option<Answer> {
+fn read(answer: wire::AddCheckpointResponse) -> Option<WitnessAnswer> {
     use wire::add_checkpoint_response::Answer as Wire;
     match answer.answer? {
-        Wire::Cosignatures(lines) => Answer::parse(200, None, &lines).ok(),
+        Wire::Cosignatures(lines) => WitnessAnswer::parse(200, None, &lines).ok(),
         Wire::Refused(wire::WitnessRefusal { size: Some(size), .. }) => {
-            Some(Answer::Conflict(ledger_core::TreeSize::new(size).ok()?))
+            Some(WitnessAnswer::Conflict(ledger_core::TreeSize::new(size).ok()?))
         }
         Wire::Refused(wire::WitnessRefusal { status, message, .. }) => {
             let status = u16::try_from(status).ok()?;
-            Answer::parse(status, None, message.as_bytes()).ok()
+            WitnessAnswer::parse(status, None, message.as_bytes()).ok()
         }
     }
 }

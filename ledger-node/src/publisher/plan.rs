@@ -7,8 +7,7 @@ use ledger_core::evidence::Exclusions;
 use ledger_core::note::{PublicKey, VerifierKey};
 use ledger_core::policy::{ConvictedWitness, ParsePolicyError, Policy, PolicyWitness};
 
-use crate::listed::is_address;
-use crate::transport::grpc_url;
+use crate::address::Contact;
 
 /// What this node knows of witnesses beside the policy: its own keys, and addresses.
 #[derive(Debug, Clone, Default)]
@@ -16,18 +15,6 @@ pub struct Contacts {
     own: BTreeSet<PublicKey>,
     urls: BTreeMap<String, String>,
     monitoring: BTreeMap<String, String>,
-}
-
-/// How a witness is reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Contact {
-    /// It is this node's own.
-    Own,
-    /// C2SP `tlog-witness` over HTTP; the submission prefix, without a slash at its end.
-    Http(String),
-    /// The same over gRPC; an `http://` URL of the other node's gRPC address.
-    Grpc(String),
 }
 
 /// A policy that this node can publish under, and those before it whose witnesses have to see its
@@ -141,29 +128,6 @@ impl Contacts {
         let given = std::str::from_utf8(&witness.name).ok().and_then(|name| self.urls.get(name));
         let listed = witness.url.as_deref().and_then(|url| std::str::from_utf8(url).ok());
         given.map(String::as_str).or(listed).and_then(Contact::parse)
-    }
-}
-
-impl Contact {
-    /// Reads an address: `http://` or `https://` and the submission prefix of any C2SP witness, or
-    /// `grpc://HOST:PORT` of a node of ours, or `grpcs://HOST:PORT` with TLS. None of them may hold
-    /// a user name or password: the node tells every caller where it asks its witnesses.
-    pub fn parse(url: &str) -> Option<Contact> {
-        let url = url.trim_end_matches('/');
-        if url.starts_with("grpc") {
-            return grpc_url(url).map(Contact::Grpc);
-        }
-        is_address(url, &["http://", "https://"]).then(|| Contact::Http(url.to_owned()))
-    }
-}
-
-impl std::fmt::Display for Contact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Contact::Own => f.write_str("this node"),
-            Contact::Http(url) => f.write_str(url),
-            Contact::Grpc(url) => f.write_str(&url.replacen("http", "grpc", 1)),
-        }
     }
 }
 
@@ -353,6 +317,7 @@ mod tests {
     use ledger_core::note::{Algorithm, KeyName, SignerKey};
 
     use super::*;
+    use crate::listed::is_address;
 
     fn key(name: &str, algorithm: Algorithm, seed: u8) -> VerifierKey {
         let name = KeyName::new(name).expect("name");

@@ -12,7 +12,7 @@ use ledger_core::note::{Signature, VerifierKey};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Signed;
-use super::confirm::ConfirmError;
+use super::error::ConfirmError;
 use crate::gossip::Gossip;
 use crate::log::{LogReader, Published};
 use crate::pending::files;
@@ -34,7 +34,7 @@ const EXTENSION: &str = "checkpoint";
 
 /// What a head that is shown says about this node's log. Closed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Shown {
+pub enum ShownHead {
     /// A log key in force signed it, and this node's tree neither is nor contains it.
     #[error("it shows a head of size {} that the log signed", .head.size)]
     Contradicts {
@@ -92,17 +92,17 @@ impl ShownHeads {
 
     /// Judges a head that is shown, by the log keys in force now. Keeps and gossips one that
     /// contradicts this node's tree, and one that only retired keys signed.
-    pub async fn examine(self: &Arc<Self>, note: ClaimedCheckpoint) -> Shown {
+    pub async fn examine(self: &Arc<Self>, note: ClaimedCheckpoint) -> ShownHead {
         let examined = self.read(move |own| {
             let shown = own.judge(&note);
             match &shown {
-                Shown::Contradicts { .. } => own.keep(&note, ""),
-                Shown::Retired(_) => own.keep(&note, RETIRED),
+                ShownHead::Contradicts { .. } => own.keep(&note, ""),
+                ShownHead::Retired(_) => own.keep(&note, RETIRED),
                 _ => {}
             }
             shown
         });
-        examined.await.unwrap_or_else(|| Shown::Nothing("what it shows was not judged".into()))
+        examined.await.unwrap_or_else(|| ShownHead::Nothing("what it shows was not judged".into()))
     }
 
     /// What this node holds itself that contradicts its log.
@@ -136,10 +136,10 @@ impl ShownHeads {
         self.judging.close();
     }
 
-    fn judge(&self, note: &ClaimedCheckpoint) -> Shown {
+    fn judge(&self, note: &ClaimedCheckpoint) -> ShownHead {
         let checkpoint = note.checkpoint();
         if *checkpoint.origin() != self.origin {
-            return Shown::Nothing("it shows a head of another log".into());
+            return ShownHead::Nothing("it shows a head of another log".into());
         }
         let head = *checkpoint.head();
         let charter = Arc::clone(&self.charter.borrow());
@@ -148,7 +148,7 @@ impl ShownHeads {
             return self.compare(head);
         }
         if retired.iter().any(|key| is_signed_by(note, key)) {
-            return Shown::Retired(head.size);
+            return ShownHead::Retired(head.size);
         }
         let is_known = |line: &Signature| {
             let mut keys = charter.log_keys().iter().chain(retired.iter().copied());
@@ -158,21 +158,21 @@ impl ShownHeads {
         let mut lines = note.note().signatures().iter();
         let is_strange = lines.any(|line| is_its(line) && !is_known(line));
         if is_strange {
-            return Shown::UnknownKey(head.size);
+            return ShownHead::UnknownKey(head.size);
         }
-        Shown::Nothing("it shows a head that no key of this log signed".into())
+        ShownHead::Nothing("it shows a head that no key of this log signed".into())
     }
 
     /// What a head by a key in force says.
-    fn compare(&self, head: TreeHead) -> Shown {
+    fn compare(&self, head: TreeHead) -> ShownHead {
         let signed = self.signed_size();
         if head.size > signed {
-            return Shown::Contradicts { head, signed };
+            return ShownHead::Contradicts { head, signed };
         }
         match self.reader.tree(signed).head(head.size) {
-            Ok(own) if own == head => Shown::Known(head.size),
-            Ok(_) => Shown::Contradicts { head, signed },
-            Err(error) => Shown::Nothing(format!("this node's tiles give no root: {error}")),
+            Ok(own) if own == head => ShownHead::Known(head.size),
+            Ok(_) => ShownHead::Contradicts { head, signed },
+            Err(error) => ShownHead::Nothing(format!("this node's tiles give no root: {error}")),
         }
     }
 
@@ -188,7 +188,7 @@ impl ShownHeads {
         }
         let seen = self.published.borrow().as_ref().map(|s| s.checkpoint().claimed().clone());
         let heads: Vec<ClaimedCheckpoint> = seen.into_iter().chain([note.clone()]).collect();
-        self.gossip.hear(&heads);
+        self.gossip.observe(&heads);
     }
 
     /// Says whether the note is new here.
@@ -231,11 +231,11 @@ impl ShownHeads {
     }
 }
 
-impl Shown {
+impl ShownHead {
     /// Why the log must not sign, if `by` shows it a head that contradicts its own.
     pub fn contradiction(&self, by: String) -> Option<ConfirmError> {
         match self {
-            Shown::Contradicts { head, signed } => {
+            ShownHead::Contradicts { head, signed } => {
                 Some(ConfirmError::Shown { by, size: head.size, signed: *signed })
             }
             _ => None,
@@ -245,7 +245,7 @@ impl Shown {
     /// What is shown, in words that are this node's.
     pub fn in_short(&self) -> String {
         match self {
-            Shown::Nothing(_) => "it shows none".to_owned(),
+            ShownHead::Nothing(_) => "it shows none".to_owned(),
             shown => shown.to_string(),
         }
     }

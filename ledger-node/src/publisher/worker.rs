@@ -9,15 +9,15 @@ use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature;
 use ledger_core::merkle::ConsistencyProof;
 use ledger_core::note::{Signature, VerifierKey};
-use ledger_core::witness::{AddCheckpoint, Answer};
+use ledger_core::witness::{AddCheckpoint, WitnessAnswer};
 
 use super::link::Link;
-use super::shown::{Shown, ShownHeads};
+use super::shown::{ShownHead, ShownHeads};
 use crate::clock::Clock;
 use crate::log::LogReader;
 
 /// A witness, and what it is believed to have cosigned.
-pub struct Worker {
+pub struct WitnessWorker {
     pub(super) key: VerifierKey,
     pub(super) link: Link,
     pub(super) reader: Arc<LogReader>,
@@ -63,7 +63,7 @@ pub enum Silence {
         /// What it says.
         claim: Claim,
         /// What it shows.
-        shows: Shown,
+        shows: ShownHead,
     },
 }
 
@@ -95,7 +95,7 @@ fn said(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
-impl Worker {
+impl WitnessWorker {
     /// Asks for a cosignature on `head`. Where the witness claims to know another head of the log,
     /// it is asked to show that.
     ///
@@ -113,11 +113,11 @@ impl Worker {
                 self.link.add_checkpoint(request.clone()).await.map_err(Silence::Failed)?;
             let took = began.elapsed();
             match &answer {
-                Answer::Cosigned(lines) => {
+                WitnessAnswer::Cosigned(lines) => {
                     self.known = size;
                     return self.verify(head, lines, (sent, self.clock.now()), took);
                 }
-                Answer::Conflict(found) => {
+                WitnessAnswer::Conflict(found) => {
                     self.conflict = Some(self.conflict.map_or(*found, |least| least.min(*found)));
                     match answer.retry_from(&request) {
                         Some(from) if attempt < 2 => old = from,
@@ -142,13 +142,13 @@ impl Worker {
                     }
                 }
                 // SPEC tlog-witness/add-checkpoint: a 409 names a size; older ones do not
-                Answer::Refused { status: 409, text } => {
+                WitnessAnswer::Refused { status: 409, text } => {
                     return Err(self.claims(Claim::Unsized(text.clone())).await);
                 }
-                Answer::Refused { status: 422, text } => {
+                WitnessAnswer::Refused { status: 422, text } => {
                     return Err(self.claims(Claim::OtherTree(text.clone())).await);
                 }
-                Answer::Refused { status, text } => {
+                WitnessAnswer::Refused { status, text } => {
                     return Err(Silence::Refused { status: *status, text: text.clone() });
                 }
                 _ => return Err(Silence::Failed("it gave an unknown answer".into())),
@@ -161,7 +161,7 @@ impl Worker {
     async fn claims(&self, claim: Claim) -> Silence {
         let shows = match self.link.checkpoint(&self.heads.origin).await {
             Ok(note) => self.heads.examine(note).await,
-            Err(why) => Shown::Nothing(why),
+            Err(why) => ShownHead::Nothing(why),
         };
         Silence::Claims { claim, shows }
     }

@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use super::journal::{self, Segment};
 use super::site::Site;
 use super::{FilePart, Files, HeadSwap, Replay, Store, StoreError};
-use crate::state::State;
+use crate::state::HeadPromises;
 
 pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES, sync_dir};
 
@@ -37,7 +37,7 @@ pub use super::journal::{DEFAULT_SEGMENT_BYTES, MIN_SEGMENT_BYTES, sync_dir};
 #[derive(Debug)]
 pub struct DiskStore {
     site: Arc<Site>,
-    state: State,
+    state: HeadPromises,
     /// Handed out once, by `replay`.
     replay: Mutex<Option<Replay>>,
     journal: Mutex<Journal>,
@@ -61,13 +61,13 @@ struct Journal {
 /// segments that they came from, and prepares the next one.
 #[derive(Debug)]
 struct Housekeeper {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<CleanupJob>>,
     done: Receiver<Result<(), StoreError>>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-struct Job {
+struct CleanupJob {
     tiles: BTreeSet<TileCoord>,
     segments: Vec<PathBuf>,
 }
@@ -181,7 +181,7 @@ impl DiskStore {
         let dir = layout.journal();
         let found = journal::open(&dir)?;
         let site = Arc::new(Site::open(layout.site(), layout.temporary(), found.replay.base.size)?);
-        let state = State::open(&layout.private().join("state"))?;
+        let state = HeadPromises::open(&layout.private().join("state"))?;
         let housekeeper = Housekeeper::start(dir.clone(), segment_bytes, Arc::clone(&site));
         let journal = Journal {
             dir,
@@ -296,7 +296,7 @@ impl Journal {
         let old = std::mem::replace(&mut self.segment, segment);
         let mut segments = std::mem::take(&mut self.older);
         segments.push(old.path().to_owned());
-        self.housekeeper.send(Job { tiles: site.start_from(base.size), segments });
+        self.housekeeper.send(CleanupJob { tiles: site.start_from(base.size), segments });
         Ok(())
     }
 }
@@ -305,7 +305,7 @@ impl Housekeeper {
     /// Starts the thread, which prepares a spare segment first.
     fn start(dir: PathBuf, segment_bytes: u64, site: Arc<Site>) -> Housekeeper {
         // one job at most is under way: rotation waits for the one before
-        let (jobs, next_job) = sync_channel::<Job>(1);
+        let (jobs, next_job) = sync_channel::<CleanupJob>(1);
         let (report, done) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             let mut outcome = journal::prepare_spare(&dir, segment_bytes);
@@ -321,7 +321,7 @@ impl Housekeeper {
         self.done.recv().unwrap_or(Err(StoreError::Failed))
     }
 
-    fn send(&self, job: Job) {
+    fn send(&self, job: CleanupJob) {
         if let Some(jobs) = &self.jobs {
             // a thread that has gone shows at the next wait
             let _ = jobs.send(job);
@@ -329,7 +329,7 @@ impl Housekeeper {
     }
 }
 
-fn keep_house(dir: &Path, bytes: u64, site: &Site, job: &Job) -> Result<(), StoreError> {
+fn keep_house(dir: &Path, bytes: u64, site: &Site, job: &CleanupJob) -> Result<(), StoreError> {
     site.sync(&job.tiles)?;
     for segment in &job.segments {
         journal::retire(dir, segment)?;

@@ -51,7 +51,7 @@ pub struct Segment {
 
 /// The journal as it was found.
 #[derive(Debug)]
-pub struct Found {
+pub struct OpenedJournal {
     /// The batches.
     pub replay: Replay,
     /// The newest segment, ready for more.
@@ -118,7 +118,7 @@ impl Segment {
 }
 
 /// Reads the whole journal in `dir` and finds where it goes on.
-pub fn open(dir: &Path) -> Result<Found, StoreError> {
+pub fn open(dir: &Path) -> Result<OpenedJournal, StoreError> {
     let paths = segment_paths(dir)?;
     let mut replay: Option<Replay> = None;
     let mut next_index = 0;
@@ -151,7 +151,7 @@ pub fn open(dir: &Path) -> Result<Found, StoreError> {
     let segment = newest.make_durable()?;
     sync_dir(dir)?;
     let older = paths[..paths.len() - 1].to_vec();
-    Ok(Found { replay, segment, older })
+    Ok(OpenedJournal { replay, segment, older })
 }
 
 /// The segment that goes on, as it was read.

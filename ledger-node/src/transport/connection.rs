@@ -1,7 +1,6 @@
 //! One connection: a socket with or without TLS, and who is at its other end.
 
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,17 +10,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::caller::Caller;
 use super::node_key::NodeKey;
 use super::socket::Socket;
-
-/// Who is at the other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Caller {
-    /// From where.
-    pub address: SocketAddr,
-    /// The node key that it showed; whose it is, and whether it counts, is not said.
-    pub key: Option<NodeKey>,
-}
 
 /// A connection that was let in.
 #[derive(Debug)]

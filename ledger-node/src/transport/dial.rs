@@ -23,8 +23,8 @@ use tonic::transport::{Channel, Endpoint};
 use tower_service::Service;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::line::{Duplex, Line};
 use super::node_key::HoldsOneOf;
+use super::pinned_stream::{Duplex, PinnedStream};
 use super::{NodeKey, Nodes, endpoint, provider};
 use crate::clock::{Clock, SystemClock};
 
@@ -46,9 +46,9 @@ pub(super) const HTTP_2: &[u8] = b"h2";
 /// Connections that it makes end by themselves when another key is known for their address, or the
 /// term of the key ends that was shown: channels then connect anew, and ask who is there.
 #[derive(Debug, Clone)]
-pub struct Dialer(Arc<Parts>);
+pub struct Dialer(Arc<DialerParts>);
 
-struct Parts {
+struct DialerParts {
     authorities: Vec<CertificateDer<'static>>,
     own: Option<Arc<CertifiedKey>>,
     nodes: Arc<Nodes>,
@@ -60,7 +60,7 @@ struct Parts {
     roots: OnceLock<RootCerts>,
 }
 
-impl std::fmt::Debug for Parts {
+impl std::fmt::Debug for DialerParts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Parts").field("nodes", &self.nodes).finish_non_exhaustive()
     }
@@ -145,7 +145,7 @@ impl Dialer {
         patience: Duration,
     ) -> Dialer {
         let (config, roots) = (OnceLock::new(), OnceLock::new());
-        Dialer(Arc::new(Parts { authorities, own, nodes, clock, patience, config, roots }))
+        Dialer(Arc::new(DialerParts { authorities, own, nodes, clock, patience, config, roots }))
     }
 
     /// The nodes that it knows.
@@ -243,7 +243,7 @@ impl Dialer {
         config
     }
 
-    async fn reach(self, uri: Uri) -> Result<Line, DialError> {
+    async fn reach(self, uri: Uri) -> Result<PinnedStream, DialError> {
         let address = || DialError::Address(uri.to_string());
         let url = grpc_url(&uri.to_string()).ok_or_else(address)?;
         let host = uri.host().ok_or_else(address)?.trim_matches(['[', ']']).to_owned();
@@ -279,12 +279,17 @@ impl Dialer {
     }
 
     /// A connection to somebody who showed this key.
-    fn line(self, url: String, shown: Option<NodeKey>, stream: impl Duplex + 'static) -> Line {
+    fn line(
+        self,
+        url: String,
+        shown: Option<NodeKey>,
+        stream: impl Duplex + 'static,
+    ) -> PinnedStream {
         let ends = async move {
-            let Parts { nodes, clock, .. } = &*self.0;
+            let DialerParts { nodes, clock, .. } = &*self.0;
             nodes.until_disbelieved(&url, shown, &**clock, LOOK_AGAIN).await;
         };
-        Line::new(stream, ends)
+        PinnedStream::new(stream, ends)
     }
 }
 
@@ -314,9 +319,9 @@ fn why(error: io::Error, is_pinned: bool) -> DialError {
 struct Connector(Dialer);
 
 impl Service<Uri> for Connector {
-    type Response = TokioIo<Line>;
+    type Response = TokioIo<PinnedStream>;
     type Error = DialError;
-    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<Line>, DialError>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<TokioIo<PinnedStream>, DialError>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), DialError>> {
         Poll::Ready(Ok(()))

@@ -12,7 +12,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_stream::Stream;
 
 use super::socket::Socket;
-use super::{Connection, Face, Gate, Reason};
+use super::{Connection, Endpoint, Gate, RefusalReason};
 
 /// Connections that wait for the face to take them.
 const WAITING: usize = 64;
@@ -27,7 +27,7 @@ pub struct Door {
     /// What counts them.
     pub gate: Arc<Gate>,
     /// Whose they are.
-    pub face: Face,
+    pub face: Endpoint,
     /// What answers handshakes; without it connections are plain.
     pub tls: Option<TlsAcceptor>,
 }
@@ -99,12 +99,12 @@ async fn shake(tls: TlsAcceptor, socket: Socket, gate: Arc<Gate>) -> Option<Conn
     match tokio::time::timeout(gate.limits().request(), tls.accept(socket)).await {
         Ok(Ok(stream)) => Some(Connection::tls(stream)),
         Ok(Err(error)) => {
-            gate.refuse(Reason::Tls);
+            gate.refuse(RefusalReason::Tls);
             tracing::debug!(%error, "a TLS handshake failed");
             None
         }
         Err(_) => {
-            gate.refuse(Reason::Slow);
+            gate.refuse(RefusalReason::Slow);
             None
         }
     }

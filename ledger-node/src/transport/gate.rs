@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Caller, network};
+use super::caller::Caller;
+use super::network;
 
 /// Connections at once, to both faces together: well below what a process may open by default
 /// (1,024 files), of which the store needs some.
@@ -123,7 +124,7 @@ impl Limits {
 
 /// A face of the node. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Face {
+pub enum Endpoint {
     /// Programs.
     Grpc,
     /// Readers.
@@ -132,7 +133,7 @@ pub enum Face {
 
 /// Why a connection or request was refused. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
+pub enum RefusalReason {
     /// The node has as many connections as it may.
     Full,
     /// The network has as many connections as it may.
@@ -145,32 +146,37 @@ pub enum Reason {
     Tls,
 }
 
-impl Face {
+impl Endpoint {
     /// All of them.
-    pub const ALL: [Face; 2] = [Face::Grpc, Face::Http];
+    pub const ALL: [Endpoint; 2] = [Endpoint::Grpc, Endpoint::Http];
 
     /// For programs.
     pub fn word(self) -> &'static str {
         match self {
-            Face::Grpc => "grpc",
-            Face::Http => "http",
+            Endpoint::Grpc => "grpc",
+            Endpoint::Http => "http",
         }
     }
 }
 
-impl Reason {
+impl RefusalReason {
     /// All of them.
-    pub const ALL: [Reason; 5] =
-        [Reason::Full, Reason::Address, Reason::Rate, Reason::Slow, Reason::Tls];
+    pub const ALL: [RefusalReason; 5] = [
+        RefusalReason::Full,
+        RefusalReason::Address,
+        RefusalReason::Rate,
+        RefusalReason::Slow,
+        RefusalReason::Tls,
+    ];
 
     /// For programs.
     pub fn word(self) -> &'static str {
         match self {
-            Reason::Full => "full",
-            Reason::Address => "address",
-            Reason::Rate => "rate",
-            Reason::Slow => "slow",
-            Reason::Tls => "tls",
+            RefusalReason::Full => "full",
+            RefusalReason::Address => "address",
+            RefusalReason::Rate => "rate",
+            RefusalReason::Slow => "slow",
+            RefusalReason::Tls => "tls",
         }
     }
 }
@@ -180,13 +186,13 @@ impl Reason {
 pub struct Gate {
     limits: Limits,
     began: Instant,
-    state: Mutex<State>,
-    open: [AtomicU64; Face::ALL.len()],
-    refused: [AtomicU64; Reason::ALL.len()],
+    state: Mutex<GateState>,
+    open: [AtomicU64; Endpoint::ALL.len()],
+    refused: [AtomicU64; RefusalReason::ALL.len()],
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct GateState {
     connections: u32,
     networks: HashMap<IpAddr, Usage>,
 }
@@ -230,8 +236,12 @@ impl Gate {
     /// Lets a connection in, until the permit is dropped.
     ///
     /// # Errors
-    /// [`Reason::Full`] or [`Reason::Address`].
-    pub fn enter(self: &Arc<Self>, address: IpAddr, face: Face) -> Result<Permit, Reason> {
+    /// [`RefusalReason::Full`] or [`RefusalReason::Address`].
+    pub fn enter(
+        self: &Arc<Self>,
+        address: IpAddr,
+        face: Endpoint,
+    ) -> Result<Permit, RefusalReason> {
         let entered = self.try_enter(address);
         match entered {
             Ok(network) => {
@@ -245,17 +255,17 @@ impl Gate {
         }
     }
 
-    fn try_enter(&self, address: IpAddr) -> Result<Option<IpAddr>, Reason> {
+    fn try_enter(&self, address: IpAddr) -> Result<Option<IpAddr>, RefusalReason> {
         let now = self.now();
         let mut state = self.lock();
         if state.connections >= self.limits.connections {
-            return Err(Reason::Full);
+            return Err(RefusalReason::Full);
         }
         let network = self.counted(address);
         if let Some(network) = network {
             let usage = state.usage(network, now, &self.limits);
             if usage.connections >= self.limits.connections_per_address {
-                return Err(Reason::Address);
+                return Err(RefusalReason::Address);
             }
             usage.connections += 1;
         }
@@ -290,23 +300,23 @@ impl Gate {
         let spent = of(state.usage(network, now, &self.limits)).spend(now, &self.limits);
         drop(state);
         if spent.is_err() {
-            self.refuse(Reason::Rate);
+            self.refuse(RefusalReason::Rate);
         }
         spent
     }
 
     /// Notes that something was refused.
-    pub fn refuse(&self, reason: Reason) {
+    pub fn refuse(&self, reason: RefusalReason) {
         self.refused[reason as usize].fetch_add(1, Ordering::Relaxed);
     }
 
     /// Connections of a face now.
-    pub fn open(&self, face: Face) -> u64 {
+    pub fn open(&self, face: Endpoint) -> u64 {
         self.open[face as usize].load(Ordering::Relaxed)
     }
 
     /// What was refused for this reason since the node started.
-    pub fn refused(&self, reason: Reason) -> u64 {
+    pub fn refused(&self, reason: RefusalReason) -> u64 {
         self.refused[reason as usize].load(Ordering::Relaxed)
     }
 
@@ -325,13 +335,13 @@ impl Gate {
         u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, GateState> {
         // counts are whole after every statement
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl GateState {
     fn usage(&mut self, network: IpAddr, now: u64, limits: &Limits) -> &mut Usage {
         if self.networks.len() >= MAX_NETWORKS && !self.networks.contains_key(&network) {
             self.forget(now, limits);
@@ -404,13 +414,13 @@ impl Saved {
 pub struct Permit {
     gate: Arc<Gate>,
     network: Option<IpAddr>,
-    face: Face,
+    face: Endpoint,
 }
 
 impl Permit {
     /// The connection was given up because nothing came or went.
     pub(super) fn was_slow(&self) {
-        self.gate.refuse(Reason::Slow);
+        self.gate.refuse(RefusalReason::Slow);
     }
 }
 
@@ -445,18 +455,21 @@ mod tests {
     #[test]
     fn connections_are_counted_by_network_and_in_all_and_given_back() {
         let gate = Gate::new(few());
-        let enter = |text: &str| gate.enter(ip(text), Face::Http);
+        let enter = |text: &str| gate.enter(ip(text), Endpoint::Http);
         let first = enter("192.0.2.1").expect("room");
         let second = enter("::ffff:192.0.2.1").expect("room");
-        assert_eq!(enter("192.0.2.1").err(), Some(Reason::Address));
+        assert_eq!(enter("192.0.2.1").err(), Some(RefusalReason::Address));
         let local: Vec<Permit> = (0..3).map(|_| enter("127.0.0.1").expect("spared")).collect();
-        assert_eq!(enter("192.0.2.2").err(), Some(Reason::Full));
-        assert_eq!((gate.open(Face::Http), gate.open(Face::Grpc)), (5, 0));
+        assert_eq!(enter("192.0.2.2").err(), Some(RefusalReason::Full));
+        assert_eq!((gate.open(Endpoint::Http), gate.open(Endpoint::Grpc)), (5, 0));
         drop(local);
         drop((first, second));
-        assert_eq!(gate.open(Face::Http), 0);
+        assert_eq!(gate.open(Endpoint::Http), 0);
         assert!(enter("192.0.2.1").is_ok());
-        assert_eq!((gate.refused(Reason::Address), gate.refused(Reason::Full)), (1, 1));
+        assert_eq!(
+            (gate.refused(RefusalReason::Address), gate.refused(RefusalReason::Full)),
+            (1, 1)
+        );
     }
 
     #[test]
@@ -488,7 +501,7 @@ mod tests {
     #[test]
     fn nobody_is_counted_twice_by_changing_addresses_and_the_table_stays_small() {
         let gate = Gate::new(few());
-        let _stays = gate.enter(ip("192.0.2.1"), Face::Grpc).expect("room");
+        let _stays = gate.enter(ip("192.0.2.1"), Endpoint::Grpc).expect("room");
         for n in 0..3 * MAX_NETWORKS {
             let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n as u32));
             assert_eq!(gate.request(address), Ok(()));

@@ -12,13 +12,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use super::dial::HTTP_2;
 use super::node_key::MayHoldOne;
-use super::{Face, provider};
+use super::{Endpoint, provider};
 use crate::config::{ConfigError, read_secret};
 use crate::store::disk::Layout;
 
@@ -31,49 +30,16 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// Bytes of the largest file of certificates: a bundle of all that browsers believe has 250 KiB.
 const MAX_PEM: u64 = 1 << 20;
 
-/// The section `[tls]`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct TlsSettings {
-    /// The certificate and those that lead to its authority, as PEM.
-    pub certificate: Option<PathBuf>,
-    /// The certificate's key, as PEM; mode 0600, not below `site`.
-    pub key: Option<PathBuf>,
-    /// The key that the charter names as this node's; mode 0600, not below `site`.
-    pub node_key: Option<PathBuf>,
-    /// Certificates of authorities that this node believes beside the web's, as PEM.
-    pub ca: Option<PathBuf>,
-}
-
-impl TlsSettings {
-    /// Whether nothing is set.
-    pub fn is_empty(&self) -> bool {
-        *self == TlsSettings::default()
-    }
-
-    /// The files of the certificate and of its key, if the node speaks TLS.
-    ///
-    /// # Errors
-    /// [`ConfigError::TlsHalf`] where one is named without the other.
-    pub fn pair(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        match (&self.certificate, &self.key) {
-            (Some(certificate), Some(key)) => Ok(Some((certificate, key))),
-            (None, None) if self.node_key.is_none() => Ok(None),
-            _ => Err(ConfigError::TlsHalf),
-        }
-    }
-}
-
 /// What a node's ports show.
 #[derive(Debug, Clone)]
 pub struct ServerTls {
-    shown: Arc<Shown>,
+    shown: Arc<OwnCertificate>,
     node: Option<Arc<CertifiedKey>>,
 }
 
 /// A certificate that is read again when its files change.
 #[derive(Debug)]
-struct Shown {
+struct OwnCertificate {
     layout: Layout,
     files: (PathBuf, PathBuf),
     now: RwLock<(Stamp, Arc<CertifiedKey>)>,
@@ -124,32 +90,35 @@ impl ServerTls {
     ) -> Result<ServerTls, ConfigError> {
         let files = (certificate, key);
         let now = RwLock::new((stamp(&files), Arc::new(load(layout, &files)?)));
-        Ok(ServerTls { shown: Arc::new(Shown { layout: layout.clone(), files, now }), node })
+        Ok(ServerTls {
+            shown: Arc::new(OwnCertificate { layout: layout.clone(), files, now }),
+            node,
+        })
     }
 
     /// What answers handshakes at a face.
-    pub fn acceptor(&self, face: Face) -> TlsAcceptor {
+    pub fn acceptor(&self, face: Endpoint) -> TlsAcceptor {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&[&rustls::version::TLS13])
             .expect("the provider speaks TLS 1.3");
         let shown = Arc::clone(&self.shown);
         let mut config = match face {
-            Face::Grpc => builder
+            Endpoint::Grpc => builder
                 .with_client_cert_verifier(Arc::new(MayHoldOne))
                 .with_cert_resolver(Arc::new(Chosen { shown, node: self.node.clone() })),
-            Face::Http => builder
+            Endpoint::Http => builder
                 .with_no_client_auth()
                 .with_cert_resolver(Arc::new(Chosen { shown, node: None })),
         };
         config.alpn_protocols = match face {
-            Face::Grpc => vec![HTTP_2.to_vec()],
-            Face::Http => vec![HTTP_1.to_vec()],
+            Endpoint::Grpc => vec![HTTP_2.to_vec()],
+            Endpoint::Http => vec![HTTP_1.to_vec()],
         };
         TlsAcceptor::from(Arc::new(config))
     }
 
     /// Reads the files again whenever they change, until `stopping` turns true.
-    pub async fn look_after(self, mut stopping: watch::Receiver<bool>) {
+    pub async fn reload_when_changed(self, mut stopping: watch::Receiver<bool>) {
         loop {
             tokio::select! {
                 _ = stopping.wait_for(|stop| *stop) => return,
@@ -161,7 +130,7 @@ impl ServerTls {
     }
 }
 
-impl Shown {
+impl OwnCertificate {
     /// Takes what lies there now, if it is whole; else what was shown before stays.
     fn look_again(&self) {
         let found = stamp(&self.files);
@@ -210,7 +179,7 @@ fn load(layout: &Layout, files: &(PathBuf, PathBuf)) -> Result<CertifiedKey, Con
 /// Which certificate is shown to whom.
 #[derive(Debug)]
 struct Chosen {
-    shown: Arc<Shown>,
+    shown: Arc<OwnCertificate>,
     node: Option<Arc<CertifiedKey>>,
 }
 

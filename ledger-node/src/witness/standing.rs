@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::EvidenceId;
-use ledger_core::gossip::{Question, Standing};
+use ledger_core::gossip::{LogStanding, Question};
 use ledger_core::merkle::TreeHead;
 use ledger_core::witness::{AddCheckpoint, Authenticated, Refusal};
 
-use super::{Kept, Witness};
+use super::{LastCosigned, Witness};
 use crate::gossip::Gossip;
 
 impl Witness {
@@ -16,21 +16,21 @@ impl Witness {
     /// request shows it.
     pub(super) async fn check_standing(&self, asked: &Authenticated) -> Result<(), Refusal> {
         let origin = asked.checkpoint().origin();
-        if let Standing::Unreconciled(_) = self.gossip.standing(origin) {
-            match asked.step(self.latest(origin).as_ref().map(Kept::head)) {
-                Ok(_) => self.tell_gossip(asked.request(), Gossip::hear_proof).await,
+        if let LogStanding::Unreconciled(_) = self.gossip.standing(origin) {
+            match asked.step(self.latest(origin).as_ref().map(LastCosigned::head)) {
+                Ok(_) => self.tell_gossip(asked.request(), Gossip::observe_proof).await,
                 // the log must know from where to prove that its heads belong together
                 Err(conflict @ Refusal::Conflict { .. }) => return Err(conflict),
                 Err(contradiction) => self.look_into(asked.request(), &contradiction).await,
             }
         }
         match self.gossip.standing(origin) {
-            Standing::Good => Ok(()),
-            Standing::Unreconciled(Question { origin, smaller, larger }) => {
+            LogStanding::Good => Ok(()),
+            LogStanding::Unreconciled(Question { origin, smaller, larger }) => {
                 let (smaller, larger) = (smaller.size, larger.size);
                 Err(Refusal::Unreconciled { origin, smaller, larger })
             }
-            Standing::Convicted(evidence) => Err(convicted(asked, evidence)),
+            LogStanding::Convicted(evidence) => Err(convicted(asked, evidence)),
             _ => Err(Refusal::NotSigned(origin.clone())),
         }
     }
@@ -45,13 +45,13 @@ impl Witness {
             // honest logs ask from a wrong size too, but about a head that is new
             Refusal::Conflict { .. } | Refusal::OldTooLarge { .. } => {
                 let kept = self.latest(offered.origin());
-                let latest = kept.as_ref().map_or(&TreeHead::EMPTY, Kept::head);
+                let latest = kept.as_ref().map_or(&TreeHead::EMPTY, LastCosigned::head);
                 offered.head().size <= latest.size && offered.head() != latest
             }
             _ => false,
         };
         if may_contradict {
-            self.tell_gossip(request, Gossip::hear_refused).await;
+            self.tell_gossip(request, Gossip::observe_refused).await;
         }
     }
 

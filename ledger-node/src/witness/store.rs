@@ -18,7 +18,7 @@ const VERSION: i64 = 1;
 
 /// The checkpoint that was cosigned last for a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct LastCosigned {
     /// The checkpoint with the log's lines that were verified, and no others.
     pub checkpoint: ClaimedCheckpoint,
     /// The time of its cosignatures.
@@ -26,14 +26,14 @@ pub struct Kept {
 }
 
 /// The latest checkpoints by the hash of their origin.
-pub(super) type Latest = BTreeMap<String, Kept>;
+pub(super) type Latest = BTreeMap<String, LastCosigned>;
 
 /// The open file.
-pub(super) struct Store {
+pub(super) struct WitnessStore {
     connection: Connection,
 }
 
-impl Kept {
+impl LastCosigned {
     /// The log's name.
     pub fn origin(&self) -> &Origin {
         self.checkpoint.checkpoint().origin()
@@ -45,9 +45,9 @@ impl Kept {
     }
 }
 
-impl Store {
+impl WitnessStore {
     /// Opens or makes the file, and reads all of it: a witness holds one note a log.
-    pub(super) fn open(path: &Path) -> Result<(Store, Latest), WitnessError> {
+    pub(super) fn open(path: &Path) -> Result<(WitnessStore, Latest), WitnessError> {
         let failed = |error: rusqlite::Error| WitnessError::Open {
             path: path.to_owned(),
             message: error.to_string(),
@@ -69,13 +69,13 @@ impl Store {
         }
         let latest = read(&connection)
             .map_err(|message| WitnessError::Open { path: path.to_owned(), message })?;
-        Ok((Store { connection }, latest))
+        Ok((WitnessStore { connection }, latest))
     }
 
     /// Keeps checkpoints, all or none. Durable when it returns.
     pub(super) fn keep<'a>(
         &mut self,
-        rows: impl Iterator<Item = &'a Kept>,
+        rows: impl Iterator<Item = &'a LastCosigned>,
     ) -> Result<(), rusqlite::Error> {
         let transaction = self.connection.transaction()?;
         {
@@ -119,7 +119,7 @@ fn read(connection: &Connection) -> Result<Latest, String> {
         let damaged = || format!("what it holds for \"{origin}\" is damaged");
         let checkpoint = ClaimedCheckpoint::parse(note.as_bytes()).map_err(|_| damaged())?;
         let time = u64::try_from(time).map_err(|_| damaged())?;
-        let kept = Kept { checkpoint, time };
+        let kept = LastCosigned { checkpoint, time };
         if kept.origin().as_str() != origin {
             return Err(damaged());
         }

@@ -54,30 +54,30 @@ fn charter() -> Charter {
 }
 
 /// A witness's directory and its clock.
-struct Place {
+struct WitnessDir {
     dir: TempDir,
     clock: ManualClock,
     /// Whether contradictions become evidence.
     compares: bool,
 }
 
-impl Place {
-    fn new() -> Place {
+impl WitnessDir {
+    fn new() -> WitnessDir {
         let (dir, clock) = (tempfile::tempdir().unwrap(), ManualClock::at(NOW));
-        let place = Place { dir, clock, compares: true };
+        let place = WitnessDir { dir, clock, compares: true };
         place.list(&format!("log {}\n", log_key().verifier()));
         place
     }
 
     fn list(&self, text: &str) {
-        std::fs::write(self.dir.path().join(logs::LOGS_FILE), text).unwrap();
+        std::fs::write(self.dir.path().join(crate::known_logs::LOGS_FILE), text).unwrap();
     }
 
     fn parts(&self, keys: Vec<SignerKey>) -> WitnessParts {
         let (sender, charter) = tokio::sync::watch::channel(Arc::new(charter()));
         // the sequencer keeps it while a node runs; a closed channel goes on giving its last value
         drop(sender);
-        let logs = Arc::new(logs::LogList::open(self.dir.path()).unwrap());
+        let logs = Arc::new(crate::known_logs::LogList::open(self.dir.path()).unwrap());
         let clock: Arc<dyn Clock> = Arc::new(self.clock.clone());
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new(100));
         let folder = self.dir.path().join("evidence");
@@ -146,7 +146,7 @@ fn latest(witness: &Witness) -> Option<u64> {
 
 #[tokio::test]
 async fn what_was_cosigned_survives_and_times_never_go_back() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let hash = origin_hash(&Origin::new(LOG).unwrap());
     let (first, second) = (request(0, 5), request(5, 9));
     let served = {
@@ -174,7 +174,7 @@ async fn what_was_cosigned_survives_and_times_never_go_back() {
 
 #[tokio::test]
 async fn the_state_of_a_removed_log_is_kept_for_ever() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     place.list("# nothing\n");
@@ -193,7 +193,7 @@ async fn the_state_of_a_removed_log_is_kept_for_ever() {
 
 #[tokio::test]
 async fn the_nodes_own_log_is_always_known_and_a_convicted_key_is_not_trusted() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     place.list("");
     let witness = place.open();
     let own = |old, new| request_of(&own_key(), old, new, 0);
@@ -211,7 +211,7 @@ async fn racing_requests_make_one_history() {
     const TASKS: u64 = 24;
     const STEPS: u64 = 12;
     // a log that was convicted races no more
-    let place = Place { compares: false, ..Place::new() };
+    let place = WitnessDir { compares: false, ..WitnessDir::new() };
     let witness = Arc::new(place.open());
     let mut tasks = Vec::new();
     for task in 0..TASKS {
@@ -255,7 +255,7 @@ async fn racing_requests_make_one_history() {
 
 #[tokio::test]
 async fn a_witness_that_cannot_keep_cosigns_nothing_until_it_is_restarted() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     let other = rusqlite::Connection::open(place.dir.path().join("witness.sqlite")).unwrap();
@@ -275,7 +275,7 @@ async fn a_witness_that_cannot_keep_cosigns_nothing_until_it_is_restarted() {
 
 #[test]
 fn unfit_keys_lists_and_states_are_refused_before_anything_is_served() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let open = |keys| Witness::open(place.parts(keys)).err().map(|error| error.to_string());
     let says = |error: Option<String>, part: &str| {
         assert!(error.as_ref().is_some_and(|error| error.contains(part)), "{error:?}");
@@ -283,7 +283,8 @@ fn unfit_keys_lists_and_states_are_refused_before_anything_is_served() {
     says(open(vec![log_key()]), "is not a cosigner's");
     says(open(vec![witness_key(), witness_key()]), "all of them different");
     place.list("log\n");
-    let list = logs::LogList::open(place.dir.path()).err().map(|error| error.to_string());
+    let list =
+        crate::known_logs::LogList::open(place.dir.path()).err().map(|error| error.to_string());
     says(list, "line 1: expected");
     place.list("");
     std::fs::write(place.dir.path().join("witness.sqlite"), "nonsense").unwrap();
@@ -292,13 +293,13 @@ fn unfit_keys_lists_and_states_are_refused_before_anything_is_served() {
 
 #[tokio::test]
 async fn a_convicted_key_of_the_node_cosigns_nothing() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     let hash = origin_hash(&Origin::new(LOG).unwrap());
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     assert!(has_own_line(&witness.checkpoint(&hash).unwrap()));
     let evidence = against(&witness_key());
-    witness.gossip.accuse(&evidence).unwrap();
+    witness.gossip.convict(&evidence).unwrap();
     let refused = witness.add_checkpoint(&request(5, 6)).await;
     assert!(
         matches!(refused, Err(WitnessError::Convicted(id)) if id == evidence.id()),

@@ -9,7 +9,7 @@ use ledger_core::witness::{Authenticated, origin_hash};
 use tokio::sync::{mpsc, oneshot};
 
 use super::WitnessError;
-use super::store::{Kept, Latest, Store};
+use super::store::{LastCosigned, Latest, WitnessStore};
 use crate::clock::Clock;
 
 /// Requests that share one transaction: as many as arrive while the disk works, and a bound on how
@@ -17,29 +17,29 @@ use crate::clock::Clock;
 const MAX_GROUP: usize = 256;
 
 /// A request whose signatures were judged, and who waits for the rest.
-pub(super) struct Job {
+pub(super) struct CosignJob {
     pub authenticated: Authenticated,
-    pub answer: oneshot::Sender<Result<Kept, WitnessError>>,
+    pub answer: oneshot::Sender<Result<LastCosigned, WitnessError>>,
 }
 
-pub(super) struct Writer {
-    pub store: Store,
+pub(super) struct WitnessWriter {
+    pub store: WitnessStore,
     pub latest: Arc<RwLock<Latest>>,
     pub broken: Arc<AtomicBool>,
     pub clock: Arc<dyn Clock>,
 }
 
-impl Writer {
+impl WitnessWriter {
     /// Works until nobody can send any more. There is no timer: a lone request is handled at once,
     /// and a group is whatever came while the disk was busy.
-    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
+    pub(super) fn run(mut self, mut jobs: mpsc::Receiver<CosignJob>) {
         let mut group = Vec::with_capacity(MAX_GROUP);
         while jobs.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
             self.handle(group.drain(..));
         }
     }
 
-    fn handle(&mut self, group: impl Iterator<Item = Job>) {
+    fn handle(&mut self, group: impl Iterator<Item = CosignJob>) {
         let mut moved = BTreeMap::new();
         let mut answers = Vec::new();
         for job in group {
@@ -71,16 +71,16 @@ impl Writer {
     fn judge(
         &self,
         authenticated: &Authenticated,
-        moved: &mut BTreeMap<String, Kept>,
-    ) -> Result<Kept, WitnessError> {
+        moved: &mut BTreeMap<String, LastCosigned>,
+    ) -> Result<LastCosigned, WitnessError> {
         let hash = origin_hash(authenticated.checkpoint().origin());
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
         let before = moved.get(&hash).or_else(|| latest.get(&hash));
-        let checkpoint = authenticated.step(before.map(Kept::head))?;
+        let checkpoint = authenticated.step(before.map(LastCosigned::head))?;
         // a witness's times never go back, and zero would say nothing about the latest head
         let earliest = before.map_or(1, |kept| kept.time);
         let time = self.clock.now().clamp(earliest, MAX_TIME.max(earliest));
-        let kept = Kept { checkpoint: checkpoint.claimed().clone(), time };
+        let kept = LastCosigned { checkpoint: checkpoint.claimed().clone(), time };
         moved.insert(hash, kept.clone());
         Ok(kept)
     }

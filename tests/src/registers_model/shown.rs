@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use ledger_core::register::{
-    DecisionRow, Duty, DutyState, IncidentRow, IncidentState, Mention, RemediationRow, ReviewRow,
-    RiskRow, Summary, Told,
+    DecisionRow, Disclosed, Duty, DutyState, IncidentRow, IncidentState, Mention, RemediationRow,
+    ReviewRow, RiskRow, Summary,
 };
 
 /// The incident register.
@@ -72,7 +72,7 @@ pub fn reviews(rows: &[ReviewRow]) -> Vec<String> {
             .map(|(id, headline)| (id.to_string(), headline.as_ref().map(|own| own.index.get())))
             .collect();
         let conditions = match &row.conditions {
-            Told::Said(conditions) => {
+            Disclosed::Said(conditions) => {
                 let shown = conditions.iter().map(|own| {
                     let met = own.met_by.as_ref().map(|by| by.index.get());
                     format!("[{} {} {met:?}]", own.id, told(&own.due))
@@ -137,11 +137,11 @@ fn mentions(list: &[Mention]) -> Vec<String> {
     list.iter().map(|own| format!("{} {}", own.first.index, told(&own.word))).collect()
 }
 
-fn told<T: Display>(told: &Told<T>) -> String {
+fn told<T: Display>(told: &Disclosed<T>) -> String {
     match told {
-        Told::Said(value) => format!("={value}"),
-        Told::Unknown => "unknown".to_owned(),
-        Told::Sealed => "sealed".to_owned(),
-        Told::Absent => "absent".to_owned(),
+        Disclosed::Said(value) => format!("={value}"),
+        Disclosed::Unknown => "unknown".to_owned(),
+        Disclosed::Sealed => "sealed".to_owned(),
+        Disclosed::Absent => "absent".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! A tree that somebody holds, with its leaves.
 
 use ledger_core::checkpoint::{Checkpoint, Origin};
-use ledger_core::merkle::{Beginning, ConsistencyProof, MemoryTree, TreeHead, prove_consistency};
+use ledger_core::merkle::{ConsistencyProof, MemoryTree, PrefixProof, TreeHead, prove_consistency};
 use ledger_core::{Hash, TreeSize};
 
 /// One history of a log.
@@ -70,11 +70,11 @@ impl Branch {
     }
 
     /// What the tree of `larger` was at a smaller size, if this is its tree.
-    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<Beginning> {
+    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
         if larger.size > self.tree.size() || smaller > larger.size {
             return None;
         }
-        Beginning::read(&mut self.tree.clone(), smaller, larger).ok()
+        PrefixProof::read(&mut self.tree.clone(), smaller, larger).ok()
     }
 
     /// The proof that the whole tree grew out of its first leaves, if it has so many.

@@ -4,10 +4,10 @@ use ledger_core::Hash;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_core::evidence::{Case, ClaimedEvidence, Conflict, Entries, Heads, Trust};
 use ledger_core::gossip::{
-    Answer, Event, EvidenceRef, Exchange, Line, LineId, MAX_LINES, Message, Question, Salt,
-    UnreadEvidence,
+    Event, EvidenceRef, Exchange, LogLine, LogLineId, MAX_LINES, Message, Question, QuestionAnswer,
+    RoundSalt, UnreadEvidence,
 };
-use ledger_core::merkle::{Beginning, ConsistencyProof, TreeHead};
+use ledger_core::merkle::{ConsistencyProof, PrefixProof, TreeHead};
 use ledger_core::note::Algorithm;
 
 use super::net::{Leg, Parcel, Place};
@@ -76,8 +76,8 @@ impl World {
         let told = match to {
             Message::Hello { salt, .. } => {
                 let id = Hash::digest(&[&salt.0, log.origin.as_str().as_bytes()].concat());
-                let log = LineId(*id.as_bytes().first_chunk().expect("32 bytes"));
-                let lines = vec![Line { log, state: [0; 8] }];
+                let log = LogLineId(*id.as_bytes().first_chunk().expect("32 bytes"));
+                let lines = vec![LogLine { log, state: [0; 8] }];
                 return Some(Message::Lists { salt: *salt, lines });
             }
             Message::Exchange(told) if told.wants.contains(&lie.id()) => {
@@ -103,7 +103,7 @@ impl World {
         let salt = match to {
             Some(Message::Hello { salt, .. }) => *salt,
             Some(Message::Exchange(told)) => told.salt,
-            _ => Salt([7; 16]),
+            _ => RoundSalt([7; 16]),
         };
         let mut told = Exchange::new(salt);
         let asked = match to {
@@ -113,7 +113,7 @@ impl World {
         let head = self.a_head(node);
         match self.random.below(4) {
             0 => return Message::Lists { salt, lines: Vec::new() },
-            1 => told.about = vec![LineId([0; 8]); MAX_LINES + 1],
+            1 => told.about = vec![LogLineId([0; 8]); MAX_LINES + 1],
             2 => told.heads.extend(head.as_ref().and_then(altered)),
             _ => told.answers.extend(asked.or_else(|| Some(made_up(&head?))).map(junk)),
         }
@@ -121,7 +121,7 @@ impl World {
     }
 
     fn flood(&mut self, node: usize) -> Message {
-        let mut told = Exchange::new(Salt([9; 16]));
+        let mut told = Exchange::new(RoundSalt([9; 16]));
         if let Some(head) = self.a_head(node) {
             told.questions = vec![made_up(&head); 64];
             told.heads = vec![head; 200];
@@ -173,9 +173,9 @@ fn made_up(head: &ClaimedCheckpoint) -> Question {
     Question { origin, smaller: TreeHead::EMPTY, larger }
 }
 
-fn junk(question: Question) -> Answer {
+fn junk(question: Question) -> QuestionAnswer {
     let root = Hash::leaf(b"junk");
-    Answer { question, beginning: Beginning { root, proof: ConsistencyProof::default() } }
+    QuestionAnswer { question, beginning: PrefixProof { root, proof: ConsistencyProof::default() } }
 }
 
 fn name_of(role: Role) -> &'static str {

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::gossip::{Message, Question};
-use ledger_core::merkle::Beginning;
+use ledger_core::merkle::PrefixProof;
 use ledger_core::note::Signature;
 use ledger_core::witness::AddCheckpoint;
 
@@ -60,7 +60,7 @@ pub enum Parcel {
     /// Asks for a proof.
     Fetch(Question),
     /// A proof.
-    Fetched(Question, Beginning),
+    Fetched(Question, PrefixProof),
 }
 
 /// What happens. Closed.

@@ -9,10 +9,10 @@ use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::evidence::ClaimedEvidence;
 use ledger_core::gossip::{
-    Beginnings, Conduct, Event, EvidenceRef, FalseSignature, Fault, KnownKeys, LogStatus, Message,
-    Moment, Question, Round, Salt, Standing, View,
+    Event, EvidenceRef, FalseSignature, HeadSource, KnownKeys, LogStanding, LogStatus, Message,
+    Moment, PeerBudget, PeerFault, PrefixProver, Question, Round, RoundSalt, View,
 };
-use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::merkle::{PrefixProof, TreeHead};
 use ledger_core::note::{SignerKey, VerifierKey};
 use ledger_core::witness::{AddCheckpoint, Authenticated, LogKeys, Refusal};
 
@@ -60,9 +60,9 @@ pub struct Node {
     disk: Disk,
     synced: Disk,
     /// Of those whom it asks; only a round of its own that goes well clears it.
-    asked: BTreeMap<usize, Conduct>,
+    asked: BTreeMap<usize, PeerBudget>,
     /// Of those who ask it.
-    askers: BTreeMap<usize, Conduct>,
+    askers: BTreeMap<usize, PeerBudget>,
     /// The evidence that a peer was asked for in answers.
     wanted: BTreeMap<usize, Vec<EvidenceRef>>,
     asking: Option<Asking>,
@@ -75,8 +75,8 @@ pub struct Node {
 #[derive(Default)]
 pub(super) struct Trees(Vec<(Origin, Rc<Branch>)>);
 
-impl Beginnings for Trees {
-    fn beginning(&mut self, of: &Origin, old: TreeSize, head: &TreeHead) -> Option<Beginning> {
+impl PrefixProver for Trees {
+    fn prove_prefix(&mut self, of: &Origin, old: TreeSize, head: &TreeHead) -> Option<PrefixProof> {
         let mut trees = self.0.iter().filter(|(origin, _)| origin == of);
         trees.find_map(|(_, branch)| branch.beginning(old, head))
     }
@@ -136,7 +136,7 @@ impl Node {
         for (origin, status) in &self.disk.logs {
             let open = status.open.iter().map(|(head, _)| head);
             for head in status.adopted.iter().chain(open).chain(&status.convicting) {
-                drop(self.view.hear(head));
+                drop(self.view.observe(head, HeadSource::Fetched));
             }
             for (head, _) in status.open.iter().filter(|(_, alarm)| *alarm) {
                 self.view.recall_alarm(origin, head.checkpoint().head());
@@ -144,12 +144,12 @@ impl Node {
         }
     }
 
-    fn asked(&mut self, peer: usize, now: Moment) -> &mut Conduct {
-        self.asked.entry(peer).or_insert_with(|| Conduct::new(now))
+    fn asked(&mut self, peer: usize, now: Moment) -> &mut PeerBudget {
+        self.asked.entry(peer).or_insert_with(|| PeerBudget::new(now))
     }
 
-    fn asker(&mut self, peer: usize, now: Moment) -> &mut Conduct {
-        self.askers.entry(peer).or_insert_with(|| Conduct::new(now))
+    fn asker(&mut self, peer: usize, now: Moment) -> &mut PeerBudget {
+        self.askers.entry(peer).or_insert_with(|| PeerBudget::new(now))
     }
 
     /// Whether it does what gossip asks for.
@@ -173,7 +173,7 @@ impl World {
     /// Whether a node can show what the larger tree was.
     pub(super) fn holds(&self, node: usize, log: usize, old: &TreeHead, head: &TreeHead) -> bool {
         let origin = &self.logs[log].origin;
-        self.trees(node).beginning(origin, old.size, head).is_some()
+        self.trees(node).prove_prefix(origin, old.size, head).is_some()
     }
 
     /// Whether the log itself shows it.
@@ -213,7 +213,7 @@ impl World {
 
     fn consult(&mut self, node: usize) {
         let mut trees = self.trees(node);
-        let events = self.nodes[node].view.consult(&mut trees);
+        let events = self.nodes[node].view.resolve_with(&mut trees);
         self.note(node, events);
     }
 
@@ -243,7 +243,7 @@ impl World {
         }
         let peer = peers[usize::try_from(self.random.below(peers.len() as u64)).expect("few")];
         let salt = [self.random.word().to_be_bytes(), self.random.word().to_be_bytes()];
-        let salt = Salt(*salt.concat().first_chunk().expect("16 bytes"));
+        let salt = RoundSalt(*salt.concat().first_chunk().expect("16 bytes"));
         let own = &mut self.nodes[node];
         own.rounds += 1;
         let (round, hello) = Round::begin(&own.view, salt);
@@ -285,14 +285,14 @@ impl World {
             }
             (Parcel::Fetch(question), Place::Node(peer)) => {
                 let Question { origin, smaller, larger } = &question;
-                let shown = self.trees(node).beginning(origin, smaller.size, larger);
+                let shown = self.trees(node).prove_prefix(origin, smaller.size, larger);
                 if let Some(beginning) = shown.filter(|_| self.nodes[node].gossips()) {
                     let parcel = Parcel::Fetched(question, beginning);
                     self.send(Place::Node(node), Place::Node(peer), parcel);
                 }
             }
             (Parcel::Fetched(question, beginning), _) => {
-                let events = self.nodes[node].view.learn(&question, &beginning);
+                let events = self.nodes[node].view.resolve(&question, &beginning);
                 self.note(node, events.unwrap_or_default());
             }
             _ => {}
@@ -300,7 +300,7 @@ impl World {
     }
 
     pub(super) fn hear(&mut self, node: usize, head: &ClaimedCheckpoint) {
-        let events = self.nodes[node].view.hear(head).unwrap_or_default();
+        let events = self.nodes[node].view.observe(head, HeadSource::Fetched).unwrap_or_default();
         self.note(node, events);
     }
 
@@ -331,15 +331,15 @@ impl World {
         }
         let mut trees = self.trees(node);
         let own = &mut self.nodes[node];
-        let reply = if message.spend(own.asker(peer, now), now).is_err() {
+        let reply = if message.try_spend(own.asker(peer, now), now).is_err() {
             self.observer.count("refused-to-listen");
             None
         } else {
             let wanted = own.wanted.entry(peer).or_default();
             let mut heard = own.view.answer(message, wanted, &mut trees);
-            own.asker(peer, now).owe(heard.debt());
+            own.asker(peer, now).charge(heard.charge());
             if !heard.events.is_empty() && self.cheats(Cheat::Touchy) {
-                heard.fault = Some(Fault::OutOfTurn);
+                heard.fault = Some(PeerFault::OutOfTurn);
             }
             self.note(node, heard.events);
             if heard.fault.is_some() {
@@ -365,13 +365,13 @@ impl World {
         };
         let is_idle = message == Message::Same;
         asking.bytes += wire::size(&message) as u64;
-        if message.spend(own.asked(peer, now), now).is_err() {
+        if message.try_spend(own.asked(peer, now), now).is_err() {
             own.asked(peer, now).failed(now, INTERVAL);
             self.observer.report.bytes += asking.bytes;
             return self.observer.count("costly");
         }
-        let heard = asking.round.hear(&mut own.view, message, &mut trees);
-        own.asked(peer, now).owe(heard.debt());
+        let heard = asking.round.take(&mut own.view, message, &mut trees);
+        own.asked(peer, now).charge(heard.charge());
         if heard.reply.is_none() && heard.fault.is_none() {
             own.asked(peer, now).succeeded();
         }
@@ -409,10 +409,10 @@ impl World {
         }
     }
 
-    fn fault(&mut self, node: usize, peer: usize, fault: Option<Fault>) {
+    fn fault(&mut self, node: usize, peer: usize, fault: Option<PeerFault>) {
         let Some(fault) = fault else { return };
         self.observer.count(match fault {
-            Fault::FalseEvidence(_) | Fault::Unasked => "false-evidence",
+            PeerFault::FalseEvidence(_) | PeerFault::Unasked => "false-evidence",
             _ => "fault",
         });
         if self.nodes[peer].gossips() {
@@ -427,7 +427,7 @@ impl World {
         for event in events {
             let origin = match &event {
                 Event::Adopted(head) | Event::Opened(head) => head.checkpoint().origin().clone(),
-                Event::Settled(origin) | Event::Richer(origin) => origin.clone(),
+                Event::Settled(origin) | Event::CosignaturesAdded(origin) => origin.clone(),
                 Event::Unreconciled(question) => question.origin.clone(),
                 Event::Convicted(evidence) => {
                     self.convicted(node, evidence);
@@ -449,7 +449,7 @@ impl World {
             let status = own.view.log(&origin);
             let is_kept = |status: &LogStatus| {
                 // further cosignatures are heard again, unless the log has fallen
-                !matches!(event, Event::Richer(_)) || !status.convicting.is_empty()
+                !matches!(event, Event::CosignaturesAdded(_)) || !status.convicting.is_empty()
             };
             if let Some(status) = status.filter(is_kept) {
                 own.disk.logs.insert(origin, Rc::new(status));
@@ -506,7 +506,7 @@ impl World {
     fn cosign(&mut self, node: usize, log: usize, request: &Authenticated) -> Verdict {
         let origin = &self.logs[log].origin;
         let standing = self.nodes[node].view.standing(origin);
-        if standing != Standing::Good && !self.cheats(Cheat::Trustful) {
+        if standing != LogStanding::Good && !self.cheats(Cheat::Trustful) {
             self.observer.count("not-cosigned");
             return Verdict::Refused;
         }
@@ -539,9 +539,9 @@ impl World {
         }
         let proof = request.request().proof().clone();
         let origin = self.logs[log].origin.clone();
-        let beginning = Beginning { root: smaller.root, proof };
+        let beginning = PrefixProof { root: smaller.root, proof };
         let question = Question { origin, smaller, larger };
-        let events = self.nodes[node].view.learn(&question, &beginning);
+        let events = self.nodes[node].view.resolve(&question, &beginning);
         self.note(node, events.unwrap_or_default());
     }
 }

@@ -8,7 +8,7 @@ use ledger_core::TreeSize;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature;
 use ledger_core::gossip::Question;
-use ledger_core::merkle::{Beginning, TreeHead};
+use ledger_core::merkle::{PrefixProof, TreeHead};
 use ledger_core::note::{Signature, SignerKey, VerifierKey};
 use ledger_core::policy::Policy;
 use ledger_core::witness::AddCheckpoint;
@@ -287,7 +287,7 @@ impl Operator {
     }
 
     /// What it shows about a question.
-    pub fn beginning(&self, question: &Question) -> Option<Beginning> {
+    pub fn beginning(&self, question: &Question) -> Option<PrefixProof> {
         let shown = (0..self.sides.len()).filter(|side| self.shows(*side));
         let branches = shown.map(|side| &self.sides[side].branch);
         let Question { smaller, larger, .. } = question;

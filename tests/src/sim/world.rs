@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::{Entries, Trust};
-use ledger_core::gossip::{KnownKeys, Pairs, Reach, Standing, View};
+use ledger_core::gossip::{KnownKeys, LogStanding, Pairs, Reachability, View};
 use ledger_core::merkle::TreeHead;
 use ledger_core::note::{Algorithm, VerifierKey};
 
@@ -338,7 +338,7 @@ impl World {
         let mut heads: Vec<TreeHead> = Vec::new();
         for node in honest {
             let view = &self.nodes[node].view;
-            if matches!(view.standing(&origin), Standing::Convicted(_)) {
+            if matches!(view.standing(&origin), LogStanding::Convicted(_)) {
                 return Some(Due::Evidence);
             }
             let Some(status) = view.log(&origin) else { continue };
@@ -387,8 +387,8 @@ impl World {
             self.observer.fallen.insert((node, log));
             let standing = self.nodes[node].view.standing(&origin);
             let rule = match (due, &standing) {
-                (_, Standing::Convicted(_)) => continue,
-                (Due::Alarm, Standing::Unreconciled(_)) => continue,
+                (_, LogStanding::Convicted(_)) => continue,
+                (Due::Alarm, LogStanding::Unreconciled(_)) => continue,
                 (Due::Alarm, _) => "alarm-in-time",
                 (Due::Evidence, _) => "evidence-in-time",
             };
@@ -428,7 +428,7 @@ impl World {
                 self.observer.broken(self.now, "honest-logs-publish", what);
             }
             let origin = self.logs[log].origin.clone();
-            let bad = |node: &usize| self.nodes[*node].view.standing(&origin) != Standing::Good;
+            let bad = |node: &usize| self.nodes[*node].view.standing(&origin) != LogStanding::Good;
             if let Some(node) = self.plan.honest().find(bad) {
                 let standing = self.nodes[node].view.standing(&origin);
                 let what = format!("node {node} says of log {log}: {standing:?}");
@@ -460,7 +460,7 @@ fn known(
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Opaque,
-        reach: if log.plan.reads[node] { Reach::Somewhere } else { Reach::Nowhere },
+        reach: if log.plan.reads[node] { Reachability::Somewhere } else { Reachability::Nowhere },
     };
     (logs.iter().map(of).collect(), cosigners)
 }

@@ -176,7 +176,8 @@ impl Simulation {
         meets: Vec<String>,
     ) {
         let due = self.time + (5 + self.random.below(25)) * super::DAY;
-        let plan = Plan { relation, about, owner, meets, due: format_time(due), before: None };
+        let plan =
+            IncidentPlan { relation, about, owner, meets, due: format_time(due), before: None };
         let states: &[&str] = match self.random.below(6) {
             0 => &["planned"],
             1 => &["planned", "cancelled"],
@@ -188,7 +189,7 @@ impl Simulation {
         self.mend(plan, states.iter().map(|state| (*state).to_owned()).collect());
     }
 
-    fn mend(&mut self, mut plan: Plan, mut states: Vec<String>) {
+    fn mend(&mut self, mut plan: IncidentPlan, mut states: Vec<String>) {
         if states.is_empty() {
             return;
         }
@@ -217,7 +218,7 @@ impl Simulation {
 }
 
 /// A remediation that goes on.
-struct Plan {
+struct IncidentPlan {
     relation: &'static str,
     about: Known,
     owner: String,

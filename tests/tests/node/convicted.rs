@@ -57,7 +57,7 @@ fn published_size(node: &RunningNode) -> u64 {
 /// Has a node judge and keep evidence; its id there, for the node adds what proves keys.
 fn convict(node: &RunningNode, evidence: &ClaimedEvidence) -> EvidenceId {
     let gossip = &node.service().gossip;
-    gossip.accuse(evidence).expect("it convicts a witness of the policy");
+    gossip.convict(evidence).expect("it convicts a witness of the policy");
     let ids = gossip.evidence().ids();
     assert_eq!(ids.len(), 1);
     ids[0]

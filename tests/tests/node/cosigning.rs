@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ledger_core::charter::Reach;
+use ledger_core::charter::KeyReach;
 use ledger_core::checkpoint::Origin;
 use ledger_core::decline::Decline;
 use ledger_core::note::{Algorithm, SignerKey};
 use ledger_core::record::{Entry, Record};
 use ledger_core::request::{Call, MAX_LIFETIME, Nonce, Request};
 use ledger_node::clock::ManualClock;
-use ledger_node::pending::{Asker, Book, MAX_DRAFTS_PER_MEMBER};
+use ledger_node::pending::{AskingMember, DraftBook, MAX_DRAFTS_PER_MEMBER};
 use ledger_node::{Founding, Overrides, RunningNode, init};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, PendingState};
@@ -324,8 +324,8 @@ async fn a_crash_before_or_after_logging_loses_and_doubles_nothing() {
     let charter = std::fs::read(joint.dir().join("site/tile/entries/000.p/1")).expect("an entry");
     let charter = Entry::parse(&charter[2..]).expect("the charter");
     let charter = ledger_core::charter::Charter::found(&charter).expect("lawful");
-    let mut book = Book::open(&joint.pending(), 86_400).expect("the node has gone");
-    let asker = Asker { member: "lab.test".to_owned(), reach: Reach::Full, time: now() };
+    let mut book = DraftBook::open(&joint.pending(), 86_400).expect("the node has gone");
+    let asker = AskingMember { member: "lab.test".to_owned(), reach: KeyReach::Full, time: now() };
     let complete = before.cosign(institute).and_then(|record| record.cosign(board));
     let complete = charter.verify(complete.expect("signed")).expect("known keys");
     book.propose(&charter, &asker, complete).expect("a lawful draft");

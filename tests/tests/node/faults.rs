@@ -14,7 +14,9 @@ use ledger_node::clock::ManualClock;
 use ledger_node::index::Index;
 use ledger_node::publisher::{Contacts, Publisher};
 use ledger_node::recovery::{RecoveryError, recover};
-use ledger_node::sequencer::{Duplicate, Outcome, Parts, Pending, Sequencer, SequencerError};
+use ledger_node::sequencer::{
+    Duplicate, Outcome, Pending, Sequencer, SequencerError, SequencerParts,
+};
 use ledger_node::store::memory::{Fault, MemoryStore};
 use ledger_node::store::{HeadSwap, Store};
 use ledger_tests::consortium::{Consortium, ORIGIN};
@@ -61,7 +63,8 @@ impl Log {
             let publisher = Arc::new(Publisher::new(Arc::clone(&store), contacts));
             let clock = Arc::new(self.clock.clone());
             let previous_log_key = None;
-            let parts = Parts { store, index, log_key, previous_log_key, publisher, clock };
+            let parts =
+                SequencerParts { store, index, log_key, previous_log_key, publisher, clock };
             let origin = Origin::new(ORIGIN).expect("an origin");
             Sequencer::start(parts, recovered, origin).map_err(|_| OpenError::Start)
         });

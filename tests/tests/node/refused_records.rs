@@ -14,7 +14,7 @@ use ledger_node::lookup::{find_entry, find_id, last_revision};
 use ledger_node::publisher::{Contacts, Publisher};
 use ledger_node::recovery::recover;
 use ledger_node::refusal::Refusal;
-use ledger_node::sequencer::{Outcome as Sequenced, Parts, Pending, Sequencer};
+use ledger_node::sequencer::{Outcome as Sequenced, Pending, Sequencer, SequencerParts};
 use ledger_node::store::Store;
 use ledger_node::store::memory::MemoryStore;
 use ledger_proto::v1::submit_stream_response::Outcome;
@@ -116,7 +116,8 @@ impl Log {
         let publisher = Arc::new(Publisher::new(Arc::clone(&store), Contacts::default()));
         let clock = Arc::new(ManualClock::at(self.consortium.time));
         let (shared, previous_log_key) = (Arc::clone(&index), None);
-        let parts = Parts { store, index: shared, log_key, previous_log_key, publisher, clock };
+        let parts =
+            SequencerParts { store, index: shared, log_key, previous_log_key, publisher, clock };
         let origin = Origin::new(ORIGIN).expect("an origin");
         let sequencer = Sequencer::start(parts, recovered, origin).expect("healthy");
         self.store.reset();

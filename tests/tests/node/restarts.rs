@@ -89,7 +89,7 @@ async fn a_log_that_changed_its_key_in_two_steps_is_convicted_by_its_anchor_alon
     let (node, _) = log.serve().await;
     signs(&node).await;
     let published = node.service().current().expect("published").checkpoint().claimed().clone();
-    node.service().gossip.hear(&[published, forged(&fresh, 4)]);
+    node.service().gossip.observe(&[published, forged(&fresh, 4)]);
     until(|| evidence(&log).is_some()).await;
     let made = evidence(&log).expect("it was made");
     assert_eq!((made.kind(), made.origin()), ("same-size", ORIGIN));

@@ -12,7 +12,7 @@ use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::verify_line;
 use ledger_core::merkle::prove_consistency;
 use ledger_core::note::{Algorithm, SignerKey};
-use ledger_core::witness::{AddCheckpoint, Answer, origin_hash};
+use ledger_core::witness::{AddCheckpoint, WitnessAnswer, origin_hash};
 use ledger_node::clock::ManualClock;
 use ledger_node::{Overrides, RunningNode};
 use ledger_proto::v1::witness_client::WitnessClient;
@@ -230,10 +230,10 @@ fn growth(old: u64, new: u64) -> AddCheckpoint {
     AddCheckpoint::new(size(old), proof, checkpoint)
 }
 
-fn answer(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> Answer {
+fn answer(agent: &ureq::Agent, url: &str, request: &AddCheckpoint) -> WitnessAnswer {
     let http = post(agent, url, request.to_string().as_bytes());
     let kind = Some(http.content_type.as_str());
-    Answer::parse(http.status, kind, http.body.as_bytes()).expect("an answer of a witness")
+    WitnessAnswer::parse(http.status, kind, http.body.as_bytes()).expect("an answer of a witness")
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn witness_refuses_rollback_after_restart() {
     for (old, new) in [(0, 3), (3, 4), (4, 9), (9, 9)] {
         let mut node = NodeProcess::serve(&founded.dir());
         let request = growth(old, new);
-        let Answer::Cosigned(lines) = answer(&agent, &node.http, &request) else {
+        let WitnessAnswer::Cosigned(lines) = answer(&agent, &node.http, &request) else {
             panic!("{old} to {new}")
         };
         // the power goes as soon as the answer is there
@@ -253,10 +253,10 @@ fn witness_refuses_rollback_after_restart() {
         assert!(verify_line(note, witness_key().verifier(), &lines[0]).is_some());
         let node = NodeProcess::serve(&founded.dir());
         if old != new {
-            assert_eq!(answer(&agent, &node.http, &request), Answer::Conflict(size(new)));
+            assert_eq!(answer(&agent, &node.http, &request), WitnessAnswer::Conflict(size(new)));
         }
         let back = growth(0, new.max(1) - 1);
-        assert_eq!(answer(&agent, &node.http, &back), Answer::Conflict(size(new)));
+        assert_eq!(answer(&agent, &node.http, &back), WitnessAnswer::Conflict(size(new)));
         let served = get(&agent, &node.http, LOG);
         assert!(served.body.ends_with(&lines[0].to_string()), "monitors get the very line again");
     }
@@ -310,7 +310,7 @@ fn a_node_without_witness_keys_is_no_witness_and_other_methods_are_refused() {
     let own = agent.get(format!("{}/checkpoint", node.http)).call().expect("it answers");
     let own = ClaimedCheckpoint::parse(read(own).body.as_bytes()).expect("a checkpoint");
     let request = AddCheckpoint::new(size(0), Default::default(), own);
-    assert!(matches!(answer(&agent, &node.http, &request), Answer::Cosigned(_)));
+    assert!(matches!(answer(&agent, &node.http, &request), WitnessAnswer::Cosigned(_)));
 }
 
 #[test]

@@ -10,10 +10,12 @@ use ledger_core::policy::Policy;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Draft, Entry, Logged, Record, RecordId};
 use ledger_node::publisher::PublishError;
-use ledger_node::publisher::confirm::{ConfirmError, Consent};
+use ledger_node::publisher::confirm::Consent;
+use ledger_node::publisher::error::ConfirmError;
+use ledger_node::restore::{RestoreError, Restored, append};
 use ledger_node::sequencer::SequencerError;
 use ledger_node::source::Source;
-use ledger_node::{Founding, Overrides, RetrieveError, Retrieved, RunningNode, init, retrieve};
+use ledger_node::{Founding, Overrides, RunningNode, init};
 use ledger_proto::v1::ledger_client::LedgerClient;
 use ledger_proto::v1::{self as wire, Wait};
 use ledger_tests::consortium::Consortium;
@@ -244,7 +246,7 @@ async fn a_restored_backup_signs_nothing_until_it_is_recovered() {
     // somebody kept a copy of the site
     let site = Source::open(newest.to_str().expect("text")).expect("a folder");
     let dir = log.dir();
-    let done = tokio::task::spawn_blocking(move || retrieve(&dir, &site)).await.expect("ran");
+    let done = tokio::task::spawn_blocking(move || append(&dir, &site)).await.expect("ran");
     let done = done.expect("it is a copy of this log");
     assert_eq!((done.had.get(), done.has.get()), (4, 401));
     let (node, mut client) = log.serve().await;
@@ -268,13 +270,13 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
         let (dir, from) = (log.dir(), Source::open(from.to_str().expect("text")));
         async move {
             let from = from.expect("a folder");
-            tokio::task::spawn_blocking(move || retrieve(&dir, &from)).await.expect("ran")
+            tokio::task::spawn_blocking(move || append(&dir, &from)).await.expect("ran")
         }
     };
     // an older copy has nothing to give
     let three = ledger_core::TreeSize::new(4).expect("small");
     let done = recover(fork.clone()).await.expect("an older copy");
-    assert_eq!(done, Retrieved { had: three, has: three });
+    assert_eq!(done, Restored { had: three, has: three });
 
     // the same key signed another history, which witnesses that forgot have cosigned
     let other = Witnessed { folder: tempfile::tempdir().expect("a folder"), ..log_of(&log) };
@@ -286,7 +288,7 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
     }
     node.shutdown().await.expect("sound");
     let refused = recover(other.dir()).await.expect_err("another history");
-    assert!(matches!(refused, RetrieveError::OtherHistory(_)), "{refused}");
+    assert!(matches!(refused, RestoreError::OtherHistory(_)), "{refused}");
 
     // a damaged bundle, and another log
     let copy_of = log.folder.path().join("damaged");
@@ -296,7 +298,7 @@ async fn recovery_takes_nothing_that_is_not_proven_to_be_the_logs_own() {
         std::fs::write(file.expect("readable").path(), b"nothing").expect("writable");
     }
     let refused = recover(copy_of).await.expect_err("damage");
-    assert!(matches!(refused, RetrieveError::Bundle(..)), "{refused}");
+    assert!(matches!(refused, RestoreError::Bundle(..)), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -325,7 +327,7 @@ async fn what_is_lost_of_the_private_folder_is_brought_back_from_the_own_site() 
         let (dir, from) = (log.dir(), Source::open(from.to_str().expect("text")));
         async move {
             let from = from.expect("a folder");
-            tokio::task::spawn_blocking(move || retrieve(&dir, &from)).await.expect("ran")
+            tokio::task::spawn_blocking(move || append(&dir, &from)).await.expect("ran")
         }
     };
 
@@ -353,7 +355,7 @@ async fn what_is_lost_of_the_private_folder_is_brought_back_from_the_own_site() 
     assert!(error.hint().contains("ledger-node recover"), "{}", error.hint());
     // a copy that has less than was promised does not help, and is said to
     let refused = recover(newest).await.expect_err("it has 301");
-    assert!(matches!(refused, RetrieveError::TooSmall { .. }), "{refused}");
+    assert!(matches!(refused, RestoreError::TooSmall { .. }), "{refused}");
     assert!(refused.to_string().contains("promised 302"), "{refused}");
     let done = recover(latest).await.expect("it has all");
     assert_eq!((done.had.get(), done.has.get()), (4, 302));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledger_core::charter::Charter;
-use ledger_core::lawful::{Finding, Lawful, Look, SeenInMemory, Unlawful};
+use ledger_core::lawful::{CheckedEntry, DuplicatesInMemory, EntryVisitor, Finding, Unlawful};
 use ledger_core::note::Algorithm;
 use ledger_core::record::{Draft, Entry, Logged, Record, RecordId};
 use ledger_tests::consortium::Consortium;
@@ -27,9 +27,9 @@ impl Log {
         Log { consortium, charter }
     }
 
-    fn fold(&self) -> Lawful<SeenInMemory> {
+    fn fold(&self) -> EntryVisitor<DuplicatesInMemory> {
         let charter = Arc::new(Charter::found(&self.charter).expect("it founds a log"));
-        Lawful::new(charter, 0, SeenInMemory::default())
+        EntryVisitor::new(charter, 0, DuplicatesInMemory::default())
     }
 
     fn incident(&self, n: u64, later: u64) -> Vec<u8> {
@@ -42,7 +42,7 @@ impl Log {
         let mut fold = self.fold();
         let all = [vec![self.charter.to_bytes()], entries.to_vec()].concat();
         let verdict = |(at, entry): (u64, &Vec<u8>)| {
-            let look = Look::at(fold.charter(), entry);
+            let look = CheckedEntry::at(fold.charter(), entry);
             let Ok(finding) = fold.judge(index(at), look);
             match finding {
                 Finding::Lawful(_) => None,
@@ -111,12 +111,12 @@ fn what_is_no_record_or_names_another_governance_entry_is_unlawful() {
 #[test]
 fn a_fold_that_goes_on_judges_as_one_that_never_stopped() {
     let log = Log::new();
-    let mut fold = Lawful::new(
+    let mut fold = EntryVisitor::new(
         Arc::clone(log.fold().charter()),
         log.consortium.time + 5,
-        SeenInMemory::default(),
+        DuplicatesInMemory::default(),
     );
-    let look = Look::at(fold.charter(), &log.incident(2, 4));
+    let look = CheckedEntry::at(fold.charter(), &log.incident(2, 4));
     let Ok(finding) = fold.judge(index(2), look);
     let back = matches!(finding, Finding::Unlawful(Unlawful::TimeReversal { .. }));
     assert!(back, "{finding:?}");

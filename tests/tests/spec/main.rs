@@ -1,5 +1,6 @@
 //! The core against published vectors, other implementations, random input, and its own past.
 
+mod circles;
 mod ed25519_edges;
 mod evidence;
 mod golden;
@@ -8,6 +9,7 @@ mod lawful;
 mod merkle_vectors;
 mod note_oracles;
 mod parsers;
+mod prose;
 mod records;
 mod registers;
 mod sealed_oracle;

@@ -71,18 +71,19 @@ fn defines(source: &Source, name: &str) -> bool {
 }
 
 /// Whether a module defines what `module::...::item` ends in, and names the types before it.
-/// Modules are those of ledger-core, behind `node` and `tools` those of ledger-node and the tools.
+/// Modules are those of ledger-core and tlog, behind `node` and `tools` those of ledger-node and the
+/// tools.
 fn has_function(all: &[Source], name: &str) -> bool {
     let parts: Vec<&str> = name.split("::").collect();
-    let (folder, parts) = match parts.as_slice() {
-        ["node", parts @ ..] => ("ledger-node/src", parts),
-        ["tools", parts @ ..] => ("tools/src", parts),
-        parts => ("ledger-core/src", parts),
+    let (folders, parts): (&[&str], _) = match parts.as_slice() {
+        ["node", parts @ ..] => (&["ledger-node/src"], parts),
+        ["tools", parts @ ..] => (&["tools/src"], parts),
+        parts => (&["ledger-core/src", "ledger-core/tlog/src"], parts),
     };
     let [module, types @ .., item] = parts else { return false };
-    let folder = workspace().join(folder);
     let of_module = |source: &&Source| {
-        let below = source.path.strip_prefix(&folder).ok();
+        let below = |folder: &&str| source.path.strip_prefix(workspace().join(folder)).ok();
+        let below = folders.iter().find_map(below);
         let first = below.and_then(|path| path.components().next());
         let first = first.and_then(|part| part.as_os_str().to_str()).unwrap_or_default();
         first.strip_suffix(".rs").unwrap_or(first) == *module

@@ -2,7 +2,7 @@
 //! registers against the slow model, and the same state whatever one starts from.
 
 use ledger_core::LeafIndex;
-use ledger_core::charter::{Charter, Governance, Standing, Term};
+use ledger_core::charter::{Charter, Governance, MemberStanding, Term};
 use ledger_core::record::Kind;
 use ledger_core::register::{
     Chains, Chronicle, Fact, decisions, duties, incidents, members, reviews, risks,
@@ -241,10 +241,10 @@ fn tell(chronicle: &mut Chronicle, year: &Year, governance: &Governance, at: usi
 fn member_rows(charter: &Charter, now: u64) -> Vec<String> {
     let span = |term: Term| Span { from: term.from(), until: term.until() };
     let stands = |standing| match standing {
-        Standing::Good => Stands::Well,
-        Standing::Suspended(at) => Stands::Suspended(at.get()),
-        Standing::Expelled(at) => Stands::Expelled(at.get()),
-        Standing::Withdrawn(at) => Stands::Withdrawn(at.get()),
+        MemberStanding::Good => Stands::Well,
+        MemberStanding::Suspended(at) => Stands::Suspended(at.get()),
+        MemberStanding::Expelled(at) => Stands::Expelled(at.get()),
+        MemberStanding::Withdrawn(at) => Stands::Withdrawn(at.get()),
     };
     let row = |row: &ledger_core::register::MemberRow| {
         let roles = row.roles.iter();

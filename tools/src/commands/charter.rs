@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use ledger_core::charter::{Charter, CharterDraft};
 use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;
-use ledger_node::publisher::Contact;
+use ledger_node::address::Contact;
 use ledger_node::transport::{NodeKey, grpc_url};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub struct Args {
 enum Command {
     New(NewArgs),
     Succeed(succeed::SucceedArgs),
-    Sign(succeed::SignArgs),
+    Sign(succeed::SignSuccessionArgs),
 }
 
 /// Print the draft of a charter for every founder to sign

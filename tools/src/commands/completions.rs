@@ -1,6 +1,6 @@
 //! `ledger completions`: what shells need to complete commands.
 
-use clap::{CommandFactory as _, ValueEnum};
+use clap::{Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
 use serde_json::json;
 
@@ -30,14 +30,14 @@ enum Program {
     LedgerNode,
 }
 
-/// Runs the command.
+/// Runs the command; `ledger` is the command tree of this program.
 ///
 /// # Errors
 /// [`Failure`] when stdout takes no more.
-pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+pub fn run(args: &Args, ledger: Command, out: &Output) -> Result<Outcome, Failure> {
     let mut script = Vec::new();
     let (mut command, name) = match args.program {
-        Program::Ledger => (crate::cli::command(), "ledger"),
+        Program::Ledger => (ledger, "ledger"),
         Program::LedgerNode => (ledger_node::cli::Cli::command(), "ledger-node"),
     };
     clap_complete::generate(args.shell, &mut command, name, &mut script);

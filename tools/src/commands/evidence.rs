@@ -2,13 +2,13 @@
 
 mod make;
 mod source;
+mod verdict;
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use ledger_core::evidence::{ClaimedEvidence, EvidenceId, Trust};
-use ledger_core::note::VerifierKey;
-use serde_json::{Value, json};
+use ledger_core::evidence::{EvidenceId, Trust};
+use serde_json::json;
 
 use crate::failure::Failure;
 use crate::files;
@@ -17,6 +17,8 @@ use crate::trust::TrustArgs;
 
 use make::{MakeArgs, make};
 use source::From;
+pub use verdict::known;
+use verdict::{object, verdict};
 
 const EXAMPLE: &str = "\
 Example: what a node holds, and whom it convicts by the keys of a policy
@@ -62,7 +64,7 @@ pub struct Args {
 enum Command {
     /// One line a file: its id, its type, the log; whom it convicts, if keys or an anchor are given
     #[command(after_help = LIST)]
-    List(ListArgs),
+    List(ListEvidenceArgs),
     /// What one file says, and whom it convicts
     #[command(after_help = SHOW)]
     Show(OneArgs),
@@ -75,7 +77,7 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-struct ListArgs {
+struct ListEvidenceArgs {
     #[command(flatten)]
     from: From,
     #[command(flatten)]
@@ -139,7 +141,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
-fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+fn list(args: &ListEvidenceArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let trust = args.known.trust()?;
     let mut source = args.from.open()?;
@@ -183,62 +185,6 @@ fn export(args: &ExportArgs, out: &Output) -> Result<Outcome, Failure> {
     }
     let object = json!({ "id": evidence.id().to_string(), "file": evidence.as_str() });
     Ok(Outcome::done(object))
-}
-
-/// What a file proves to whoever asks.
-struct Shown {
-    text: String,
-    why: Option<String>,
-    convicts: Vec<String>,
-}
-
-fn verdict(evidence: &ClaimedEvidence, trust: &Trust) -> Shown {
-    if trust.is_empty() {
-        let text = "not judged: give --vkey, --policy or --anchor".to_owned();
-        return Shown { text, why: None, convicts: Vec::new() };
-    }
-    match evidence.verify(trust) {
-        Ok(conviction) => Shown {
-            text: format!("convicts {}", conviction.culprit()),
-            why: Some(conviction.explanation().to_owned()),
-            convicts: conviction.culprit().keys().iter().map(ToString::to_string).collect(),
-        },
-        Err(error) => {
-            let text = format!("convicts nobody that you know: {error}");
-            Shown { text, why: Some(error.hint().to_owned()), convicts: Vec::new() }
-        }
-    }
-}
-
-fn object(evidence: &ClaimedEvidence, shown: &Shown) -> Value {
-    json!({
-        "id": evidence.id().to_string(),
-        "type": evidence.kind(),
-        "origin": evidence.origin(),
-        "convicts": shown.convicts,
-        "verdict": shown.text,
-    })
-}
-
-/// Whom the user knows: keys, a policy, a charter's statement.
-///
-/// # Errors
-/// [`Failure`] when a key, the policy or the anchor is malformed.
-pub fn known(vkeys: &[String], trust: &TrustArgs) -> Result<Trust, Failure> {
-    let mut known = Trust::new();
-    for vkey in vkeys {
-        let key: VerifierKey = vkey.parse().map_err(|e| {
-            Failure::usage(format!("--vkey: {e}"), "give a key as <name>+<8 hex digits>+<base64>")
-        })?;
-        known = known.with_key(key);
-    }
-    if let Some(policy) = trust.policy_file()? {
-        known = known.with_policy(&policy);
-    }
-    Ok(match trust.anchor()? {
-        Some(anchor) => known.with_anchor(anchor),
-        None => known,
-    })
 }
 
 fn parse_id(text: &str) -> Result<EvidenceId, Failure> {

@@ -32,13 +32,13 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Status(StatusArgs),
+    Status(GossipStatusArgs),
 }
 
 /// Peers, logs, disagreements, and whom evidence convicts
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
-struct StatusArgs {
+struct GossipStatusArgs {
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -53,11 +53,11 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
-async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+async fn status(args: &GossipStatusArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let answer = args.node.connect().await?.gossip().await?;
     let now = environment::now();
-    let logs: Vec<Shown<'_>> = answer.logs.iter().map(Shown::read).collect::<Result<_, _>>()?;
+    let logs: Vec<LogRow<'_>> = answer.logs.iter().map(LogRow::read).collect::<Result<_, _>>()?;
     let convictions: Vec<Value> =
         answer.convictions.iter().map(conviction).collect::<Result<_, _>>()?;
     show_peers(&answer, now, out);
@@ -126,14 +126,14 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
 }
 
 /// One log, with its heads parsed.
-struct Shown<'a> {
+struct LogRow<'a> {
     log: &'a GossipLog,
     adopted: Option<Checkpoint>,
     open: Vec<(Checkpoint, bool)>,
 }
 
-impl<'a> Shown<'a> {
-    fn read(log: &'a GossipLog) -> Result<Shown<'a>, Failure> {
+impl<'a> LogRow<'a> {
+    fn read(log: &'a GossipLog) -> Result<LogRow<'a>, Failure> {
         let head = |bytes: &[u8]| match ClaimedCheckpoint::parse(bytes) {
             Ok(claimed) if claimed.checkpoint().origin().as_str() == log.origin => {
                 Ok(claimed.checkpoint().clone())
@@ -143,7 +143,7 @@ impl<'a> Shown<'a> {
         };
         let open = log.open.iter().map(|open| Ok((head(&open.head)?, open.alarm)));
         let open = open.collect::<Result<_, Failure>>()?;
-        Ok(Shown { log, adopted: log.adopted.as_deref().map(head).transpose()?, open })
+        Ok(LogRow { log, adopted: log.adopted.as_deref().map(head).transpose()?, open })
     }
 
     fn show(&self, now: u64, out: &Output) {

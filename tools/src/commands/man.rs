@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::CommandFactory as _;
+use clap::{Command, CommandFactory as _};
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -22,14 +22,14 @@ pub struct Args {
     dir: PathBuf,
 }
 
-/// Runs the command.
+/// Runs the command; `ledger` is the command tree of this program.
 ///
 /// # Errors
 /// [`Failure`] when the pages cannot be written.
-pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
-    let write = || {
+pub fn run(args: &Args, ledger: Command, out: &Output) -> Result<Outcome, Failure> {
+    let write = move || {
         std::fs::create_dir_all(&args.dir)?;
-        clap_mangen::generate_to(crate::cli::command(), &args.dir)?;
+        clap_mangen::generate_to(ledger, &args.dir)?;
         clap_mangen::generate_to(ledger_node::cli::Cli::command(), &args.dir)
     };
     write().map_err(|e| files::cannot_write(&args.dir, &e))?;

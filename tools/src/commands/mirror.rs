@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::record::format_time;
 use ledger_node::listed::MAX_LIST_BYTES;
-use ledger_node::mirror::list::{Basis, MIRROR_FILE, Mirrored, Quorum, parse_mirrors};
+use ledger_node::mirror::list::{ListedBasis, MIRROR_FILE, Mirrored, Quorum, parse_mirrors};
 use ledger_proto::v1::MirroredLog;
 use serde_json::{Value, json};
 
@@ -54,16 +54,16 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Add(AddArgs),
-    Remove(RemoveArgs),
-    List(ListArgs),
-    Status(StatusArgs),
+    Add(AddMirrorArgs),
+    Remove(RemoveMirrorArgs),
+    List(ListMirrorsArgs),
+    Status(MirrorStatusArgs),
 }
 
 /// Add a log: by a key, or by the statement of its charter
 #[derive(Debug, clap::Args)]
 #[command(after_help = ADD_EXAMPLE)]
-struct AddArgs {
+struct AddMirrorArgs {
     /// The log's vkey, whose name is its origin; with --anchor the origin alone
     log: String,
     /// The directory of the node's own log
@@ -89,7 +89,7 @@ struct AddArgs {
 /// Remove a log; its copy stays, and stays served
 #[derive(Debug, clap::Args)]
 #[command(after_help = REMOVE_EXAMPLE)]
-struct RemoveArgs {
+struct RemoveMirrorArgs {
     /// The log's origin
     origin: String,
     /// The directory of the node's own log
@@ -100,7 +100,7 @@ struct RemoveArgs {
 /// Print the list
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIST_EXAMPLE)]
-struct ListArgs {
+struct ListMirrorsArgs {
     /// The directory of the node's own log
     #[arg(long)]
     dir: PathBuf,
@@ -109,7 +109,7 @@ struct ListArgs {
 /// How the copies of a running node are doing
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
-struct StatusArgs {
+struct MirrorStatusArgs {
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -128,7 +128,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
-fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
+fn add(args: &AddMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
     let text = read(&args.dir)?;
     let words = [Some(&args.log), Some(&args.from), args.anchor.as_ref(), args.policy.as_ref()];
     if words.into_iter().flatten().any(|word| word.contains(char::is_whitespace)) {
@@ -162,7 +162,7 @@ fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "logs": logs.iter().map(object).collect::<Vec<_>>() })))
 }
 
-fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
+fn remove(args: &RemoveMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
     let text = read(&args.dir)?;
     let logs = parse_mirrors(&text).map_err(|error| malformed(&args.dir, &error))?;
     let is_it = |log: &Mirrored| log.origin.as_str() == args.origin;
@@ -180,17 +180,17 @@ fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "removed": removed.into_iter().map(object).collect::<Vec<_>>() })))
 }
 
-fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+fn list(args: &ListMirrorsArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let logs = parse_mirrors(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
     for log in &logs {
         let how = match &log.basis {
-            Basis::Keys { keys, policy } => {
+            ListedBasis::Keys { keys, policy } => {
                 let policy = policy.as_ref().map(|own| format!(" and {}", own.display()));
                 format!("{} key(s){}", keys.len(), policy.unwrap_or_default())
             }
-            Basis::Charter { anchor, quorum: Quorum::Free } => format!("anchor {anchor}"),
-            Basis::Charter { anchor, .. } => format!("anchor {anchor} and its quorum"),
+            ListedBasis::Charter { anchor, quorum: Quorum::Free } => format!("anchor {anchor}"),
+            ListedBasis::Charter { anchor, .. } => format!("anchor {anchor} and its quorum"),
         };
         let (origin, source) = (log.origin.as_str(), &log.source);
         out.line(format!("{origin} from {source}, by {how}"));
@@ -201,7 +201,7 @@ fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "logs": logs.iter().map(object).collect::<Vec<_>>() })))
 }
 
-async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+async fn status(args: &MirrorStatusArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let mut node = args.node.connect().await?;
     let answer = node.mirrored().await?;
@@ -253,11 +253,11 @@ fn shown(log: &MirroredLog) -> Value {
 fn object(log: &Mirrored) -> Value {
     let mut object = json!({ "origin": log.origin.as_str(), "source": log.source });
     match &log.basis {
-        Basis::Keys { keys, policy } => {
+        ListedBasis::Keys { keys, policy } => {
             object["vkeys"] = keys.iter().map(ToString::to_string).collect();
             object["policy"] = json!(policy);
         }
-        Basis::Charter { anchor, quorum } => {
+        ListedBasis::Charter { anchor, quorum } => {
             object["anchor"] = anchor.to_string().into();
             object["quorum"] = (*quorum == Quorum::Needed).into();
         }

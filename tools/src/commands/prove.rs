@@ -4,8 +4,8 @@ mod copy;
 
 use std::path::PathBuf;
 
+use ledger_core::ProvenRecord;
 use ledger_core::authority::{AuthorityBundle, HeadPolicy};
-use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, MAX_RECORD_BYTES, Record, StatementId};
@@ -15,7 +15,7 @@ use crate::client::{self, LeafName, Node, NodeArgs};
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Outcome, Output};
-use crate::trust::{Trust, TrustArgs};
+use crate::trust::{Trust, TrustArgs, unproven};
 
 const EXAMPLE: &str = "\
 Example: a fresh proof for a record, and both files for entry 41
@@ -55,7 +55,7 @@ pub struct Args {
 }
 
 /// An entry, and the file that is to prove it; nothing of it is verified.
-struct Found {
+struct FetchedProof {
     index: u64,
     entry: Vec<u8>,
     /// A tlog-proof, or an authority bundle.
@@ -96,7 +96,7 @@ async fn ask(
     args: &Args,
     statement: Option<StatementId>,
     out: &Output,
-) -> Result<(Found, Trust), Failure> {
+) -> Result<(FetchedProof, Trust), Failure> {
     let mut node = args.node.connect().await?;
     let trust = args.trust.with_node(&mut node, out).await?;
     let (index, entry) = entry(&mut node, args.index, statement).await?;
@@ -112,18 +112,18 @@ async fn ask(
         let proof = TlogProof::parse(&file).map_err(client::wrong_answer)?;
         (file, proof)
     };
-    Ok((Found { index, entry, file, proof }, trust))
+    Ok((FetchedProof { index, entry, file, proof }, trust))
 }
 
 /// Verifies what was found, and hands it on.
 fn finish(
     args: &Args,
-    found: Found,
+    found: FetchedProof,
     trust: &Trust,
     record: Option<&Record>,
     out: &Output,
 ) -> Result<Outcome, Failure> {
-    let Found { index, entry, file, proof } = found;
+    let FetchedProof { index, entry, file, proof } = found;
     let (_, in_log) = Entry::split(&entry).map_err(client::wrong_answer)?;
     if args.authority {
         judge_bundle(&file, in_log, args, trust)?;
@@ -131,11 +131,10 @@ fn finish(
     if proof.index != LeafIndex::new(index).map_err(client::wrong_answer)? {
         return Err(client::wrong_answer("its proof is of another index"));
     }
-    let accepted = proof.verify(&Hash::leaf(&entry), &trust.policy).map_err(|e| {
-        let hint = "keep the files and ask the log's operator, or another node";
-        Failure::refused(format!("the proof does not hold: {e}"), hint)
+    let proven = ProvenRecord::verify(in_log, &proof, &trust.policy).map_err(|error| {
+        unproven(&error, "keep the files and ask the log's operator, or another node")
     })?;
-    trust.binds(&accepted, in_log)?;
+    trust.is_charter_of(proven.accepted())?;
     if record.is_some_and(|record| record.as_bytes() != in_log) {
         out.warn("the log holds this statement with other signatures: the proof is of that record");
     }
@@ -150,7 +149,7 @@ fn finish(
             }
         }
     }
-    let size = accepted.checkpoint.head().size.get();
+    let size = proven.head().size.get();
     out.note(format!("entry {index} is in the tree of size {size}"));
     Ok(Outcome::done(json!({
         "index": index,

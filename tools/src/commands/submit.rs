@@ -12,7 +12,7 @@ use crate::failure::{Exit, Failure};
 use crate::files;
 use crate::output::{Line, Outcome, Output, failure_object};
 use crate::progress::Progress;
-use crate::submitter::{self, Job, Proven};
+use crate::submitter::{self, Proven, Submission};
 use crate::trust::{Basis, TrustArgs};
 
 const EXAMPLE: &str = "\
@@ -73,7 +73,7 @@ fn check_targets(args: &Args) -> Result<(), Failure> {
 }
 
 /// Puts a copy of the record beside the proof, where `ledger verify` looks for it.
-fn keep_record(job: &Job, folder: Option<&Path>) -> Result<(), Failure> {
+fn keep_record(job: &Submission, folder: Option<&Path>) -> Result<(), Failure> {
     let Some(folder) = folder else { return Ok(()) };
     let home = submitter::home(&job.path, Some(folder));
     if !home.exists() {
@@ -105,16 +105,16 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
         match read {
             Ok(record) if path.as_os_str() == "-" => {
                 let path = PathBuf::from(format!("{}.record", record.statement()));
-                Some(Job { name, path, record })
+                Some(Submission { name, path, record })
             }
-            Ok(record) => Some(Job { name, path, record }),
+            Ok(record) => Some(Submission { name, path, record }),
             Err(failure) => {
                 let _ = bad_to_us.send((name, failure));
                 None
             }
         }
     });
-    let mut tally = Tally::default();
+    let mut tally = SubmitTally::default();
     let mut progress = Progress::new(out);
     let folder = args.proofs.as_deref();
     let ended = submitter::submit(&mut node, &trust, jobs, |job, result| {
@@ -166,21 +166,21 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome { exit: tally.exit, object: object(tally.results) })
 }
 
-struct Tally {
+struct SubmitTally {
     good: usize,
     /// How the command ends, as far as is known.
     exit: Exit,
     results: Vec<Value>,
 }
 
-impl Default for Tally {
-    fn default() -> Tally {
-        Tally { good: 0, exit: Exit::Done, results: Vec::new() }
+impl Default for SubmitTally {
+    fn default() -> SubmitTally {
+        SubmitTally { good: 0, exit: Exit::Done, results: Vec::new() }
     }
 }
 
-impl Tally {
-    fn logged(&mut self, job: &Job, proven: &Proven, proof: &str, out: &Output) {
+impl SubmitTally {
+    fn logged(&mut self, job: &Submission, proven: &Proven, proof: &str, out: &Output) {
         self.good += 1;
         let when = format_time(proven.logged.time);
         let mut word = "logged";

@@ -10,7 +10,6 @@ use ledger_core::authority::{Authorised, AuthorityBundle, HeadPolicy};
 use ledger_core::charter::{Charter, Governance, JudgeError};
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::MAX_EVIDENCE_BYTES;
-use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{TreeHead, prove_consistency, verify_consistency};
 use ledger_core::note::{MAX_NOTE_BYTES, Signature};
@@ -19,6 +18,7 @@ use ledger_core::proof::{MAX_EXTRA_BYTES, TlogProof, TlogProofError};
 use ledger_core::record::{
     Entry, FIRST_LINE, Logged, MAX_RECORD_BYTES, Record, RecordError, format_time,
 };
+use ledger_core::{ProvenRecord, RecordProofError};
 use ledger_node::source::Source;
 use serde_json::{Value, json};
 
@@ -28,10 +28,10 @@ use crate::client::{self, Node};
 use crate::environment;
 use crate::excluded;
 use crate::failure::{Exit, Failure};
+use crate::file_kind::FileKind;
 use crate::files;
 use crate::output::{Line, Outcome, Output, failure_object};
 use crate::reach;
-use crate::sort::Sort;
 use crate::trust::{Trust, TrustArgs};
 
 /// Bytes of the longest proof or checkpoint that is judged here.
@@ -83,7 +83,7 @@ pub struct Args {
 }
 
 /// What was proven, for people and as JSON.
-struct Verdict {
+struct ProvenItem {
     /// `proven`, or of evidence `convicted`.
     word: &'static str,
     text: String,
@@ -137,8 +137,10 @@ fn trust(args: &Args, out: &Output) -> Result<Option<Trust>, Failure> {
     let brings_charter = |path: &PathBuf| {
         let named = path.extension().is_some_and(|own| own == "authority");
         // standard input can be read only once, so that it is taken at its word
-        let reads = || files::read(path, MAX_EVIDENCE_BYTES).map(|bytes| Sort::of(&bytes));
-        named || path.as_os_str() == "-" || matches!(reads(), Ok(Sort::Bundle | Sort::Evidence))
+        let reads = || files::read(path, MAX_EVIDENCE_BYTES).map(|bytes| FileKind::of(&bytes));
+        named
+            || path.as_os_str() == "-"
+            || matches!(reads(), Ok(FileKind::Bundle | FileKind::Evidence))
     };
     let keys_alone = !args.vkey.is_empty() && args.trust.is_empty();
     let anchor_alone = args.trust.anchor.is_some() && args.trust.charter.is_none();
@@ -153,20 +155,20 @@ fn judge(
     args: &Args,
     trust: Option<&Trust>,
     out: &Output,
-) -> Result<Verdict, Failure> {
+) -> Result<ProvenItem, Failure> {
     let bytes = files::read(path, MAX_EVIDENCE_BYTES)?;
-    let sort = Sort::of(&bytes);
+    let sort = FileKind::of(&bytes);
     check_flags(path, sort, args)?;
     match sort {
-        Sort::Record => return judge_record(&bytes, trust),
-        Sort::Bundle => return judge_bundle(path, &bytes, args, trust, out),
-        Sort::Evidence => return evidence::judge(&bytes, args, trust),
-        Sort::Succession => return succession::judge(&bytes, args, trust),
-        Sort::Object => {
+        FileKind::Record => return judge_record(&bytes, trust),
+        FileKind::Bundle => return judge_bundle(path, &bytes, args, trust, out),
+        FileKind::Evidence => return evidence::judge(&bytes, args, trust),
+        FileKind::Succession => return succession::judge(&bytes, args, trust),
+        FileKind::Object => {
             let hint = "sign it first: ledger record sign DRAFT --key FILE";
             return Err(Failure::refused("this is a draft: nobody has signed it", hint));
         }
-        Sort::Proof | Sort::Other => {}
+        FileKind::Proof | FileKind::Other => {}
     }
     let trust = trust.ok_or_else(|| {
         Failure::usage(
@@ -174,7 +176,7 @@ fn judge(
             "give --policy FILE, or --anchor STATEMENT with --charter FILE",
         )
     })?;
-    if sort == Sort::Proof {
+    if sort == FileKind::Proof {
         judge_proof(path, &bytes, args, trust)
     } else {
         judge_checkpoint(&bytes, args, trust, out)
@@ -182,10 +184,10 @@ fn judge(
 }
 
 /// A flag that says nothing about a file is a mistake, never ignored.
-fn check_flags(path: &Path, sort: Sort, args: &Args) -> Result<(), Failure> {
-    let about_record = matches!(sort, Sort::Proof | Sort::Bundle);
-    let checkpoint = matches!(sort, Sort::Other | Sort::Object);
-    let succession = sort == Sort::Succession;
+fn check_flags(path: &Path, sort: FileKind, args: &Args) -> Result<(), Failure> {
+    let about_record = matches!(sort, FileKind::Proof | FileKind::Bundle);
+    let checkpoint = matches!(sort, FileKind::Other | FileKind::Object);
+    let succession = sort == FileKind::Succession;
     if args.source.is_some() && args.old.is_none() && !succession {
         let hint = "name the older checkpoint with --old, or leave --source out";
         return Err(Failure::usage("--source goes with --old, or with a succession", hint));
@@ -199,7 +201,7 @@ fn check_flags(path: &Path, sort: Sort, args: &Args) -> Result<(), Failure> {
             "a checkpoint or a succession",
         ),
         ("--checkpoint", args.checkpoint.is_some() && !succession, "a succession"),
-        ("--vkey", !args.vkey.is_empty() && sort != Sort::Evidence, "evidence"),
+        ("--vkey", !args.vkey.is_empty() && sort != FileKind::Evidence, "evidence"),
     ];
     match misfits.iter().find(|(_, misfit, _)| *misfit) {
         None => Ok(()),
@@ -217,7 +219,7 @@ fn judge_bundle(
     args: &Args,
     trust: Option<&Trust>,
     out: &Output,
-) -> Result<Verdict, Failure> {
+) -> Result<ProvenItem, Failure> {
     let anchor = args.trust.anchor()?.ok_or_else(|| {
         Failure::usage(
             "an authority bundle begins with a charter, which must be one you trust",
@@ -287,7 +289,7 @@ fn judge_bundle(
         "signers": signers,
         "signers_judged": true,
     });
-    Ok(Verdict { word: "proven", text, object })
+    Ok(ProvenItem { word: "proven", text, object })
 }
 
 /// A bundle may not leave out governance entries that the user knows to be in its tree.
@@ -325,27 +327,27 @@ fn record_beside(path: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
 }
 
 /// A proof with the record that it is about.
-fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<Verdict, Failure> {
+fn judge_proof(
+    path: &Path,
+    bytes: &[u8],
+    args: &Args,
+    trust: &Trust,
+) -> Result<ProvenItem, Failure> {
     let damaged = "the proof file is damaged: fetch a fresh one with `ledger prove`";
     let proof = TlogProof::parse(bytes).map_err(|e| Failure::refused(e.to_string(), damaged))?;
     let record = record_beside(path, args)?;
-    let extra = proof.extra.as_deref().unwrap_or_default();
-    let logged = std::str::from_utf8(extra).ok().and_then(|line| Logged::parse(line).ok());
-    let logged = logged.ok_or_else(|| {
-        Failure::refused("the proof carries no `logged` line, so it is not of a record", damaged)
-    })?;
-    let leaf = Hash::leaf(&[extra, &record].concat());
     let policy = trust.policy_for(&proof.checkpoint);
-    let accepted = proof.verify(&leaf, &policy).map_err(|e| {
-        let hint = match &e {
-            TlogProofError::Policy(error) => trust.hint(&proof.checkpoint, error),
-            _ => "record or proof was altered, or they do not belong together; was \
-                  a signature added after it was logged? see X.logged.record"
-                .to_owned(),
+    let proven = ProvenRecord::verify(&record, &proof, &policy).map_err(|error| {
+        let hint = match &error {
+            RecordProofError::Proof(TlogProofError::Policy(error)) => {
+                trust.hint(&proof.checkpoint, error)
+            }
+            error => error.hint().to_owned(),
         };
-        Failure::refused(e.to_string(), hint)
+        Failure::refused(error.to_string(), hint)
     })?;
-    trust.binds(&accepted, &record)?;
+    let (logged, accepted) = (proven.logged(), proven.accepted());
+    trust.is_charter_of(accepted)?;
     let signers = match &trust.governance {
         None => "signers not judged".to_owned(),
         Some(governance) => judge_entry(governance, logged, &record, proof.index)?,
@@ -355,7 +357,7 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
     let text = format!(
         "in the log {} at {index}, logged {when}, tree of {size}{}; {signers}",
         accepted.checkpoint.origin().as_str(),
-        witnessed(&accepted, trust),
+        witnessed(accepted, trust),
     );
     let object = json!({
         "type": "tlog-proof",
@@ -367,7 +369,7 @@ fn judge_proof(path: &Path, bytes: &[u8], args: &Args, trust: &Trust) -> Result<
         "signers": signers,
         "signers_judged": trust.governance.is_some(),
     });
-    Ok(Verdict { word: "proven", text, object })
+    Ok(ProvenItem { word: "proven", text, object })
 }
 
 /// Judges the signers of an entry that is proven to be in the log; says who they are.
@@ -423,7 +425,7 @@ fn signers(charter: &Charter, record: &Record, at: u64) -> String {
     signers.join(", ")
 }
 
-fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure> {
+fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<ProvenItem, Failure> {
     let record = Record::parse(bytes).map_err(|e| unsound(&e))?;
     let statement = record.statement().to_string();
     let Some(charter) = trust.and_then(Trust::charter) else {
@@ -438,7 +440,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
         Charter::check_record(&record, record.envelope().issued_at()).map_err(refused)?;
         let text = "the charter of the anchor, signed by every founder".to_owned();
         let object = json!({ "type": "record", "statement": statement, "signers_judged": true });
-        return Ok(Verdict { word: "proven", text, object });
+        return Ok(ProvenItem { word: "proven", text, object });
     }
     let names: Vec<String> =
         record.note().signatures().iter().map(|line| line.name().to_string()).collect();
@@ -458,7 +460,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<Verdict, Failure>
     let object = json!({
         "type": "record", "statement": statement, "signers": by, "signers_judged": true,
     });
-    Ok(Verdict { word: "proven", text, object })
+    Ok(ProvenItem { word: "proven", text, object })
 }
 
 fn unsound(error: &RecordError) -> Failure {
@@ -470,7 +472,7 @@ fn judge_checkpoint(
     args: &Args,
     trust: &Trust,
     out: &Output,
-) -> Result<Verdict, Failure> {
+) -> Result<ProvenItem, Failure> {
     let new = accept(bytes, trust)?;
     trust.is_charter_of(&new)?;
     let head = *new.checkpoint.head();
@@ -499,7 +501,7 @@ fn judge_checkpoint(
         text.push_str(&format!("; it only grew since size {}", old.size));
         object["grown_from"] = json!(old.size.get());
     }
-    Ok(Verdict { word: "proven", text, object })
+    Ok(ProvenItem { word: "proven", text, object })
 }
 
 fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {

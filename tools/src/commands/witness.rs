@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::note::{ParseKeyError, VerifierKey};
 use ledger_core::record::format_time;
-use ledger_node::witness::logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
+use ledger_node::known_logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
 use ledger_proto::v1;
 use serde_json::json;
 
@@ -59,17 +59,17 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    Add(AddArgs),
+    Add(AddLogArgs),
     Replace(ReplaceArgs),
-    Remove(RemoveArgs),
-    List(ListArgs),
-    Status(StatusArgs),
+    Remove(RemoveLogArgs),
+    List(ListLogsArgs),
+    Status(WitnessStatusArgs),
 }
 
 /// How the witnesses of a node's own log are doing: who is slow or silent
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
-struct StatusArgs {
+struct WitnessStatusArgs {
     #[command(flatten)]
     node: NodeArgs,
 }
@@ -77,7 +77,7 @@ struct StatusArgs {
 /// Add a log's key; a log may have several
 #[derive(Debug, clap::Args)]
 #[command(after_help = ADD_EXAMPLE)]
-struct AddArgs {
+struct AddLogArgs {
     /// The log's vkey; its name is the log's origin
     vkey: String,
     /// The directory of the node's own log
@@ -104,7 +104,7 @@ struct ReplaceArgs {
 /// Remove a log, or one of its keys; what was cosigned is kept
 #[derive(Debug, clap::Args)]
 #[command(after_help = REMOVE_EXAMPLE)]
-struct RemoveArgs {
+struct RemoveLogArgs {
     /// A vkey, or an origin for all keys of that log
     log: String,
     /// The directory of the node's own log
@@ -115,7 +115,7 @@ struct RemoveArgs {
 /// Print the list
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIST_EXAMPLE)]
-struct ListArgs {
+struct ListLogsArgs {
     /// The directory of the node's own log
     #[arg(long)]
     dir: PathBuf,
@@ -136,7 +136,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
-async fn status(args: &StatusArgs, out: &Output) -> Result<Outcome, Failure> {
+async fn status(args: &WitnessStatusArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let mut node = args.node.connect().await?;
     let answer = node.witnesses().await?;
@@ -230,7 +230,7 @@ fn alarms(witness: &v1::WitnessStatus) -> Vec<String> {
     alarms
 }
 
-fn add(args: &AddArgs, out: &Output) -> Result<Outcome, Failure> {
+fn add(args: &AddLogArgs, out: &Output) -> Result<Outcome, Failure> {
     let text = read(&args.dir)?;
     let url = args.url.as_deref();
     if args.vkey.contains(char::is_whitespace)
@@ -296,7 +296,7 @@ fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
 }
 
-fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
+fn remove(args: &RemoveLogArgs, out: &Output) -> Result<Outcome, Failure> {
     let text = read(&args.dir)?;
     let is_it =
         |line: &LogLine| line.key.to_string() == args.log || line.key.name().as_str() == args.log;
@@ -318,7 +318,7 @@ fn remove(args: &RemoveArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "removed": removed.iter().map(object).collect::<Vec<_>>() })))
 }
 
-fn list(args: &ListArgs, out: &Output) -> Result<Outcome, Failure> {
+fn list(args: &ListLogsArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let lines = parse_logs(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
     for line in &lines {

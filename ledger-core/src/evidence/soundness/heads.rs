@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::super::conflict::{Shape, alone};
+use super::super::conflict::{ConflictShape, alone};
 use super::super::sample::{checkpoint, head_of, signed, size, tree};
 use super::super::*;
 use super::{HISTORIES, Rng, numbered_key};
@@ -174,17 +174,17 @@ impl Cast {
         }
     }
 
-    fn accusation(&mut self, history: &History, rng: &mut Rng) -> Option<Claim> {
+    fn accusation(&mut self, history: &History, rng: &mut Rng) -> Option<ClaimShape> {
         let (one, other) = (self.side(history, rng)?, self.side(history, rng)?);
         let shape = match rng.below(5) {
-            0 => Shape::BadEmpty { head: one.head },
+            0 => ConflictShape::BadEmpty { head: one.head },
             1 => {
                 let root = |seen: &Seen| *seen.head.checkpoint().head().root.as_bytes();
                 let (a, b) = match root(&one) < root(&other) || rng.one_in(8) {
                     true => (one, other),
                     false => (other, one),
                 };
-                Shape::SameSize { a: a.head, b: b.head }
+                ConflictShape::SameSize { a: a.head, b: b.head }
             }
             _ => {
                 let (a, b) = if one.leaves.len() <= other.leaves.len() || rng.one_in(8) {
@@ -193,11 +193,11 @@ impl Cast {
                     (other, one)
                 };
                 let (root, proof) = beginning(&a, &b, history, rng);
-                Shape::SplitHistory { a: a.head, b: b.head, root, proof }
+                ConflictShape::SplitHistory { a: a.head, b: b.head, root, proof }
             }
         };
         let conflict = Conflict::new(shape).ok()?;
-        Some(if rng.one_in(2) { Claim::Cosigner(conflict) } else { Claim::Log(conflict) })
+        Some(if rng.one_in(2) { ClaimShape::Cosigner(conflict) } else { ClaimShape::Log(conflict) })
     }
 }
 

@@ -18,7 +18,7 @@ use crate::record::tests::{ISSUED, envelope, incident, signer};
 use crate::record::{Draft, Entry, Logged, Object, Record, RecordId, StatementId, format_time};
 
 /// Signed once, used in all histories.
-struct Cast {
+struct LedgerCast {
     anchor: StatementId,
     keys: [SignerKey; 2],
     mallory: SignerKey,
@@ -43,7 +43,7 @@ struct Branch {
     governance: Vec<usize>,
 }
 
-struct History {
+struct LedgerHistory {
     /// The honest one first.
     branches: Vec<Branch>,
     in_force: Vec<VerifierKey>,
@@ -60,8 +60,8 @@ fn sign(object: &Object, key: &str) -> Record {
     Draft::from_object(object).expect("shapes").sign(&[&key]).expect("signed")
 }
 
-impl Cast {
-    fn new() -> Cast {
+impl LedgerCast {
+    fn new() -> LedgerCast {
         let keys = [log_key(100), log_key(101)];
         let mallory = log_key(102);
         let draft = CharterDraft::new("c", keys[0].verifier().clone())
@@ -100,7 +100,7 @@ impl Cast {
         let (both, stale) = (swap(12, &keys[1]), swap(13, &mallory));
         let incidents = (20..25).map(|n| sign(&own(n, "a"), "a")).collect();
         let unlawful = sign(&own(30, "z"), "z");
-        Cast { anchor, keys, mallory, charter, incidents, add, retire, both, stale, unlawful }
+        LedgerCast { anchor, keys, mallory, charter, incidents, add, retire, both, stale, unlawful }
     }
 
     /// Entries with growing times and the right g.
@@ -120,7 +120,7 @@ impl Cast {
         Branch { tree: tree(&leaves), entries, heads: Vec::new(), governance }
     }
 
-    fn history(&self, rng: &mut Rng) -> History {
+    fn history(&self, rng: &mut Rng) -> LedgerHistory {
         let mut records: Vec<&Record> = vec![&self.charter];
         let plan: &[&Record] = match rng.below(4) {
             0 => &[],
@@ -168,7 +168,7 @@ impl Cast {
         if leaked {
             branches.push(self.leak(&records, rng));
         }
-        History { branches, in_force, leaked }
+        LedgerHistory { branches, in_force, leaked }
     }
 
     /// The tree in which the norm that lost its race is lawful, and signed by mallory.
@@ -264,8 +264,8 @@ impl Branch {
     }
 }
 
-impl History {
-    fn accusation(&mut self, rng: &mut Rng) -> Option<Claim> {
+impl LedgerHistory {
+    fn accusation(&mut self, rng: &mut Rng) -> Option<ClaimShape> {
         let branch = rng.below(self.branches.len());
         let other = rng.below(self.branches.len());
         // mostly a head of the tree itself, sometimes of another
@@ -279,7 +279,7 @@ impl History {
                 let record = if rng.one_in(6) { rng.below(own.entries.len()) } else { at };
                 let record = Box::new(own.entries[record].record().clone());
                 let bundle = own.bundle(at, n, head, rng);
-                Some(Claim::UnlawfulLeaf { record, bundle })
+                Some(ClaimShape::UnlawfulLeaf { record, bundle })
             }
             1 => {
                 let rule = *rng.pick(&[LeafRule::TimeReversal, LeafRule::DuplicateLeaf]);
@@ -287,7 +287,7 @@ impl History {
                 let (first, second) = (rng.below(n), rng.below(n));
                 let (first, second) = (own.entry(first, n, rng), own.entry(second, n, rng));
                 let leaves = Leaves { head, charter, first, second };
-                Some(Claim::Leaves(Box::new(LeafPair::new(rule, leaves).ok()?)))
+                Some(ClaimShape::Leaves(Box::new(LeafPair::new(rule, leaves).ok()?)))
             }
             _ => {
                 let (m, smaller) = self.branches[other].head(rng)?;
@@ -296,7 +296,7 @@ impl History {
                 if m > usize::try_from(head.checkpoint().head().size.get()).ok()? {
                     return None;
                 }
-                Conflict::of_trees(heads, &mut larger.tree).ok()?.map(Claim::Log)
+                Conflict::of_trees(heads, &mut larger.tree).ok()?.map(ClaimShape::Log)
             }
         }
     }
@@ -304,7 +304,7 @@ impl History {
 
 /// Convictions of the adversary's own keys: by the anchor alone, and of retired keys.
 fn run(seeds: std::ops::Range<u64>) {
-    let cast = Cast::new();
+    let cast = LedgerCast::new();
     let (mut claims, mut convictions, mut of_retired, mut unconfirmed) = (0, 0, 0, 0);
     for seed in seeds {
         let mut rng = Rng::new(seed);

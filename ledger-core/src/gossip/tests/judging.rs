@@ -36,42 +36,42 @@ fn naming(evidence: &ClaimedEvidence, culprit: &VerifierKey) -> EvidenceRef {
     EvidenceRef { id: evidence.id(), culprit }
 }
 
-const SALT: Salt = Salt([7; 16]);
+const SALT: RoundSalt = RoundSalt([7; 16]);
 
 fn says(told: Exchange) -> Message {
     Message::Exchange(Box::new(told))
 }
 
 /// A round in which `asker` meets a peer that names evidence and then sends some.
-fn offered(asker: &mut View, named: EvidenceRef, sent: &ClaimedEvidence) -> Heard {
+fn offered(asker: &mut View, named: EvidenceRef, sent: &ClaimedEvidence) -> RoundStep {
     offered_file(asker, named, UnreadEvidence::of(sent).expect("it is short"))
 }
 
-fn offered_file(asker: &mut View, named: EvidenceRef, sent: UnreadEvidence) -> Heard {
+fn offered_file(asker: &mut View, named: EvidenceRef, sent: UnreadEvidence) -> RoundStep {
     let (mut round, _) = Round::begin(asker, SALT);
-    let lines = vec![Line { log: SALT.line_id(&origin()), state: [0; 8] }];
-    let told = round.hear(asker, Message::Lists { salt: SALT, lines }, &mut nobody());
+    let lines = vec![LogLine { log: SALT.line_id(&origin()), state: [0; 8] }];
+    let told = round.take(asker, Message::Lists { salt: SALT, lines }, &mut nobody());
     assert_eq!(told.fault, None);
     let names = Exchange { held: vec![named], ..Exchange::new(SALT) };
-    let told = round.hear(asker, says(names), &mut nobody());
+    let told = round.take(asker, says(names), &mut nobody());
     let Some(Message::Exchange(reply)) = told.reply else { return told };
     assert_eq!(reply.wants, [named.id]);
     let sends = Exchange { evidence: Some(sent), ..Exchange::new(SALT) };
-    round.hear(asker, says(sends), &mut nobody())
+    round.take(asker, says(sends), &mut nobody())
 }
 
 #[test]
 fn evidence_that_does_not_convict_whom_the_peer_named_is_a_fault() {
     let known = log().verifier().clone();
     let mut view = holding(&[head("abc")]);
-    let lie = Some(Fault::FalseEvidence(forged().id()));
+    let lie = Some(PeerFault::FalseEvidence(forged().id()));
     assert_eq!(offered(&mut view, naming(&forged(), &known), &forged()).fault, lie);
     let heard = offered(&mut view, naming(&forged(), &known), &forged());
     assert!(heard.fault.is_none() && heard.reply.is_none(), "it is not asked for again");
     assert!(!convicted(&view));
     // true evidence is kept also from a peer that says it convicts another
     let heard = offered(&mut view, naming(&of_log(), cosigner().verifier()), &of_log());
-    assert_eq!(heard.fault, Some(Fault::FalseEvidence(of_log().id())));
+    assert_eq!(heard.fault, Some(PeerFault::FalseEvidence(of_log().id())));
     assert!(matches!(heard.events.as_slice(), [Event::Convicted(_)]));
     assert!(convicted(&view));
 }
@@ -81,7 +81,7 @@ fn evidence_that_was_not_asked_for_is_not_judged_and_a_fault_in_an_answer() {
     let known = log().verifier().clone();
     let mut view = holding(&[head("abc")]);
     let heard = offered(&mut view, naming(&forged(), &known), &of_log());
-    assert_eq!(heard.fault, Some(Fault::Unasked));
+    assert_eq!(heard.fault, Some(PeerFault::Unasked));
     let unasked = Exchange { evidence: UnreadEvidence::of(&of_log()), ..Exchange::new(SALT) };
     let heard = answer(&mut view, says(unasked));
     // whoever answers forgets what it asked for: it takes nothing from that, and blames nobody
@@ -102,7 +102,7 @@ fn a_file_is_read_only_if_its_name_was_asked_for() {
         // under a name that the peer gave and was asked for, it is a lie
         let named = EvidenceRef { id: unread.id(), ..naming(&of_log(), &known) };
         let heard = offered_file(&mut view, named, unread.clone());
-        assert_eq!(heard.fault, Some(Fault::FalseEvidence(unread.id())));
+        assert_eq!(heard.fault, Some(PeerFault::FalseEvidence(unread.id())));
     }
     assert_eq!(UnreadEvidence::new(vec![0; MAX_GOSSIP_EVIDENCE_BYTES + 1]), None);
     assert_eq!(UnreadEvidence::of(&of_log()).map(|unread| unread.id()), Some(of_log().id()));
@@ -134,10 +134,16 @@ fn a_cosigner_of_both_histories_is_convicted_when_its_lines_come_after_the_logs_
     };
     let mut view = holding(&[head("abc"), head("abX")]);
     assert!(convicted(&view));
-    assert_eq!(view.hear(&cosigned("abc", 1)), Ok(vec![Event::Richer(origin())]));
+    assert_eq!(
+        view.observe(&cosigned("abc", 1), HeadSource::Fetched),
+        Ok(vec![Event::CosignaturesAdded(origin())])
+    );
     assert_eq!(view.against(cosigner().verifier()), None);
-    let events = view.hear(&bare("abX", 2)).expect("true");
-    assert!(matches!(events.as_slice(), [Event::Richer(_), Event::Convicted(_)]), "{events:?}");
+    let events = view.observe(&bare("abX", 2), HeadSource::Fetched).expect("true");
+    assert!(
+        matches!(events.as_slice(), [Event::CosignaturesAdded(_), Event::Convicted(_)]),
+        "{events:?}"
+    );
     assert!(view.against(cosigner().verifier()).is_some());
     assert_eq!(view.status().remove(0).convicting.len(), 2);
 
@@ -145,7 +151,7 @@ fn a_cosigner_of_both_histories_is_convicted_when_its_lines_come_after_the_logs_
     let mut view = holding(&[cosigned("abX", 1), head("abcde")]);
     settle(&mut view, &mut Trees(vec![tree("abcde")]));
     assert!(convicted(&view) && view.against(cosigner().verifier()).is_none());
-    view.hear(&cosigned("abcde", 2)).expect("true");
+    view.observe(&cosigned("abcde", 2), HeadSource::Fetched).expect("true");
     assert!(view.against(cosigner().verifier()).is_some());
 }
 
@@ -155,7 +161,7 @@ fn cosignatures_of_a_fallen_log_meet_across_nodes_and_then_nothing_is_left_to_sa
     let (mut one, mut other) = (view(), view());
     for (view, line) in [(&mut one, cosigned("abc", 1)), (&mut other, cosigned("abX", 2))] {
         view.convict(&of_log()).expect("true");
-        view.hear(&line).expect("true");
+        view.observe(&line, HeadSource::Fetched).expect("true");
         assert_eq!(view.against(cosigner().verifier()), None);
     }
     assert!(round(&mut one, &mut nobody(), &mut other, &mut nobody()) > 2);
@@ -169,12 +175,12 @@ fn cosignatures_of_a_fallen_log_meet_across_nodes_and_then_nothing_is_left_to_sa
 fn an_honest_cosigner_of_a_log_that_fell_is_left_alone() {
     let mut view = holding(&[cosigned("abc", 1), head("abX")]);
     for heard in [cosigned("abc", 5), cosigned("ab", 1), cosigned("abcd", 9)] {
-        view.hear(&heard).expect("true");
+        view.observe(&heard, HeadSource::Fetched).expect("true");
     }
     assert!(convicted(&view) && view.against(cosigner().verifier()).is_none());
     let line = cosignature::cosign(&cosigner(), head("abcd").checkpoint(), 3);
     let spoiled = head("abX").with_signatures([line]).expect("room");
-    assert_eq!(view.hear(&spoiled), Ok(vec![]), "a false line is left out");
+    assert_eq!(view.observe(&spoiled, HeadSource::Fetched), Ok(vec![]), "a false line is left out");
 }
 
 /// A head that a convicted key and another have signed counted by the other, and who cosigned it
@@ -186,7 +192,7 @@ fn a_cosigner_of_both_sides_is_convicted_also_where_a_key_in_force_signed_one_of
     let by_both = |head: ClaimedCheckpoint| head.with_signatures([line.clone()]).expect("room");
     for lines_first in [true, false] {
         let keys = vec![log().verifier().clone(), second.verifier().clone()];
-        let (entries, reach) = (Entries::Records, Reach::Somewhere);
+        let (entries, reach) = (Entries::Records, Reachability::Somewhere);
         let known = KnownKeys {
             origin: origin(),
             keys,
@@ -196,19 +202,25 @@ fn a_cosigner_of_both_sides_is_convicted_also_where_a_key_in_force_signed_one_of
             reach,
         };
         let mut view = View::new(vec![known], vec![cosigner().verifier().clone()]);
-        view.hear(&by_both(head("abc"))).expect("sound");
-        view.hear(&head("abX")).expect("sound");
+        view.observe(&by_both(head("abc")), HeadSource::Fetched).expect("sound");
+        view.observe(&head("abX"), HeadSource::Fetched).expect("sound");
         assert!(view.against(log().verifier()).is_some() && !convicted(&view));
         let mut lines = [by_both(cosigned("abc", 1)), cosigned("abX", 2)];
         if !lines_first {
             lines.reverse();
         }
-        assert_eq!(view.hear(&lines[0]), Ok(vec![Event::Richer(origin())]));
+        assert_eq!(
+            view.observe(&lines[0], HeadSource::Fetched),
+            Ok(vec![Event::CosignaturesAdded(origin())])
+        );
         assert_eq!(view.against(cosigner().verifier()), None);
-        let events = view.hear(&lines[1]).expect("true");
-        assert!(matches!(events.as_slice(), [Event::Richer(_), Event::Convicted(_)]), "{events:?}");
+        let events = view.observe(&lines[1], HeadSource::Fetched).expect("true");
+        assert!(
+            matches!(events.as_slice(), [Event::CosignaturesAdded(_), Event::Convicted(_)]),
+            "{events:?}"
+        );
         assert!(view.against(cosigner().verifier()).is_some());
-        assert_eq!(view.hear(&lines[0]), Ok(vec![]), "it was heard");
+        assert_eq!(view.observe(&lines[0], HeadSource::Fetched), Ok(vec![]), "it was heard");
     }
 }
 
@@ -223,9 +235,9 @@ fn a_peer_is_not_blamed_for_a_key_that_signed_as_a_log_of_another_name() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Opaque,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
-    view.know(vec![known(&log()), known(&elsewhere)], Vec::new());
+    view.set_logs(vec![known(&log()), known(&elsewhere)], Vec::new());
     let heard = offered(&mut view, naming(&forged(), elsewhere.verifier()), &forged());
     assert!(heard.fault.is_none() && heard.events.is_empty());
     let heard = offered(&mut view, naming(&forged(), elsewhere.verifier()), &forged());
@@ -253,11 +265,11 @@ fn evidence_that_was_asked_for_is_taken_whatever_others_name_meanwhile() {
     // of a peer that it asks
     let mut view = holding(&[head("abc")]);
     let (mut round, _) = Round::begin(&view, SALT);
-    let lines = vec![Line { log: SALT.line_id(&origin()), state: [0; 8] }];
-    round.hear(&mut view, Message::Lists { salt: SALT, lines }, &mut nobody());
-    assert!(round.hear(&mut view, says(names()), &mut nobody()).reply.is_some());
+    let lines = vec![LogLine { log: SALT.line_id(&origin()), state: [0; 8] }];
+    round.take(&mut view, Message::Lists { salt: SALT, lines }, &mut nobody());
+    assert!(round.take(&mut view, says(names()), &mut nobody()).reply.is_some());
     flood(&mut view);
-    let heard = round.hear(&mut view, sends(), &mut nobody());
+    let heard = round.take(&mut view, sends(), &mut nobody());
     assert!(matches!(heard.events.as_slice(), [Event::Convicted(_)]) && convicted(&view));
     // and of one that asks it
     let (mut view, mut wanted) = (holding(&[head("abc")]), Vec::new());
@@ -280,7 +292,7 @@ fn a_line_by_another_key_of_that_name_is_no_fault_and_hides_nothing_else() {
     let heard = answer(&mut view, says(Exchange { heads, ..Exchange::new(SALT) }));
     assert_eq!((heard.fault.is_none(), convicted(&view)), (true, true));
     assert_eq!(heard.doubt.as_ref().map(|doubt| doubt.0.as_str()), Some(ORIGIN));
-    assert!(heard.debt() > 0, "it is not for nothing");
+    assert!(heard.charge() > 0, "it is not for nothing");
 }
 
 /// A witness with two keys by one name and id, of which one node knows this and another that,
@@ -294,7 +306,7 @@ fn a_false_line_of_a_cosigner_hides_no_head_and_no_true_line() {
     assert!(convicted(&view));
     assert_eq!(heard.doubt.map(|doubt| doubt.0), Some("witness.example".to_owned()));
     // the true line counts: with one on the other side the cosigner falls
-    let events = view.hear(&cosigned("abc", 4)).expect("signed");
+    let events = view.observe(&cosigned("abc", 4), HeadSource::Fetched).expect("signed");
     assert!(view.against(cosigner().verifier()).is_some(), "{events:?}");
 }
 
@@ -308,7 +320,7 @@ fn all_evidence_goes_over_in_one_round_that_of_logs_first() {
         retired: Vec::new(),
         pairs: Pairs::Convict,
         entries: Entries::Opaque,
-        reach: Reach::Somewhere,
+        reach: Reachability::Somewhere,
     };
     let cosigners = vec![cosigner().verifier().clone()];
     let view = || View::new(keys.iter().map(known).collect(), cosigners.clone());
@@ -320,8 +332,8 @@ fn all_evidence_goes_over_in_one_round_that_of_logs_first() {
     let (mut one, mut other) = (view(), view());
     for (at, key) in keys.iter().enumerate() {
         let knows = if at % 2 == 0 { &mut one } else { &mut other };
-        knows.hear(&by(key, "abc")).expect("signed");
-        knows.hear(&by(key, "abX")).expect("signed");
+        knows.observe(&by(key, "abc"), HeadSource::Fetched).expect("signed");
+        knows.observe(&by(key, "abX"), HeadSource::Fetched).expect("signed");
     }
     round(&mut one, &mut nobody(), &mut other, &mut nobody());
     for key in &keys {

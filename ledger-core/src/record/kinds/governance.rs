@@ -1,7 +1,7 @@
 //! The kinds that make and change authority: `charter`, `membership`, `norm`.
 
-use super::super::check::{Check, Rule};
-use super::super::shape::{KindDef, Member, Shape};
+use super::super::rule::{Check, Rule};
+use super::super::shape::{KindDef, MemberDef, Shape};
 use super::{TEXTS, kind, list, some};
 
 const ROLES_HINT: Shape = Shape::Suggested(&["operator", "publisher", "reviewer", "steward"]);
@@ -9,15 +9,16 @@ const ROLES_HINT: Shape = Shape::Suggested(&["operator", "publisher", "reviewer"
 /// `charter`: the consortium's founding. What goes beyond shapes is judged by
 /// [`charter`](crate::charter).
 pub const CHARTER: KindDef = kind(&[
-    Member::required("consortium", Shape::Line, "the consortium's name").open(),
-    Member::required("log_vkeys", some(&Shape::Line), "the keys that sign the log's heads").open(),
-    Member::required("members", some(&Shape::Object(MEMBER)), "the founding members").open(),
-    Member::required("rules", Shape::Map(&REQUIREMENTS), "who must sign which kind").open(),
-    Member::required("governance", REQUIREMENTS, "who must sign a change of the charter").open(),
-    Member::required("deadlines", list(&Shape::Object(DEADLINE)), "what is due when").open(),
-    Member::required("limits", Shape::Object(LIMITS), "how far times may differ").open(),
-    Member::required("policy", POLICY, "the witnesses and their quorum (tlog-policy)").open(),
-    Member::optional("binding", BINDING, "roles whose references bind others' records").open(),
+    MemberDef::required("consortium", Shape::Line, "the consortium's name").open(),
+    MemberDef::required("log_vkeys", some(&Shape::Line), "the keys that sign the log's heads")
+        .open(),
+    MemberDef::required("members", some(&Shape::Object(MEMBER)), "the founding members").open(),
+    MemberDef::required("rules", Shape::Map(&REQUIREMENTS), "who must sign which kind").open(),
+    MemberDef::required("governance", REQUIREMENTS, "who must sign a change of the charter").open(),
+    MemberDef::required("deadlines", list(&Shape::Object(DEADLINE)), "what is due when").open(),
+    MemberDef::required("limits", Shape::Object(LIMITS), "how far times may differ").open(),
+    MemberDef::required("policy", POLICY, "the witnesses and their quorum (tlog-policy)").open(),
+    MemberDef::optional("binding", BINDING, "roles whose references bind others' records").open(),
 ]);
 
 const POLICY: Shape = Shape::Text;
@@ -28,53 +29,53 @@ const BINDING: Shape = Shape::Map(&some(&Shape::Line));
 
 const REQUIREMENTS: Shape = some(&Shape::Object(REQUIREMENT));
 
-const REQUIREMENT: &[Member] = &[
-    Member::required("role", ROLES_HINT, "the role that signs"),
-    Member::required("members", Shape::Integer { min: 1, max: 64 }, "how many members of it"),
+const REQUIREMENT: &[MemberDef] = &[
+    MemberDef::required("role", ROLES_HINT, "the role that signs"),
+    MemberDef::required("members", Shape::Integer { min: 1, max: 64 }, "how many members of it"),
 ];
 
-const MEMBER: &[Member] = &[
-    Member::required("name", Shape::Name, "the member's name"),
-    Member::required("roles", list(&Shape::Object(ROLE)), "what it may do"),
-    Member::required("keys", some(&Shape::Object(KEY)), "its keys"),
-    Member::optional("node", Shape::Uri, "its node's address"),
+const MEMBER: &[MemberDef] = &[
+    MemberDef::required("name", Shape::Name, "the member's name"),
+    MemberDef::required("roles", list(&Shape::Object(ROLE)), "what it may do"),
+    MemberDef::required("keys", some(&Shape::Object(KEY)), "its keys"),
+    MemberDef::optional("node", Shape::Uri, "its node's address"),
 ];
 
-const ROLE: &[Member] = &[
-    Member::required("role", ROLES_HINT, "the role"),
-    Member::optional("from", Shape::Time, "the first second in which it holds"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer holds"),
+const ROLE: &[MemberDef] = &[
+    MemberDef::required("role", ROLES_HINT, "the role"),
+    MemberDef::optional("from", Shape::Time, "the first second in which it holds"),
+    MemberDef::optional("until", Shape::Time, "the first second in which it no longer holds"),
 ];
 
-const KEY: &[Member] = &[
-    Member::required("vkey", Shape::Line, "the verifier key"),
-    Member::required("use", KEY_USE, "what it signs"),
-    Member::optional("from", Shape::Time, "the first second in which it is valid"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer is"),
+const KEY: &[MemberDef] = &[
+    MemberDef::required("vkey", Shape::Line, "the verifier key"),
+    MemberDef::required("use", KEY_USE, "what it signs"),
+    MemberDef::optional("from", Shape::Time, "the first second in which it is valid"),
+    MemberDef::optional("until", Shape::Time, "the first second in which it no longer is"),
 ];
 
 const KEY_USE: Shape = Shape::OneOf(&["record", "log", "witness", "mirror", "node"]);
 
 const ALLOWED: Shape = some(&Shape::Text);
 
-const DEADLINE: &[Member] = &[
-    Member::required("name", Shape::Line, "its name"),
-    Member::required("clock", Shape::Line, "the time it runs from, like incident.aware_at"),
-    Member::required("when", Shape::Map(&ALLOWED), "members and values that start it"),
-    Member::required("within", Shape::Duration, "how long"),
-    Member::required("satisfied_by", Shape::Map(&ALLOWED), "members and values that meet it"),
+const DEADLINE: &[MemberDef] = &[
+    MemberDef::required("name", Shape::Line, "its name"),
+    MemberDef::required("clock", Shape::Line, "the time it runs from, like incident.aware_at"),
+    MemberDef::required("when", Shape::Map(&ALLOWED), "members and values that start it"),
+    MemberDef::required("within", Shape::Duration, "how long"),
+    MemberDef::required("satisfied_by", Shape::Map(&ALLOWED), "members and values that meet it"),
 ];
 
-const LIMITS: &[Member] = &[
-    Member::optional("issued_at", Shape::Duration, "how late after issued_at an entry may be"),
-    Member::optional("max_gap", Shape::Duration, "how late after an entry a head may be seen"),
+const LIMITS: &[MemberDef] = &[
+    MemberDef::optional("issued_at", Shape::Duration, "how late after issued_at an entry may be"),
+    MemberDef::optional("max_gap", Shape::Duration, "how late after an entry a head may be seen"),
 ];
 
 /// `membership`: members come, go and change, all changes at once or none.
 pub const MEMBERSHIP: KindDef = kind(&[
-    Member::required("base", Shape::Digest, "the statement id of the latest governance entry")
+    MemberDef::required("base", Shape::Digest, "the statement id of the latest governance entry")
         .open(),
-    Member::required("changes", some(&MEMBERSHIP_CHANGE), "what changes, in order").open(),
+    MemberDef::required("changes", some(&MEMBERSHIP_CHANGE), "what changes, in order").open(),
 ]);
 
 const MEMBERSHIP_CHANGE: Shape = Shape::Tagged {
@@ -94,68 +95,72 @@ const MEMBERSHIP_CHANGE: Shape = Shape::Tagged {
     ],
 };
 
-const WHO: Member = Member::required("member", Shape::Name, "the member's name");
-const WHY: Member = Member::optional("reason", Shape::Text, "why");
+const WHO: MemberDef = MemberDef::required("member", Shape::Name, "the member's name");
+const WHY: MemberDef = MemberDef::optional("reason", Shape::Text, "why");
 
-const ADMIT: &[Member] = &[
+const ADMIT: &[MemberDef] = &[
     WHO,
-    Member::required("roles", list(&Shape::Object(ROLE)), "what it may do"),
-    Member::required("keys", some(&Shape::Object(KEY)), "its keys"),
-    Member::optional("node", Shape::Uri, "its node's address"),
+    MemberDef::required("roles", list(&Shape::Object(ROLE)), "what it may do"),
+    MemberDef::required("keys", some(&Shape::Object(KEY)), "its keys"),
+    MemberDef::optional("node", Shape::Uri, "its node's address"),
     WHY,
 ];
 
-const STANDING: &[Member] = &[WHO, WHY];
+const STANDING: &[MemberDef] = &[WHO, WHY];
 
-const ASSIGN_ROLE: &[Member] = &[
+const ASSIGN_ROLE: &[MemberDef] = &[
     WHO,
-    Member::required("role", ROLES_HINT, "the role"),
-    Member::optional("from", Shape::Time, "the first second in which it holds"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer holds"),
+    MemberDef::required("role", ROLES_HINT, "the role"),
+    MemberDef::optional("from", Shape::Time, "the first second in which it holds"),
+    MemberDef::optional("until", Shape::Time, "the first second in which it no longer holds"),
     WHY,
 ];
 
-const END_ROLE: &[Member] = &[WHO, Member::required("role", ROLES_HINT, "the role"), WHY];
+const END_ROLE: &[MemberDef] = &[WHO, MemberDef::required("role", ROLES_HINT, "the role"), WHY];
 
-const ADD_KEY: &[Member] = &[
+const ADD_KEY: &[MemberDef] = &[
     WHO,
-    Member::required("vkey", Shape::Line, "the verifier key"),
-    Member::required("use", KEY_USE, "what it signs"),
-    Member::optional("from", Shape::Time, "the first second in which it is valid"),
-    Member::optional("until", Shape::Time, "the first second in which it no longer is"),
+    MemberDef::required("vkey", Shape::Line, "the verifier key"),
+    MemberDef::required("use", KEY_USE, "what it signs"),
+    MemberDef::optional("from", Shape::Time, "the first second in which it is valid"),
+    MemberDef::optional("until", Shape::Time, "the first second in which it no longer is"),
     WHY,
 ];
 
-const REVOKE_KEY: &[Member] =
-    &[WHO, Member::required("vkey", Shape::Line, "the verifier key"), WHY];
+const REVOKE_KEY: &[MemberDef] =
+    &[WHO, MemberDef::required("vkey", Shape::Line, "the verifier key"), WHY];
 
-const SET_NODE: &[Member] = &[
+const SET_NODE: &[MemberDef] = &[
     WHO,
-    Member::optional("node", Shape::Uri, "its node's address; without it the member has none"),
+    MemberDef::optional("node", Shape::Uri, "its node's address; without it the member has none"),
     WHY,
 ];
 
-const SANCTION: &[Member] = &[
+const SANCTION: &[MemberDef] = &[
     WHO,
-    Member::required("measure", Shape::Text, "what is imposed, which changes no right"),
+    MemberDef::required("measure", Shape::Text, "what is imposed, which changes no right"),
     WHY,
 ];
 
 /// `norm`: what the consortium agreed on, and what of it the log enforces.
 pub const NORM: KindDef = KindDef {
     members: &[
-        Member::required("base", Shape::Digest, "the statement id of the latest governance entry")
-            .open(),
-        Member::required("version", Shape::Line, "the norm's own version").open(),
-        Member::required("effective_from", Shape::Time, "since when it holds").open(),
-        Member::optional("text", Shape::Text, "the norm itself").open(),
-        Member::optional(
+        MemberDef::required(
+            "base",
+            Shape::Digest,
+            "the statement id of the latest governance entry",
+        )
+        .open(),
+        MemberDef::required("version", Shape::Line, "the norm's own version").open(),
+        MemberDef::required("effective_from", Shape::Time, "since when it holds").open(),
+        MemberDef::optional("text", Shape::Text, "the norm itself").open(),
+        MemberDef::optional(
             "text_sha256",
             Shape::Digest,
             "SHA-256 of the norm's text, kept elsewhere",
         )
         .open(),
-        Member::required("changes", list(&NORM_CHANGE), "what the log enforces of it").open(),
+        MemberDef::required("changes", list(&NORM_CHANGE), "what the log enforces of it").open(),
     ],
     unknown_when: None,
     checks: &[Check {
@@ -180,27 +185,27 @@ const NORM_CHANGE: Shape = Shape::Tagged {
     ],
 };
 
-const SET_RULE: &[Member] = &[
-    Member::required("kind", Shape::Line, "the kind of record"),
-    Member::required("requirements", REQUIREMENTS, "who must sign it"),
+const SET_RULE: &[MemberDef] = &[
+    MemberDef::required("kind", Shape::Line, "the kind of record"),
+    MemberDef::required("requirements", REQUIREMENTS, "who must sign it"),
 ];
 
-const REMOVE_RULE: &[Member] = &[Member::required("kind", Shape::Line, "the kind of record")];
+const REMOVE_RULE: &[MemberDef] = &[MemberDef::required("kind", Shape::Line, "the kind of record")];
 
-const SET_GOVERNANCE: &[Member] =
-    &[Member::required("requirements", REQUIREMENTS, "who must sign a change of the charter")];
+const SET_GOVERNANCE: &[MemberDef] =
+    &[MemberDef::required("requirements", REQUIREMENTS, "who must sign a change of the charter")];
 
-const SET_DEADLINES: &[Member] =
-    &[Member::required("deadlines", list(&Shape::Object(DEADLINE)), "what is due when")];
+const SET_DEADLINES: &[MemberDef] =
+    &[MemberDef::required("deadlines", list(&Shape::Object(DEADLINE)), "what is due when")];
 
-const SET_ENUMERATION: &[Member] = &[
-    Member::required("name", Shape::Line, "the open list, like incident.harm_types"),
-    Member::required("words", TEXTS, "the words that it suggests from now on"),
+const SET_ENUMERATION: &[MemberDef] = &[
+    MemberDef::required("name", Shape::Line, "the open list, like incident.harm_types"),
+    MemberDef::required("words", TEXTS, "the words that it suggests from now on"),
 ];
 
-const SET_BINDING: &[Member] = &[Member::required("binding", BINDING, "roles by relation")];
+const SET_BINDING: &[MemberDef] = &[MemberDef::required("binding", BINDING, "roles by relation")];
 
-const SET_POLICY: &[Member] =
-    &[Member::required("policy", POLICY, "the witnesses and their quorum (tlog-policy)")];
+const SET_POLICY: &[MemberDef] =
+    &[MemberDef::required("policy", POLICY, "the witnesses and their quorum (tlog-policy)")];
 
-const LOG_KEY: &[Member] = &[Member::required("vkey", Shape::Line, "the log's verifier key")];
+const LOG_KEY: &[MemberDef] = &[MemberDef::required("vkey", Shape::Line, "the log's verifier key")];

@@ -1,8 +1,8 @@
 //! Harm, what may become harm, and what is done about it: `incident`, `risk`, `remediation`.
 
 use super::super::UNKNOWN;
-use super::super::check::{Check, Rule};
-use super::super::shape::{KindDef, Member, Shape};
+use super::super::rule::{Check, Rule};
+use super::super::shape::{KindDef, MemberDef, Shape};
 use super::{TEXTS, is_country, kind, list};
 
 /// `incident`, after the OECD common reporting framework and the EU code of practice.
@@ -10,26 +10,30 @@ use super::{TEXTS, is_country, kind, list};
 /// On stage `initial` any of its members may be the text `unknown`.
 pub const INCIDENT: KindDef = KindDef {
     members: &[
-        Member::required("stage", Shape::OneOf(&["initial", "interim", "final"]), "which report"),
-        Member::required(
+        MemberDef::required(
+            "stage",
+            Shape::OneOf(&["initial", "interim", "final"]),
+            "which report",
+        ),
+        MemberDef::required(
             "class",
             Shape::Suggested(&["incident", "near_miss", "issue"]),
             "whether harm happened, nearly did, or could",
         ),
-        Member::required("severity", Shape::OneOf(SEVERITIES), "how grave").open(),
-        Member::required("aware_at", Shape::Time, "when the issuer became aware").open(),
-        Member::required("ai_relation", Shape::Suggested(AI_RELATIONS), "what part AI had"),
-        Member::required("harm_types", list(&Shape::Suggested(HARM_TYPES)), "which harms"),
-        Member::required("triggers", list(&Shape::Suggested(TRIGGERS)), "what set it off"),
-        Member::optional("started_at", Shape::DateOrTime, "when it began"),
-        Member::optional("ended_at", Shape::DateOrTime, "when it ended"),
-        Member::optional("system", Shape::Object(SYSTEM), "the AI system"),
-        Member::optional("affected", TEXTS, "who was affected"),
-        Member::optional("countries", list(&COUNTRY), "where"),
-        Member::optional("chain_of_events", Shape::Text, "what led to what"),
-        Member::optional("actions", TEXTS, "what was done"),
-        Member::optional("root_cause", Shape::Text, "why it happened"),
-        Member::optional("resolved_at", Shape::Time, "when it was resolved"),
+        MemberDef::required("severity", Shape::OneOf(SEVERITIES), "how grave").open(),
+        MemberDef::required("aware_at", Shape::Time, "when the issuer became aware").open(),
+        MemberDef::required("ai_relation", Shape::Suggested(AI_RELATIONS), "what part AI had"),
+        MemberDef::required("harm_types", list(&Shape::Suggested(HARM_TYPES)), "which harms"),
+        MemberDef::required("triggers", list(&Shape::Suggested(TRIGGERS)), "what set it off"),
+        MemberDef::optional("started_at", Shape::DateOrTime, "when it began"),
+        MemberDef::optional("ended_at", Shape::DateOrTime, "when it ended"),
+        MemberDef::optional("system", Shape::Object(SYSTEM), "the AI system"),
+        MemberDef::optional("affected", TEXTS, "who was affected"),
+        MemberDef::optional("countries", list(&COUNTRY), "where"),
+        MemberDef::optional("chain_of_events", Shape::Text, "what led to what"),
+        MemberDef::optional("actions", TEXTS, "what was done"),
+        MemberDef::optional("root_cause", Shape::Text, "why it happened"),
+        MemberDef::optional("resolved_at", Shape::Time, "when it was resolved"),
     ],
     unknown_when: Some(("stage", "initial")),
     checks: &[
@@ -76,12 +80,12 @@ const HARM_TYPES: &[&str] = &[
 const TRIGGERS: &[&str] =
     &["design", "data", "malfunction", "security", "human_error", "misuse", "environment"];
 
-const SYSTEM: &[Member] = &[
-    Member::required("name", Shape::Text, "its name"),
-    Member::optional("version", Shape::Text, "its version"),
-    Member::optional("developer", Shape::Text, "who made it"),
-    Member::optional("deployer", Shape::Text, "who runs it"),
-    Member::optional("digest", Shape::Digest, "SHA-256 of the weights or release"),
+const SYSTEM: &[MemberDef] = &[
+    MemberDef::required("name", Shape::Text, "its name"),
+    MemberDef::optional("version", Shape::Text, "its version"),
+    MemberDef::optional("developer", Shape::Text, "who made it"),
+    MemberDef::optional("deployer", Shape::Text, "who runs it"),
+    MemberDef::optional("digest", Shape::Digest, "SHA-256 of the weights or release"),
 ];
 
 const COUNTRY: Shape = Shape::Code {
@@ -92,24 +96,24 @@ const COUNTRY: Shape = Shape::Code {
 
 /// `risk`, after ISO 31000 and the MIT risk repository.
 pub const RISK: KindDef = kind(&[
-    Member::required("event", Shape::Text, "what may happen"),
-    Member::required("domain", Shape::Suggested(RISK_DOMAINS), "what it belongs to"),
-    Member::required("likelihood", SCALE, "how likely it is, 1 (rare) to 5 (almost certain)"),
-    Member::required("impact", SCALE, "how bad it would be, 1 (slight) to 5 (disastrous)"),
-    Member::required("owner", Shape::Text, "the role or body that answers for it"),
-    Member::required(
+    MemberDef::required("event", Shape::Text, "what may happen"),
+    MemberDef::required("domain", Shape::Suggested(RISK_DOMAINS), "what it belongs to"),
+    MemberDef::required("likelihood", SCALE, "how likely it is, 1 (rare) to 5 (almost certain)"),
+    MemberDef::required("impact", SCALE, "how bad it would be, 1 (slight) to 5 (disastrous)"),
+    MemberDef::required("owner", Shape::Text, "the role or body that answers for it"),
+    MemberDef::required(
         "treatment",
         Shape::Suggested(&["avoid", "mitigate", "transfer", "accept"]),
         "what is done about it",
     ),
-    Member::required(
+    MemberDef::required(
         "status",
         Shape::Suggested(&["open", "treating", "accepted", "closed"]),
         "where it stands",
     ),
-    Member::optional("residual", Shape::Object(RESIDUAL), "what remains after the treatment"),
-    Member::optional("contingency", Shape::Text, "what is done if it happens"),
-    Member::optional("next_review", Shape::DateOrTime, "when it is looked at again"),
+    MemberDef::optional("residual", Shape::Object(RESIDUAL), "what remains after the treatment"),
+    MemberDef::optional("contingency", Shape::Text, "what is done if it happens"),
+    MemberDef::optional("next_review", Shape::DateOrTime, "when it is looked at again"),
 ]);
 
 const RISK_DOMAINS: &[&str] = &[
@@ -124,19 +128,19 @@ const RISK_DOMAINS: &[&str] = &[
 
 const SCALE: Shape = Shape::Integer { min: 1, max: 5 };
 
-const RESIDUAL: &[Member] = &[
-    Member::required("likelihood", SCALE, "how likely it still is"),
-    Member::required("impact", SCALE, "how bad it still would be"),
+const RESIDUAL: &[MemberDef] = &[
+    MemberDef::required("likelihood", SCALE, "how likely it still is"),
+    MemberDef::required("impact", SCALE, "how bad it still would be"),
 ];
 
 /// `remediation`, after the EU code of practice: what is done about an incident or a condition.
 pub const REMEDIATION: KindDef = KindDef {
     members: &[
-        Member::required("action", Shape::Text, "what is done"),
-        Member::required("owner", Shape::Text, "the role or body that does it"),
-        Member::required("due_by", Shape::Time, "by when it is done"),
-        Member::required("state", Shape::Suggested(REMEDIATION_STATES), "how far it is"),
-        Member::required("verification_method", Shape::Text, "how one sees that it works"),
+        MemberDef::required("action", Shape::Text, "what is done"),
+        MemberDef::required("owner", Shape::Text, "the role or body that does it"),
+        MemberDef::required("due_by", Shape::Time, "by when it is done"),
+        MemberDef::required("state", Shape::Suggested(REMEDIATION_STATES), "how far it is"),
+        MemberDef::required("verification_method", Shape::Text, "how one sees that it works"),
     ],
     unknown_when: None,
     checks: &[Check {

@@ -11,7 +11,7 @@ mod reviews;
 mod voices;
 
 use super::json::MAX_INTEGER;
-use super::shape::{KindDef, Member, Shape};
+use super::shape::{KindDef, MemberDef, Shape};
 
 pub use disclosure::DISCLOSURE;
 pub use governance::{CHARTER, MEMBERSHIP, NORM};
@@ -60,71 +60,76 @@ const JURISDICTION: Shape = Shape::Code {
 };
 
 /// The members of every record.
-pub const ENVELOPE: &[Member] = &[
-    Member::required("log", Shape::Name, "the origin of the log that the record is meant for")
+pub const ENVELOPE: &[MemberDef] = &[
+    MemberDef::required("log", Shape::Name, "the origin of the log that the record is meant for")
         .open(),
-    Member::required("kind", Shape::Line, "what the record is").open(),
-    Member::required("id", Shape::RecordId, "the issuer's own name for the record").open(),
-    Member::required("issuer", Shape::Name, "the member that speaks").open(),
-    Member::required("issued_at", Shape::Time, "when the issuer wrote it").open(),
-    Member::required("title", Shape::LanguageMap, "what it is about, in a line per language"),
-    Member::required("summary", Shape::LanguageMap, "what it says, in a paragraph per language"),
-    Member::optional("signers", some(&Shape::Name), "key names that must all have signed").open(),
-    Member::optional("series", Shape::Line, "a name for successive versions of one record"),
-    Member::optional("rev", Shape::Integer { min: 1, max: MAX_INTEGER }, "place in the series"),
-    Member::optional("refs", list(&Shape::Object(REF)), "other records it speaks about").open(),
-    Member::optional("attachments", list(&Shape::Object(ATTACHMENT)), "files beside the record"),
-    Member::optional("sealed", list(&Shape::Object(SEALED)), "what is sealed, for whom, till when")
+    MemberDef::required("kind", Shape::Line, "what the record is").open(),
+    MemberDef::required("id", Shape::RecordId, "the issuer's own name for the record").open(),
+    MemberDef::required("issuer", Shape::Name, "the member that speaks").open(),
+    MemberDef::required("issued_at", Shape::Time, "when the issuer wrote it").open(),
+    MemberDef::required("title", Shape::LanguageMap, "what it is about, in a line per language"),
+    MemberDef::required("summary", Shape::LanguageMap, "what it says, in a paragraph per language"),
+    MemberDef::optional("signers", some(&Shape::Name), "key names that must all have signed")
         .open(),
-    Member::optional("jurisdictions", list(&JURISDICTION), "whose law is touched"),
-    Member::optional("licence", Shape::Line, "how the text may be used (SPDX)"),
-    Member::optional("tlp", TLP, "who may read it (TLP 2.0)"),
-    Member::optional("due", list(&Shape::Object(DUE)), "what is promised by when").open(),
-    Member::optional("xref", list(&Shape::Object(XREF)), "its names in other registries"),
-    Member::optional("ext", Shape::Map(&Shape::Any), "anything the format does not define"),
+    MemberDef::optional("series", Shape::Line, "a name for successive versions of one record"),
+    MemberDef::optional("rev", Shape::Integer { min: 1, max: MAX_INTEGER }, "place in the series"),
+    MemberDef::optional("refs", list(&Shape::Object(REF)), "other records it speaks about").open(),
+    MemberDef::optional("attachments", list(&Shape::Object(ATTACHMENT)), "files beside the record"),
+    MemberDef::optional(
+        "sealed",
+        list(&Shape::Object(SEALED)),
+        "what is sealed, for whom, till when",
+    )
+    .open(),
+    MemberDef::optional("jurisdictions", list(&JURISDICTION), "whose law is touched"),
+    MemberDef::optional("licence", Shape::Line, "how the text may be used (SPDX)"),
+    MemberDef::optional("tlp", TLP, "who may read it (TLP 2.0)"),
+    MemberDef::optional("due", list(&Shape::Object(DUE)), "what is promised by when").open(),
+    MemberDef::optional("xref", list(&Shape::Object(XREF)), "its names in other registries"),
+    MemberDef::optional("ext", Shape::Map(&Shape::Any), "anything the format does not define"),
 ];
 
 const TLP: Shape =
     Shape::Suggested(&["TLP:CLEAR", "TLP:GREEN", "TLP:AMBER", "TLP:AMBER+STRICT", "TLP:RED"]);
 
-const REF: &[Member] = &[
-    Member::required("rel", Shape::Suggested(RELATIONS), "how it relates"),
-    Member::required("statement", Shape::Digest, "the other record's statement id"),
-    Member::optional("origin", Shape::Name, "the log it is in, if another"),
-    Member::optional("index", Shape::LeafIndex, "its position there"),
+const REF: &[MemberDef] = &[
+    MemberDef::required("rel", Shape::Suggested(RELATIONS), "how it relates"),
+    MemberDef::required("statement", Shape::Digest, "the other record's statement id"),
+    MemberDef::optional("origin", Shape::Name, "the log it is in, if another"),
+    MemberDef::optional("index", Shape::LeafIndex, "its position there"),
 ];
 
-const ATTACHMENT: &[Member] = &[
-    Member::required("sha256", Shape::Digest, "the file's digest"),
-    Member::required("media_type", Shape::Line, "its media type"),
-    Member::required("size", Shape::Integer { min: 0, max: MAX_INTEGER }, "its bytes"),
-    Member::required("name", Shape::Line, "its file name"),
-    Member::optional("url", Shape::Uri, "where it can be had"),
-    Member::required("audience", Shape::Suggested(&["public", "members"]), "who may read it"),
+const ATTACHMENT: &[MemberDef] = &[
+    MemberDef::required("sha256", Shape::Digest, "the file's digest"),
+    MemberDef::required("media_type", Shape::Line, "its media type"),
+    MemberDef::required("size", Shape::Integer { min: 0, max: MAX_INTEGER }, "its bytes"),
+    MemberDef::required("name", Shape::Line, "its file name"),
+    MemberDef::optional("url", Shape::Uri, "where it can be had"),
+    MemberDef::required("audience", Shape::Suggested(&["public", "members"]), "who may read it"),
 ];
 
-const SEALED: &[Member] = &[
-    Member::required("path", Shape::Line, "the member, like text or system.developer"),
-    Member::optional("audience", Shape::Line, "who may read it"),
-    Member::optional("reason", Shape::Text, "why it is sealed"),
-    Member::optional("release", Shape::Line, "the day, time or event that opens it"),
+const SEALED: &[MemberDef] = &[
+    MemberDef::required("path", Shape::Line, "the member, like text or system.developer"),
+    MemberDef::optional("audience", Shape::Line, "who may read it"),
+    MemberDef::optional("reason", Shape::Text, "why it is sealed"),
+    MemberDef::optional("release", Shape::Line, "the day, time or event that opens it"),
 ];
 
-const DUE: &[Member] = &[
-    Member::required("what", Shape::Text, "what is promised"),
-    Member::required("by", Shape::Time, "the deadline"),
+const DUE: &[MemberDef] = &[
+    MemberDef::required("what", Shape::Text, "what is promised"),
+    MemberDef::required("by", Shape::Time, "the deadline"),
 ];
 
-const XREF: &[Member] = &[
-    Member::required(
+const XREF: &[MemberDef] = &[
+    MemberDef::required(
         "scheme",
         Shape::Suggested(&["AIID", "AVID", "OECD-AIM", "CVE", "DOI"]),
         "the registry",
     ),
-    Member::required("id", Shape::Line, "its name there"),
+    MemberDef::required("id", Shape::Line, "its name there"),
 ];
 
-const fn kind(members: &'static [Member]) -> KindDef {
+const fn kind(members: &'static [MemberDef]) -> KindDef {
     KindDef { members, unknown_when: None, checks: &[] }
 }
 

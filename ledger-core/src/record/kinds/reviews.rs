@@ -1,21 +1,21 @@
 //! What was examined and tried: `review`, `drill`.
 
-use super::super::check::{Check, Rule};
-use super::super::shape::{KindDef, Member, Shape};
+use super::super::rule::{Check, Rule};
+use super::super::shape::{KindDef, MemberDef, Shape};
 use super::{TEXTS, kind, list, some};
 
 /// `review`, after the outcomes of institutional review boards.
 pub const REVIEW: KindDef = KindDef {
     members: &[
-        Member::required("body", Shape::Text, "who reviewed"),
-        Member::required("review_stage", Shape::Suggested(REVIEW_STAGES), "at which point"),
-        Member::required("outcome", Shape::Suggested(REVIEW_OUTCOMES), "the verdict"),
-        Member::required("public_summary", Shape::LanguageMap, "the verdict in plain words"),
-        Member::optional("findings", list(&Shape::Object(FINDING)), "what was found"),
-        Member::optional("conditions", list(&Shape::Object(CONDITION)), "what must be done"),
-        Member::optional("panel", TEXTS, "who sat on it"),
-        Member::optional("conflicts", TEXTS, "conflicts of interest"),
-        Member::optional("next_review", Shape::DateOrTime, "when it is looked at again"),
+        MemberDef::required("body", Shape::Text, "who reviewed"),
+        MemberDef::required("review_stage", Shape::Suggested(REVIEW_STAGES), "at which point"),
+        MemberDef::required("outcome", Shape::Suggested(REVIEW_OUTCOMES), "the verdict"),
+        MemberDef::required("public_summary", Shape::LanguageMap, "the verdict in plain words"),
+        MemberDef::optional("findings", list(&Shape::Object(FINDING)), "what was found"),
+        MemberDef::optional("conditions", list(&Shape::Object(CONDITION)), "what must be done"),
+        MemberDef::optional("panel", TEXTS, "who sat on it"),
+        MemberDef::optional("conflicts", TEXTS, "conflicts of interest"),
+        MemberDef::optional("next_review", Shape::DateOrTime, "when it is looked at again"),
     ],
     unknown_when: None,
     checks: &[
@@ -43,33 +43,33 @@ const REVIEW_OUTCOMES: &[&str] = &[
     "terminate",
 ];
 
-const FINDING: &[Member] = &[
-    Member::required("layer", Shape::Text, "what was looked at"),
-    Member::required(
+const FINDING: &[MemberDef] = &[
+    MemberDef::required("layer", Shape::Text, "what was looked at"),
+    MemberDef::required(
         "result",
         Shape::Suggested(&["pass", "fail", "insufficient_evidence", "not_applicable"]),
         "what was found",
     ),
-    Member::required("basis", Shape::Text, "on what evidence"),
+    MemberDef::required("basis", Shape::Text, "on what evidence"),
 ];
 
-const CONDITION: &[Member] = &[
-    Member::required("id", Shape::Line, "its name"),
-    Member::required("text", Shape::Text, "what must be done"),
-    Member::optional("due", Shape::Time, "by when"),
+const CONDITION: &[MemberDef] = &[
+    MemberDef::required("id", Shape::Line, "its name"),
+    MemberDef::required("text", Shape::Text, "what must be done"),
+    MemberDef::optional("due", Shape::Time, "by when"),
 ];
 
 /// `drill`, after HSEEP: an exercise and what it showed.
 pub const DRILL: KindDef = kind(&[
-    Member::required("scenario", Shape::Text, "what was assumed to happen"),
-    Member::required("held_on", Shape::DateOrTime, "when it was held"),
-    Member::required("participants", some(&Shape::Text), "the roles or bodies that took part"),
-    Member::required("objectives", some(&Shape::Object(OBJECTIVE)), "what was to be shown"),
+    MemberDef::required("scenario", Shape::Text, "what was assumed to happen"),
+    MemberDef::required("held_on", Shape::DateOrTime, "when it was held"),
+    MemberDef::required("participants", some(&Shape::Text), "the roles or bodies that took part"),
+    MemberDef::required("objectives", some(&Shape::Object(OBJECTIVE)), "what was to be shown"),
 ]);
 
-const OBJECTIVE: &[Member] = &[
-    Member::required("text", Shape::Text, "what should work"),
-    Member::required("rating", Shape::Suggested(RATINGS), "how well it did"),
+const OBJECTIVE: &[MemberDef] = &[
+    MemberDef::required("text", Shape::Text, "what should work"),
+    MemberDef::required("rating", Shape::Suggested(RATINGS), "how well it did"),
 ];
 
 const RATINGS: &[&str] = &["performed", "some_challenges", "major_challenges", "unable"];

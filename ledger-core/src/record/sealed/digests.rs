@@ -5,42 +5,12 @@ use std::collections::BTreeSet;
 use crate::hash::Hash;
 
 use super::super::RecordError;
+use super::super::digest_marks::{ALGORITHM, DIGESTS, ELEMENT, is_sealed};
+use super::super::fault::{Fault, quoted};
 use super::super::json::{Object, Value};
-use super::super::shape::{Fault, quoted};
-use super::{ALGORITHM, DIGESTS, ELEMENT, is_never_sealed, is_reserved};
+use super::is_never_sealed;
 
 const DIGEST_HINT: &str = "let `ledger seal` write the digests";
-
-/// Whether something stands sealed at the level of an object's members.
-pub(in crate::record) fn has_digests(object: &Object) -> bool {
-    !object.list(DIGESTS).is_empty()
-}
-
-/// Whether a list's element stands for a sealed one: `{"...": digest}`.
-pub fn is_sealed(element: &Value) -> bool {
-    element.as_object().is_some_and(|object| object.len() == 1 && object.get(ELEMENT).is_some())
-}
-
-/// An object's members without what says something about sealing.
-pub(in crate::record) fn open_members(object: &Object) -> impl Iterator<Item = (&str, &Value)> {
-    object.iter().filter(|(name, _)| !is_reserved(name))
-}
-
-/// How many digests stand in an object and all that it holds: sealed members, elements and decoys.
-pub fn count_digests(object: &Object) -> usize {
-    let inside: usize = object.iter().map(|(_, value)| count_in(value)).sum();
-    object.list(DIGESTS).len() + inside
-}
-
-fn count_in(value: &Value) -> usize {
-    match value {
-        Value::Object(object) => count_digests(object),
-        Value::List(values) => {
-            values.iter().map(|value| if is_sealed(value) { 1 } else { count_in(value) }).sum()
-        }
-        _ => 0,
-    }
-}
 
 /// Checks every digest of a record's object: its place, its form, and that none comes twice.
 pub(in crate::record) fn check_digests(body: &Object) -> Result<(), RecordError> {

@@ -5,10 +5,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::hash::Hash;
 
+use super::super::digest_marks::is_reserved;
 use super::super::json::{JsonError, Value};
 use super::super::{MAX_RECORD_BYTES, RecordError, RecordId};
 use super::digests::check_value;
-use super::is_reserved;
 use super::salt::{Binding, Salt};
 
 /// Characters that a disclosure may have: base64 of the largest value that a draft can hold.

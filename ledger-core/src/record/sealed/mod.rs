@@ -13,34 +13,18 @@ mod path;
 mod salt;
 mod seal;
 
-pub use digests::{count_digests, is_sealed};
 pub use disclosure::{Disclosure, DisclosureError, MAX_DISCLOSURE_BYTES};
 pub use named::MAX_NAMED;
 pub use open::{OpenError, Opened, open, open_draft};
-pub use path::{ParsePathError, SealPath};
+pub use path::{ParseSealPathError, SealPath};
 pub use seal::{MAX_DECOYS, SealError, SealPlan, Sealed, seal};
 
-pub(super) use digests::{check_digests, has_digests, open_members};
+pub(super) use digests::check_digests;
 pub(super) use named::check_named;
-pub(super) use salt::BINDING_FIRST_LINE;
 
 use super::json::Object;
 use super::kinds::ENVELOPE;
-use super::{Kind, Member, Sealing, member};
-
-/// The member that lists the digests of an object's sealed members.
-const DIGESTS: &str = "_sd";
-
-/// The member that names the hash, at the top of a record and nowhere else.
-const ALGORITHM: &str = "_sd_alg";
-
-/// The one member of an object that stands for a sealed element of a list.
-const ELEMENT: &str = "...";
-
-/// Names that say something about sealing and are nobody's members.
-fn is_reserved(name: &str) -> bool {
-    matches!(name, DIGESTS | ALGORITHM | ELEMENT)
-}
+use super::{Kind, MemberDef, Sealing, member};
 
 /// Whether a member at the top of a record stands in the open, with all that it holds.
 fn is_never_sealed(body: &Object, name: &str) -> bool {
@@ -49,7 +33,7 @@ fn is_never_sealed(body: &Object, name: &str) -> bool {
         Some(kind) => member(kind, name),
         None => envelope(),
     };
-    known.is_some_and(|member: &Member| member.sealing == Sealing::Open)
+    known.is_some_and(|member: &MemberDef| member.sealing == Sealing::Open)
 }
 
 #[cfg(all(test, feature = "sign"))]

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::super::RecordError;
+use super::super::digest_marks::{has_digests, is_sealed};
+use super::super::fault::{Fault, quoted};
 use super::super::json::{Object, Value};
-use super::super::shape::{Fault, quoted};
-use super::digests::{has_digests, is_sealed};
 use super::is_never_sealed;
 use super::path::{PathStep, SealPath};
 

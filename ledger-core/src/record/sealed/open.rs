@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::hash::Hash;
 
+use super::super::digest_marks::{DIGESTS, ELEMENT, is_sealed, open_members};
 use super::super::json::{MAX_DEPTH, Object, Value};
 use super::super::{Draft, Envelope, Record, RecordError, RecordId, check_envelope, check_kind};
-use super::digests::{digest_of, is_sealed, open_members};
+use super::digests::digest_of;
 use super::disclosure::Disclosure;
+use super::is_never_sealed;
 use super::named::{Place, look_up};
 use super::path::{PathStep, SealPath};
 use super::salt::Binding;
-use super::{DIGESTS, ELEMENT, is_never_sealed};
 
 /// A record with some, or all, of its sealed members put back.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt;
 use crate::index::parse_decimal;
 
 use super::super::MAX_DEPTH;
-use super::is_reserved;
+use super::super::digest_marks::is_reserved;
 
 /// The place of one member, or of one element of a list.
 ///
@@ -27,7 +27,7 @@ pub(super) enum PathStep {
 /// A text that is no path. Whoever wrote it is at fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum ParsePathError {
+pub enum ParseSealPathError {
     /// Not names and positions as [`SealPath`] joins them.
     #[error("no path like text, system.developer, actions[1] or ext[\"x.example\"]")]
     Form,
@@ -43,23 +43,25 @@ impl SealPath {
     /// Reads a path.
     ///
     /// # Errors
-    /// [`ParsePathError`] for any other text.
-    pub fn parse(text: &str) -> Result<SealPath, ParsePathError> {
+    /// [`ParseSealPathError`] for any other text.
+    pub fn parse(text: &str) -> Result<SealPath, ParseSealPathError> {
         let mut steps = Vec::new();
         let mut rest = text;
         loop {
-            let (step, after) = read_step(rest).ok_or(ParsePathError::Form)?;
+            let (step, after) = read_step(rest).ok_or(ParseSealPathError::Form)?;
             match &step {
-                PathStep::At(_) if steps.is_empty() => return Err(ParsePathError::Form),
-                PathStep::Name(name) if is_reserved(name) => return Err(ParsePathError::Reserved),
-                _ if steps.len() == MAX_DEPTH => return Err(ParsePathError::TooDeep),
+                PathStep::At(_) if steps.is_empty() => return Err(ParseSealPathError::Form),
+                PathStep::Name(name) if is_reserved(name) => {
+                    return Err(ParseSealPathError::Reserved);
+                }
+                _ if steps.len() == MAX_DEPTH => return Err(ParseSealPathError::TooDeep),
                 _ => steps.push(step),
             }
             rest = match after.strip_prefix('.') {
                 Some(name) if !name.starts_with('[') => name,
                 None if after.is_empty() => return Ok(SealPath { steps }),
                 None if after.starts_with('[') => after,
-                _ => return Err(ParsePathError::Form),
+                _ => return Err(ParseSealPathError::Form),
             };
         }
     }
@@ -83,9 +85,9 @@ impl SealPath {
 }
 
 impl std::str::FromStr for SealPath {
-    type Err = ParsePathError;
+    type Err = ParseSealPathError;
 
-    fn from_str(text: &str) -> Result<SealPath, ParsePathError> {
+    fn from_str(text: &str) -> Result<SealPath, ParseSealPathError> {
         SealPath::parse(text)
     }
 }
@@ -181,13 +183,13 @@ mod tests {
             "a\n",
         ];
         for text in form {
-            assert_eq!(SealPath::parse(text), Err(ParsePathError::Form), "{text:?}");
+            assert_eq!(SealPath::parse(text), Err(ParseSealPathError::Form), "{text:?}");
         }
         for text in ["_sd", "a._sd_alg", "a[\"...\"]"] {
-            assert_eq!(SealPath::parse(text), Err(ParsePathError::Reserved), "{text:?}");
+            assert_eq!(SealPath::parse(text), Err(ParseSealPathError::Reserved), "{text:?}");
         }
         let deep = |steps: usize| SealPath::parse(&format!("a{}", "[0]".repeat(steps - 1)));
         assert!(deep(MAX_DEPTH).is_ok());
-        assert_eq!(deep(MAX_DEPTH + 1), Err(ParsePathError::TooDeep));
+        assert_eq!(deep(MAX_DEPTH + 1), Err(ParseSealPathError::TooDeep));
     }
 }

@@ -9,7 +9,7 @@ use super::super::{Envelope, RecordId};
 
 /// The first line of the text whose digest binds a salt, without its newline. No log may be called
 /// so, and no name contains a newline, so that two bindings never share a text.
-pub(in crate::record) const BINDING_FIRST_LINE: &str = "ledger-sealed/v1";
+const BINDING_FIRST_LINE: &str = "ledger-sealed/v1";
 
 /// Random bytes in a salt.
 // SPEC rfc9901/9.3: 128 bits of a salt must not be guessed
@@ -56,5 +56,20 @@ impl Salt {
     pub(super) fn to_text(&self) -> String {
         let Binding { id, digest } = self.binding;
         format!("{id}.{}.{}", digest.to_base64url(), URL_SAFE_NO_PAD.encode(self.random))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::BINDING_FIRST_LINE;
+    use crate::record::{FIRST_LINE, RESERVED_FIRST_LINES};
+    use crate::{decline, request, succession};
+
+    #[test]
+    fn no_log_can_have_a_first_line_as_its_name() {
+        let others = [decline::FIRST_LINE, request::FIRST_LINE, succession::FIRST_LINE];
+        for line in others.into_iter().chain([FIRST_LINE, BINDING_FIRST_LINE]) {
+            assert!(RESERVED_FIRST_LINES.contains(&line), "{line}");
+        }
     }
 }

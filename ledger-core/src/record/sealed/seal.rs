@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::hash::Hash;
 
+use super::super::digest_marks::{DIGESTS, ELEMENT};
 use super::super::json::{Object, Value};
 use super::super::{Draft, RecordError};
 use super::disclosure::Disclosure;
+use super::is_never_sealed;
 use super::named::{Place, look_up};
 use super::path::{PathStep, SealPath};
 use super::salt::{Binding, SALT_BYTES, Salt};
-use super::{DIGESTS, ELEMENT, is_never_sealed};
 
 /// Decoys that may stand beside the sealed members of one object: each takes 46 bytes of a record.
 pub const MAX_DECOYS: usize = 64;
@@ -183,7 +184,7 @@ pub fn seal(
             digest
         };
         match parent {
-            Node::Object(object) => {
+            Holder::Object(object) => {
                 let mut digests: Vec<String> = Vec::new();
                 for path in &group {
                     let Some(PathStep::Name(name)) = path.steps().last() else { continue };
@@ -194,7 +195,7 @@ pub fn seal(
                 let decoys = (0..plan.decoys).map(|_| Hash::digest(&random()).to_base64url());
                 add_digests(object, digests.into_iter().chain(decoys));
             }
-            Node::List(values) => {
+            Holder::List(values) => {
                 for path in &group {
                     let Some(PathStep::At(at)) = path.steps().last() else { continue };
                     let Some(element) = values.get_mut(*at) else { continue };
@@ -247,23 +248,23 @@ fn outside(path: &SealPath) -> &[PathStep] {
     path.steps().split_last().map_or(&[], |(_, outside)| outside)
 }
 
-enum Node<'a> {
+enum Holder<'a> {
     Object(&'a mut Object),
     List(&'a mut [Value]),
 }
 
 /// The object or list that holds the member at a path.
-fn parent_of<'a>(body: &'a mut Object, path: &SealPath) -> Option<Node<'a>> {
-    let mut node = Node::Object(body);
+fn parent_of<'a>(body: &'a mut Object, path: &SealPath) -> Option<Holder<'a>> {
+    let mut node = Holder::Object(body);
     for step in outside(path) {
         let value = match (node, step) {
-            (Node::Object(object), PathStep::Name(name)) => object.get_mut(name)?,
-            (Node::List(values), PathStep::At(at)) => values.get_mut(*at)?,
+            (Holder::Object(object), PathStep::Name(name)) => object.get_mut(name)?,
+            (Holder::List(values), PathStep::At(at)) => values.get_mut(*at)?,
             _ => return None,
         };
         node = match value {
-            Value::Object(object) => Node::Object(object),
-            Value::List(values) => Node::List(values),
+            Value::Object(object) => Holder::Object(object),
+            Value::List(values) => Holder::List(values),
             _ => return None,
         };
     }

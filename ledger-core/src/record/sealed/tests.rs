@@ -10,6 +10,7 @@ use super::super::tests::{decision, incident, review, signer};
 use super::super::{Draft, MAX_DEPTH, Object, Record, RecordId, Value};
 use super::path::PathStep;
 use super::*;
+use crate::record::digest_marks::{count_digests, is_sealed};
 
 const ID: &str = "0198a7c2-5d00-7000-8000-000000000001";
 

@@ -1,12 +1,13 @@
 //! Requests that are refused, and what they say against a log or for it.
 
 use ledger_core::evidence::EvidenceId;
-use ledger_core::gossip::{LogStatus, Message, PATIENCE_ROUNDS, Salt, Standing};
+use ledger_core::gossip::{LogStanding, LogStatus, Message, PATIENCE_ROUNDS, RoundSalt};
 use ledger_core::merkle::ConsistencyProof;
 
 use super::*;
+use crate::gossip::Reply;
 use crate::gossip::peers::Sender;
-use crate::gossip::{OwnTrouble, Told};
+use crate::own_trouble::OwnTrouble;
 
 /// A list with the log and a place where it cannot be read.
 fn unreachable() -> String {
@@ -55,7 +56,7 @@ async fn a_head_that_contradicts_by_itself_is_evidence_whatever_the_answer() {
         ("an empty tree that is none", bare(0, wrong_empty), 409, "bad-empty"),
         ("the same below the size", bare(5, wrong_empty), 400, "bad-empty"),
     ] {
-        let place = Place::new();
+        let place = WitnessDir::new();
         let witness = place.open();
         assert_eq!(status(&witness, &self::request(0, 5)).await, 200);
         assert_eq!(status(&witness, &request).await, answer, "{name}");
@@ -71,7 +72,7 @@ async fn a_head_that_contradicts_by_itself_is_evidence_whatever_the_answer() {
 
 #[tokio::test]
 async fn old_heads_are_laid_before_gossip_and_new_ones_with_a_wrong_size_are_not() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     // so it goes with a log that asks from a size of long ago, or twice
@@ -87,7 +88,7 @@ async fn old_heads_are_laid_before_gossip_and_new_ones_with_a_wrong_size_are_not
 
 #[tokio::test]
 async fn the_proof_of_a_request_convicts_without_any_tiles() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     // a spoiled proof accuses nobody
@@ -102,27 +103,27 @@ async fn the_proof_of_a_request_convicts_without_any_tiles() {
 
 #[tokio::test]
 async fn what_was_cosigned_after_the_last_round_is_adopted_after_a_restart() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     place.list(&unreachable());
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
-    witness.gossip.hear_cosigned(witness.all_latest());
+    witness.gossip.observe_cosigned(witness.all_latest());
     assert_eq!(status(&witness, &request(5, 9)).await, 200);
     drop(witness);
     let witness = place.open();
     assert_eq!(sizes(&seen(&witness)), (Some(9), vec![]));
     assert_eq!(status(&witness, &request(9, 12)).await, 200);
-    witness.gossip.hear_cosigned(witness.all_latest());
+    witness.gossip.observe_cosigned(witness.all_latest());
     assert_eq!(sizes(&seen(&witness)), (Some(12), vec![]));
     // who tells late of what was the latest changes nothing
     let late = request(5, 9).checkpoint().clone();
-    witness.gossip.hear_cosigned([late]);
+    witness.gossip.observe_cosigned([late]);
     assert_eq!(sizes(&seen(&witness)), (Some(12), vec![]));
 }
 
 #[tokio::test]
 async fn a_witness_that_cannot_keep_evidence_cosigns_nothing_and_no_peer_is_told() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     let folder = place.dir.path().join("evidence");
@@ -135,12 +136,12 @@ async fn a_witness_that_cannot_keep_evidence_cosigns_nothing_and_no_peer_is_told
     assert!(matches!(failed, Err(WitnessError::Broken)), "{failed:?}");
     let trouble = witness.gossip.own_trouble().borrow().clone();
     assert!(matches!(&trouble, Some(OwnTrouble::Unkept(_))), "{trouble:?}");
-    let salt = Salt([7; 16]);
+    let salt = RoundSalt([7; 16]);
     let (mut round, hello) = witness.gossip.begin(salt);
     let told = witness.gossip.answer(&Sender::Unknown, hello);
-    assert!(matches!(told, Told::Busy(1..)), "{told:?}");
+    assert!(matches!(told, Reply::Busy(1..)), "{told:?}");
     let lists = Message::Lists { salt, lines: Vec::new() };
-    assert!(witness.gossip.hear_answer(&mut round, lists).reply.is_none());
+    assert!(witness.gossip.take_answer(&mut round, lists).reply.is_none());
     drop(witness);
     // what was refused before counts again when it comes again
     std::fs::remove_file(&folder).unwrap();
@@ -151,7 +152,7 @@ async fn a_witness_that_cannot_keep_evidence_cosigns_nothing_and_no_peer_is_told
 
 #[tokio::test]
 async fn a_convicted_log_that_comes_back_to_the_list_is_refused_at_once() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
     assert_eq!(status(&witness, &bare(5, head(5, 1))).await, 422);
@@ -162,10 +163,10 @@ async fn a_convicted_log_that_comes_back_to_the_list_is_refused_at_once() {
 }
 
 /// The log is taken from the list, gossip hears of that, and the log is put on it again.
-async fn comes_back(place: &Place, witness: &Witness) {
+async fn comes_back(place: &WitnessDir, witness: &Witness) {
     place.list("# nothing\n");
     assert!(witness.known().into_iter().all(|log| log.origin != LOG || log.keys.is_empty()));
-    witness.gossip.hear(&[]);
+    witness.gossip.observe(&[]);
     assert_eq!(witness.evidence().against(log_key().verifier()), None);
     assert_eq!(status(witness, &request(5, 6)).await, 404);
     place.list(&format!("log {}\n", log_key().verifier()));
@@ -174,7 +175,7 @@ async fn comes_back(place: &Place, witness: &Witness) {
 
 #[tokio::test]
 async fn the_log_itself_settles_what_somebody_raised_against_it() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     place.list(&unreachable());
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);
@@ -185,20 +186,20 @@ async fn the_log_itself_settles_what_somebody_raised_against_it() {
         witness.gossip.tick();
     }
     let standing = || witness.gossip.standing(&Origin::new(LOG).unwrap());
-    assert!(matches!(standing(), Standing::Unreconciled(_)));
+    assert!(matches!(standing(), LogStanding::Unreconciled(_)));
     // what says nothing of that head is refused, and so is every spoiled proof
     assert_eq!(status(&witness, &request(5, 12)).await, 403);
     assert_eq!(status(&witness, &bare(5, head(9, 0))).await, 403);
     // the log learns from where to prove, and proves
     assert_eq!(status(&witness, &request(3, 9)).await, 409);
     assert_eq!(status(&witness, &request(5, 9)).await, 200);
-    assert_eq!(standing(), Standing::Good);
+    assert_eq!(standing(), LogStanding::Good);
     assert_eq!(status(&witness, &request(9, 12)).await, 200);
 }
 
 #[tokio::test]
 async fn a_contradiction_convicts_also_while_other_heads_are_open() {
-    let place = Place::new();
+    let place = WitnessDir::new();
     place.list(&unreachable());
     let witness = place.open();
     assert_eq!(status(&witness, &request(0, 5)).await, 200);

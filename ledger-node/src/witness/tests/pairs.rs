@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use ledger_core::batch::Edge;
-use ledger_core::gossip::{PATIENCE_ROUNDS, Standing};
+use ledger_core::gossip::{LogStanding, PATIENCE_ROUNDS};
 use ledger_core::record::{Draft, Record, format_time};
 
 use super::*;
@@ -58,15 +58,15 @@ fn governance(retires: bool) -> Vec<Vec<u8>> {
 }
 
 /// The log's files behind a socket, as long as they are not withheld.
-struct Served {
+struct ServedLog {
     url: String,
     files: Arc<Mutex<BTreeMap<String, Vec<u8>>>>,
     /// How many times a bundle of entries was asked for.
     bundles: Arc<AtomicUsize>,
 }
 
-impl Served {
-    fn new(entries: &[Vec<u8>], signer: &SignerKey) -> (Served, TreeHead) {
+impl ServedLog {
+    fn new(entries: &[Vec<u8>], signer: &SignerKey) -> (ServedLog, TreeHead) {
         let mut edge = Edge::new();
         let tiles = edge.append(entries).unwrap().tiles.into_iter();
         let mut files: BTreeMap<String, Vec<u8>> =
@@ -97,12 +97,12 @@ impl Served {
                 let _ = stream.write_all(&[head.as_bytes(), &body].concat());
             }
         });
-        (Served { url, files, bundles }, edge.head())
+        (ServedLog { url, files, bundles }, edge.head())
     }
 }
 
 /// A witness that lists both keys of the log and where it is served.
-fn open(place: &Place, url: &str) -> Witness {
+fn open(place: &WitnessDir, url: &str) -> Witness {
     let (old, new) = (log_key().verifier().to_string(), new_key().verifier().to_string());
     place.list(&format!("log {old}\nlog {new} {url}\n"));
     place.open()
@@ -118,20 +118,20 @@ fn late(branch: u8) -> TreeHead {
     tree(2, branch).frontier().head()
 }
 
-fn standing(witness: &Witness) -> Standing {
+fn standing(witness: &Witness) -> LogStanding {
     witness.gossip.standing(&Origin::new(LOG).unwrap())
 }
 
 /// Waits until an address was read twice, `bundles` of entries each time, and asserts that no key is
 /// convicted by what it shows. The alarm is raised instead.
-fn convicts_no_key(what: &str, witness: &Witness, served: &Served, bundles: usize) {
+fn convicts_no_key(what: &str, witness: &Witness, served: &ServedLog, bundles: usize) {
     let is_read = || served.bundles.load(Ordering::SeqCst) > bundles;
     until(what, || is_read() || witness.evidence().count() > 0);
     assert_eq!(witness.evidence().count(), 0, "{what}");
     for _ in 0..PATIENCE_ROUNDS {
         witness.gossip.tick();
     }
-    assert!(matches!(standing(witness), Standing::Unreconciled(_)), "{what}: the alarm");
+    assert!(matches!(standing(witness), LogStanding::Unreconciled(_)), "{what}: the alarm");
 }
 
 /// Waits until a thread of the node has done its part.
@@ -147,14 +147,14 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_late_head_by_a_retired_key_convicts_no_log() {
     let entries = governance(true);
-    let (served, head) = Served::new(&entries, &new_key());
-    let place = Place::new();
+    let (served, head) = ServedLog::new(&entries, &new_key());
+    let place = WitnessDir::new();
     let witness = open(&place, &served.url);
     assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
     assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
     until("the governance is read", || witness.gossip.paired_logs().is_empty());
     assert_eq!(witness.evidence().count(), 0, "both keys were convicted by a late head");
-    assert_eq!(standing(&witness), Standing::Good);
+    assert_eq!(standing(&witness), LogStanding::Good);
     // the thief signs on: nothing more is looked into, and the new writer goes on
     assert_eq!(status(&witness, &request_for(&log_key(), 2, late(8))).await, 422);
     assert!(witness.gossip.paired_logs().is_empty());
@@ -165,8 +165,8 @@ async fn a_late_head_by_a_retired_key_convicts_no_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_listed_keys_in_force_convict_together() {
-    let (served, head) = Served::new(&governance(false), &new_key());
-    let place = Place::new();
+    let (served, head) = ServedLog::new(&governance(false), &new_key());
+    let place = WitnessDir::new();
     let witness = open(&place, &served.url);
     assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
     assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
@@ -179,22 +179,22 @@ async fn two_listed_keys_in_force_convict_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_keys_of_a_log_that_cannot_be_read_raise_the_alarm_and_convict_no_key() {
-    let (served, head) = Served::new(&governance(true), &new_key());
+    let (served, head) = ServedLog::new(&governance(true), &new_key());
     let files = std::mem::take(&mut *served.files.lock().unwrap());
-    let place = Place::new();
+    let place = WitnessDir::new();
     let witness = open(&place, &served.url);
     assert_eq!(status(&witness, &request_for(&new_key(), 0, head)).await, 200);
     assert_eq!(status(&witness, &request_for(&log_key(), 2, late(7))).await, 422);
     for _ in 0..PATIENCE_ROUNDS {
-        assert_eq!(standing(&witness), Standing::Good);
+        assert_eq!(standing(&witness), LogStanding::Good);
         witness.gossip.tick();
     }
-    assert!(matches!(standing(&witness), Standing::Unreconciled(_)), "the alarm");
+    assert!(matches!(standing(&witness), LogStanding::Unreconciled(_)), "the alarm");
     assert_eq!(witness.evidence().count(), 0);
     assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 403);
     *served.files.lock().unwrap() = files;
     until("the governance is read", || witness.gossip.paired_logs().is_empty());
-    until("the alarm ends", || standing(&witness) == Standing::Good);
+    until("the alarm ends", || standing(&witness) == LogStanding::Good);
     assert_eq!(status(&witness, &request_for(&new_key(), 2, head)).await, 200);
     assert_eq!(witness.evidence().count(), 0);
 }
@@ -217,8 +217,8 @@ async fn a_key_counts_as_in_force_only_by_the_word_of_another_key() {
     ];
     let judged = cases.len();
     for (at, (what, (entries, signer), bundles)) in cases.into_iter().enumerate() {
-        let (served, head) = Served::new(&entries, &signer);
-        let place = Place::new();
+        let (served, head) = ServedLog::new(&entries, &signer);
+        let place = WitnessDir::new();
         let witness = open(&place, &served.url);
         // the writer's head, and another of that size: by the key at the address, or the other one
         let (first, second) = match at {
@@ -236,8 +236,8 @@ async fn a_key_counts_as_in_force_only_by_the_word_of_another_key() {
 /// An address with an older tree, which shows one key to be retired, convicted the two others.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_tree_shows_no_key_in_force() {
-    let (served, _) = Served::new(&governance(true), &new_key());
-    let place = Place::new();
+    let (served, _) = ServedLog::new(&governance(true), &new_key());
+    let place = WitnessDir::new();
     let third = key(LOG, Algorithm::Ed25519, 9);
     let [old, new, newest] =
         [log_key(), new_key(), third.clone()].map(|key| format!("log {}", key.verifier()));

@@ -9,7 +9,7 @@ use ledger_core::tile::{EntryBundle, SalvagedBundle, TILE_WIDTH, TileCoord, Tile
 
 use super::fate::{Fate, Footing};
 use super::report::Report;
-use ledger_node::source::{ReadError, Source, TileFile};
+use ledger_node::source::{Source, SourceError, TileFile};
 
 /// Blocks that are read before they are needed.
 const AHEAD: usize = 4;
@@ -28,9 +28,9 @@ pub struct Block {
     /// The first entry's index.
     pub first: u64,
     /// The entries.
-    pub bundle: (TileCoord, Result<TileFile, ReadError>),
+    pub bundle: (TileCoord, Result<TileFile, SourceError>),
     /// Their hashes.
-    pub tile: (TileCoord, Result<Vec<u8>, ReadError>),
+    pub tile: (TileCoord, Result<Vec<u8>, SourceError>),
 }
 
 /// What the reading thread hands on.
@@ -107,9 +107,9 @@ fn read_block(source: &Source, first: u64, size: TreeSize, unread: &mut u32) -> 
         (_, false) => {}
     };
     let bundle = source.file(entries);
-    count(matches!(bundle, Err(ReadError::Failed(_))));
+    count(matches!(bundle, Err(SourceError::Failed(_))));
     let tile = source.tile(hashes);
-    count(matches!(tile, Err(ReadError::Failed(_))));
+    count(matches!(tile, Err(SourceError::Failed(_))));
     Block { first, bundle: (entries, bundle), tile: (hashes, tile) }
 }
 
@@ -132,7 +132,7 @@ impl Entries {
 impl Bundle {
     /// Takes what the source gave, and reports what is wrong with the file as a whole.
     pub fn read(
-        (asked, file): (TileCoord, Result<TileFile, ReadError>),
+        (asked, file): (TileCoord, Result<TileFile, SourceError>),
         report: &mut Report,
     ) -> Bundle {
         let (TileFile { coord, bytes }, lacking) = match file {

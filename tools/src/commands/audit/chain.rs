@@ -10,7 +10,7 @@ use ledger_core::record::Entry;
 use ledger_core::tile::{EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReadError, TileReader};
 
 use ledger_node::governance::{self, Unfollowed};
-use ledger_node::source::{ReadError, Source};
+use ledger_node::source::{Source, SourceError};
 
 use crate::failure::{Exit, Failure};
 
@@ -24,13 +24,13 @@ pub struct NotShown {
 
 impl NotShown {
     /// A file was not read.
-    fn file(what: &str, error: &ReadError) -> NotShown {
-        let unread = matches!(error, ReadError::Failed(_));
+    fn file(what: &str, error: &SourceError) -> NotShown {
+        let unread = matches!(error, SourceError::Failed(_));
         NotShown { why: format!("{what} {error}"), unread }
     }
 
     /// The tiles give no proof of an entry.
-    pub fn proof(at: LeafIndex, error: &ProveError<TileReadError<ReadError>>) -> NotShown {
+    pub fn proof(at: LeafIndex, error: &ProveError<TileReadError<SourceError>>) -> NotShown {
         let NotShown { why, unread } = match error {
             ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
             other => other.to_string().into(),
@@ -39,7 +39,7 @@ impl NotShown {
     }
 
     /// The tiles give no proof that one tree begins with another.
-    pub fn growth(error: &ProveError<TileReadError<ReadError>>) -> NotShown {
+    pub fn growth(error: &ProveError<TileReadError<SourceError>>) -> NotShown {
         let NotShown { why, unread } = match error {
             ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
             other => other.to_string().into(),

@@ -10,7 +10,7 @@ use std::thread::Scope;
 
 use ledger_core::charter::Charter;
 use ledger_core::index::LeafIndex;
-use ledger_core::lawful::{Admitted, Finding, Look, SeenInMemory};
+use ledger_core::lawful::{Admitted, CheckedEntry, DuplicatesInMemory, Finding};
 use ledger_core::record::{Logged, Record};
 
 use super::block::{Entries, Slot};
@@ -20,7 +20,7 @@ use super::report::Report;
 
 /// What the judges saw.
 #[derive(Debug, Default)]
-pub struct Tally {
+pub struct JudgeTally {
     /// Signatures that verified.
     pub signatures: u64,
     /// The rules behind the last entry, if they are known: each change up to there was judged.
@@ -30,7 +30,7 @@ pub struct Tally {
 }
 
 /// Entries on their way to a worker.
-struct Job {
+struct JudgeJob {
     number: u64,
     first: u64,
     entries: Entries,
@@ -41,7 +41,7 @@ struct Done {
     first: u64,
     footing: Footing,
     /// What each entry shows, or why there is no entry to judge.
-    seen: Vec<Result<Look, Fate>>,
+    seen: Vec<Result<CheckedEntry, Fate>>,
 }
 
 /// A lawful entry, and the charter around it.
@@ -64,7 +64,7 @@ pub type Lawful<'a> = dyn FnMut(&LawfulEntry<'_>) + 'a;
 
 /// The workers, and the state that depends on order.
 pub struct Judges<'a> {
-    jobs: Option<SyncSender<Job>>,
+    jobs: Option<SyncSender<JudgeJob>>,
     done: Receiver<Done>,
     waiting: BTreeMap<u64, Done>,
     sent: u64,
@@ -75,7 +75,7 @@ pub struct Judges<'a> {
 
 /// The fold over entries in order.
 struct Order<'a> {
-    fold: ledger_core::lawful::Lawful<SeenInMemory>,
+    fold: ledger_core::lawful::EntryVisitor<DuplicatesInMemory>,
     /// The rules in force, for the workers; they may be behind.
     shared: Arc<Mutex<Arc<Charter>>>,
     /// This machine's time, which may be wrong.
@@ -99,7 +99,7 @@ impl<'a> Judges<'a> {
         let charter = Arc::new(charter);
         let shared = Arc::new(Mutex::new(Arc::clone(&charter)));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (jobs, to_workers) = sync_channel::<Job>(cores);
+        let (jobs, to_workers) = sync_channel::<JudgeJob>(cores);
         let (to_us, done) = channel();
         let to_workers = Arc::new(Mutex::new(to_workers));
         for _ in 0..cores {
@@ -115,7 +115,7 @@ impl<'a> Judges<'a> {
                     };
                     let footing = job.entries.footing;
                     let seen = job.entries.iter().map(|slot| match slot {
-                        Slot::Entry(bytes) => Ok(Look::at(&charter, bytes)),
+                        Slot::Entry(bytes) => Ok(CheckedEntry::at(&charter, bytes)),
                         Slot::Gap(fate) => Err(fate),
                     });
                     let seen = seen.collect();
@@ -125,7 +125,8 @@ impl<'a> Judges<'a> {
                 }
             });
         }
-        let fold = ledger_core::lawful::Lawful::new(charter, 0, SeenInMemory::default());
+        let fold =
+            ledger_core::lawful::EntryVisitor::new(charter, 0, DuplicatesInMemory::default());
         let gaps = Gaps::default();
         let order = Order { fold, shared, clock, gaps, tainted: false, signatures: 0, lawful };
         let most_waiting = 4 * cores as u64;
@@ -135,7 +136,7 @@ impl<'a> Judges<'a> {
 
     /// Hands a block to the workers, and judges what is ready.
     pub fn send(&mut self, first: u64, entries: Entries, report: &mut Report) {
-        let job = Job { number: self.sent, first, entries };
+        let job = JudgeJob { number: self.sent, first, entries };
         self.sent += 1;
         if let Some(jobs) = &self.jobs {
             // workers live as long as this sender
@@ -151,7 +152,7 @@ impl<'a> Judges<'a> {
     }
 
     /// Waits for the rest.
-    pub fn finish(mut self, report: &mut Report) -> Tally {
+    pub fn finish(mut self, report: &mut Report) -> JudgeTally {
         self.jobs = None;
         while self.next < self.sent {
             let Ok(done) = self.done.recv() else { break };
@@ -164,7 +165,7 @@ impl<'a> Judges<'a> {
         let known = fold.blind().is_none() && gaps.is_empty();
         let charter = Arc::clone(fold.charter());
         let origin = Some(charter.origin().to_owned());
-        Tally { signatures: *signatures, charter: known.then_some(charter), origin }
+        JudgeTally { signatures: *signatures, charter: known.then_some(charter), origin }
     }
 
     fn take(&mut self, done: Done, report: &mut Report) {
@@ -198,7 +199,7 @@ impl Order<'_> {
         }
     }
 
-    fn judge(&mut self, index: u64, look: Look, footing: Footing, report: &mut Report) {
+    fn judge(&mut self, index: u64, look: CheckedEntry, footing: Footing, report: &mut Report) {
         let logged = look.logged();
         let ahead = logged.and_then(|logged| logged.time.checked_sub(self.clock));
         // that it lies after this machine's clock is worth a remark, but may be the clock's fault

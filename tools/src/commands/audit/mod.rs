@@ -34,7 +34,7 @@ use crate::output::{Outcome, Output};
 use crate::progress::Progress;
 use crate::reach;
 use crate::trust::{Basis, Trust, TrustArgs};
-use ledger_node::source::{ReadError, Source};
+use ledger_node::source::{Source, SourceError};
 
 pub use judge::{Lawful, LawfulEntry};
 
@@ -43,7 +43,7 @@ pub(in crate::commands) use block::{MAX_NOT_SHOWN, MAX_UNREAD};
 use block::{Block, Entries, Piece, Slot};
 use chain::{ClaimedRules, NotShown};
 use fate::{Fate, Footing, Root, Verdict};
-use judge::{Judges, Tally};
+use judge::{JudgeTally, Judges};
 use report::{Report, Summary};
 use tree::TreeCheck;
 
@@ -236,7 +236,7 @@ fn walk<'a>(
     mut lawful: Option<&'a mut Lawful<'a>>,
     report: &mut Report,
     out: &Output,
-) -> Result<Tally, Failure> {
+) -> Result<JudgeTally, Failure> {
     let mut progress = Progress::new(out);
     let (source, head) = (tree.source(), tree.head());
     std::thread::scope(|scope| {
@@ -285,9 +285,9 @@ fn walk<'a>(
             Judge::Charter(judges) => {
                 let tally = judges.finish(report);
                 let charter = tally.charter.filter(|_| whole);
-                Tally { charter, ..tally }
+                JudgeTally { charter, ..tally }
             }
-            _ => Tally::default(),
+            _ => JudgeTally::default(),
         })
     })
 }
@@ -345,7 +345,7 @@ fn policy_source(args: &Args) -> PolicySource {
 /// The charter must be that of the very log whose head was signed, by a key that is in force.
 fn bind(
     accepted: &AcceptedCheckpoint,
-    judged: &Tally,
+    judged: &JudgeTally,
     source: PolicySource,
     exclusions: &Exclusions,
     report: &mut Report,
@@ -455,7 +455,7 @@ fn check_allowed(args: &Args, size: TreeSize) -> Result<(), Failure> {
 /// [`Failure`] when it is not there or cannot be read.
 pub(in crate::commands) fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
     source.checkpoint().map_err(|e| match e {
-        ReadError::Failed(_) | ReadError::Missing => Failure::environment(
+        SourceError::Failed(_) | SourceError::Missing => Failure::environment(
             format!("the checkpoint of {source} {e}"),
             "SOURCE is the folder or URL that holds `checkpoint` and `tile/`",
         ),

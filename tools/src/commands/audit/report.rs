@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ledger_core::merkle::TreeHead;
 use ledger_core::tile::TileCoord;
-use ledger_node::source::ReadError;
+use ledger_node::source::SourceError;
 use serde_json::{Value, json};
 
 use super::fate::{Fate, Fates, Footing, Root, Verdict};
@@ -129,10 +129,10 @@ impl Report {
     }
 
     /// A file of the log could not be read. Returns the fate of what it should hold.
-    pub fn not_read(&mut self, file: TileCoord, error: &ReadError) -> Fate {
+    pub fn not_read(&mut self, file: TileCoord, error: &SourceError) -> Fate {
         let (fate, verdict) = match error {
-            ReadError::Missing => (Fate::Missing, Verdict::Damaged),
-            ReadError::Failed(_) => (Fate::Unread, Verdict::Unread),
+            SourceError::Missing => (Fate::Missing, Verdict::Damaged),
+            SourceError::Failed(_) => (Fate::Unread, Verdict::Unread),
             _ => (Fate::Damaged, Verdict::Damaged),
         };
         self.blamed.insert(file);

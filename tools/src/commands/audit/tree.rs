@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use ledger_core::hash::Hash;
 use ledger_core::index::TreeSize;
-use ledger_core::merkle::{Beginning, Frontier, TreeHead};
+use ledger_core::merkle::{Frontier, PrefixProof, TreeHead};
 use ledger_core::tile::{
     BlockProver, HashTile, TILE_HEIGHT, TILE_WIDTH, TileCoord, TileKind, TileReader, TileSource,
 };
@@ -16,7 +16,7 @@ use super::block::{Block, Bundle, Entries};
 use super::fate::{Fate, Footing, Root};
 use super::report::Report;
 use crate::failure::Failure;
-use ledger_node::source::{ReadError, Source};
+use ledger_node::source::{Source, SourceError};
 
 const WIDTH: usize = TILE_WIDTH as usize;
 
@@ -32,7 +32,7 @@ struct Rebuilt {
 #[derive(Debug)]
 struct Tiles<'a> {
     source: &'a Source,
-    failed: BTreeMap<TileCoord, ReadError>,
+    failed: BTreeMap<TileCoord, SourceError>,
 }
 
 /// Rebuilds the tree and compares it with the source's.
@@ -106,7 +106,7 @@ impl<'a> TreeCheck<'a> {
     /// [`Failure`] when no tree can have so many leaves.
     pub fn check(&mut self, block: Block, report: &mut Report) -> Result<Entries, Failure> {
         let Block { first, bundle, tile: (coord, tile) } = block;
-        let unread = matches!(tile, Err(ReadError::Failed(_)));
+        let unread = matches!(tile, Err(SourceError::Failed(_)));
         let tile = self.level0(coord, tile, report);
         let bundle = Bundle::read(bundle, report);
         let unread = unread || bundle.lacking() == Some(Fate::Unread);
@@ -129,7 +129,7 @@ impl<'a> TreeCheck<'a> {
     fn level0(
         &mut self,
         coord: TileCoord,
-        tile: Result<Vec<u8>, ReadError>,
+        tile: Result<Vec<u8>, SourceError>,
         report: &mut Report,
     ) -> Option<Vec<Hash>> {
         let width = usize::from(coord.width());
@@ -291,7 +291,7 @@ impl<'a> TreeCheck<'a> {
             Root::Signed => self.since_seen,
             Root::Other | Root::Unread => {
                 let mut nodes = TileReader::new(self.source, self.head.size);
-                let beginning = Beginning::read(&mut nodes, since.size, &self.head).ok();
+                let beginning = PrefixProof::read(&mut nodes, since.size, &self.head).ok();
                 beginning.map(|beginning| TreeHead { size: since.size, root: beginning.root })
             }
         };
@@ -306,9 +306,9 @@ impl<'a> TreeCheck<'a> {
 }
 
 impl TileSource for Tiles<'_> {
-    type Error = ReadError;
+    type Error = SourceError;
 
-    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, ReadError> {
+    fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, SourceError> {
         if let Some(error) = self.failed.get(&coord) {
             return Err(error.clone());
         }

@@ -58,7 +58,7 @@ pub struct SucceedArgs {
 /// Add signatures to a succession note
 #[derive(Debug, clap::Args)]
 #[command(after_help = SIGN)]
-pub struct SignArgs {
+pub struct SignSuccessionArgs {
     /// A note of `charter succeed`
     #[arg(value_name = "SUCCESSION")]
     file: PathBuf,
@@ -109,7 +109,7 @@ pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
 ///
 /// # Errors
 /// [`Failure`] when the file is no succession, or a key has signed it or signs no records.
-pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
+pub fn sign(args: &SignSuccessionArgs, out: &Output) -> Result<Outcome, Failure> {
     let bytes = files::read(&args.file, MAX_SUCCESSION_BYTES)?;
     let of_file = |e: &SuccessionError| refused(e).of(args.file.display());
     let note = ClaimedSuccession::parse(&bytes).map_err(|e| of_file(&e))?;

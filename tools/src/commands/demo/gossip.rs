@@ -10,7 +10,7 @@ use ledger_node::config::Config;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::members::{Member, bind, no_socket};
+use super::members::{DemoMember, bind, no_socket};
 use super::story::CHEAT;
 use super::{Demo, copy_folder};
 use crate::failure::{Exit, Failure};
@@ -27,7 +27,7 @@ impl Demo {
     pub(super) fn gossip(
         &self,
         runtime: &Runtime,
-        mut members: Vec<Member>,
+        mut members: Vec<DemoMember>,
     ) -> Result<Value, Failure> {
         self.title("12. An operator without witnesses shows two audiences two histories");
         let (mut one, mut other) = self.two_faces(runtime)?;
@@ -80,7 +80,7 @@ impl Demo {
     }
 
     /// A log, and a copy of its directory that goes on differently with the same key.
-    fn two_faces(&self, runtime: &Runtime) -> Result<(Member, Member), Failure> {
+    fn two_faces(&self, runtime: &Runtime) -> Result<(DemoMember, DemoMember), Failure> {
         let mut one = self.operator(&CHEAT, (bind()?, bind()?), None, &[])?;
         runtime.block_on(one.serve())?;
         self.publish(&one, 0)?;
@@ -89,7 +89,7 @@ impl Demo {
         copy_folder(&one.dir, &dir).map_err(|e| files::cannot_write(&dir, &e))?;
         self.out.line(format!("$ cp -a {} {}", one.dir.display(), dir.display()));
         let (grpc, http) = (address(&bind()?)?, address(&bind()?)?);
-        let mut other = Member {
+        let mut other = DemoMember {
             operator: one.operator,
             dir,
             grpc,
@@ -115,7 +115,12 @@ impl Demo {
 
     /// A member's node watches the log where its operator shows it to this member; with a peer it
     /// gossips, and mirrors the log.
-    fn follow(&self, member: &Member, log: &Member, peer: Option<&Member>) -> Result<(), Failure> {
+    fn follow(
+        &self,
+        member: &DemoMember,
+        log: &DemoMember,
+        peer: Option<&DemoMember>,
+    ) -> Result<(), Failure> {
         let dir = member.dir.display().to_string();
         self.must(&["witness", "add", "--dir", &dir, &log.vkey, "--url", &log.http], &self.told)?;
         let file = member.dir.join("config.toml");
@@ -136,7 +141,7 @@ impl Demo {
     }
 
     /// Proves a record out of the mirror's copy, and verifies it. Returns the copy's address.
-    fn prove_mirrored(&self, mirror: &Member, log: &Member) -> Result<String, Failure> {
+    fn prove_mirrored(&self, mirror: &DemoMember, log: &DemoMember) -> Result<String, Failure> {
         let hash = origin_hash(&origin(log)?);
         let copy = format!("{}/mirror/{hash}", mirror.http);
         let record = self.path(&format!("records/{}-0.record", CHEAT.short));
@@ -150,7 +155,7 @@ impl Demo {
     }
 }
 
-impl Member {
+impl DemoMember {
     async fn restart(&mut self) -> Result<(), Failure> {
         self.stop().await?;
         self.serve().await
@@ -162,13 +167,13 @@ fn address(socket: &std::net::TcpListener) -> Result<String, Failure> {
     Ok(format!("http://{address}"))
 }
 
-fn origin(log: &Member) -> Result<Origin, Failure> {
+fn origin(log: &DemoMember) -> Result<Origin, Failure> {
     Origin::new(&format!("{}/log", log.operator.name))
         .map_err(|e| Failure::environment(e.to_string(), "please report this"))
 }
 
 /// Waits until a member has copied what it was shown of a log.
-async fn mirrored(member: &Member, log: &Member) -> Result<(), Failure> {
+async fn mirrored(member: &DemoMember, log: &DemoMember) -> Result<(), Failure> {
     let origin = origin(log)?;
     let is_there = || {
         let mirror = member.node.as_ref()?.service().mirror.as_ref()?;
@@ -178,7 +183,7 @@ async fn mirrored(member: &Member, log: &Member) -> Result<(), Failure> {
 }
 
 /// Waits for a member's evidence against a log, and gives its file.
-async fn convicted(member: &Member, log: &Member) -> Result<PathBuf, Failure> {
+async fn convicted(member: &DemoMember, log: &DemoMember) -> Result<PathBuf, Failure> {
     let origin = origin(log)?;
     let made = || {
         let held = member.node.as_ref()?.service().gossip.evidence().all();

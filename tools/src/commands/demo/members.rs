@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::files;
 
 /// A member with a node of its own.
-pub(super) struct Member {
+pub(super) struct DemoMember {
     pub(super) operator: &'static Operator,
     /// Its node's folder, and the addresses of gRPC and HTTP.
     pub(super) dir: PathBuf,
@@ -33,7 +33,7 @@ impl Demo {
         (grpc, http): (TcpListener, TcpListener),
         witness_key: Option<&str>,
         witnesses: &[(String, String)],
-    ) -> Result<Member, Failure> {
+    ) -> Result<DemoMember, Failure> {
         let (short, silent) = (operator.short, self.out.silent());
         let log_key = self.path(&format!("keys/{short}.log.key"));
         let vkey = self.keygen(&format!("{}/log", operator.name), "log", &log_key)?;
@@ -53,7 +53,7 @@ impl Demo {
         let policy_file = self.path(&format!("{short}.policy"));
         files::create(Path::new(&policy_file), policy.as_bytes())?;
         let roles = format!("{}={member}:publisher,reviewer,steward", operator.name);
-        let made = crate::cli::run_step(
+        let made = (self.run_step)(
             &[
                 "ledger",
                 "charter",
@@ -75,7 +75,7 @@ impl Demo {
             (self.path(&format!("{short}.json")), self.path(&format!("{short}.record")));
         let draft = made.object["draft"].as_str().unwrap_or_default();
         files::create(Path::new(&json), draft.as_bytes())?;
-        crate::cli::run_step(
+        (self.run_step)(
             &["ledger", "record", "sign", &json, "--key", &member_key, "-o", &record],
             &silent,
         )?;
@@ -99,7 +99,7 @@ impl Demo {
         self.out.line(format!("  {}: log {}/log{witness}", operator.name, operator.name));
         // the port is known to the others; the node opens it again
         drop((grpc, http));
-        Ok(Member {
+        Ok(DemoMember {
             operator,
             dir,
             grpc: format!("http://{grpc_at}"),
@@ -113,13 +113,13 @@ impl Demo {
 
     pub(super) fn keygen(&self, name: &str, usage: &str, file: &str) -> Result<String, Failure> {
         let args = ["ledger", "keygen", name, "--use", usage, "--out", file];
-        let made = crate::cli::run_step(&args, &self.out.silent())?;
+        let made = (self.run_step)(&args, &self.out.silent())?;
         Ok(made.object["vkey"].as_str().unwrap_or_default().to_owned())
     }
 
     /// Publishes one record in a member's log, with a proof that its witnesses' quorum stands
     /// behind.
-    pub(super) fn publish(&self, member: &Member, n: usize) -> Result<(), Failure> {
+    pub(super) fn publish(&self, member: &DemoMember, n: usize) -> Result<(), Failure> {
         let short = member.operator.short;
         let json = self.path(&format!("records/{short}-{n}.json"));
         let record = self.path(&format!("records/{short}-{n}.record"));
@@ -129,7 +129,7 @@ impl Demo {
         let file = self.path(&format!("records/{short}-{n}.from.json"));
         files::create(Path::new(&file), chapter.json.as_bytes())?;
         let silent = self.out.silent();
-        let made = crate::cli::run_step(
+        let made = (self.run_step)(
             &[
                 "ledger",
                 "record",
@@ -146,7 +146,7 @@ impl Demo {
         )?;
         let draft = made.object["draft"].as_str().unwrap_or_default();
         files::create(Path::new(&json), draft.as_bytes())?;
-        crate::cli::run_step(
+        (self.run_step)(
             &["ledger", "record", "sign", &json, "--key", &key, "-o", &record],
             &silent,
         )?;
@@ -158,7 +158,7 @@ impl Demo {
     }
 }
 
-impl Member {
+impl DemoMember {
     /// Serves the member's log.
     pub(super) async fn serve(&mut self) -> Result<(), Failure> {
         let address = |url: &str| url.trim_start_matches("http://").parse().ok();

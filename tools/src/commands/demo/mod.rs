@@ -14,7 +14,6 @@ use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
 use ledger_node::{Founding, Overrides, RunningNode};
 use serde_json::json;
 
-use crate::cli;
 use crate::environment;
 use crate::failure::{Exit, Failure};
 use crate::files;
@@ -87,7 +86,7 @@ pub struct Args {
 ///
 /// # Errors
 /// [`Failure`] of any step, or when the folder holds something else.
-pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
+pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Failure> {
     let passing = match (&args.dir, args.fast) {
         (None, true) => Some(tempfile::tempdir().map_err(|e| {
             Failure::environment(format!("no temporary folder: {e}"), "give --dir DIR")
@@ -101,9 +100,9 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     };
     let runtime = crate::client::runtime()?;
     // from the beginning: whoever interrupts the story leaves no folder with keys behind
-    let stop = runtime.block_on(async { Stop::watch() })?;
+    let stop = runtime.block_on(async { StopSignal::watch() })?;
     prepare(&dir)?;
-    let demo = Demo { dir, out: *out, told: out.for_story(), stop };
+    let demo = Demo { dir, out: *out, told: out.for_story(), stop, run_step };
     let anchor = demo.found()?;
     let mut node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
@@ -189,11 +188,11 @@ fn refuse_running(dir: &Path) -> Result<(), Failure> {
 }
 
 /// Whether somebody wants the demo to end: Ctrl-C or SIGTERM.
-struct Stop(tokio::sync::watch::Receiver<bool>);
+struct StopSignal(tokio::sync::watch::Receiver<bool>);
 
-impl Stop {
+impl StopSignal {
     /// Watches from now on; called within a runtime.
-    fn watch() -> Result<Stop, Failure> {
+    fn watch() -> Result<StopSignal, Failure> {
         let (tell, told) = tokio::sync::watch::channel(false);
         let no_handler = |e: std::io::Error| {
             Failure::environment(format!("cannot watch for signals: {e}"), "try --fast")
@@ -222,7 +221,7 @@ impl Stop {
                 std::future::pending::<()>().await;
             });
         }
-        Ok(Stop(told))
+        Ok(StopSignal(told))
     }
 
     /// Ends the story between two steps.
@@ -239,10 +238,14 @@ impl Stop {
     }
 }
 
+/// Runs a command line of this program inside this process, the program's name first.
+pub type RunStep = fn(&[&str], &Output) -> Result<Outcome, Failure>;
+
 struct Demo {
     dir: PathBuf,
+    run_step: RunStep,
     /// Says when to end.
-    stop: Stop,
+    stop: StopSignal,
     /// Speaks for the demo.
     out: Output,
     /// Speaks for the commands that the demo runs: results, no remarks.
@@ -265,7 +268,7 @@ impl Demo {
         self.out.line(format!("$ ledger {}", shell(args)));
         let mut argv = vec!["ledger"];
         argv.extend(args);
-        cli::run_step(&argv, out)
+        (self.run_step)(&argv, out)
     }
 
     /// A step that must succeed.
@@ -302,7 +305,7 @@ impl Demo {
         self.out.line(format!("$ ledger {shown} > {json}"));
         let argv: Vec<&str> =
             std::iter::once("ledger").chain(charter.iter().map(String::as_str)).collect();
-        let made = cli::run_step(&argv, &silent)?;
+        let made = (self.run_step)(&argv, &silent)?;
         files::create(Path::new(&json), text("draft", &made.object).as_bytes())?;
         let record = self.path("charter.record");
         let keys = MEMBERS.map(|(name, _, _)| self.key(name));
@@ -432,7 +435,7 @@ impl Demo {
         let set = ["--set", "title=A new key for the lab", "--set", "summary=A laptop was lost."];
         let rest = ["--set", &base, "--set", &changes];
         let argv: Vec<&str> = new.into_iter().chain(set).chain(rest).collect();
-        let made = cli::run_step(&argv, &silent)?;
+        let made = (self.run_step)(&argv, &silent)?;
         let text = |name: &str| made.object[name].as_str().unwrap_or_default().to_owned();
         files::create(Path::new(&draft), text("draft").as_bytes())?;
         let (statement, reach) = (text("statement"), ["--node", node, "--anchor", anchor]);

@@ -8,14 +8,14 @@ use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::{ConsistencyProof, TreeHead};
 use ledger_core::note::SignerKey;
-use ledger_core::witness::{AddCheckpoint, Answer};
+use ledger_core::witness::{AddCheckpoint, WitnessAnswer};
 use ledger_node::RunningNode;
 use ledger_node::source::Source;
 use ledger_node::transport::Dialer;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
-use super::members::{Member, bind, no_socket};
+use super::members::{DemoMember, bind, no_socket};
 use super::story::OPERATORS;
 use super::{Demo, copy_folder};
 use crate::failure::Failure;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Demo {
     /// Tells the second act. Returns what happened as JSON, and the members, whose nodes go on.
-    pub(super) fn witnesses(&self, runtime: &Runtime) -> Result<(Value, Vec<Member>), Failure> {
+    pub(super) fn witnesses(&self, runtime: &Runtime) -> Result<(Value, Vec<DemoMember>), Failure> {
         self.title("9. Each member runs a log of its own, and the nodes witness each other");
         let mut members = self.operators()?;
         for member in &mut members {
@@ -47,7 +47,7 @@ impl Demo {
     }
 
     /// Founds a log for each operator; the policies name all three witnesses.
-    fn operators(&self) -> Result<Vec<Member>, Failure> {
+    fn operators(&self) -> Result<Vec<DemoMember>, Failure> {
         let mut witnesses = Vec::new();
         let mut sockets = Vec::new();
         for operator in &OPERATORS {
@@ -73,7 +73,7 @@ impl Demo {
     }
 
     /// A backup is taken, the log goes on, the disk is lost, and the backup is restored.
-    fn restore(&self, runtime: &Runtime, member: &mut Member) -> Result<String, Failure> {
+    fn restore(&self, runtime: &Runtime, member: &mut DemoMember) -> Result<String, Failure> {
         let cannot = |e: std::io::Error| files::cannot_write(&self.dir, &e);
         let (backup, newest) = (self.dir.join("backup"), self.dir.join("newest"));
         runtime.block_on(member.stop())?;
@@ -102,7 +102,7 @@ impl Demo {
         self.out.line(Line::good("refused").and(format!(": {error}")));
         self.out.line(format!("$ ledger-node recover --dir {dir} --from {}", newest.display()));
         let source = Source::open(&newest.display().to_string())?;
-        let done = ledger_node::retrieve(&member.dir, &source)
+        let done = ledger_node::restore::append(&member.dir, &source)
             .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
         let (first, last) = (done.had.get(), done.has.get() - 1);
         let what = match first == last {
@@ -116,7 +116,7 @@ impl Demo {
     }
 
     /// A log's operator signs a second tree of a size that it has shown before.
-    fn fork(&self, runtime: &Runtime, members: &[Member]) -> Result<Value, Failure> {
+    fn fork(&self, runtime: &Runtime, members: &[DemoMember]) -> Result<Value, Failure> {
         let (cheat, witness) = (&members[2], &members[1]);
         let key = crate::keys::read(Path::new(&cheat.log_key))?;
         let shown = Source::open(&cheat.dir.display().to_string())?;
@@ -151,7 +151,7 @@ fn forge(shown: &ClaimedCheckpoint, key: &SignerKey) -> ClaimedCheckpoint {
 }
 
 /// Offers a head to a witness over HTTP, as any log would: status and text.
-async fn offer(witness: &Member, head: &ClaimedCheckpoint) -> Result<String, Failure> {
+async fn offer(witness: &DemoMember, head: &ClaimedCheckpoint) -> Result<String, Failure> {
     let size = head.checkpoint().head().size;
     let request = AddCheckpoint::new(size, ConsistencyProof::default(), head.clone());
     let url = format!("{}/witness/add-checkpoint", witness.http);
@@ -164,8 +164,8 @@ async fn offer(witness: &Member, head: &ClaimedCheckpoint) -> Result<String, Fai
     let (status, body) = asked
         .map_err(|e| Failure::environment(e.to_string(), ""))?
         .map_err(|e| Failure::environment(format!("the witness: {e}"), "try again"))?;
-    match Answer::parse(status, None, &body) {
-        Ok(Answer::Refused { status, text }) => Ok(format!("{status} {text}")),
+    match WitnessAnswer::parse(status, None, &body) {
+        Ok(WitnessAnswer::Refused { status, text }) => Ok(format!("{status} {text}")),
         _ => Err(Failure::refused("the witness cosigned a second history", "please report this")),
     }
 }
@@ -178,7 +178,7 @@ fn split(answer: String) -> (String, String) {
 }
 
 /// Waits for the evidence that a witness has made.
-async fn evidence(witness: &Member) -> Result<PathBuf, Failure> {
+async fn evidence(witness: &DemoMember) -> Result<PathBuf, Failure> {
     let folder = witness.dir.join("private/evidence");
     let began = Instant::now();
     while began.elapsed() < PATIENCE {

@@ -9,12 +9,12 @@ use ledger_core::merkle::BeginningError;
 use ledger_core::note::MAX_NOTE_BYTES;
 use serde_json::json;
 
-use super::known;
+use super::verdict::{known, object, verdict};
 use crate::failure::Failure;
+use crate::file_kind::FileKind;
 use crate::files;
 use crate::output::{Outcome, Output};
 use crate::reach;
-use crate::sort::Sort;
 use crate::trust::TrustArgs;
 
 /// The arguments of `evidence make`.
@@ -53,7 +53,7 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
     let (one, other) = (head(&args.one)?, head(&args.other)?);
     let conflict = conflict(Heads { one: &one, other: &other }, args.source.as_deref())?;
     let evidence = accuse(&conflict, Case { trust: &trust, authority: &authority })?;
-    let shown = super::verdict(&evidence, &trust);
+    let shown = verdict(&evidence, &trust);
     let file = evidence.as_str();
     match &args.output {
         Some(path) => {
@@ -62,7 +62,7 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
         }
         None => out.data(file.as_bytes())?,
     }
-    let mut object = super::object(&evidence, &shown);
+    let mut object = object(&evidence, &shown);
     object["file"] = json!(file);
     Ok(Outcome::done(object))
 }
@@ -89,7 +89,7 @@ fn whom(args: &MakeArgs, out: &Output) -> Result<Trust, Failure> {
 fn bundles(args: &MakeArgs) -> Result<Vec<AuthorityBundle>, Failure> {
     let Some(path) = &args.trust.charter else { return Ok(Vec::new()) };
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
-    if Sort::of(&bytes) != Sort::Bundle {
+    if FileKind::of(&bytes) != FileKind::Bundle {
         return Ok(Vec::new());
     }
     let bundle = AuthorityBundle::parse(&bytes);

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use ledger_core::evidence::{ClaimedEvidence, EvidenceId, MAX_EVIDENCE_BYTES};
-use ledger_node::source::{ReadError, read_regular};
+use ledger_node::source::{SourceError, read_regular};
 use tokio::runtime::Runtime;
 
 use crate::client::{self, Node, NodeArgs};
@@ -96,11 +96,11 @@ fn parse(id: EvidenceId, bytes: &[u8], hint: &str) -> Result<ClaimedEvidence, Fa
 }
 
 /// What is no regular file is no evidence, whatever its name says.
-fn not_read(path: &Path, error: &ReadError) -> Failure {
+fn not_read(path: &Path, error: &SourceError) -> Failure {
     let name = path.display();
     let why = match error {
-        ReadError::Missing => "there is no such file",
-        ReadError::Failed(why) => why,
+        SourceError::Missing => "there is no such file",
+        SourceError::Failed(why) => why,
         _ => {
             let hint = "take it out of the folder, and ask for the evidence again";
             return Failure::refused(format!("{name} {error}"), hint);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::kept::{self, Kept};
 use super::map::{self, Target};
-use super::read::{Found, Reports};
+use super::read::{ReadReport, Reports};
 use crate::client::{self, LeafName, Node};
 use crate::environment;
 use crate::failure::{Exit, Failure};
@@ -20,7 +20,7 @@ use crate::files;
 use crate::keys;
 use crate::output::{Line, Outcome, Output, failure_object};
 use crate::progress::Progress;
-use crate::submitter::{self, Job};
+use crate::submitter::{self, Submission};
 use crate::trust::{Trust, TrustArgs};
 
 /// Members that the summary on the terminal lists; the report file lists all.
@@ -59,7 +59,7 @@ pub struct Args {
 
 /// What happened so far; shared with the thread that reads.
 #[derive(Debug, Default)]
-struct Tally {
+struct ImportTally {
     read: u64,
     mapped: u64,
     written: u64,
@@ -76,7 +76,7 @@ struct Tally {
     bad: Vec<(String, Failure)>,
 }
 
-impl Tally {
+impl ImportTally {
     /// How the command ends, by the reports that were not imported.
     fn exit(&self) -> Exit {
         self.bad.iter().fold(Exit::Done, |exit, (_, failure)| exit.and(failure.exit))
@@ -94,7 +94,7 @@ struct Importer {
     dry_run: bool,
     /// The digest of each report seen, by its id.
     seen: HashMap<String, Hash>,
-    tally: Arc<Mutex<Tally>>,
+    tally: Arc<Mutex<ImportTally>>,
 }
 
 /// Runs the command.
@@ -107,7 +107,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     if !args.dry_run {
         std::fs::create_dir_all(&args.out).map_err(|e| files::cannot_write(&args.out, &e))?;
     }
-    let tally = Arc::new(Mutex::new(Tally::default()));
+    let tally = Arc::new(Mutex::new(ImportTally::default()));
     // --log says that no node is to be asked; only another --node on the command line overrules it
     let from_environment = || std::env::var("LEDGER_NODE").ok().filter(|_| args.log.is_none());
     let node = args.node.clone().or_else(from_environment).filter(|_| !args.dry_run);
@@ -132,7 +132,7 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
 fn offline(
     args: &Args,
     key: SignerKey,
-    tally: &Arc<Mutex<Tally>>,
+    tally: &Arc<Mutex<ImportTally>>,
     out: &Output,
 ) -> Result<(), Failure> {
     let log = match &args.log {
@@ -157,7 +157,7 @@ async fn online(
     args: &Args,
     url: &str,
     key: SignerKey,
-    tally: &Arc<Mutex<Tally>>,
+    tally: &Arc<Mutex<ImportTally>>,
     out: &Output,
 ) -> Result<(), Failure> {
     let mut node = Node::connect(url).await?;
@@ -251,7 +251,12 @@ fn entry_of_id(failure: &Failure) -> Option<u64> {
 }
 
 /// Takes record and proof from the log, which has the report since an import whose folder is lost.
-async fn take_over(node: &mut Node, trust: &Trust, job: &Job, index: u64) -> Result<(), Failure> {
+async fn take_over(
+    node: &mut Node,
+    trust: &Trust,
+    job: &Submission,
+    index: u64,
+) -> Result<(), Failure> {
     let bytes = node.entry(index).await?;
     let entry = Entry::parse(&bytes).map_err(client::wrong_answer)?;
     if !kept::same(entry.record().body(), job.record.body()) {
@@ -270,7 +275,7 @@ fn importer(
     key: SignerKey,
     log: String,
     trust: Option<Trust>,
-    tally: &Arc<Mutex<Tally>>,
+    tally: &Arc<Mutex<ImportTally>>,
 ) -> Importer {
     let name = key.verifier().name().as_str();
     // SPEC formats/charter: a key name is its member's name, or that plus /label
@@ -287,14 +292,14 @@ fn importer(
     }
 }
 
-fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
+fn lock(tally: &Mutex<ImportTally>) -> std::sync::MutexGuard<'_, ImportTally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Iterator for Importer {
-    type Item = Job;
+    type Item = Submission;
 
-    fn next(&mut self) -> Option<Job> {
+    fn next(&mut self) -> Option<Submission> {
         loop {
             let found = self.reports.next()?;
             let place = found.place.clone();
@@ -309,7 +314,7 @@ impl Iterator for Importer {
 
 impl Importer {
     /// The job of a report; `None` when there is nothing left to do for it.
-    fn prepare(&mut self, found: Found) -> Result<Option<Job>, Failure> {
+    fn prepare(&mut self, found: ReadReport) -> Result<Option<Submission>, Failure> {
         lock(&self.tally).read += 1;
         let report = found.report?;
         let id = map::avid_id(&report)?.to_owned();
@@ -367,7 +372,7 @@ impl Importer {
                 record
             }
         };
-        Ok(Some(Job { name: format!("{}, {id}", found.place), path, record }))
+        Ok(Some(Submission { name: format!("{}, {id}", found.place), path, record }))
     }
 
     fn sign(&self, draft: &Draft) -> Result<Record, Failure> {
@@ -375,7 +380,7 @@ impl Importer {
     }
 }
 
-fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> {
+fn finish(args: &Args, tally: &ImportTally, out: &Output) -> Result<Outcome, Failure> {
     let object = summary(args, tally);
     if !args.dry_run {
         let text = serde_json::to_string_pretty(&object).unwrap_or_default();
@@ -389,7 +394,7 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     if args.dry_run {
         out.line("dry run: nothing was written, nothing submitted");
     } else {
-        let Tally { written, reused, skipped, logged, duplicates, .. } = tally;
+        let ImportTally { written, reused, skipped, logged, duplicates, .. } = tally;
         out.line(format!("{written} records written to {dir}, {reused} taken up again"));
         out.line(format!(
             "{logged} logged and proven ({duplicates} were in the log before), {skipped} done earlier"
@@ -423,7 +428,7 @@ fn finish(args: &Args, tally: &Tally, out: &Output) -> Result<Outcome, Failure> 
     Ok(Outcome { exit: tally.exit(), object })
 }
 
-fn summary(args: &Args, tally: &Tally) -> Value {
+fn summary(args: &Args, tally: &ImportTally) -> Value {
     let bad = tally.bad.iter().map(|(place, failure)| {
         let mut object = failure_object(failure);
         object["place"] = json!(place);

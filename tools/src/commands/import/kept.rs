@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use ledger_core::hash::Hash;
+use ledger_core::ProvenRecord;
 use ledger_core::note::SignerKey;
 use ledger_core::proof::TlogProof;
-use ledger_core::record::{Draft, Logged, MAX_RECORD_BYTES, Object, Record};
+use ledger_core::record::{Draft, MAX_RECORD_BYTES, Object, Record};
 
 use crate::failure::Failure;
 use crate::files;
@@ -97,12 +97,7 @@ fn is_proven(record: &Record, proof: &Path, trust: &Trust) -> bool {
 /// Whether a proof file proves that a record is in the trusted log.
 pub fn proves(proof: &[u8], record: &Record, trust: &Trust) -> bool {
     let Ok(proof) = TlogProof::parse(proof) else { return false };
-    let Some(extra) = proof.extra.as_deref() else { return false };
-    let line = std::str::from_utf8(extra).ok().and_then(|line| Logged::parse(line).ok());
-    let leaf = Hash::leaf(&[extra, record.as_bytes()].concat());
-    let accepted = proof.verify(&leaf, &trust.policy_for(&proof.checkpoint));
-    line.is_some()
-        && accepted.is_ok_and(|a| a.checkpoint.origin().as_str() == record.envelope().log())
+    ProvenRecord::verify(record.as_bytes(), &proof, &trust.policy_for(&proof.checkpoint)).is_ok()
 }
 
 /// Whether the one signature is the key's and holds: Ed25519 gives the same one again.

@@ -62,7 +62,7 @@ pub fn avid_id(report: &Json) -> Result<&str, Failure> {
 /// # Errors
 /// [`Failure`] when the report lacks what every record needs.
 pub fn map(report: &Json, id: &str, target: &Target) -> Result<Mapped, Failure> {
-    let mut source = Source { replaced: 0 };
+    let mut source = Values { replaced: 0 };
     let title = source.language_map(&report["problemtype"]["description"]);
     let title = title.ok_or_else(|| lacking("problemtype.description"))?;
     let summary = source.language_map(&report["description"]);
@@ -285,11 +285,11 @@ fn count_paths(value: &Json, path: String, counts: &mut BTreeMap<String, u64>) {
 }
 
 /// Takes values over, within the rules of records.
-struct Source {
+struct Values {
     replaced: u64,
 }
 
-impl Source {
+impl Values {
     /// A text as records may hold it: returns become newlines, other controls are replaced.
     fn text(&mut self, text: &str) -> String {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");

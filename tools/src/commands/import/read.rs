@@ -17,7 +17,7 @@ const MAX_DOCUMENT: u64 = 256 << 20;
 
 /// One report and where it stood.
 #[derive(Debug)]
-pub struct Found {
+pub struct ReadReport {
     /// File and line, or file and number.
     pub place: String,
     /// The report, or why it could not be read.
@@ -27,7 +27,7 @@ pub struct Found {
 /// All reports of some files, read as they are asked for.
 pub struct Reports {
     files: std::vec::IntoIter<PathBuf>,
-    current: Option<Box<dyn Iterator<Item = Found> + Send>>,
+    current: Option<Box<dyn Iterator<Item = ReadReport> + Send>>,
 }
 
 impl Reports {
@@ -38,9 +38,9 @@ impl Reports {
 }
 
 impl Iterator for Reports {
-    type Item = Found;
+    type Item = ReadReport;
 
-    fn next(&mut self) -> Option<Found> {
+    fn next(&mut self) -> Option<ReadReport> {
         loop {
             if let Some(found) = self.current.as_mut().and_then(Iterator::next) {
                 return Some(found);
@@ -49,14 +49,17 @@ impl Iterator for Reports {
             match open(&path) {
                 Ok(reports) => self.current = Some(reports),
                 Err(failure) => {
-                    return Some(Found { place: path.display().to_string(), report: Err(failure) });
+                    return Some(ReadReport {
+                        place: path.display().to_string(),
+                        report: Err(failure),
+                    });
                 }
             }
         }
     }
 }
 
-fn open(path: &Path) -> Result<Box<dyn Iterator<Item = Found> + Send>, Failure> {
+fn open(path: &Path) -> Result<Box<dyn Iterator<Item = ReadReport> + Send>, Failure> {
     let file = files::open(path)?;
     let name = path.display().to_string();
     let (plain, bytes): (&str, Box<dyn Read + Send>) = match name.strip_suffix(".gz") {
@@ -74,7 +77,7 @@ fn open(path: &Path) -> Result<Box<dyn Iterator<Item = Found> + Send>, Failure> 
 fn document(
     path: &Path,
     bytes: Box<dyn Read + Send>,
-) -> Result<Box<dyn Iterator<Item = Found> + Send>, Failure> {
+) -> Result<Box<dyn Iterator<Item = ReadReport> + Send>, Failure> {
     let mut text = Vec::new();
     bytes.take(MAX_DOCUMENT + 1).read_to_end(&mut text).map_err(|e| cannot_read(path, &e))?;
     if text.len() as u64 > MAX_DOCUMENT {
@@ -90,12 +93,10 @@ fn document(
         }
     }
     let name = path.display().to_string();
-    Ok(Box::new(
-        reports
-            .into_iter()
-            .enumerate()
-            .map(move |(at, report)| Found { place: format!("{name}, report {}", at + 1), report }),
-    ))
+    Ok(Box::new(reports.into_iter().enumerate().map(move |(at, report)| ReadReport {
+        place: format!("{name}, report {}", at + 1),
+        report,
+    })))
 }
 
 fn not_json(error: &serde_json::Error) -> Failure {
@@ -148,9 +149,9 @@ impl Lines {
 }
 
 impl Iterator for Lines {
-    type Item = Found;
+    type Item = ReadReport;
 
-    fn next(&mut self) -> Option<Found> {
+    fn next(&mut self) -> Option<ReadReport> {
         while !self.ended {
             let line = self.read()?;
             self.line += 1;
@@ -159,7 +160,10 @@ impl Iterator for Lines {
                 Ok(line) => serde_json::from_slice(&line).map_err(|e| not_json(&e)),
                 Err(failure) => Err(failure),
             };
-            return Some(Found { place: format!("{}, line {}", self.name, self.line), report });
+            return Some(ReadReport {
+                place: format!("{}, line {}", self.name, self.line),
+                report,
+            });
         }
         None
     }

@@ -26,7 +26,7 @@ Example: take a draft back that you proposed, or that you issued
 /// Sign a draft; when the rule is met, the node logs it
 #[derive(Debug, clap::Args)]
 #[command(after_help = SIGN)]
-pub struct SignArgs {
+pub struct SignDraftArgs {
     /// The draft's statement id
     #[arg(value_name = "ID")]
     id: String,
@@ -68,7 +68,7 @@ pub struct WithdrawArgs {
 /// # Errors
 /// [`Failure`] when there is no such draft, a signature on it is bad, a disclosure does not open it,
 /// or the node refuses.
-pub fn sign(args: &SignArgs, out: &Output) -> Result<Outcome, Failure> {
+pub fn sign(args: &SignDraftArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;

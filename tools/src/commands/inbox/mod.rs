@@ -40,7 +40,7 @@ pub struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Show(read::Args),
-    Sign(act::SignArgs),
+    Sign(act::SignDraftArgs),
     Decline(act::DeclineArgs),
     Withdraw(act::WithdrawArgs),
 }

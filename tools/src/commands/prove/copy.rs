@@ -9,9 +9,9 @@ use ledger_core::merkle::{InclusionProof, TreeHead, prove_inclusion};
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{Entry, Outline, StatementId};
 use ledger_core::tile::{BlockProver, EntryBundle, TILE_WIDTH, TileCoord, TileKind, TileReader};
-use ledger_node::source::{ReadError, Source};
+use ledger_node::source::{Source, SourceError};
 
-use super::Found;
+use super::FetchedProof;
 use crate::commands::audit::chain::{self, NotShown};
 use crate::commands::audit::{MAX_NOT_SHOWN, MAX_UNREAD};
 use crate::failure::{Exit, Failure};
@@ -20,7 +20,7 @@ use crate::reach;
 use crate::trust::{Trust, TrustArgs};
 
 /// A log's files at one size.
-struct Copy {
+struct LogFiles {
     source: Source,
     claimed: ClaimedCheckpoint,
     head: TreeHead,
@@ -34,7 +34,7 @@ pub(super) fn find(
     with_authority: bool,
     trust: &TrustArgs,
     out: &Output,
-) -> Result<(Found, Trust), Failure> {
+) -> Result<(FetchedProof, Trust), Failure> {
     let source = reach::source(from)?;
     let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
     let charter = || {
@@ -52,7 +52,7 @@ pub(super) fn find(
     })?;
     let head = *claimed.checkpoint().head();
     let size = head.size;
-    let copy = Copy { source, claimed, head, size };
+    let copy = LogFiles { source, claimed, head, size };
     let (index, entry) = match wanted {
         (_, Some(statement)) => copy.search(statement, out)?,
         (index, None) => {
@@ -69,10 +69,10 @@ pub(super) fn find(
         true => copy.bundle(index, proof.clone())?.to_string(),
         false => proof.to_string(),
     };
-    Ok((Found { index: index.get(), entry, file: file.into_bytes(), proof }, trust))
+    Ok((FetchedProof { index: index.get(), entry, file: file.into_bytes(), proof }, trust))
 }
 
-impl Copy {
+impl LogFiles {
     fn bundle_of(&self, number: u64) -> Result<EntryBundle, Failure> {
         let coord = TileCoord::in_tree(TileKind::Entries, number, self.size);
         let coord = coord.ok_or_else(|| wrong("it has no such entry"))?;
@@ -187,10 +187,10 @@ impl Copy {
     }
 }
 
-fn unread(what: &str, error: &ReadError) -> Failure {
+fn unread(what: &str, error: &SourceError) -> Failure {
     let hint = "SOURCE is the folder or URL that holds `checkpoint` and `tile/`";
     match error {
-        ReadError::Failed(_) => Failure::environment(format!("the {what} {error}"), hint),
+        SourceError::Failed(_) => Failure::environment(format!("the {what} {error}"), hint),
         _ => Failure::refused(format!("the {what} {error}"), hint),
     }
 }

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::{
-    Basics, Draft, Kind, MAX_RECORD_BYTES, Member, Object, RecordError, Shape, Value,
+    Basics, Draft, Kind, MAX_RECORD_BYTES, MemberDef, Object, RecordError, Shape, Value,
     count_digests, member, missing, template, unknown_members,
 };
 use serde_json::json;
@@ -234,7 +234,7 @@ fn form(shape: &Shape) -> String {
     }
 }
 
-fn lacks(kind: Kind, lacking: &[&Member]) -> Failure {
+fn lacks(kind: Kind, lacking: &[&MemberDef]) -> Failure {
     let names: Vec<String> =
         lacking.iter().map(|m| format!("{} ({}; {})", m.name, m.about, form(&m.shape))).collect();
     let example = lacking.first().map_or("title", |member| member.name);
@@ -245,14 +245,14 @@ fn lacks(kind: Kind, lacking: &[&Member]) -> Failure {
 }
 
 /// The member of the record, not of an object in it, that an error is about.
-fn at_fault(kind: Kind, error: &RecordError) -> Option<&'static Member> {
+fn at_fault(kind: Kind, error: &RecordError) -> Option<&'static MemberDef> {
     let RecordError::Member { path, .. } = error else { return None };
     let name = path.split(['.', '[']).next().unwrap_or_default();
     member(kind, name).filter(|member| !OWN.contains(&member.name))
 }
 
 /// Asks for one member on the terminal.
-fn ask(member: &Member) -> Result<Value, Failure> {
+fn ask(member: &MemberDef) -> Result<Value, Failure> {
     let how = how(&member.shape);
     loop {
         let how = if how.is_empty() { String::new() } else { format!(" [{how}]") };

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use ledger_core::ProvenRecord;
 use ledger_core::charter::Charter;
-use ledger_core::hash::Hash;
 use ledger_core::index::LeafIndex;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::{
@@ -16,7 +16,7 @@ use crate::environment;
 use crate::failure::Failure;
 use crate::files;
 use crate::output::{Line, Outcome, Output};
-use crate::trust::{Basis, Trust, TrustArgs};
+use crate::trust::{Basis, Trust, TrustArgs, unproven};
 use crate::view;
 
 const EXAMPLE: &str = "\
@@ -38,14 +38,14 @@ pub struct Args {
 }
 
 /// What is shown, and what is known about its place.
-struct Found {
+struct ShownRecord {
     record: Vec<u8>,
     place: Option<(u64, Logged)>,
     in_log: Option<String>,
     trust: Option<Trust>,
 }
 
-impl Found {
+impl ShownRecord {
     /// The rules that judged the record, or those in force now if it is not in a log.
     fn charter(&self) -> Option<&Charter> {
         let governance = self.trust.as_ref()?.governance.as_ref()?;
@@ -116,7 +116,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     ))
 }
 
-fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
+fn find(args: &Args, out: &Output) -> Result<ShownRecord, Failure> {
     let path = Path::new(&args.what);
     if path.exists() || args.what == "-" {
         let record = files::read(path, MAX_RECORD_BYTES)?;
@@ -128,7 +128,7 @@ fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
             })?),
             (Some(_), _, _) => args.trust.offline(out)?,
         };
-        return Ok(Found { record, place: None, in_log: None, trust });
+        return Ok(ShownRecord { record, place: None, in_log: None, trust });
     }
     let name = if let Ok(index) = LeafIndex::parse(&args.what) {
         LeafName::Index(index.get())
@@ -143,7 +143,7 @@ fn find(args: &Args, out: &Output) -> Result<Found, Failure> {
     client::runtime()?.block_on(fetch(args, name, out))
 }
 
-async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failure> {
+async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<ShownRecord, Failure> {
     let mut node = args.node.connect().await?;
     let trust = args.trust.with_node(&mut node, out).await?;
     let (index, bytes) = match name {
@@ -154,20 +154,16 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<Found, Failu
         .map_err(|e| Failure::refused(format!("entry {index}: {e}"), "ask the log's operator"))?;
     let answer = node.inclusion(LeafName::Index(index), None).await?;
     let proof = TlogProof::parse(&answer.proof).map_err(client::wrong_answer)?;
-    let accepted = proof.verify(&Hash::leaf(&bytes), &trust.policy).map_err(|e| {
-        Failure::refused(
-            format!("the entry is not proven: {e}"),
-            "the node may be lying: keep this",
-        )
-    })?;
-    if proof.index.get() != index {
+    let proven = ProvenRecord::verify(record, &proof, &trust.policy)
+        .map_err(|error| unproven(&error, "the node may be lying: keep this"))?;
+    if proven.index().get() != index {
         return Err(client::wrong_answer("its proof is of another index"));
     }
-    trust.binds(&accepted, record)?;
-    let size = accepted.checkpoint.head().size;
+    trust.is_charter_of(proven.accepted())?;
+    let size = proven.head().size;
     let in_log = Some(format!("proven in the tree of size {size}"));
     let record = record.to_vec();
-    Ok(Found { record, place: Some((index, logged)), in_log, trust: Some(trust) })
+    Ok(ShownRecord { record, place: Some((index, logged)), in_log, trust: Some(trust) })
 }
 
 /// What is known of a signature line.
@@ -201,7 +197,7 @@ pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<Si
         .collect()
 }
 
-fn show_place(found: &Found, statement: &str, out: &Output) {
+fn show_place(found: &ShownRecord, statement: &str, out: &Output) {
     out.line(format!("statement    {statement}"));
     if let Some((index, logged)) = found.place {
         out.line(format!("entry        {index}, logged {}", format_time(logged.time)));

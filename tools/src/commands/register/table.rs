@@ -6,12 +6,12 @@ use ledger_core::charter::Term;
 use ledger_core::index::LeafIndex;
 use ledger_core::record::format_time;
 use ledger_core::register::{
-    Claim, DecisionRow, Duty, Headline, IncidentRow, IncidentState, MemberRow, Mention, ReviewRow,
-    RiskRow, Summary, Told,
+    Claim, DecisionRow, Disclosed, Duty, Headline, IncidentRow, IncidentState, MemberRow, Mention,
+    ReviewRow, RiskRow, Summary,
 };
 use serde_json::{Value, json};
 
-use crate::escape::{Lines, Shown, escaped};
+use crate::escape::{Escaped, LineMode, escaped};
 use crate::output::{Line, Output};
 
 /// The width of a terminal that does not say its own in `COLUMNS`.
@@ -43,7 +43,7 @@ impl Table {
             // the head is ours; the cells of the rows are escaped before they are cut and aligned
             match at {
                 0 => out.line(Line::strong(line)),
-                _ => out.block(&Shown::of_escaped(line)),
+                _ => out.block(&Escaped::of_escaped(line)),
             }
         }
     }
@@ -52,7 +52,7 @@ impl Table {
     fn lines(&self, width: Option<usize>) -> Vec<String> {
         let head = self.head.iter().map(|name| (*name).to_owned()).collect();
         let rows = self.rows.iter().map(|(cells, _)| {
-            cells.iter().map(|cell| escaped(cell, Lines::One)).collect::<Vec<String>>()
+            cells.iter().map(|cell| escaped(cell, LineMode::One)).collect::<Vec<String>>()
         });
         let all: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
         let last = self.head.len() - 1;
@@ -226,7 +226,7 @@ pub fn reviews(rows: &[ReviewRow]) -> Table {
         let open = conditions.iter().filter(|own| own.met_by.is_none());
         let open: Vec<String> = open
             .map(|own| match own.due {
-                Told::Said(due) => format!("{} by {}", own.id, day(due)),
+                Disclosed::Said(due) => format!("{} by {}", own.id, day(due)),
                 _ => own.id.clone(),
             })
             .collect();
@@ -414,16 +414,16 @@ fn list(words: &[String]) -> String {
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
-fn cell(told: &Told<String>) -> String {
+fn cell(told: &Disclosed<String>) -> String {
     match told {
-        Told::Said(text) => text.clone(),
-        Told::Unknown => "unknown".to_owned(),
-        Told::Sealed => "(sealed)".to_owned(),
-        Told::Absent => "-".to_owned(),
+        Disclosed::Said(text) => text.clone(),
+        Disclosed::Unknown => "unknown".to_owned(),
+        Disclosed::Sealed => "(sealed)".to_owned(),
+        Disclosed::Absent => "-".to_owned(),
     }
 }
 
-fn time_cell(told: Told<u64>) -> String {
+fn time_cell(told: Disclosed<u64>) -> String {
     cell(&told.map(day))
 }
 
@@ -432,16 +432,16 @@ fn day(time: u64) -> String {
 }
 
 /// For programs: the text, `null` where there is none, and an object for what cannot be told.
-fn value(told: &Told<String>) -> Value {
+fn value(told: &Disclosed<String>) -> Value {
     match told {
-        Told::Said(text) => json!(text),
-        Told::Unknown => json!({ "unknown": true }),
-        Told::Sealed => json!({ "sealed": true }),
-        Told::Absent => Value::Null,
+        Disclosed::Said(text) => json!(text),
+        Disclosed::Unknown => json!({ "unknown": true }),
+        Disclosed::Sealed => json!({ "sealed": true }),
+        Disclosed::Absent => Value::Null,
     }
 }
 
-fn time(told: Told<u64>) -> Value {
+fn time(told: Disclosed<u64>) -> Value {
     value(&told.map(format_time))
 }
 

@@ -3,13 +3,17 @@
 use ledger_core::evidence::{ClaimedEvidence, Conviction, Trust as Known};
 use serde_json::{Value, json};
 
-use super::{Args, Verdict};
+use super::{Args, ProvenItem};
 use crate::commands::evidence::known as known_by;
 use crate::failure::Failure;
 use crate::trust::Trust;
 
 /// Judges one file.
-pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<Verdict, Failure> {
+pub(super) fn judge(
+    bytes: &[u8],
+    args: &Args,
+    trust: Option<&Trust>,
+) -> Result<ProvenItem, Failure> {
     let known = known(args, trust)?;
     let evidence = ClaimedEvidence::parse(bytes)
         .map_err(|e| Failure::refused(format!("this is no evidence: {e}"), e.hint()))?;
@@ -20,7 +24,7 @@ pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<
     let why = conviction.explanation();
     let text = format!("{culprit}: {} ({why})", conviction.kind());
     let object = object(&evidence, &conviction);
-    Ok(Verdict { word: "convicted", text, object })
+    Ok(ProvenItem { word: "convicted", text, object })
 }
 
 /// What `--json` says of a conviction.

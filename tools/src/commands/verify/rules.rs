@@ -59,7 +59,7 @@ impl std::fmt::Display for Unlawful {
 /// [`Failure`] where the copy does not show the entries that decide, or this version cannot judge a
 /// change of the rules.
 pub(super) fn find(source: &Source, claimed: &ClaimedCheckpoint) -> Result<LastRules, Failure> {
-    let mut copy = Copy::new(source, *claimed.checkpoint().head());
+    let mut copy = BackwardReader::new(source, *claimed.checkpoint().head());
     let mut unlawful: Option<Unlawful> = None;
     let last = copy.head.size.last().map_or(0, LeafIndex::get);
     for at in (0..=last).rev() {
@@ -78,33 +78,33 @@ pub(super) fn find(source: &Source, claimed: &ClaimedCheckpoint) -> Result<LastR
 }
 
 /// Why nothing can be said of the rules. Closed.
-enum Stop {
+enum Unjudgeable {
     /// The copy does not show an entry.
     NotShown(NotShown),
     /// This version cannot judge a change.
     NotJudged(ReplayError),
 }
 
-impl Stop {
+impl Unjudgeable {
     fn failure(self, source: &Source) -> Failure {
         match self {
-            Stop::NotShown(why) => why.failure(why.to_string(), INCOMPLETE),
+            Unjudgeable::NotShown(why) => why.failure(why.to_string(), INCOMPLETE),
             // what this version cannot judge may well change the rules
-            Stop::NotJudged(error) => Failure::refused(error.to_string(), error.hint()),
+            Unjudgeable::NotJudged(error) => Failure::refused(error.to_string(), error.hint()),
         }
         .of(source)
     }
 }
 
-impl From<NotShown> for Stop {
-    fn from(error: NotShown) -> Stop {
-        Stop::NotShown(error)
+impl From<NotShown> for Unjudgeable {
+    fn from(error: NotShown) -> Unjudgeable {
+        Unjudgeable::NotShown(error)
     }
 }
 
 /// Why a chain ends. Closed.
 enum Broken {
-    Stop(Stop),
+    Stop(Unjudgeable),
     Unlawful(String),
 }
 
@@ -112,7 +112,7 @@ enum Broken {
 type Way = Result<Vec<GovernanceEntry>, String>;
 
 /// A log's files, read from their end.
-struct Copy<'a> {
+struct BackwardReader<'a> {
     source: &'a Source,
     head: TreeHead,
     nodes: TileReader<&'a Source>,
@@ -122,14 +122,14 @@ struct Copy<'a> {
     refused: BTreeMap<LeafIndex, String>,
 }
 
-impl<'a> Copy<'a> {
-    fn new(source: &'a Source, head: TreeHead) -> Copy<'a> {
+impl<'a> BackwardReader<'a> {
+    fn new(source: &'a Source, head: TreeHead) -> BackwardReader<'a> {
         let nodes = TileReader::new(source, head.size);
-        Copy { source, head, nodes, bundle: None, refused: BTreeMap::new() }
+        BackwardReader { source, head, nodes, bundle: None, refused: BTreeMap::new() }
     }
 
     /// The rules that the entry at a place names, or is the last of.
-    fn rules_at(&mut self, at: LeafIndex) -> Result<Way, Stop> {
+    fn rules_at(&mut self, at: LeafIndex) -> Result<Way, Unjudgeable> {
         let (bytes, _) = self.read(at)?;
         let entry = match Entry::parse(&bytes) {
             Ok(entry) => entry,
@@ -149,7 +149,7 @@ impl<'a> Copy<'a> {
     }
 
     /// The governance entries from the one at `latest` down to the charter.
-    fn way_down(&mut self, latest: LeafIndex) -> Result<Way, Stop> {
+    fn way_down(&mut self, latest: LeafIndex) -> Result<Way, Unjudgeable> {
         let mut proofs = BTreeMap::new();
         let chain = governance_chain(latest, |at| {
             if let Some(why) = self.refused.get(&at) {
@@ -178,7 +178,7 @@ impl<'a> Copy<'a> {
                 let beyond = proofs.split_off(&index);
                 return Ok(self.refuse(beyond, why.to_string()));
             }
-            Err(error) => return Err(Stop::NotJudged(error)),
+            Err(error) => return Err(Unjudgeable::NotJudged(error)),
         }
         let proven = chain.into_iter().zip(proofs.into_values());
         let entry = |((index, entry), inclusion)| GovernanceEntry { index, entry, inclusion };

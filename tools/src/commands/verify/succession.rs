@@ -1,7 +1,7 @@
 //! A succession: whether enough members signed it, by its own rules and by the newest known ones.
 
 use ledger_core::index::LeafIndex;
-use ledger_core::merkle::{Beginning, BeginningError, ProveError, TreeHead, prove_consistency};
+use ledger_core::merkle::{BeginningError, PrefixProof, ProveError, TreeHead, prove_consistency};
 use ledger_core::succession::{
     ClaimedSuccession, GovernanceRef, KnownLog, KnownLogError, SuccessionError, VerifiedSuccession,
 };
@@ -10,7 +10,7 @@ use ledger_node::source::Source;
 use serde_json::{Value, json};
 
 use super::rules::{self, Unlawful};
-use super::{Args, MAX_FILE, Verdict, accept, forked, not_grown};
+use super::{Args, MAX_FILE, ProvenItem, accept, forked, not_grown};
 use crate::commands::audit::chain::{self, NotShown};
 use crate::commands::audit::read_checkpoint;
 use crate::commands::charter::succeed;
@@ -21,7 +21,11 @@ use crate::reach;
 use crate::trust::Trust;
 
 /// A succession, judged by the governance of the log that it leaves.
-pub(super) fn judge(bytes: &[u8], args: &Args, trust: Option<&Trust>) -> Result<Verdict, Failure> {
+pub(super) fn judge(
+    bytes: &[u8],
+    args: &Args,
+    trust: Option<&Trust>,
+) -> Result<ProvenItem, Failure> {
     let refused = |e: SuccessionError| Failure::refused(e.to_string(), e.hint());
     let claimed = ClaimedSuccession::parse(bytes).map_err(refused)?;
     let known = trust.and_then(|trust| Some((trust, trust.governance.as_ref()?)));
@@ -140,14 +144,14 @@ fn head_at(end: LeafIndex, latest: &TreeHead, source: &Source) -> Result<TreeHea
         return Ok(*latest);
     }
     let mut nodes = TileReader::new(source, latest.size);
-    let beginning = Beginning::read(&mut nodes, size, latest).map_err(|e| match e {
+    let beginning = PrefixProof::read(&mut nodes, size, latest).map_err(|e| match e {
         BeginningError::Read(e) => not_grown(&NotShown::growth(&ProveError::Read(e)), source),
         e => not_grown(&e.to_string().into(), source),
     })?;
     Ok(TreeHead { size, root: beginning.root })
 }
 
-fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> Verdict {
+fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> ProvenItem {
     let own = verified.succession();
     let members: Vec<String> = verified.members().to_vec();
     let abandoned = abandoned(verified);
@@ -177,7 +181,7 @@ fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> Verdict
         Value::Null,
         |own| json!({ "index": own.index.get(), "message": own.why, "behind": own.more }),
     );
-    Verdict { word: "proven", text, object }
+    ProvenItem { word: "proven", text, object }
 }
 
 /// What the members give up behind the named size, in words.
