@@ -24,10 +24,11 @@ mod work;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Hint;
 use crate::charter::{Charter, Governance, JudgeError, ReplayError};
 use crate::index::LeafIndex;
 use crate::merkle::{InclusionProof, ParseProofError, VerifyError, verify_inclusion};
-use crate::policy::{AcceptedCheckpoint, ParsePolicyError, Policy};
+use crate::policy::{AcceptedCheckpoint, Policy};
 use crate::proof::{ParseTlogProofError, TlogProof, TlogProofError};
 use crate::record::{Entry, EntryError, JsonError, Logged, Object, Record, StatementId, Value};
 
@@ -152,9 +153,6 @@ pub enum AuthorityError {
         /// What the bundle begins with.
         found: StatementId,
     },
-    /// The charter carries no policy that can be read.
-    #[error("the charter's policy: {0}")]
-    Policy(#[from] ParsePolicyError),
     /// The record is not proven to be in the log.
     #[error(transparent)]
     Proof(#[from] TlogProofError),
@@ -188,9 +186,8 @@ pub enum AuthorityError {
     Judged(#[from] JudgeError),
 }
 
-impl ParseBundleError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ParseBundleError {
+    fn hint(&self) -> &'static str {
         "make the bundle again: ledger prove --authority"
     }
 }
@@ -204,15 +201,15 @@ impl AuthorityError {
             _ => false,
         }
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for AuthorityError {
+    fn hint(&self) -> &'static str {
         match self {
             AuthorityError::Replay(error) => error.hint(),
             AuthorityError::OtherAnchor { .. } | AuthorityError::OtherLog { .. } => {
                 "it is of another log, or of one that pretends: check the anchor"
             }
-            AuthorityError::Policy(_) => "give a policy of your own: --policy",
             AuthorityError::TooMuch => {
                 "judge it by a key or a policy of your own: --vkey, --policy"
             }
@@ -336,7 +333,7 @@ impl AuthorityBundle {
             HeadPolicy::Given(policy) => (accept(policy)?, self.replay(anchor)?),
             HeadPolicy::Charter(exclude) => {
                 let governance = self.replay(anchor)?;
-                let policy = exclude(&governance.charter().read_policy()?);
+                let policy = exclude(&governance.charter().policy());
                 (accept(&policy)?, governance)
             }
         };

@@ -7,6 +7,7 @@
 //! reason the second finding names a person
 //! ```
 
+use crate::Hint;
 use crate::charter::Charter;
 use crate::checkpoint::Origin;
 use crate::member_note::{self, MemberNoteError};
@@ -158,9 +159,10 @@ impl DeclineError {
             _ => false,
         }
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for DeclineError {
+    fn hint(&self) -> &'static str {
         match self {
             DeclineError::Note(error) => error.hint(),
             DeclineError::Origin | DeclineError::Statement(_) => {

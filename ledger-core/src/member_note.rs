@@ -3,6 +3,7 @@
 //! Their text is a first line of its own kind and then lines of a name, a space and a value, each
 //! once, in a fixed order.
 
+use crate::Hint;
 use crate::charter::{Charter, KeyReach, KeyUse, Member, MemberKey, Rejection};
 #[cfg(feature = "sign")]
 use crate::note::{Algorithm, SignerKey};
@@ -76,9 +77,10 @@ impl MemberNoteError {
                 | MemberNoteError::BadSignature(_)
         )
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for MemberNoteError {
+    fn hint(&self) -> &'static str {
         match self {
             MemberNoteError::TooLong(_) => "shorten it",
             MemberNoteError::Note(_)

@@ -12,6 +12,7 @@
 //! # let _ = index_of;
 //! ```
 
+use crate::Hint;
 use crate::checkpoint::Origin;
 use crate::hash::Hash;
 use crate::index::LeafIndex;
@@ -54,9 +55,8 @@ pub enum RecordProofError {
     },
 }
 
-impl RecordProofError {
-    /// What the reader can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for RecordProofError {
+    fn hint(&self) -> &'static str {
         match self {
             RecordProofError::NoLoggedLine => {
                 "the proof file is damaged: fetch a fresh one with `ledger prove`"

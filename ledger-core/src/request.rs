@@ -16,6 +16,7 @@
 
 use std::fmt;
 
+use crate::Hint;
 use crate::charter::{Charter, KeyReach};
 use crate::checkpoint::Origin;
 use crate::hash::{Hash, decode_hex};
@@ -369,9 +370,10 @@ impl RequestError {
             _ => false,
         }
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for RequestError {
+    fn hint(&self) -> &'static str {
         match self {
             RequestError::Note(error) => error.hint(),
             RequestError::Origin
@@ -406,6 +408,32 @@ impl fmt::Display for Nonce {
 impl fmt::Debug for Nonce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Nonce({self})")
+    }
+}
+
+/// The word names no Method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the word for a method of a request")]
+pub struct ParseMethodError;
+
+impl std::str::FromStr for Method {
+    type Err = ParseMethodError;
+
+    fn from_str(text: &str) -> Result<Method, ParseMethodError> {
+        Method::parse(text).ok_or(ParseMethodError)
+    }
+}
+
+/// The text is no nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a nonce: 32 lower-case hex digits")]
+pub struct ParseNonceError;
+
+impl std::str::FromStr for Nonce {
+    type Err = ParseNonceError;
+
+    fn from_str(text: &str) -> Result<Nonce, ParseNonceError> {
+        Nonce::parse(text).ok_or(ParseNonceError)
     }
 }
 

@@ -21,6 +21,7 @@
 //! log. So members that have left, revoked keys and past terms move no log. Members whose term ran
 //! out fill vacant seats only, in both judgements. The tree must be known to be the old log's.
 
+use crate::Hint;
 use crate::charter::{Charter, EARLY_SECONDS, GovernanceState, Member, Rejection};
 use crate::checkpoint::Origin;
 use crate::hash::Hash;
@@ -452,9 +453,10 @@ impl SuccessionError {
     pub fn lacks_signatures(&self) -> bool {
         matches!(self, SuccessionError::TooFew { .. })
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for SuccessionError {
+    fn hint(&self) -> &'static str {
         match self {
             SuccessionError::Note(MemberNoteError::FirstLine(_) | MemberNoteError::Line { .. })
             | SuccessionError::TooLong(_)

@@ -1,6 +1,7 @@
 //! Time as an argument: the system's clock, and one that tests set; and when a clock cannot be
 //! right.
 
+use ledger_core::Hint;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -44,9 +45,8 @@ pub enum ClockError {
     },
 }
 
-impl ClockError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ClockError {
+    fn hint(&self) -> &'static str {
         match self {
             ClockError::Witnesses { .. } => {
                 "set the clock (NTP) and serve again; if it is right and the witnesses are wrong, \

@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use ledger_core::Hint;
 use ledger_core::note::{ParseKeyError, SignerKey};
 use serde::{Deserialize, Serialize};
 
@@ -260,9 +261,8 @@ pub enum ConfigError {
     },
 }
 
-impl ConfigError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ConfigError {
+    fn hint(&self) -> &'static str {
         match self {
             ConfigError::Read { .. } => "is this the directory of a log? see ledger-node init",
             ConfigError::Syntax { message, .. } if message.contains("duplicate key") => {

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use ledger_core::Hint;
 use ledger_core::evidence::{
     ClaimedEvidence, Conviction, EvidenceError, EvidenceId, Exclusions, MAX_EVIDENCE_BYTES,
     ParseEvidenceError, Trust, Verdict,
@@ -84,9 +85,8 @@ pub enum DamagedError {
     Name(EvidenceId),
 }
 
-impl EvidenceStoreError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for EvidenceStoreError {
+    fn hint(&self) -> &'static str {
         match self {
             EvidenceStoreError::Store(error) => error.hint(),
             EvidenceStoreError::Damaged { .. } => {

@@ -27,6 +27,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, mpsc};
 use std::time::Instant;
 
+use ledger_core::Hint;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::evidence::ClaimedEvidence;
@@ -102,9 +103,8 @@ pub enum GossipError {
     Heads(#[from] HeadsError),
 }
 
-impl GossipError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for GossipError {
+    fn hint(&self) -> &'static str {
         match self {
             GossipError::Logs(_) => "mend the file; see `ledger witness --help`",
             GossipError::Evidence(error) => error.hint(),

@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ledger_core::Hint;
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Charter, Rejection};
 use ledger_core::checkpoint::{Checkpoint, Origin, ParseCheckpointError, VerifiedCheckpoint};
 use ledger_core::note::SignerKey;
-use ledger_core::policy::{Policy, Tolerance};
+use ledger_core::policy::Tolerance;
 use ledger_core::record::{Entry, Logged, Record, RecordError, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 
@@ -90,9 +91,8 @@ pub enum InitError {
     Recovery(#[from] RecoveryError),
 }
 
-impl InitError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for InitError {
+    fn hint(&self) -> &'static str {
         match self {
             InitError::Exists(_) => "choose another --dir; to run an existing log use serve",
             InitError::Record(error) => error.hint(),
@@ -183,9 +183,7 @@ fn found(founding: &Founding<'_>, dir: &Path) -> Result<InitReport, InitError> {
         Err(PublisherError::NoQuorum { unreachable }) => (unreachable, false),
         Err(error) => return Err(error.into()),
     };
-    let policy = charter.policy_text().unwrap_or_default();
-    let policy = Policy::parse(policy.as_bytes()).map_err(PublisherError::from)?;
-
+    let policy = charter.policy();
     let absolute = |file: &Path| fs::canonicalize(file).map_err(StoreError::io("find", file));
     let files: Result<Vec<_>, _> = founding.witness_keys.iter().map(|f| absolute(f)).collect();
     let mut config = Config::new(absolute(founding.log_key)?, files?);

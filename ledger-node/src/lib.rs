@@ -39,6 +39,7 @@ pub mod restore;
 pub mod sequencer;
 mod service;
 pub mod source;
+mod sqlite;
 mod state;
 pub mod store;
 pub mod transport;

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use ledger_core::Hint;
 use ledger_core::policy::Tolerance;
 use ledger_core::record::StatementId;
 use ledger_node::cli::{CertificateArgs, Cli, Command, DirArgs, InitArgs, RecoverArgs, ServeArgs};

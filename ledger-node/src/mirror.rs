@@ -26,6 +26,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use ledger_core::Hint;
 use ledger_core::checkpoint::Origin;
 use ledger_core::cosignature::cosign;
 use ledger_core::note::{SignerKey, VerifierKey};
@@ -99,9 +100,8 @@ pub enum MirrorError {
     Thread(std::io::Error),
 }
 
-impl MirrorError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for MirrorError {
+    fn hint(&self) -> &'static str {
         match self {
             MirrorError::Open { .. } => {
                 "never delete this file: without it the mirror could cosign two histories"

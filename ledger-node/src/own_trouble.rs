@@ -1,5 +1,6 @@
 //! Why the node's own log must sign nothing more.
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::evidence::EvidenceId;
 
@@ -21,9 +22,8 @@ pub enum OwnTrouble {
     Unkept(String),
 }
 
-impl OwnTrouble {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for OwnTrouble {
+    fn hint(&self) -> &'static str {
         match self {
             OwnTrouble::Unkept(_) => "check the disk, then start the node again",
             _ => {

@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -318,9 +319,8 @@ fn keep(signed: &Signed, plan: &Plan, seen: &ClaimedCheckpoint, lines: &mut Vec<
     }
 }
 
-impl PublishError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for PublishError {
+    fn hint(&self) -> &'static str {
         match self {
             PublishError::Store(error) => error.hint(),
             PublishError::Policy(_) => "compare the charter's policy with the node's keys",

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use ledger_core::Hint;
 use ledger_core::batch::{AppendError, Edge, RestoreError};
 use ledger_core::charter::{Charter, Governance, RetiredLogKey};
 use ledger_core::checkpoint::{CheckpointError, ClaimedCheckpoint, ParseCheckpointError};
@@ -94,9 +95,8 @@ pub enum RecoveryError {
     KeyNotInCharter(String),
 }
 
-impl RecoveryError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for RecoveryError {
+    fn hint(&self) -> &'static str {
         match self {
             RecoveryError::Store(error) => error.hint(),
             RecoveryError::Read(ReadError::Store(error)) => error.hint(),
@@ -274,7 +274,7 @@ fn check_promise(
 fn unseen_before(governance: &Governance, shown: TreeSize) -> Vec<Policy> {
     let changes = governance.states().windows(2);
     let unseen = changes.filter(|two| !shown.contains(two[1].index()));
-    unseen.filter_map(|two| two[0].charter().read_policy().ok()).collect()
+    unseen.map(|two| two[0].charter().policy()).collect()
 }
 
 /// Adds the entries that the index has not seen.

@@ -1,6 +1,7 @@
 //! Why a record was not logged, for whoever submitted it; and why a draft was not taken, signed or
 //! shown, for the member that asked.
 
+use ledger_core::Hint;
 use ledger_core::LeafIndex;
 use ledger_core::charter::{MAX_POLICY_WITNESSES, Rejection};
 use ledger_core::decline::DeclineError;
@@ -60,9 +61,8 @@ pub enum Refusal {
     Damaged(String),
 }
 
-impl Refusal {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for Refusal {
+    fn hint(&self) -> &'static str {
         match self {
             Refusal::Malformed(error) => error.hint(),
             Refusal::NotAllowed(rejection) => rejection.hint(),
@@ -162,9 +162,8 @@ pub enum PendingRefusal {
     Storage(String),
 }
 
-impl PendingRefusal {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for PendingRefusal {
+    fn hint(&self) -> &'static str {
         match self {
             PendingRefusal::Request(error) => error.hint(),
             PendingRefusal::Replayed => "sign a new request",

@@ -7,6 +7,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ledger_core::Hint;
 use ledger_core::batch::Edge;
 use ledger_core::charter::{Change, Charter, MAX_POLICY_WITNESSES, RetiredLogKey, SignedRecord};
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
@@ -115,9 +116,8 @@ pub enum SequencerError {
     Confirm(#[from] ConfirmError),
 }
 
-impl SequencerError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for SequencerError {
+    fn hint(&self) -> &'static str {
         match self {
             SequencerError::Store(error) => error.hint(),
             SequencerError::Publisher(error) => error.hint(),

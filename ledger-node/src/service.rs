@@ -11,6 +11,7 @@ use crate::publisher::Signed;
 use crate::publisher::board::Board;
 use crate::transport::{Gate, ServerTls};
 use crate::witness::Witness;
+use ledger_core::Hint;
 use ledger_core::LeafIndex;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::Origin;
@@ -79,9 +80,8 @@ pub enum Unpublished {
     Entry(LeafIndex),
 }
 
-impl Unpublished {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for Unpublished {
+    fn hint(&self) -> &'static str {
         match self {
             Unpublished::Nothing => {
                 "try again in a while; `ledger witness status` says who is silent"

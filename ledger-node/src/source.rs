@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use ledger_core::Hint;
 use ledger_core::hash::Hash;
 use ledger_core::note::MAX_NOTE_BYTES;
 use ledger_core::tile::{
@@ -79,9 +80,8 @@ impl std::fmt::Display for SourceError {
 #[error("there is no directory {0}")]
 pub struct NoSource(String);
 
-impl NoSource {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for NoSource {
+    fn hint(&self) -> &'static str {
         "SOURCE is a directory, or a URL that begins with http:// or https://"
     }
 }

@@ -19,6 +19,7 @@ mod edge_tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::merkle::TreeHead;
@@ -178,9 +179,10 @@ impl StoreError {
         let path = path.as_ref().to_owned();
         move |source| StoreError::Io { action, path, source }
     }
+}
 
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for StoreError {
+    fn hint(&self) -> &'static str {
         match self {
             StoreError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull => "free disk space, then start the node again",

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use ledger_core::Hint;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;
@@ -82,9 +83,8 @@ pub enum WitnessError {
     Keys,
 }
 
-impl WitnessError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for WitnessError {
+    fn hint(&self) -> &'static str {
         match self {
             WitnessError::Refused(_) => "",
             WitnessError::Broken => "check the disk, then restart the node",

@@ -1,25 +1,25 @@
-//! Addresses of nodes in records: a record is for good, so a typo is worth a word before it is
-//! signed.
+//! Checks the node addresses in records before they are signed. A record is permanent, and so is a
+//! typo in it.
 
 use ledger_core::record::{Object, Value};
 use ledger_node::transport::grpc_url;
 
 use crate::output::Output;
 
-/// Whether a node can be looked for there: a gRPC address that says its port.
+/// Whether other nodes can use this address: a gRPC address with a port.
 pub fn is_of_node(address: &str) -> bool {
     let rest = address.split_once("://").map_or("", |(_, rest)| rest).trim_end_matches('/');
     let port = rest.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     grpc_url(address).is_some() && port.is_some()
 }
 
-/// Warns of addresses in a charter or a membership record at which nobody will look for a node.
+/// Warns about addresses in a charter or membership record that other nodes cannot use.
 pub fn warn_of_strange(body: &Object, out: &Output) {
     let lists = ["members", "changes"].into_iter().filter_map(|name| body.get(name)?.as_list());
     let nodes = lists.flatten().filter_map(Value::as_object).filter_map(|item| item.text("node"));
     for address in nodes.filter(|address| !is_of_node(address)) {
         out.warn(format!(
-            "`node` is \"{address}\": nodes are looked for at a gRPC address, grpcs://HOST:PORT"
+            "`node` is \"{address}\": other nodes expect a gRPC address, grpcs://HOST:PORT"
         ));
     }
 }

@@ -21,20 +21,20 @@ use crate::reach;
 const EXAMPLES: &str = "\
 Exit codes: 0 done, 1 refused or not proven, 2 usage, 3 environment (files, network, disk)
 
-Example: check a record that somebody sent you, without any network
+Example: check a record that you received, offline
   ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record";
 
-/// Found, sign, submit, prove, verify and audit: a transparency ledger for consortia
+/// A transparency ledger for consortia: sign, submit, prove, verify and audit records
 #[derive(Debug, Parser)]
 #[command(name = "ledger", version, after_help = EXAMPLES, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Print one JSON object on stdout and nothing else there
+    /// Print one JSON object on stdout, and nothing else
     #[arg(long, global = true)]
     json: bool,
     /// Print data and errors only
     #[arg(short, long, global = true)]
     quiet: bool,
-    /// Certificates of authorities to believe beside the web's, as PEM
+    /// More certificate authorities to trust for TLS, as a PEM file
     #[arg(long, global = true, value_name = "FILE", env = "LEDGER_CA")]
     ca: Option<PathBuf>,
     #[command(subcommand)]
@@ -87,14 +87,14 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 /// Runs a command line inside this process, as the demo does.
 ///
 /// # Errors
-/// [`Failure`] of the command, or of its command line.
+/// [`Failure`] when the command fails, or its command line is wrong.
 pub fn run_step(args: &[&str], out: &Output) -> Result<Outcome, Failure> {
     let parsed = without_environment(Cli::command()).try_get_matches_from(args);
     let cli = parsed.and_then(|matches| Cli::from_arg_matches(&matches)).map_err(|e| usage(&e))?;
     dispatch(cli.command, out)
 }
 
-/// The same commands without what the user's environment says: the demo has its own log.
+/// The same commands without their environment variables, because the demo has its own log.
 fn without_environment(command: clap::Command) -> clap::Command {
     command.mut_args(|arg| arg.env(Resettable::Reset)).mut_subcommands(without_environment)
 }
@@ -125,7 +125,7 @@ fn dispatch(command: Command, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
-/// A usage error in the shape of all others.
+/// Turns clap's error into a usage error with a message and a hint.
 fn usage(error: &clap::Error) -> Failure {
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return Failure::usage("no command was given", "see `ledger --help`");

@@ -1,4 +1,5 @@
-//! The node's gRPC interface, with failures that say what to do. Nothing here is trusted.
+//! A client for the node's gRPC interface. Its failures say what to do; its answers are not yet
+//! verified.
 
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::{EvidenceId, MAX_EVIDENCE_BYTES};
@@ -14,18 +15,18 @@ use tonic::{Code, Status};
 use crate::failure::Failure;
 use crate::reach;
 
-/// Bytes of the longest answer: an authority bundle, and a little around it.
+/// Limit on the bytes of a message: the largest authority bundle and its message fields.
 const MAX_ANSWER: usize = ledger_core::authority::MAX_BUNDLE_BYTES + 1024;
 
-/// Evidence that a node may list: more than it keeps against any number of keys that it knows.
+/// Limit on the evidence ids that a node may list, above what a node keeps.
 const MAX_LISTED: usize = 65_536;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
-/// How long one answer may take, and each message of one that comes as a stream.
+/// How long a response may take, and each message of a streamed response.
 const ANSWER_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// Where the node is.
+/// The address of the node.
 #[derive(Debug, Clone, clap::Args)]
 pub struct NodeArgs {
     /// The node's gRPC address: grpc://HOST:PORT, or grpcs://HOST:PORT with TLS
@@ -41,20 +42,20 @@ pub struct Node {
     url: String,
 }
 
-/// What names a leaf when asking for its proof.
+/// Identifies the leaf whose proof is requested.
 #[derive(Debug, Clone, Copy)]
 pub enum LeafName {
-    /// Its position.
+    /// Its index.
     Index(u64),
     /// The statement id of its record.
     Statement([u8; 32]),
 }
 
 impl NodeArgs {
-    /// Connects.
+    /// Connects to the node.
     ///
     /// # Errors
-    /// [`Failure`] without an address, or when nobody answers there.
+    /// [`Failure`] when no address is given, or no node answers.
     pub async fn connect(&self) -> Result<Node, Failure> {
         match &self.node {
             Some(url) => Node::connect(url).await,
@@ -70,7 +71,7 @@ impl Node {
     /// Connects to an address.
     ///
     /// # Errors
-    /// [`Failure`] when it is no address, or nobody answers.
+    /// [`Failure`] when `url` is not an address, or no node answers.
     pub async fn connect(url: &str) -> Result<Node, Failure> {
         let full =
             if url.contains("://") { grpc_url(url) } else { grpc_url(&format!("grpc://{url}")) };
@@ -78,15 +79,15 @@ impl Node {
             let hint = "an address looks like grpc://HOST:PORT, or grpcs://HOST:PORT with TLS";
             Failure::usage(format!("--node {url}: {why}"), hint)
         };
-        let full = full.ok_or_else(|| no_address(&"it is no gRPC address"))?;
+        let full = full.ok_or_else(|| no_address(&"it is not a gRPC address"))?;
         if !url.contains("://") && !is_of_this_machine(&full) {
-            return Err(no_address(&"it does not say whether to speak TLS"));
+            return Err(no_address(&"it does not say whether to use TLS"));
         }
         let endpoint = endpoint(&full, CONNECT_TIMEOUT).map_err(|e| no_address(&e))?;
         let connected = reach::dialer().connect(&endpoint).await;
         let channel = connected.map_err(|e| {
             let hint = match why_tls(&e) {
-                true => "whose certificate is it? --ca FILE names an authority of your own",
+                true => "check whose certificate this is; --ca FILE adds a certificate authority",
                 false => "is the node running, and is this the gRPC address that `serve` printed?",
             };
             Failure::environment(format!("cannot connect to {full}: {}", causes(&e)), hint)
@@ -100,7 +101,7 @@ impl Node {
         &self.url
     }
 
-    /// The client itself, for streams.
+    /// The generated client, for streaming calls.
     pub fn client(&mut self) -> &mut LedgerClient<Channel> {
         &mut self.client
     }
@@ -108,7 +109,7 @@ impl Node {
     /// The log's name and keys, as the node claims them.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn log(&mut self) -> Result<v1::GetLogResponse, Failure> {
         let answer = within(self.client.get_log(v1::GetLogRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
@@ -117,25 +118,25 @@ impl Node {
     /// The latest published checkpoint.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn checkpoint(&mut self) -> Result<Vec<u8>, Failure> {
         let answer = within(self.client.get_checkpoint(v1::GetCheckpointRequest {})).await;
         answer.map(|a| a.into_inner().checkpoint.to_vec()).map_err(|e| failure(&e))
     }
 
-    /// How the witnesses of the log are doing.
+    /// The state of the log's witnesses.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn witnesses(&mut self) -> Result<v1::GetWitnessesResponse, Failure> {
         let answer = within(self.client.get_witnesses(v1::GetWitnessesRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
-    /// What the node mirrors.
+    /// The logs that the node mirrors.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn mirrored(&mut self) -> Result<v1::ListMirroredResponse, Failure> {
         let mut client =
             MirrorClient::new(self.channel.clone()).max_decoding_message_size(MAX_ANSWER);
@@ -143,19 +144,19 @@ impl Node {
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
-    /// What the node knows of all logs, and whom it gossips with.
+    /// What the node knows about all logs, and the state of its peers.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn gossip(&mut self) -> Result<v1::GetGossipResponse, Failure> {
         let answer = within(self.gossip_client().get_gossip(v1::GetGossipRequest {})).await;
         answer.map(tonic::Response::into_inner).map_err(|e| failure(&e))
     }
 
-    /// The ids of the evidence that the node says it holds, in their order.
+    /// The ids of the evidence that the node claims to hold, sorted.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn evidence_ids(&mut self) -> Result<Vec<EvidenceId>, Failure> {
         let request = v1::ListEvidenceRequest {};
         let answer = within(self.gossip_client().list_evidence(request)).await;
@@ -163,20 +164,20 @@ impl Node {
         let mut ids: Vec<EvidenceId> = Vec::new();
         while let Some(summary) = within(listed.message()).await.map_err(|e| failure(&e))? {
             let id = <[u8; 32]>::try_from(&*summary.id)
-                .map_err(|_| wrong_answer("an id of evidence has not 32 bytes"))?;
+                .map_err(|_| wrong_answer("an evidence id is not 32 bytes long"))?;
             let id = EvidenceId::from_hash(Hash::from_bytes(id));
             if ids.last().is_some_and(|last| *last >= id) || ids.len() >= MAX_LISTED {
-                return Err(wrong_answer("it lists evidence twice, out of order or without end"));
+                return Err(wrong_answer("its list of evidence is not sorted, or is too long"));
             }
             ids.push(id);
         }
         Ok(ids)
     }
 
-    /// What the node sends as the evidence of this id, which it may not be.
+    /// The file that the node sends for this id, not yet verified.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn evidence(&mut self, id: EvidenceId) -> Result<Vec<u8>, Failure> {
         let request = v1::GetEvidenceRequest { id: id.as_hash().as_bytes().to_vec().into() };
         let answer = within(self.gossip_client().get_evidence(request)).await;
@@ -188,10 +189,10 @@ impl Node {
         GossipClient::new(self.channel.clone()).max_decoding_message_size(most)
     }
 
-    /// One entry.
+    /// The bytes of one entry, not yet verified.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn entry(&mut self, index: u64) -> Result<Vec<u8>, Failure> {
         let request = v1::GetEntriesRequest { start: index, count: Some(1) };
         let mut entries = match within(self.client.get_entries(request)).await {
@@ -203,13 +204,13 @@ impl Node {
         };
         match within(entries.message()).await.map_err(|e| failure(&e))? {
             Some(entry) if entry.index == index => Ok(entry.entry.to_vec()),
-            Some(entry) => Err(wrong_answer(format!("it sent entry {}", entry.index))),
+            Some(entry) => Err(wrong_answer(format!("it sent entry {} instead", entry.index))),
             None => Err(self.unpublished(index).await),
         }
     }
 
-    /// The failure of an entry that the node does not send: nobody is accused, for the entry may
-    /// not exist, or wait for the quorum.
+    /// The failure for an entry that the node does not send. It blames no party: the entry may not
+    /// exist, or may still wait for the quorum.
     async fn unpublished(&mut self, index: u64) -> Failure {
         let shown = match self.checkpoint().await {
             Ok(shown) => shown,
@@ -220,27 +221,25 @@ impl Node {
             Err(error) => return wrong_answer(error),
         };
         Failure::refused(
-            format!(
-                "the node sent no entry {index}: the log has published {size} entries, from 0 on"
-            ),
+            format!("the node sent no entry {index}: the log has published {size} entries, from 0"),
             "the entry does not exist, or waits for the log's witnesses: see `ledger witness status`",
         )
     }
 
-    /// The entry of a statement, and where it stands.
+    /// The index and the bytes of the entry with this statement id, not yet verified.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn lookup(&mut self, statement: [u8; 32]) -> Result<(u64, Vec<u8>), Failure> {
         let key = Some(v1::lookup_request::Key::Statement(statement.to_vec().into()));
         let answer = within(self.client.lookup(v1::LookupRequest { key })).await;
         answer.map(|a| a.into_inner()).map(|a| (a.index, a.entry.to_vec())).map_err(|e| failure(&e))
     }
 
-    /// The proof of a leaf in the published tree, or in an older one.
+    /// The inclusion proof of a leaf in the published tree, or in the tree of size `tree_size`.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn inclusion(
         &mut self,
         leaf: LeafName,
@@ -259,7 +258,7 @@ impl Node {
     /// The authority bundle of an entry, not yet verified.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn authority(&mut self, leaf: LeafName) -> Result<Vec<u8>, Failure> {
         use v1::get_authority_request::Leaf;
         let leaf = Some(match leaf {
@@ -270,10 +269,10 @@ impl Node {
         answer.map(|answer| answer.into_inner().bundle.to_vec()).map_err(|e| failure(&e))
     }
 
-    /// The proof that one tree begins with another.
+    /// The consistency proof between two tree sizes. Without `new_size`, up to the published tree.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn consistency(
         &mut self,
         old_size: u64,
@@ -293,45 +292,46 @@ fn is_of_this_machine(url: &str) -> bool {
     host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
 }
 
-/// An error and what is behind it.
+/// An error and its sources, joined by colons.
 fn causes(error: &dyn std::error::Error) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     let mut said: Vec<String> = chain.map(ToString::to_string).collect();
-    // some say what is behind them, too
+    // some errors print the same text as their source
     said.dedup();
     said.join(": ")
 }
 
-/// Whether somebody was there and TLS failed.
+/// Whether the connection was made and the TLS handshake failed.
 fn why_tls(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut chain = std::iter::successors(Some(error), |error| error.source());
     chain.any(|error| matches!(error.downcast_ref(), Some(DialError::Tls(_))))
 }
 
-/// The runtime in which a command speaks with a node.
+/// The async runtime for commands that call a node.
 ///
 /// # Errors
-/// [`Failure`] when the system gives no event loop.
+/// [`Failure`] when the operating system provides no event loop or threads.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(
         |e| {
             Failure::environment(
                 format!("cannot start the runtime: {e}"),
-                "are there free threads?",
+                "check the limits on threads and open files",
             )
         },
     )
 }
 
-/// The failure of an answer that is not what was asked for.
+/// The failure for an answer that does not fit the request.
 pub fn wrong_answer(what: impl std::fmt::Display) -> Failure {
     Failure::refused(
-        format!("the node answered wrongly: {what}"),
-        "keep the answer and ask the log's operator, or another node",
+        format!("the node's answer is wrong: {what}"),
+        "ask the log's operator, or another node",
     )
 }
 
-/// Turns a status into a failure: what is the record's fault, and what the surroundings'.
+/// Turns a gRPC status into a failure: refused if the request is at fault, else an environment
+/// failure.
 pub fn failure(status: &Status) -> Failure {
     let (message, hint) = match status.message().split_once("\nhint: ") {
         Some((message, hint)) => (message.to_owned(), hint.to_owned()),
@@ -357,20 +357,20 @@ pub fn refusal(code: Code, message: String, hint: String) -> Failure {
         if hint.is_empty() { fallback.to_owned() } else { hint }
     };
     if refused {
-        Failure::refused(message, or(hint, "see what the node says about it"))
+        Failure::refused(message, or(hint, "see the node's message above"))
     } else {
         Failure::environment(
             message,
             or(
                 hint,
-                "is this the node's gRPC address, and not its HTTP address? if it speaks TLS, say grpcs://; else \
-              try again in a moment",
+                "is this the node's gRPC address, and not its HTTP address? if it uses TLS, \
+                 write grpcs://; else try again in a moment",
             ),
         )
     }
 }
 
-/// Why a node does not reach another, as it says, on one line.
+/// A node's own account of why it cannot reach another node, on one line.
 pub fn trouble(text: &str) -> String {
     let text = text.replace("\nhint: ", "; ");
     match text.contains("UnknownIssuer") {
@@ -379,13 +379,13 @@ pub fn trouble(text: &str) -> String {
     }
 }
 
-/// A question that is given up after a while, its whole answer included: whoever begins one and
-/// does not end it keeps nobody.
+/// Runs a call with a time limit, so that a node that never finishes its answer does not block the
+/// command.
 pub async fn within<T>(call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
     transport::within(ANSWER_TIMEOUT, call).await
 }
 
-/// A statement id that a node sent, for people.
+/// An id that a node sent, in hex.
 pub fn statement_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -7,7 +7,7 @@ use ledger_core::record::{Disclosure, Draft, OpenError, Opened, Record, open, op
 use crate::failure::Failure;
 use crate::files;
 
-/// Bytes that a file of disclosures may have: some hundred of the largest.
+/// Limit on the bytes of a disclosure file: a few hundred of the largest disclosures.
 const MAX_FILE: usize = 16 << 20;
 
 /// Disclosures, each with the file and line that it comes from.
@@ -18,10 +18,10 @@ pub struct Disclosures {
 }
 
 impl Disclosures {
-    /// Reads files of disclosures, one a line.
+    /// Reads disclosure files, which hold one disclosure a line.
     ///
     /// # Errors
-    /// [`Failure`] names the line that is none.
+    /// [`Failure`] names the line that is not a disclosure.
     pub fn read(files: &[PathBuf]) -> Result<Disclosures, Failure> {
         let mut read = Disclosures::default();
         for path in files {
@@ -32,8 +32,8 @@ impl Disclosures {
             })?;
             for (line, number) in text.lines().zip(1..) {
                 let place = format!("{} line {number}", path.display());
-                let disclosure = Disclosure::parse(line)
-                    .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&place))?;
+                let disclosure =
+                    Disclosure::parse(line).map_err(|e| Failure::refused_by(e).of(&place))?;
                 read.list.push(disclosure);
                 read.places.push(place);
             }
@@ -44,7 +44,7 @@ impl Disclosures {
     /// Opens a record, read from `path`.
     ///
     /// # Errors
-    /// [`Failure`] names the line that does not open this very record.
+    /// [`Failure`] names the line whose disclosure does not belong to this record.
     pub fn open(&self, record: &Record, path: &Path) -> Result<Opened, Failure> {
         open(record, &self.list).map_err(|e| self.refused(&e, path))
     }
@@ -60,6 +60,6 @@ impl Disclosures {
     fn refused(&self, error: &OpenError, path: &Path) -> Failure {
         let place = error.disclosure().and_then(|number| self.places.get(number - 1).cloned());
         let place = place.unwrap_or_else(|| path.display().to_string());
-        Failure::refused(error.to_string(), error.hint()).of(place)
+        Failure::refused_by(error).of(place)
     }
 }

@@ -19,12 +19,12 @@ fn milliseconds() -> u64 {
 /// Random bytes from the operating system.
 ///
 /// # Errors
-/// [`Failure`] when it has none.
+/// [`Failure`] when the operating system provides none.
 pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|e| {
         Failure::environment(
-            format!("the operating system gives no random bytes: {e}"),
+            format!("the operating system provides no random bytes: {e}"),
             "try again on a machine whose /dev/urandom works",
         )
     })?;
@@ -34,7 +34,7 @@ pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
 /// A fresh id for a record written now.
 ///
 /// # Errors
-/// [`Failure`] without randomness.
+/// As [`random`].
 pub fn fresh_id() -> Result<RecordId, Failure> {
     Ok(RecordId::from_parts(milliseconds(), random()?))
 }

@@ -1,7 +1,8 @@
-//! `--evidence`: files that convict witnesses, which then count for no quorum.
+//! Implements `--evidence`: witnesses that these files convict count for no quorum.
 
 use std::path::PathBuf;
 
+use ledger_core::Hint;
 use ledger_core::evidence::{
     ClaimedEvidence, Culprit, Exclusions, MAX_EVIDENCE_BYTES, Trust as Known,
 };
@@ -14,19 +15,19 @@ use crate::output::Output;
 /// Reads the files of `--evidence`.
 ///
 /// # Errors
-/// [`Failure`] names the file that cannot be read, or is no evidence.
+/// [`Failure`] names the file that cannot be read, or is not evidence.
 pub fn read(paths: &[PathBuf]) -> Result<Exclusions, Failure> {
     let read = |path: &PathBuf| {
         let bytes = files::read(path, MAX_EVIDENCE_BYTES)?;
         ClaimedEvidence::parse(&bytes).map_err(|e| {
-            Failure::refused(format!("this is no evidence: {e}"), e.hint()).of(path.display())
+            Failure::refused(format!("this is not evidence: {e}"), e.hint()).of(path.display())
         })
     };
     let files: Vec<ClaimedEvidence> = paths.iter().map(read).collect::<Result<_, _>>()?;
     Ok(Exclusions::of_files(files))
 }
 
-/// The policy without the witnesses that the files convict. The user is told of each file that
+/// The policy in which the convicted witnesses count for no quorum. Warns about each file that
 /// changes nothing.
 ///
 /// # Errors
@@ -38,13 +39,13 @@ pub fn apply(exclusions: &Exclusions, policy: &Policy, out: &Output) -> Result<P
         if judged.convicted().iter().any(|own| own.evidence == *id.as_hash()) {
             continue;
         }
-        // keys of witnesses do not stand in the way: a file is about a log or a cosigner
+        // the policy's witness keys do not affect a file that is about a log
         match file.verify(&Known::new().with_policy(policy)) {
             Ok(conviction) => match conviction.culprit() {
                 Culprit::Log { origin, .. } => {
                     return Err(Failure::refused(
                         format!("evidence {id} convicts the log {origin}: its heads prove nothing"),
-                        "see `ledger verify EVIDENCE`; without --evidence this is not looked at",
+                        "see `ledger verify EVIDENCE`; leave --evidence out to ignore it",
                     ));
                 }
                 // a second file against a witness that is convicted already

@@ -1,5 +1,7 @@
 //! How a command fails: an exit code, what is wrong, and what to do about it.
 
+use ledger_core::Hint;
+
 /// How the program ends. Closed: scripts depend on these four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -7,15 +9,15 @@ pub enum Exit {
     Done = 0,
     /// Refused, or not proven.
     Refused = 1,
-    /// The command line makes no sense.
+    /// The command line is wrong.
     Usage = 2,
-    /// Something around the program: a file, the disk, the network.
+    /// A file, the disk or the network failed.
     Environment = 3,
 }
 
 impl Exit {
-    /// The code of a command over several things, of which one ended so and another `so`. What could
-    /// not be read or reached hides nothing that was refused.
+    /// Combines the exit codes of two items of one command. A refusal outranks a file or network
+    /// failure, so an unreadable file cannot hide it.
     #[must_use]
     pub fn and(self, so: Exit) -> Exit {
         let worst = [Exit::Refused, Exit::Usage, Exit::Environment].into_iter();
@@ -24,7 +26,7 @@ impl Exit {
     }
 }
 
-/// Why a command ends early. Both parts are for people.
+/// Why a command ends early. The message and the hint are for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The exit code.
@@ -36,22 +38,32 @@ pub struct Failure {
 }
 
 impl Failure {
+    /// An error that refuses: its own text and hint.
+    pub fn refused_by(error: impl std::fmt::Display + Hint) -> Failure {
+        Failure::refused(error.to_string(), error.hint())
+    }
+
+    /// An error of a file, the disk or the network: its own text and hint.
+    pub fn failed_by(error: impl std::fmt::Display + Hint) -> Failure {
+        Failure::environment(error.to_string(), error.hint())
+    }
+
     /// Something was refused or is not proven.
     pub fn refused(message: impl Into<String>, hint: impl Into<String>) -> Failure {
         Failure { exit: Exit::Refused, message: message.into(), hint: hint.into() }
     }
 
-    /// The command line makes no sense.
+    /// The command line is wrong.
     pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Failure {
         Failure { exit: Exit::Usage, message: message.into(), hint: hint.into() }
     }
 
-    /// Something around the program hinders it.
+    /// A file, the disk or the network failed.
     pub fn environment(message: impl Into<String>, hint: impl Into<String>) -> Failure {
         Failure { exit: Exit::Environment, message: message.into(), hint: hint.into() }
     }
 
-    /// The same failure of a named thing, such as a file.
+    /// The same failure, with the name of the file or thing that it is about.
     #[must_use]
     pub fn of(mut self, what: impl std::fmt::Display) -> Failure {
         self.message = format!("{what}: {}", self.message);
@@ -61,6 +73,6 @@ impl Failure {
 
 impl From<ledger_node::source::NoSource> for Failure {
     fn from(error: ledger_node::source::NoSource) -> Failure {
-        Failure::environment(error.to_string(), error.hint())
+        Failure::failed_by(error)
     }
 }

@@ -1,9 +1,9 @@
-//! What a file is: the one place that says so, whatever the blanks in it.
+//! Detects what kind of file some bytes are. Blanks in JSON make no difference.
 
 use ledger_core::record::FIRST_LINE;
 use ledger_core::{authority, evidence, succession};
 
-/// What a file says of itself. Closed.
+/// What a file claims to be. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {
     /// A signed record.
@@ -18,7 +18,7 @@ pub enum FileKind {
     Succession,
     /// Another JSON object, such as a draft.
     Object,
-    /// Something else: a checkpoint, if anything of ours.
+    /// Anything else. Among the files that this program reads, only a checkpoint.
     Other,
 }
 
@@ -37,7 +37,7 @@ impl FileKind {
         if !bytes.trim_ascii_start().starts_with(b"{") {
             return FileKind::Other;
         }
-        // not parsed as JSON: a file that was cut is still what it began as
+        // a truncated file keeps its kind, so it is not parsed as JSON
         let named = |format: &str| formats(bytes).any(|value| value == format.as_bytes());
         if named(evidence::FORMAT) {
             FileKind::Evidence
@@ -49,9 +49,9 @@ impl FileKind {
     }
 }
 
-/// The values of all members `format` that are texts.
+/// The string values of all members named `format`.
 fn formats(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    // inside a text the quotes would be escaped
+    // inside a JSON string these quotes would be escaped
     const NAME: &[u8] = b"\"format\"";
     let starts = bytes.windows(NAME.len()).enumerate().filter(|(_, part)| *part == NAME);
     starts.filter_map(|(at, _)| {

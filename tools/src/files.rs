@@ -1,4 +1,4 @@
-//! Reading files with a limit, and writing them whole or not at all.
+//! Reads files with a size limit, and writes them whole or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 /// Reads a file of at most `limit` bytes; `-` is stdin.
 ///
 /// # Errors
-/// [`Failure`] as [`open`], and when it is longer.
+/// [`Failure`] as [`open`], and when the file is longer.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let most = limit as u64 + 1;
@@ -27,15 +27,14 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-/// Opens a file to read. A named pipe, which may lie in an archive that others made, would keep the
-/// reader waiting; a pipe of the shell, as `<(...)` gives, has no name in the file system and is
-/// read.
+/// Opens a file to read. Refuses named pipes, because one in an archive from a stranger would block
+/// the reader. A pipe of the shell, as in `<(...)`, has no name in the file system and is read.
 ///
 /// # Errors
 /// [`Failure`] when it cannot be read or is a named pipe.
 pub fn open(path: &Path) -> Result<File, Failure> {
     if is_named_pipe(path) {
-        let hint = "give a file, or `-` and the bytes on standard input";
+        let hint = "give a file, or `-` to read standard input";
         return Err(Failure::refused(format!("{} is a named pipe", path.display()), hint));
     }
     File::open(path).map_err(|e| cannot_read(path, &e))
@@ -53,26 +52,26 @@ fn is_named_pipe(_: &Path) -> bool {
     false
 }
 
-/// The failure of a file that cannot be read.
+/// The failure for a file that cannot be read.
 pub fn cannot_read(path: &Path, error: &std::io::Error) -> Failure {
     let hint = match error.kind() {
         std::io::ErrorKind::NotFound => "check the path",
-        std::io::ErrorKind::PermissionDenied => "check who may read it",
+        std::io::ErrorKind::PermissionDenied => "check the file's permissions",
         _ => "check the path and the disk",
     };
     Failure::environment(format!("cannot read {}: {error}", path.display()), hint)
 }
 
-/// The failure of a file that cannot be written.
+/// The failure for a file that cannot be written.
 pub fn cannot_write(path: &Path, error: &std::io::Error) -> Failure {
-    let hint = "check that the folder exists, that you may write there, and that the disk has room";
+    let hint = "check that the folder exists and is writable, and that the disk is not full";
     Failure::environment(format!("cannot write {}: {error}", path.display()), hint)
 }
 
-/// Writes a file whole: beside it first, then renamed. What was there is replaced.
+/// Writes a file atomically: a temporary file beside it, then a rename. Replaces an existing file.
 ///
 /// # Errors
-/// [`Failure`]; what was there is untouched.
+/// [`Failure`] when the file cannot be written; an existing file is then unchanged.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = folder_of(path);
     let write = || -> std::io::Result<()> {
@@ -141,21 +140,21 @@ pub fn beside(path: &Path, extension: &str) -> PathBuf {
     path.with_extension(extension)
 }
 
-/// Asks for mode 0600 for a file that is created.
+/// Sets mode 0600 for a file that is created.
 #[cfg(unix)]
 pub fn make_private(options: &mut OpenOptions) {
     use std::os::unix::fs::OpenOptionsExt as _;
     options.mode(0o600);
 }
 
-/// Asks for mode 0600 for a file that is created, where modes exist.
+/// Does nothing where files have no modes.
 #[cfg(not(unix))]
 pub fn make_private(_: &mut OpenOptions) {}
 
 #[cfg(unix)]
 fn set_public(file: &File) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
-    // temporary files are private; proofs and records are for everybody
+    // temporary files are private, but proofs and records are for all readers
     file.set_permissions(std::fs::Permissions::from_mode(0o644))
 }
 

@@ -1,4 +1,4 @@
-//! Key files: one signer key, mode 0600, written once and never over another.
+//! Key files: one signer key each, mode 0600, never overwritten.
 
 use std::fs::File;
 use std::io::{Read as _, Write as _};
@@ -9,10 +9,10 @@ use ledger_core::note::SignerKey;
 use crate::failure::Failure;
 use crate::files::{self, cannot_read, cannot_write, make_private};
 
-/// Bytes a key file may have: a name of 255 bytes and the rest of the line.
+/// Limit on the bytes of a key file: a name of 255 bytes and the rest of the line.
 const MAX_KEY_FILE: u64 = 1024;
 
-/// Reads a key file that nobody else can read.
+/// Reads a key file. Refuses one that other accounts can read.
 ///
 /// # Errors
 /// [`Failure`] when it cannot be read, is open to others, or holds no key.
@@ -60,7 +60,7 @@ fn check_private(path: &Path, file: &File) -> Result<(), Failure> {
     }
     Err(Failure::refused(
         format!("{} is open to others (mode {mode:04o})", path.display()),
-        format!("chmod 600 {}, and think about whether the key has leaked", path.display()),
+        format!("run chmod 600 {}, and consider whether the key has leaked", path.display()),
     ))
 }
 

@@ -1,4 +1,4 @@
-//! The command line `ledger`: what members, watchdogs, researchers and auditors type.
+//! The command line `ledger`, for members, watchdogs, researchers and auditors.
 //!
 //! Every command is a file in [`commands`]. A command prints its result through
 //! [`Output`](output::Output) and ends with an [`Outcome`](output::Outcome), which is the one JSON

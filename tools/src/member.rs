@@ -1,8 +1,8 @@
-//! A member that asks a node for what only members may see and do, in signed requests.
+//! A member's client: signed requests for what only members may see and do.
 //!
-//! What the node answers is checked before it is shown or signed: that a draft's bytes are a record
-//! for this log with this statement id, and who has signed it. What a draft lacks by the charter in
-//! force, and how it stands, is the node's word.
+//! The client checks a draft before a command shows or signs it: its bytes must be a record for
+//! this log with the requested statement id, and the commands judge the signatures on it. Which
+//! signatures a draft still lacks, and its state, are the node's claims.
 
 use std::path::PathBuf;
 
@@ -20,16 +20,17 @@ use crate::keys;
 use crate::output::Output;
 use crate::trust::{Trust, TrustArgs};
 
-/// Seconds that a request holds: half of what nodes take, the other half is for clocks that differ.
+/// Seconds until a request expires: half of what nodes accept. The other half allows for clocks
+/// that differ.
 const LIFETIME: u64 = 300;
 
-/// Drafts that are read of one answer: far more than a node keeps.
+/// Limit on the drafts in one answer, far above what a node keeps.
 const MAX_DRAFTS: usize = 100_000;
 
-/// Who asks which node.
+/// The member's key, and the node that is asked.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MemberArgs {
-    /// A key file of use record, of the member that asks
+    /// Your member's key file, made by `keygen --use record`
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
     #[command(flatten)]
@@ -38,21 +39,21 @@ pub struct MemberArgs {
     pub(crate) trust: TrustArgs,
 }
 
-/// A member, connected.
+/// A member with a connection to a node.
 pub struct Member {
     node: Node,
-    /// What verdicts rest on.
+    /// The policy and the charter that verdicts use.
     pub trust: Trust,
     origin: Origin,
     key: SignerKey,
 }
 
-/// A draft whose bytes are what they are said to be.
+/// A draft whose bytes match its claimed statement id.
 #[derive(Debug, Clone)]
 pub struct Pending {
     /// The record as signed so far, well formed and meant for this log.
     pub record: Record,
-    /// What the node says of it.
+    /// What the node claims about it.
     pub claims: v1::PendingDraft,
 }
 
@@ -60,7 +61,7 @@ impl Member {
     /// Reads the key, connects, and finds out which log this is.
     ///
     /// # Errors
-    /// [`Failure`].
+    /// [`Failure`] when the key signs no requests, or the node or its log is not as expected.
     pub async fn connect(args: &MemberArgs, out: &Output) -> Result<Member, Failure> {
         let key = keys::read(&args.key)?;
         if key.verifier().algorithm() != Algorithm::Ed25519 {
@@ -80,10 +81,10 @@ impl Member {
         &self.key
     }
 
-    /// Lays a record out for others to sign.
+    /// Proposes a record for other members to sign.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn propose(&mut self, record: &Record) -> Result<Pending, Failure> {
         self.check_log(record)?;
         let request = self.request(&Call::Propose { record: record.as_bytes() })?;
@@ -94,10 +95,10 @@ impl Member {
         self.check(draft, Some(record.statement()))
     }
 
-    /// All drafts.
+    /// All drafts that the node shows to this member.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn list(&mut self) -> Result<Vec<Pending>, Failure> {
         let mut drafts = Vec::new();
         for claims in self.ask(None).await? {
@@ -109,7 +110,7 @@ impl Member {
     /// One draft.
     ///
     /// # Errors
-    /// [`Failure`] if there is none, or another one is sent.
+    /// [`Failure`] if the node has no such draft, or sends another one.
     pub async fn get(&mut self, statement: StatementId) -> Result<Pending, Failure> {
         let draft = self.ask(Some(statement)).await?.into_iter().next();
         self.check(draft, Some(statement))
@@ -118,7 +119,7 @@ impl Member {
     /// Adds this member's signature to a draft.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn cosign(&mut self, draft: &Pending) -> Result<Pending, Failure> {
         let signature = self.key.sign_text(draft.record.text()).to_string();
         let statement = draft.record.statement();
@@ -133,19 +134,18 @@ impl Member {
         self.check(draft, Some(statement))
     }
 
-    /// Refuses to sign a draft.
+    /// Declines to sign a draft.
     ///
     /// # Errors
-    /// [`Failure`] for a reason that cannot be written, and for what the node answers.
+    /// [`Failure`] when the reason is malformed, or the call fails.
     pub async fn decline(
         &mut self,
         statement: StatementId,
         reason: &str,
     ) -> Result<Pending, Failure> {
-        let decline = Decline::new(self.origin.clone(), statement, reason)
-            .map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
-        let note =
-            decline.sign(&self.key).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+        let decline =
+            Decline::new(self.origin.clone(), statement, reason).map_err(Failure::refused_by)?;
+        let note = decline.sign(&self.key).map_err(Failure::refused_by)?;
         let note = note.to_string().into_bytes();
         let request = self.request(&Call::Decline { note: &note })?;
         let message = v1::DeclineRequest { request: request.into(), decline: note.into() };
@@ -154,10 +154,10 @@ impl Member {
         self.check(draft, Some(statement))
     }
 
-    /// Takes a draft back.
+    /// Withdraws a draft.
     ///
     /// # Errors
-    /// [`Failure`] for what the node answers.
+    /// [`Failure`] when the call fails.
     pub async fn withdraw(&mut self, statement: StatementId) -> Result<Pending, Failure> {
         let request = self.request(&Call::Withdraw { statement })?;
         let message =
@@ -167,7 +167,8 @@ impl Member {
         self.check(draft, Some(statement))
     }
 
-    /// The reason of a decline, if the note is what the node says it is.
+    /// The reason in a decline, if its note is about this draft. If the charter is known, the note
+    /// must also be signed by the member that the node names.
     pub fn reason(&self, draft: &Pending, decline: &v1::PendingDecline) -> Option<String> {
         let claimed = ClaimedDecline::parse(&decline.note).ok()?;
         let of_draft = claimed.decline().statement() == draft.record.statement();
@@ -194,7 +195,7 @@ impl Member {
             client::within(stream.message()).await.map_err(|e| client::failure(&e))?
         {
             if drafts.len() == MAX_DRAFTS {
-                return Err(client::wrong_answer("it sends drafts without end"));
+                return Err(client::wrong_answer("it sends too many drafts"));
             }
             drafts.push(draft);
         }
@@ -205,8 +206,7 @@ impl Member {
         let nonce = Nonce::from_bytes(environment::random()?);
         let expires = environment::now() + LIFETIME;
         let request = Request::new(self.origin.clone(), call, nonce, expires);
-        let note =
-            request.sign(&self.key).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+        let note = request.sign(&self.key).map_err(Failure::refused_by)?;
         Ok(note.to_string().into_bytes())
     }
 
@@ -229,7 +229,7 @@ impl Member {
     ) -> Result<Pending, Failure> {
         let claims = claims.ok_or_else(|| client::wrong_answer("it sent no draft"))?;
         let record = Record::parse(&claims.record)
-            .map_err(|e| client::wrong_answer(format!("a draft is no record: {e}")))?;
+            .map_err(|e| client::wrong_answer(format!("a draft is not a record: {e}")))?;
         let statement = record.statement();
         let same = *statement.as_hash().as_bytes() == *claims.statement;
         if !same || asked.is_some_and(|asked| asked != statement) {
@@ -240,7 +240,7 @@ impl Member {
     }
 }
 
-/// The log's name: the charter's, or one that the policy has a key for.
+/// The log's origin: the charter's, or the node's claim if the policy has a key for it.
 async fn origin(node: &mut Node, trust: &Trust) -> Result<Origin, Failure> {
     let name = match trust.charter() {
         Some(charter) => charter.origin().to_owned(),
@@ -248,7 +248,7 @@ async fn origin(node: &mut Node, trust: &Trust) -> Result<Origin, Failure> {
             let name = node.log().await?.origin;
             if !trust.policy.logs().iter().any(|log| log.key.name().as_str() == name) {
                 return Err(Failure::refused(
-                    format!("the node serves the log {}, not one of the policy", name),
+                    format!("the node serves the log {}, which the policy does not list", name),
                     "check --node and --policy, or give --anchor",
                 ));
             }

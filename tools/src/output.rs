@@ -1,7 +1,7 @@
 //! What goes where: data and results on stdout, all else on stderr, one object with `--json`.
 //!
-//! Each line is escaped here, once, and colours are added outside the escaped text. A command gives
-//! the text as it is, with names and paths that others chose, and cannot forget to escape it.
+//! Each line is escaped here, once; colours are added outside the escaped text. Commands pass raw
+//! text, with names and paths that others chose, so no command can forget to escape it.
 
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::OnceLock;
@@ -11,11 +11,11 @@ use serde_json::Value;
 use crate::escape::{self, Escaped, LineMode};
 use crate::failure::{Exit, Failure};
 
-/// Why stdout took no more text, once it did. There is one stdout for a process.
+/// The first error of writing to stdout. A process has one stdout.
 static STDOUT_FAILURE: OnceLock<String> = OnceLock::new();
 
-/// A line of a result, some of its words in colour on terminals. Text that others wrote needs no
-/// care: it is escaped when the line is printed.
+/// A line of a result, with some words in colour on terminals. Text from others may be passed raw,
+/// because printing escapes it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Line(Vec<(Style, String)>);
 
@@ -44,7 +44,7 @@ impl Line {
         Line(vec![(Style::Strong, words.into())])
     }
 
-    /// The line with more behind it.
+    /// Appends more text to the line.
     #[must_use]
     pub fn and(mut self, more: impl Into<Line>) -> Line {
         self.0.extend(more.into().0);
@@ -70,7 +70,7 @@ impl From<&str> for Line {
     }
 }
 
-/// How a command speaks.
+/// What a command prints, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     json: bool,
@@ -80,7 +80,7 @@ pub struct Output {
     progress: bool,
 }
 
-/// How a command that ran to its end ended.
+/// The result of a command that ran to its end.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// [`Exit::Done`], or [`Exit::Refused`] when something is not proven.
@@ -95,14 +95,14 @@ impl Outcome {
         Outcome { exit: Exit::Done, object }
     }
 
-    /// Done, or refused unless `all_well`.
+    /// Done if `all_well`, else refused.
     pub fn judged(all_well: bool, object: Value) -> Outcome {
         Outcome { exit: if all_well { Exit::Done } else { Exit::Refused }, object }
     }
 }
 
 impl Output {
-    /// Looks at the flags, at `NO_COLOR` and at whether anybody is watching.
+    /// Decides by the flags, by `NO_COLOR`, and by whether stdout and stderr are terminals.
     pub fn new(json: bool, quiet: bool) -> Output {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Output {
@@ -114,25 +114,25 @@ impl Output {
         }
     }
 
-    /// The same for a command whose lines are its data: `-q` leaves them.
+    /// The same for a command whose lines are its data: `-q` keeps them.
     #[must_use]
     pub fn for_data(self) -> Output {
         Output { quiet: false, ..self }
     }
 
-    /// The same without remarks: for a command that another one runs.
+    /// The same without remarks, for a command that another command runs.
     #[must_use]
     pub fn for_story(self) -> Output {
         Output { remarks: false, progress: false, ..self }
     }
 
-    /// Says nothing: for a command whose result another one uses.
+    /// Prints nothing, for a command whose result another command uses.
     #[must_use]
     pub fn silent(self) -> Output {
         Output { json: true, quiet: true, remarks: false, progress: false, ..self }
     }
 
-    /// Whether one JSON object is wanted.
+    /// Whether `--json` was given.
     pub fn is_json(&self) -> bool {
         self.json
     }
@@ -156,11 +156,11 @@ impl Output {
         }
     }
 
-    /// The command's data, to the byte, or as it can be shown on a terminal; nothing with `--json`,
-    /// whose object holds it.
+    /// Prints the command's data: the exact bytes, or escaped text on a terminal. Prints nothing
+    /// with `--json`, whose object holds the data.
     ///
     /// # Errors
-    /// [`Failure`] when stdout takes no more.
+    /// [`Failure`] when stdout cannot be written.
     pub fn data(&self, bytes: &[u8]) -> Result<(), Failure> {
         if self.json {
             return Ok(());
@@ -186,7 +186,7 @@ impl Output {
     /// One failure among many, on stderr.
     pub fn problem(&self, failure: &Failure) {
         let mut err = std::io::stderr().lock();
-        // one line each: nobody's text can pass for an error or a hint of ours
+        // one line each, so that text from others cannot imitate an error or a hint
         let (message, hint) = (one_line(&failure.message), one_line(&failure.hint));
         let _ = writeln!(err, "error: {message}\nhint: {hint}");
     }
@@ -206,16 +206,17 @@ impl Output {
         line.0.iter().map(part).collect()
     }
 
-    /// Prints the one object before the command ends, which must then end with `null`.
+    /// Prints the JSON object before the command ends. The command must then end with a `null`
+    /// object.
     ///
     /// # Errors
-    /// [`Failure`] when stdout takes no more.
+    /// [`Failure`] when stdout cannot be written.
     pub fn object(&self, object: &Value) -> Result<(), Failure> {
         write_stdout(format!("{}\n", escape::json(object)).as_bytes())
     }
 
-    /// Ends the program's output: the one object, or the failure. Output that did not arrive, on a
-    /// full disk for instance, is a failure too.
+    /// Ends the program's output with the JSON object or the failure. Output that cannot be
+    /// written, for instance on a full disk, is a failure too.
     pub fn finish(&self, result: &Result<Outcome, Failure>) -> Exit {
         let (exit, object) = match result {
             Ok(outcome) => (outcome.exit, outcome.object.clone()),
@@ -245,10 +246,10 @@ pub fn failure_object(failure: &Failure) -> Value {
     serde_json::json!({ "error": failure.message, "hint": failure.hint })
 }
 
-/// Prints help, which the command line's parser wrote.
+/// Prints the help text that clap made.
 ///
 /// # Errors
-/// [`Failure`] when stdout takes no more.
+/// [`Failure`] when stdout cannot be written.
 pub fn print_help(help: &clap::Error) -> Result<(), Failure> {
     help.print().map_err(|e| full(&e.to_string())).and_then(|()| flushed())
 }
@@ -257,14 +258,14 @@ fn one_line(text: &str) -> String {
     escape::escaped(text, LineMode::One)
 }
 
-/// Prints text of a result. What hinders it is kept for the end of the program.
+/// Prints text of a result, and remembers an error for the end of the program.
 fn put(text: &str) {
     keep(std::io::stdout().lock().write_all(text.as_bytes()));
 }
 
 fn keep(written: std::io::Result<()>) {
     match written {
-        // a reader that went away, as `head` does, is no reason to stop the work
+        // a reader that has closed the pipe, as `head` does, does not stop the work
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             STDOUT_FAILURE.get_or_init(|| e.to_string());
         }
@@ -272,7 +273,7 @@ fn keep(written: std::io::Result<()>) {
     }
 }
 
-/// Whether all that was printed has arrived.
+/// Flushes stdout, and fails if anything could not be printed.
 fn flushed() -> Result<(), Failure> {
     keep(std::io::stdout().lock().flush());
     STDOUT_FAILURE.get().map_or(Ok(()), |why| Err(full(why)))

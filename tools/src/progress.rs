@@ -1,14 +1,14 @@
-//! One line on the terminal that says how far a long command is.
+//! One line on the terminal that shows the progress of a long command.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use crate::output::Output;
 
-/// How often the line is drawn anew.
+/// How often the line is redrawn.
 const EVERY: Duration = Duration::from_millis(100);
 
-/// A progress line on stderr; silent where nobody watches.
+/// A progress line on stderr, drawn only on terminals.
 #[derive(Debug)]
 pub struct Progress {
     drawing: bool,
@@ -17,12 +17,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Begins.
+    /// Starts the clock.
     pub fn new(out: &Output) -> Progress {
         Progress { drawing: out.draws_progress(), drawn: None, started: Instant::now() }
     }
 
-    /// Says how many of how many are done.
+    /// Draws how many items are done, of how many if known.
     pub fn at(&mut self, what: &str, done: u64, of: Option<u64>) {
         if !self.drawing || self.drawn.is_some_and(|drawn| drawn.elapsed() < EVERY) {
             return;
@@ -33,7 +33,7 @@ impl Progress {
         let _ = write!(std::io::stderr(), "\r\u{1b}[K{what}: {done}{of} ({rate:.0}/s)");
     }
 
-    /// Clears the line, so that others can write.
+    /// Clears the line, so that other output can be printed.
     pub fn clear(&mut self) {
         if self.drawn.take().is_some() {
             let _ = write!(std::io::stderr(), "\r\u{1b}[K");

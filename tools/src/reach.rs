@@ -1,4 +1,4 @@
-//! How this program reaches nodes, logs and mirrors, and whose certificates it believes there.
+//! How this program connects to nodes, logs and mirrors, and which certificates it trusts.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -11,28 +11,27 @@ use ledger_node::transport::{Dialer, read_authorities};
 
 use crate::failure::Failure;
 
-/// Set once, where the command line is read: one run of the program believes the same authorities
-/// wherever it asks.
+/// Set once, from the command line: one run trusts the same authorities for every connection.
 static DIALER: OnceLock<Dialer> = OnceLock::new();
 
-/// Believes the authorities of a file too, beside the web's.
+/// Trusts the authorities in a file, in addition to the web's.
 ///
 /// # Errors
 /// [`Failure`] when the file cannot be read, or holds no certificates.
 pub fn believe(ca: &Path) -> Result<(), Failure> {
     let read = read_authorities(ca);
-    let found = read.map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+    let found = read.map_err(Failure::failed_by)?;
     let _ = DIALER.set(Dialer::believing(found));
     Ok(())
 }
 
-/// The way to everybody.
+/// The dialer for all connections of this run.
 pub fn dialer() -> &'static Dialer {
     DIALER.get_or_init(Dialer::default)
 }
 
-/// The nodes of a log's tree up to a size. The source may have grown past it: then it holds the
-/// partial tiles of its own size only.
+/// Reads the nodes of a log's tree up to a size. A source that has grown past that size holds only
+/// the partial tiles of its latest size.
 pub fn nodes(source: &Source, size: TreeSize) -> TileReader<&Source> {
     let latest = source.checkpoint().ok().and_then(|bytes| ClaimedCheckpoint::parse(&bytes).ok());
     let latest = latest.map_or(size, |latest| latest.checkpoint().head().size);

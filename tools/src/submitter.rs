@@ -1,4 +1,4 @@
-//! Sending records over one connection, and believing nothing that comes back.
+//! Submits records over one connection, and verifies every answer.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,52 +16,52 @@ use crate::failure::Failure;
 use crate::files;
 use crate::trust::{Trust, unproven};
 
-/// Records on the way at a time: enough to keep the node busy, few enough to hold in memory.
+/// Records in flight at a time: enough to keep the node busy, few enough to hold in memory.
 const WINDOW: usize = 1024;
 
-/// How long a node may stay silent while it owes an answer: far more than a batch takes.
+/// How long a node may take for the next answer: far more than a batch takes.
 pub const SILENCE: Duration = Duration::from_secs(60);
 
-/// A record to be sent.
+/// A record to submit.
 #[derive(Debug, Clone)]
 pub struct Submission {
-    /// What people call it.
+    /// Its name in messages.
     pub name: String,
-    /// Where its record file is, or will be: proofs are written by this name.
+    /// The path of its record file, which need not exist. The proof is named after it.
     pub path: PathBuf,
     /// The record.
     pub record: Record,
 }
 
-/// A record that is in the log, proven.
+/// A record that is proven to be in the log.
 #[derive(Debug, Clone)]
 pub struct Proven {
-    /// Where it stands.
+    /// Its index.
     pub index: u64,
-    /// The log's own line about it.
+    /// The `logged` line of its entry.
     pub logged: Logged,
     /// The proof file.
     pub proof: Vec<u8>,
-    /// The size of the tree that it is proven in.
+    /// The size of the tree in which it is proven.
     pub tree_size: u64,
-    /// When the log had the statement before: the record as it was logged.
+    /// Set when the log already had the statement.
     pub duplicate: Option<Duplicate>,
 }
 
-/// A statement that the log had already.
+/// A statement that the log already had.
 #[derive(Debug, Clone)]
 pub struct Duplicate {
-    /// The record as it was logged, when its signature lines differ from those sent.
+    /// The logged record, if its signature lines differ from those sent.
     pub other_signatures: Option<Vec<u8>>,
 }
 
-/// Sends every job and tells what became of it, in order.
+/// Submits every job, and passes each result to the closure, in order.
 ///
-/// Ends early only when the connection fails; jobs that were not told of can be sent again, because
-/// a statement is never logged twice.
+/// Ends early only when the connection or the closure fails. Jobs without a result can be submitted
+/// again, because a statement is never logged twice.
 ///
 /// # Errors
-/// [`Failure`] when the connection fails, or `told` does.
+/// [`Failure`] when the connection fails, or the closure does.
 pub async fn submit<I>(
     node: &mut Node,
     trust: &Trust,
@@ -74,10 +74,10 @@ where
     submit_within(SILENCE, node, trust, jobs, told).await
 }
 
-/// As [`submit`], for nodes that may stay silent for so long.
+/// As [`submit`], with another time limit for each answer.
 ///
 /// # Errors
-/// As [`submit`]; a node that owes an answer for longer has failed.
+/// As [`submit`]. A node that takes longer has failed.
 pub async fn submit_within<I>(
     silence: Duration,
     node: &mut Node,
@@ -94,7 +94,7 @@ where
         for job in jobs {
             let wait = v1::Wait::Published.into();
             let request = v1::SubmitRequest { record: job.record.to_bytes().into(), wait };
-            // both ends close only when the connection is gone, which the other side reports
+            // these channels close only when the connection is gone, which the loop below reports
             if to_us.blocking_send(job).is_err() || to_node.blocking_send(request).is_err() {
                 return;
             }
@@ -108,8 +108,8 @@ where
         let answer = answer.map_err(|_| silent(silence))?.map_err(|e| client::failure(&e))?;
         let outcome = answer.and_then(|answer| answer.outcome).ok_or_else(|| {
             Failure::environment(
-                format!("the node ended the stream before it answered for {}", job.name),
-                "submit again: what is logged already is found, not logged twice",
+                format!("the node closed the stream before it answered for {}", job.name),
+                "submit again: a record that is already logged is found, not logged twice",
             )
         })?;
         let result = match outcome {
@@ -126,7 +126,7 @@ where
 fn silent(silence: Duration) -> Failure {
     Failure::environment(
         format!("the node has not answered for {} seconds", silence.as_secs()),
-        "is the node well? submit again: what is logged already is found, not logged twice",
+        "check the node, then submit again: no record is logged twice",
     )
 }
 
@@ -135,7 +135,7 @@ fn refused(refusal: v1::Refusal) -> Failure {
     client::refusal(Code::from_i32(refusal.code), message, refusal.hint.clone())
 }
 
-/// Verifies what the node says about a record.
+/// Verifies the node's answer about a record.
 fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Result<Proven, Failure> {
     let wrong = |what: &str| client::wrong_answer(what);
     if response.statement.as_ref() != record.statement().as_hash().as_bytes() {
@@ -163,10 +163,10 @@ fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Resul
         return Err(wrong("its proof carries another `logged` line"));
     }
     if proof.index.get() != response.index {
-        return Err(wrong("its proof is of another index"));
+        return Err(wrong("its proof is for another index"));
     }
     let proven = ProvenRecord::verify(&in_log, &proof, &trust.policy).map_err(|error| {
-        let hint = "the node has not proven that the record is in the log: keep the record, ask";
+        let hint = "keep the record, and ask the operator: it is not proven to be in the log";
         unproven(&error, hint)
     })?;
     trust.is_charter_of(proven.accepted())?;
@@ -179,7 +179,7 @@ fn check(record: &Record, response: &v1::SubmitResponse, trust: &Trust) -> Resul
     })
 }
 
-/// Where the record of a proof is looked for: proofs are written beside it.
+/// The path of the record that a proof belongs to. The proof is written beside it.
 pub fn home(record: &Path, folder: Option<&Path>) -> PathBuf {
     match (folder, record.file_name()) {
         (Some(folder), Some(name)) => folder.join(name).with_extension("record"),
@@ -187,9 +187,8 @@ pub fn home(record: &Path, folder: Option<&Path>) -> PathBuf {
     }
 }
 
-/// Writes the proof of a record: `NAME.tlog-proof`, or, when the log holds it with other
-/// signatures, `NAME.logged.record` and `NAME.logged.tlog-proof`, which belong together. Returns
-/// the proof's path.
+/// Writes the proof of a record as `NAME.tlog-proof`, and returns its path. If the log holds the
+/// record with other signatures, writes `NAME.logged.record` and `NAME.logged.tlog-proof` instead.
 ///
 /// # Errors
 /// [`Failure`] when a file cannot be written.

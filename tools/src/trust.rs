@@ -1,8 +1,9 @@
-//! Whom a command trusts: a policy, or a charter whose statement id the user knows.
+//! What a command trusts: a policy, or a charter whose statement id the user knows.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ledger_core::Hint;
 use ledger_core::RecordProofError;
 use ledger_core::authority::{AuthorityBundle, HeadPolicy, MAX_BUNDLE_BYTES};
 use ledger_core::charter::{Charter, Governance, ReplayError, RetiredLogKey};
@@ -20,32 +21,32 @@ use crate::file_kind::FileKind;
 use crate::files;
 use crate::output::Output;
 
-/// Bytes a policy file may have: a thousand lines of keys and addresses.
+/// Limit on the bytes of a policy file: about a thousand lines of keys and addresses.
 const MAX_POLICY_BYTES: usize = 1 << 20;
 
-const NO_QUORUM: &str = "the log signed it, but your policy asks for more witnesses: fetch a \
-                         newer one that they cosigned, or look at the policy's quorum";
+const NO_QUORUM: &str = "the log signed it, but too few witnesses of your policy did: fetch a \
+                         newer one that they cosigned, or check the policy's quorum";
 
-const CONVICTED_WITNESS: &str = "convicted witnesses count for nothing: fetch a newer checkpoint or proof that enough others \
+const CONVICTED_WITNESS: &str = "convicted witnesses do not count: fetch a newer checkpoint or proof that enough others \
                                  cosigned. If there is none, the log's members must replace the \
-                                 witness: `set_policy`, see docs/governance.md";
+                                 witness with `set_policy`, see docs/governance.md";
 
-const NOT_SIGNED: &str = "it was altered, or is of another log; or the log's keys have changed since: give \
+const NOT_SIGNED: &str = "it was altered, or it is from another log, or the log's keys have changed since: give \
                           --charter a newer authority bundle, `ledger prove --index N --authority`";
 
-const ALTERED: &str = "it was altered, or it is of a log that your policy does not trust";
+const ALTERED: &str = "it was altered, or it is from a log that your policy does not list";
 
-/// What the command line says about trust.
+/// The options that say what to trust.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TrustArgs {
-    /// A C2SP tlog-policy: the log, its witnesses and the quorum
+    /// A C2SP tlog-policy with the log, its witnesses and the quorum
     #[arg(long, value_name = "FILE", env = "LEDGER_POLICY")]
     pub policy: Option<PathBuf>,
     /// The charter's statement id, from a source you trust: keys, members and policy follow from it
     #[arg(long, value_name = "STATEMENT")]
     pub anchor: Option<String>,
     /// The charter's record file, or an authority bundle of the log (`prove --authority`), which
-    /// tells of later changes too; must begin with the statement of --anchor
+    /// holds later changes too; --anchor must name its charter
     #[arg(long, value_name = "FILE", requires = "anchor")]
     pub charter: Option<PathBuf>,
     /// Evidence (`ledger-evidence/v1`) from a source you trust: a witness that it convicts counts
@@ -54,21 +55,22 @@ pub struct TrustArgs {
     pub evidence: Vec<PathBuf>,
 }
 
-/// What verdicts rest on.
+/// The policy and the charter that verdicts use.
 #[derive(Debug, Clone)]
 pub struct Trust {
-    /// What makes a checkpoint acceptable. Convicted witnesses count for nothing in it.
+    /// The policy that a checkpoint must satisfy. Convicted witnesses do not count in it.
     pub policy: Policy,
-    /// What the user holds against witnesses.
+    /// The evidence that the user gave.
     pub exclusions: Exclusions,
-    /// Who may sign, from the charter on as far as is known; without it signers are not judged.
+    /// The charter and its known changes, which say who may sign. Without it signers are not
+    /// judged.
     pub governance: Option<Governance>,
-    /// Where it comes from.
+    /// Where this trust comes from.
     pub basis: Basis,
     /// The bundle that `--charter` gave; it has been verified by its own policy.
     pub bundle: Option<Arc<AuthorityBundle>>,
-    /// Log keys that the charter behind the policy has retired: each counts for heads that do not
-    /// yet hold its retirement. Empty under a policy of the user's own.
+    /// Log keys that the charter has retired. Each still counts for heads that do not hold its
+    /// retirement yet. Empty if the user gave the policy.
     retired: Vec<RetiredLogKey>,
 }
 
@@ -77,12 +79,12 @@ pub struct Trust {
 pub enum Basis {
     /// From the user.
     User,
-    /// From the very log or node that is to be checked.
+    /// From the log or node that is being checked.
     Claimed,
 }
 
 impl Trust {
-    /// What a policy of the user's own says, and nothing else.
+    /// Trusts a policy that the user gave, and nothing else.
     ///
     /// # Errors
     /// [`Failure`] when the evidence convicts the policy's log.
@@ -96,7 +98,7 @@ impl Trust {
         Ok(Trust { policy, exclusions, governance: None, basis, bundle: None, retired })
     }
 
-    /// What a charter says, as far as it is known.
+    /// Trusts a charter and its changes, as far as they are known.
     ///
     /// # Errors
     /// [`Failure`] when its policy cannot be read, or the evidence convicts its log.
@@ -106,13 +108,13 @@ impl Trust {
         exclusions: Exclusions,
         out: &Output,
     ) -> Result<Trust, Failure> {
-        let policy = excluded::apply(&exclusions, &charter_policy(governance.charter())?, out)?;
+        let policy = excluded::apply(&exclusions, &governance.charter().policy(), out)?;
         let retired = governance.charter().retired_log_keys().iter().cloned().collect();
         let governance = Some(governance);
         Ok(Trust { policy, exclusions, governance, basis, bundle: None, retired })
     }
 
-    /// The policy for a checkpoint, which may be older than the log's present keys.
+    /// The policy for a checkpoint, which may be older than the log's current keys.
     pub fn policy_for(&self, claimed: &ClaimedCheckpoint) -> Policy {
         let size = claimed.checkpoint().head().size;
         let own = self.policy.logs().iter().map(|log| log.key.clone());
@@ -120,7 +122,7 @@ impl Trust {
         self.policy.with_logs(own.chain(then.map(|retired| retired.key().clone())))
     }
 
-    /// The retired key that signed a checkpoint which no other key of the log signed.
+    /// The retired key that signed this checkpoint, if no current key of the log signed it.
     pub fn retired_signer(&self, claimed: &ClaimedCheckpoint) -> Option<&RetiredLogKey> {
         let signed = |key: &VerifierKey| claimed.verify(std::slice::from_ref(key)).is_ok();
         if self.policy.logs().iter().any(|log| signed(&log.key)) {
@@ -129,7 +131,7 @@ impl Trust {
         self.retired.iter().find(|retired| signed(retired.key()))
     }
 
-    /// What to do about a checkpoint that is not accepted.
+    /// The hint for a checkpoint that is not accepted.
     pub fn hint(&self, claimed: &ClaimedCheckpoint, error: &PolicyError) -> String {
         match error {
             PolicyError::NoQuorum { .. } => NO_QUORUM.to_owned(),
@@ -137,8 +139,8 @@ impl Trust {
             PolicyError::Checkpoint(CheckpointError::NotSigned(_)) => {
                 match self.retired_signer(claimed) {
                     Some(retired) => format!(
-                        "a key signed it that entry {} of the log retired, and it holds that entry: get \
-                         one that the log's present key signed",
+                        "it is signed by a key that entry {} retired, and its tree holds that \
+                         entry: get one that the log's current key signed",
                         retired.at()
                     ),
                     None if self.governance.is_some() => NOT_SIGNED.to_owned(),
@@ -149,12 +151,12 @@ impl Trust {
         }
     }
 
-    /// The latest rules that are known.
+    /// The latest charter state that is known.
     pub fn charter(&self) -> Option<&Arc<Charter>> {
         self.governance.as_ref().map(Governance::charter)
     }
 
-    /// The charter must be that of the log whose checkpoint was accepted.
+    /// Checks that the charter belongs to the log whose checkpoint was accepted.
     ///
     /// # Errors
     /// [`Failure`] names both logs.
@@ -163,24 +165,21 @@ impl Trust {
         match self.charter().map(|charter| charter.origin()).filter(|own| *own != origin) {
             None => Ok(()),
             Some(own) => Err(Failure::refused(
-                format!(
-                    "the charter is that of the log {}, but the checkpoint is of {}",
-                    own, origin
-                ),
+                format!("the charter belongs to the log {}, but the checkpoint to {}", own, origin),
                 "give the anchor and the policy of one log",
             )),
         }
     }
 }
 
-/// Why the proof that a node sent for a record is refused; `hint` says what to do if the proof itself
-/// does not hold.
+/// The failure for a node's proof that is refused. `hint` says what to do if the proof itself does
+/// not verify.
 pub fn unproven(error: &RecordProofError, hint: &str) -> Failure {
     match error {
         RecordProofError::Proof(error) => {
-            Failure::refused(format!("the proof does not hold: {error}"), hint)
+            Failure::refused(format!("the proof does not verify: {error}"), hint)
         }
-        error => Failure::refused(error.to_string(), error.hint()),
+        error => Failure::refused_by(error),
     }
 }
 
@@ -210,7 +209,7 @@ impl TrustArgs {
         Ok(Some(id))
     }
 
-    /// Whether nothing was given.
+    /// Whether neither a policy nor an anchor was given.
     pub fn is_empty(&self) -> bool {
         self.policy.is_none() && self.anchor.is_none()
     }
@@ -223,7 +222,7 @@ impl TrustArgs {
         let charter = match (self.anchor()?, &self.charter) {
             (None, _) => None,
             (Some(anchor), Some(path)) => Some((anchor, path)),
-            // a policy, which may come from LEDGER_POLICY, does not stand in for the charter
+            // a policy, which may come from LEDGER_POLICY, does not replace the charter
             (Some(_), None) => {
                 return Err(Failure::usage(
                     "--anchor alone is not enough without a node",
@@ -244,7 +243,7 @@ impl TrustArgs {
         Ok(trust.map(|trust| Trust { bundle: bundle.map(Arc::new), ..trust }))
     }
 
-    /// Trust for a command that speaks with a node: from the user, else from the node itself.
+    /// Trust for a command that calls a node: what the user gave, else what the node claims.
     ///
     /// # Errors
     /// [`Failure`] when what was given is malformed, or the node's charter is not the anchor's.
@@ -271,8 +270,9 @@ impl TrustArgs {
         Trust::of_charter(governance, Basis::Claimed, exclusions, out)
     }
 
-    /// Trust for a command that reads a log's files: from the user, else from the log itself, whose
-    /// governance `read` gives. Changes in it are signed by members of the charter before them.
+    /// Trust for a command that reads a log's files: what the user gave, else the log's own
+    /// governance, which `read` returns. Each change in it is signed by members of the charter
+    /// state before it.
     ///
     /// # Errors
     /// [`Failure`] when what was given is malformed, or the log's charter is not the anchor's.
@@ -318,7 +318,7 @@ impl TrustArgs {
     /// The files of `--evidence`.
     ///
     /// # Errors
-    /// [`Failure`] when one cannot be read, or is no evidence.
+    /// [`Failure`] when one cannot be read, or is not evidence.
     pub fn exclusions(&self) -> Result<Exclusions, Failure> {
         excluded::read(&self.evidence)
     }
@@ -342,19 +342,6 @@ impl TrustArgs {
     }
 }
 
-/// The policy that a charter carries, for the charter's own log keys.
-///
-/// # Errors
-/// [`Failure`] when it carries none that can be read.
-fn charter_policy(charter: &Charter) -> Result<Policy, Failure> {
-    charter.read_policy().map_err(|e| {
-        Failure::refused(
-            format!("the charter's policy: {e}"),
-            "give a policy of your own: --policy",
-        )
-    })
-}
-
 fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let bytes = files::read(path, MAX_POLICY_BYTES)?;
     Policy::parse(&bytes).map_err(|e| {
@@ -363,11 +350,12 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
     })
 }
 
-/// Reads a charter's record file or an authority bundle, which must have the anchor's statement id;
-/// gives the bundle too.
+/// Reads a charter's record file or an authority bundle. The anchor must be the statement id of its
+/// charter. Returns the bundle too.
 ///
 /// # Errors
-/// [`Failure`] when it is another record, no sound charter, or a bundle that does not hold.
+/// [`Failure`] when the file holds another charter, an invalid charter, or a bundle that does not
+/// verify.
 fn read_governance(
     path: &Path,
     anchor: StatementId,
@@ -388,7 +376,7 @@ fn read_governance(
         let message = format!("its statement id is {}, not the anchor's", record.statement());
         return Err(refused(message, "it is another charter, or it was altered: ask your source"));
     }
-    // a charter in a file has no time of the log: its own stands in
+    // a charter in a file has no log time, so its own `issued_at` is used
     let logged = Logged { time: record.envelope().issued_at(), governance: LeafIndex::ZERO };
     let founded = Governance::found(&Entry::new(logged, record)).map_err(|e| {
         let message = match &e {
@@ -411,12 +399,12 @@ async fn governance_of_node(
     let bundle = AuthorityBundle::parse(&bytes)
         .map_err(|e| refused(format!("the node's charter: {e}"), e.hint()))?;
     let own = bundle.charter().ok_or_else(|| {
-        refused("the node shows no charter".into(), "the node does not serve one of our logs")
+        refused("the node sent no charter".into(), "the node serves a log without a charter")
     })?;
     if anchor.is_some_and(|anchor| anchor != own) {
         return Err(refused(
             format!("the node's charter is {own}, not the anchor"),
-            "this is another log, or one that pretends: check --node and --anchor",
+            "this is another log, or one that pretends to be yours: check --node and --anchor",
         ));
     }
     let exclude = |policy: &Policy| exclusions.apply(policy);

@@ -1,4 +1,4 @@
-//! What a member signs: a draft or a record, and what of its sealed members the member has seen.
+//! What a member signs: a draft or a record, whose sealed members the signer may open first.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::view;
 
-/// What gets signatures.
+/// A draft or a record that gets signatures.
 #[derive(Debug)]
 pub enum Unsigned {
     /// No member has signed it.
@@ -39,12 +39,13 @@ impl Unsigned {
         }
     }
 
-    /// Opens it, read from `path`, with the disclosures that were given, before it is signed: a
-    /// record is permanent. Without them a warning says what the signer has not seen.
+    /// Opens the sealed members with the given disclosures before signing, because a record is
+    /// permanent. Without disclosures, warns about what the signer has not seen. `path` is its name
+    /// in messages.
     ///
     /// # Errors
-    /// [`Failure`] where a disclosure does not open it, or a member that it says is sealed stays
-    /// closed.
+    /// [`Failure`] when a disclosure does not belong to it, or a member that its `sealed` names
+    /// stays closed.
     pub fn open(
         &self,
         files: &[PathBuf],
@@ -55,7 +56,7 @@ impl Unsigned {
             let digests = count_digests(self.body());
             if digests > 0 {
                 out.warn(format!(
-                    "{} holds {}, which were not opened: give --disclosures FILE to be sure of them",
+                    "{} holds {}, which were not opened: give --disclosures FILE to check them",
                     path.display(),
                     view::digests(digests)
                 ));
@@ -71,8 +72,8 @@ impl Unsigned {
             [] => Ok(Some(opened)),
             [first, ..] => Err(Failure::refused(
                 format!("`{first}` is not opened: none of these disclosures is for it"),
-                "give the disclosures of all that `sealed` names; without --disclosures it is signed \
-                 unseen",
+                "give the disclosures of all members that `sealed` names; without --disclosures \
+                 you sign them unseen",
             )
             .of(path.display())),
         }

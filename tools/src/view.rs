@@ -1,4 +1,4 @@
-//! A record's object as people read it.
+//! Formats a record's object for people.
 
 use ledger_core::record::{Envelope, Object, Opened, SealPath, Value, is_sealed};
 
@@ -15,7 +15,7 @@ pub fn title(envelope: &Envelope) -> String {
     }
 }
 
-/// Members below each other, indented, every text escaped; without a newline at the end.
+/// One member a line, indented, with every text escaped, and without a newline at the end.
 pub fn object(object: &Object) -> Escaped {
     let mut text = String::new();
     print_object(&mut text, object, 0);
@@ -28,7 +28,7 @@ pub fn opened(opened: &Opened) -> Vec<String> {
     opened.paths().iter().map(SealPath::to_string).collect()
 }
 
-/// So many digests, in words.
+/// A count of digests, in words.
 pub fn digests(count: usize) -> String {
     let what = if count == 1 { "1 digest" } else { &format!("{count} digests") };
     format!("{what} of sealed members, or decoys that open nothing")

@@ -344,8 +344,8 @@ fn an_auditor_whose_clock_is_slow_condemns_nobody() {
     };
     site.push([entry(now + 5_000, fresh(50).as_bytes()), entry(now + 5_001, fresh(51).as_bytes())]);
     let run = site.audit(&[]).ends(0);
-    assert!(run.stdout.contains("entry 3 and 1 more lie up to"), "{}", run.stdout);
-    assert!(run.stdout.contains("s after this machine's clock"), "{}", run.stdout);
+    assert!(run.stdout.contains("entry 3 and 1 more are up to"), "{}", run.stdout);
+    assert!(run.stdout.contains("s ahead of this machine's clock"), "{}", run.stdout);
     let object = site.audit(&["--json"]).ends(0).object();
     assert_eq!((&object["ahead_of_clock"]["entries"], &object["lawful"]), (&2.into(), &5.into()));
     // times that go back are the log's fault by any clock, and only where they do
@@ -381,7 +381,7 @@ fn the_entries_of_one_log_under_the_head_of_another_are_not_proven() {
     let policy = policy.path().display().to_string();
     for args in [["--vkey", vkey.as_str()], ["--policy", policy.as_str()]] {
         let run = ledger(["audit", &path].iter().chain(&args)).ends(1);
-        assert!(run.stdout.contains("is no log key of the charter"), "{}", run.stdout);
+        assert!(run.stdout.contains("is not a log key of the charter"), "{}", run.stdout);
     }
     sign_as(&site, &log_key());
     site.audit(&[]).ends(0);
@@ -395,7 +395,7 @@ fn opaque_logs_are_checked_as_trees_only() {
     let run = site.audit(&["--opaque"]).ends(0);
     assert!(run.stdout.contains("entries are opaque"), "{}", run.stdout);
     let run = site.audit(&[]).ends(1);
-    assert!(run.stdout.contains("entry 0: it founds no log of ours"), "{}", run.stdout);
+    assert!(run.stdout.contains("entry 0: it is not a valid charter"), "{}", run.stdout);
     let path = dir.path().display().to_string();
     ledger(["audit", &path, "--opaque"]).fails(2, "an opaque log's key is not known");
 }
@@ -429,7 +429,7 @@ fn since_proves_growth_and_finds_a_rewritten_past() {
     let new = Site::of(&dir.path().join("new"), 300);
     let since = old.dir.join("checkpoint").display().to_string();
     let run = new.audit(&["--since", &since]).ends(0);
-    assert!(run.stdout.contains("the log only grew since size 9"), "{}", run.stdout);
+    assert!(run.stdout.contains("the log has only grown since size 9"), "{}", run.stdout);
     let mut fork = Site::founded(&dir.path().join("fork"));
     fork.push((1..9).map(|i| entry(START + i, decision(100 + i).as_bytes())));
     let since = fork.dir.join("checkpoint").display().to_string();
@@ -523,8 +523,8 @@ fn what_lies_beside_the_signed_tree_is_told_of() {
     write(&dir.path().join("tile"), "notes.txt", "hello");
     write(&dir.path().join("tile/0"), "004", [0; 8192]);
     let run = site.audit(&[]).ends(0);
-    assert!(run.stderr.contains("tile/notes.txt is no file of a log"), "{}", run.stderr);
-    assert!(run.stderr.contains("tile/0/004 lies beyond the signed tree of 20"), "{}", run.stderr);
+    assert!(run.stderr.contains("tile/notes.txt is not a file of a log"), "{}", run.stderr);
+    assert!(run.stderr.contains("tile/0/004 is beyond the signed tree of 20"), "{}", run.stderr);
     let mut bytes = std::fs::read(&old).unwrap();
     bytes[40] ^= 1;
     std::fs::write(&old, bytes).unwrap();

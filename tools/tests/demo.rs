@@ -38,7 +38,7 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     assert!(!object["overdue"].as_array().unwrap().is_empty());
     std::fs::create_dir(dir.path().join("mine")).unwrap();
     write(&dir.path().join("mine"), "thesis.txt", "years of work");
-    ledger_in(dir.path(), ["demo", "--fast", "--dir", "mine"]).fails(1, "holds something else");
+    ledger_in(dir.path(), ["demo", "--fast", "--dir", "mine"]).fails(1, "holds other files");
 }
 
 #[test]

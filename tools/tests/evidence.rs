@@ -77,7 +77,7 @@ fn evidence_that_does_not_hold_convicts_nobody() {
     let judged =
         |file: &str, trust: [&str; 2]| -> Run { ledger(["verify", file].iter().chain(&trust)) };
     let stranger = key(ORIGIN, 77).verifier().to_string();
-    judged(&forked.file, ["--vkey", &stranger]).fails(1, "convicts nobody that you know");
+    judged(&forked.file, ["--vkey", &stranger]).fails(1, "convicts no key that you know");
     let other = "0".repeat(64);
     judged(&forked.file, ["--anchor", &other]).fails(1, "not with the anchor");
     judged(&forked.file, ["--vkey", "x"]).fails(2, "--vkey");
@@ -89,7 +89,7 @@ fn evidence_that_does_not_hold_convicts_nobody() {
     judged(&head, ["--vkey", &forked.vkey]).fails(2, "--vkey goes with evidence");
     let cut = &forked.evidence.as_str()[..200];
     let cut = write(forked.dir.path(), "cut", cut);
-    judged(&cut, ["--vkey", &forked.vkey]).fails(1, "this is no evidence");
+    judged(&cut, ["--vkey", &forked.vkey]).fails(1, "this is not evidence");
 }
 
 #[test]

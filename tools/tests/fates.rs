@@ -61,7 +61,7 @@ fn an_empty_bundle_is_damaged() {
             let object = ledger(opaque).ends(1).object();
             assert_eq!(fates(&object, SIZE)["damaged"], lost, "{object}");
             ledger(["register", "decisions", &source, "--vkey", &vkey()])
-                .fails(1, "is not what its head was signed for");
+                .fails(1, "does not hold what its head commits to");
             let index = ["3", "300", "599"][emptied[0]];
             ledger(["prove", "--index", index, "--from", &source, "--anchor", &anchor])
                 .fails(1, "tile/entries/");
@@ -493,7 +493,7 @@ fn a_size_that_the_source_does_not_hold_is_no_endless_work() {
     assert!(counted["unread"] > size / 2, "{object}");
     site.audit(&["--opaque"]).ends(1);
     let source = dir.path().display().to_string();
-    ledger(["register", "decisions", &source, "--vkey", &vkey()]).fails(1, "is not what");
+    ledger(["register", "decisions", &source, "--vkey", &vkey()]).fails(1, "does not hold what");
     let (statement, policy) = (decision(1).statement().to_string(), policy(&site));
     ledger(["prove", "--statement", &statement, "--from", &source, "--policy", &policy])
         .fails(1, "could not be checked");

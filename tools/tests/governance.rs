@@ -159,7 +159,7 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
     ledger(prove.iter().chain(&trust).chain(&node)).ends(0);
     let run = ledger(["verify", &bundle].iter().chain(&trust)).ends(0);
     let expected = "signed by new.example (key of entry 2; publisher by entry 2); allowed by the \
-                    charter as entry 2 left it; needs 1 publisher (set by entry 0)";
+                    charter in force at entry 2; needs 1 publisher (set by entry 0)";
     assert!(run.stdout.contains(expected), "{}", run.stdout);
     let json = ledger(["verify", &bundle, "--json"].iter().chain(&trust)).ends(0).object();
     assert_eq!(json["results"][0]["decided_by"], 2);
@@ -177,7 +177,7 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
     );
     assert!(run.stderr.contains(&way), "{}", run.stderr);
     let run = ledger(["verify", &proof, "--charter", &bundle].iter().chain(&trust)).ends(0);
-    assert!(run.stdout.contains("allowed by the charter as entry 2 left it"), "{}", run.stdout);
+    assert!(run.stdout.contains("allowed by the charter in force at entry 2"), "{}", run.stdout);
     // what a revoked key signed before stays valid
     let before = log.path("first.tlog-proof");
     ledger(["verify", &before, "--charter", &bundle].iter().chain(&trust)).ends(0);
@@ -331,7 +331,7 @@ fn a_checkpoint_and_a_proof_from_before_a_rotation_hold_after_it() {
     let source = log.node.http.as_str();
     let grown = ["verify", &last, "--old", &first, "--source", source];
     let run = ledger(grown.iter().chain(&trust)).ends(0);
-    assert!(run.stdout.contains("it only grew since size 2"), "{}", run.stdout);
+    assert!(run.stdout.contains("it has only grown since size 2"), "{}", run.stdout);
     let run = ledger(["verify", &proof].iter().chain(&trust)).ends(0);
     let said = "signed by a log key that entry 3 has retired since";
     assert!(run.stdout.contains(said), "{}", run.stdout);
@@ -344,7 +344,7 @@ fn a_checkpoint_and_a_proof_from_before_a_rotation_hold_after_it() {
     let late = Checkpoint::new(head.checkpoint().origin().clone(), *head.checkpoint().head());
     let late = write(log.folder.path(), "late.checkpoint", late.sign(&old).to_string());
     let run = ledger(["verify", &late].iter().chain(&trust));
-    run.fails(1, "a key signed it that entry 3 of the log retired");
+    run.fails(1, "it is signed by a key that entry 3 retired");
 }
 
 #[test]

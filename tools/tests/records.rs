@@ -150,7 +150,7 @@ fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
             ["charter", "new", "--log", &log, "--consortium", "C", "--issuer", "lab.example"];
         ledger_in(dir.path(), args.iter().chain(&["--member", &member]).chain(more))
     };
-    new(&["--node", "lab.example=grpcs://127.0.0.1"]).fails(2, "it does not say the port");
+    new(&["--node", "lab.example=grpcs://127.0.0.1"]).fails(2, "it has no port");
     new(&["--node", "lab.example=grpcs://127.0.0.1:7780"]).ends(0);
 
     let name = ledger_core::note::KeyName::new("w.example").unwrap();
@@ -164,7 +164,7 @@ fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
     let other = policy(&stranger, "https://w.example");
     new(&["--policy", &other]).fails(1, "the policy does not list this log's key");
     let bare = policy(&log, "w.example:7780");
-    new(&["--policy", &bare]).fails(1, "no witness is reached at");
+    new(&["--policy", &bare]).fails(1, "no witness can be reached at");
     let good = policy(&log, "https://w.example");
     new(&["--policy", &good]).ends(0);
     // the log's key as its own witness, and more witnesses than a checkpoint has lines
@@ -193,7 +193,7 @@ fn addresses_and_policies_that_lead_nowhere_are_told_before_anybody_signs() {
         let sets = ["--set", "title=t", "--set", "summary=s", "--set", &base, "--set", &changes];
         ledger_in(dir.path(), args.iter().chain(&sets)).ends(0).stderr
     };
-    let said = "nodes are looked for at a gRPC address, grpcs://HOST:PORT";
+    let said = "other nodes expect a gRPC address, grpcs://HOST:PORT";
     assert!(change("https://lab.example/").contains(said));
     assert!(!change("grpcs://lab.example:7780").contains("warning"));
 }
@@ -240,7 +240,7 @@ fn record_new_takes_members_from_file_and_flags_and_lists_what_is_missing() {
     let run = ledger_in(dir.path(), args);
     run.fails(2, "likelihood (how likely it is, 1 (rare) to 5 (almost certain); write a whole");
     let args = ["record", "new", "incident", "--issuer", MEMBER];
-    ledger_in(dir.path(), args).fails(2, "which log");
+    ledger_in(dir.path(), args).fails(2, "no log was named");
 }
 
 #[test]

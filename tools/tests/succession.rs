@@ -166,7 +166,7 @@ fn members_leave_a_log_and_anybody_can_tell_that_they_were_enough() {
     for part in [
         &format!("the log {ORIGIN} ends at size 4 for its members, {NEXT} follows"),
         &format!("the charter {anchor_of_new}; signed by board.example, {MEMBER}"),
-        "enough by the charter as entry 2 left it and by the newest rules known",
+        "enough by the charter in force at entry 2 and by the newest known rules",
         "rules known up to entry 3; no known entry is abandoned",
     ] {
         assert!(run.stdout.contains(part), "{}", run.stdout);
@@ -267,7 +267,7 @@ fn abandoned_entries_are_counted_and_governance_is_named() {
     let note = case.note(&then, "new.succession", &[&case.lab]);
     case.log(0, &decision(2));
     let one = case.verify(&note, &case.first, &["--source", &case.path("old")]).ends(0);
-    assert!(one.stdout.contains("1 entry behind it is abandoned, none of gov"), "{}", one.stdout);
+    assert!(one.stdout.contains("1 entry after it is abandoned, none of them"), "{}", one.stdout);
     let admitted = membership(1, &charter(), &member_key(), vec![admit("board.example", &board())]);
     case.log(0, &admitted);
     case.log(3, &decision(3));
@@ -276,7 +276,7 @@ fn abandoned_entries_are_counted_and_governance_is_named() {
     let run = case.verify(&note, &case.first, &source).ends(0);
     let statement = admitted.statement();
     let abandoned = format!(
-        "3 entries behind it are abandoned, of them governance entry 3 (statement {statement})"
+        "3 entries after it are abandoned, of them governance entry 3 (statement {statement})"
     );
     assert!(run.stdout.contains(&abandoned), "{}", run.stdout);
     let run = case.verify(&note, &case.first, &[source[0], source[1], "--json"]).ends(0).object();
@@ -288,7 +288,7 @@ fn abandoned_entries_are_counted_and_governance_is_named() {
     let checkpoint = case.path("old/checkpoint");
     let more = ["--source", &then, "--checkpoint", &checkpoint];
     let run = case.verify(&note, &case.first, &more).ends(0);
-    let unknown = "3 entries behind it are abandoned, none of them known to be a governance entry";
+    let unknown = "3 entries after it are abandoned, none of them known to be a governance entry";
     assert!(run.stdout.contains(unknown), "{}", run.stdout);
     assert!(run.stdout.contains("rules known up to entry 1;"), "{}", run.stdout);
 }

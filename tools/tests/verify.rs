@@ -55,7 +55,7 @@ fn a_policy_proves_the_log_and_an_anchor_the_signers_too() {
     let run = ledger(files.anchored(&proof)).ends(0);
     let signers = format!(
         "signed by {MEMBER} (key of entry 0; publisher by entry 0, reviewer by entry 0, steward by \
-         entry 0), allowed by the charter as entry 0 left it"
+         entry 0), allowed by the charter in force at entry 0"
     );
     assert!(run.stdout.contains(&signers), "{}", run.stdout);
     let json = [&["--json"], files.anchored(&proof).as_slice()].concat();
@@ -123,7 +123,7 @@ fn checkpoints_are_verified_and_their_growth_is_proven_from_the_files() {
     ledger(["verify", &new, "--policy", policy]).ends(0);
     ledger(["verify", &old, "--old", &old, "--policy", policy]).ends(0);
     let run = ledger(["verify", &new, "--old", &old, "--policy", policy, "--source", &source]);
-    assert!(run.ends(0).stdout.contains("it only grew since size 9"));
+    assert!(run.ends(0).stdout.contains("it has only grown since size 9"));
     let mut grown = Site::of(&files.dir.path().join("grown"), 700);
     grown.push((700..900).map(|i| common::entry(common::START + i, decision(i).as_bytes())));
     let later = grown.dir.display().to_string();
@@ -154,7 +154,7 @@ fn records_alone_are_judged_by_the_charter_or_not_at_all() {
     let run = ledger(files.anchored(&fresh)).ends(0);
     assert!(run.stdout.contains("enough for the charter if logged now; not known to be logged"));
     let draft = write(files.dir.path(), "d.json", common::decision_object(1).to_pretty_json());
-    ledger(files.anchored(&draft)).fails(1, "nobody has signed it");
+    ledger(files.anchored(&draft)).fails(1, "no member has signed it");
     let junk = write(files.dir.path(), "junk", "hello\n");
     ledger(files.anchored(&junk)).fails(1, "neither proof nor record");
 }

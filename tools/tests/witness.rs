@@ -25,7 +25,7 @@ fn logs_are_added_listed_and_removed_and_nonsense_is_refused() {
     run(&["add", "--dir", ".", "nonsense"]).fails(2, "not a key");
     run(&["add", "--dir", ".", &keygen("3.key", "witness")]).fails(2, "signature type 0x01");
     run(&["add", "--dir", ".", &first, "--url", "other.example"]).fails(2, "begins with http");
-    run(&["add", "--dir", ".", &first, "--url", "https://a b"]).fails(2, "hold no spaces");
+    run(&["add", "--dir", ".", &first, "--url", "https://a b"]).fails(2, "cannot contain spaces");
     let listed = run(&["list", "--dir", "."]).ends(0).stdout;
     assert_eq!(listed, format!("{first} {url}\n{second}\n"));
 

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crate::index::LeafIndex;
-use crate::policy::Policy;
 use crate::record::{Kind, Logged, Object, Record, parse_duration, parse_time};
 
 use super::read::{
@@ -67,7 +66,7 @@ pub(super) fn apply(
 ) -> Result<(), Rejection> {
     let body = record.body();
     let changes = objects(body.list("changes"));
-    let touched = touches_policy(record).then(|| Policy::parse(charter.policy.as_bytes()).ok());
+    let touched = touches_policy(record).then(|| charter.checked_policy.clone());
     if record.kind() == Kind::Norm {
         let effective_from = body.text("effective_from").and_then(parse_time).unwrap_or(0);
         if effective_from > logged.time && !body.list("changes").is_empty() {
@@ -87,7 +86,7 @@ pub(super) fn apply(
         })?;
     }
     match touched {
-        Some(before) => charter.check_policy(before.as_ref(), &policy_path(record)),
+        Some(before) => charter.check_policy(before.as_deref(), &policy_path(record)),
         None => Ok(()),
     }
 }

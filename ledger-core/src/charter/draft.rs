@@ -1,5 +1,6 @@
 //! Writing a new charter: sensible rules and deadlines around a list of members.
 
+use crate::Hint;
 use crate::note::{Algorithm, MAX_SIGNATURES, VerifierKey};
 use crate::record::{Basics, Draft, Kind, Object, RecordError, RecordId, Value, template};
 
@@ -47,9 +48,8 @@ pub enum CharterDraftError {
     Charter(#[from] Rejection),
 }
 
-impl CharterDraftError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for CharterDraftError {
+    fn hint(&self) -> &'static str {
         match self {
             CharterDraftError::NoSteward => "give at least one --member the role steward",
             CharterDraftError::NobodysNode(_) => "give a --member of this name too",

@@ -1,5 +1,6 @@
 //! The fold: what changes the charter, and who may.
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::note::{Algorithm, KeyName, SignerKey};
 use crate::record::tests::{ISSUED, decision, incident, review, signer};
@@ -428,7 +429,7 @@ fn norms_change_rules_limits_keys_and_policy() {
     assert_eq!(charter.log_keys().len(), 1);
     assert_eq!(charter.log_keys()[0].to_string(), second);
     assert_eq!(charter.retired_log_keys()[0].key().to_string(), first);
-    assert_eq!(charter.policy_text(), Some(policy.as_str()));
+    assert_eq!(charter.policy_text(), policy);
     let by = |issuer| Issued { issuer, at: ISSUED };
     assert!(charter.binds("retracts", &by("a"), "d") && !charter.binds("amends", &by("a"), "d"));
     assert!(charter.binds("amends", &by("d"), "d") && !charter.binds("retracts", &by("d"), "a"));

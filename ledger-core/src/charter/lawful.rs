@@ -14,6 +14,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::Hint;
 use crate::hash::Hash;
 use crate::index::LeafIndex;
 use crate::record::{Entry, Envelope, Logged, Outline, Record, StatementId, format_time};
@@ -40,12 +41,19 @@ pub struct UniqueKeys {
 /// What is known about an entry's record.
 #[derive(Debug, Clone)]
 enum RecordCheck {
-    /// Its signatures verify.
-    Signed(Box<SignedRecord>),
-    /// The charter that was at hand, which may not be the one in force, refuses them.
-    Refused(Vec<u8>),
-    /// It is no record of ours.
+    /// A record, with the verdict on its signatures.
+    Record(SignatureCheck),
+    /// It is not a record.
     NoRecord(String),
+}
+
+/// The verdict on a record's signatures.
+#[derive(Debug, Clone)]
+enum SignatureCheck {
+    /// They verify.
+    Signed(Box<SignedRecord>),
+    /// The charter at hand refuses them, which may not be the one in force. Holds the record.
+    Refused(Vec<u8>),
 }
 
 /// Where an entry that bore a name first stands.
@@ -163,10 +171,11 @@ impl CheckedEntry {
         match Record::parse(bytes) {
             Ok(record) => {
                 let names = Some(UniqueKeys::of_record(&record));
-                let verdict = match charter.verify(record) {
-                    Ok(signed) => RecordCheck::Signed(Box::new(signed)),
-                    Err(_) => RecordCheck::Refused(bytes.to_vec()),
+                let signatures = match charter.verify(record) {
+                    Ok(signed) => SignatureCheck::Signed(Box::new(signed)),
+                    Err(_) => SignatureCheck::Refused(bytes.to_vec()),
                 };
+                let verdict = RecordCheck::Record(signatures);
                 CheckedEntry { logged, names, verdict }
             }
             Err(e) => {
@@ -180,11 +189,11 @@ impl CheckedEntry {
     /// Looks at an entry that was read before, with a charter at hand as for [`CheckedEntry::at`].
     pub fn of(charter: &Charter, logged: Logged, record: &Record) -> CheckedEntry {
         let names = Some(UniqueKeys::of_record(record));
-        let verdict = match charter.verify(record.clone()) {
-            Ok(signed) => RecordCheck::Signed(Box::new(signed)),
-            Err(_) => RecordCheck::Refused(record.as_bytes().to_vec()),
+        let signatures = match charter.verify(record.clone()) {
+            Ok(signed) => SignatureCheck::Signed(Box::new(signed)),
+            Err(_) => SignatureCheck::Refused(record.as_bytes().to_vec()),
         };
-        CheckedEntry { logged: Some(logged), names, verdict }
+        CheckedEntry { logged: Some(logged), names, verdict: RecordCheck::Record(signatures) }
     }
 
     /// The log's line, if it can be read.
@@ -247,12 +256,12 @@ impl<S: DuplicateIndex> EntryVisitor<S> {
         let time = logged.and_then(|logged| self.pass(logged));
         let early = time.or(twice);
         let at = index.get();
-        let record = match verdict {
+        let signatures = match verdict {
             RecordCheck::NoRecord(why) => {
                 let why = early.unwrap_or(Unlawful::NoRecord(why));
                 return Ok(self.unlawful(at, names.as_ref(), why));
             }
-            record => record,
+            RecordCheck::Record(signatures) => signatures,
         };
         let (Some(logged), Some(names)) = (logged, names) else {
             // a record stands behind a line and has names
@@ -267,7 +276,7 @@ impl<S: DuplicateIndex> EntryVisitor<S> {
                 "entry {from} may have changed the charter, which this version does not follow"
             )));
         }
-        match self.admit(index, logged, record) {
+        match self.admit(index, logged, signatures) {
             Ok(admitted) => {
                 self.seen.remember(at, &names, EntryStanding::Counts);
                 Ok(Finding::Lawful(Box::new(admitted)))
@@ -286,16 +295,15 @@ impl<S: DuplicateIndex> EntryVisitor<S> {
         &mut self,
         index: LeafIndex,
         logged: Logged,
-        verdict: RecordCheck,
+        verdict: SignatureCheck,
     ) -> Result<Admitted, Rejection> {
         let signed = match verdict {
-            RecordCheck::Signed(signed) => *signed,
+            SignatureCheck::Signed(signed) => *signed,
             // whoever looked may not have known of a change yet
-            RecordCheck::Refused(bytes) => {
+            SignatureCheck::Refused(bytes) => {
                 let record = Record::parse(&bytes).expect("these bytes were parsed before");
                 self.charter.verify(record)?
             }
-            RecordCheck::NoRecord(_) => return Err(Rejection::IndexZero),
         };
         let judge = Arc::clone(&self.charter);
         if index == LeafIndex::ZERO {
@@ -378,9 +386,8 @@ pub(super) struct LaterEntry {
     pub(super) names: UniqueKeys,
 }
 
-impl Unlawful {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for Unlawful {
+    fn hint(&self) -> &'static str {
         match self {
             Unlawful::Refused(rejection) => rejection.hint(),
             _ => "keep the entries: they show that the log misbehaved",

@@ -3,6 +3,8 @@
 //! A log that was its own witness would satisfy its own quorum, and a second key with the 32-bit id
 //! of another spoils each checkpoint that either of them signs.
 
+use std::sync::Arc;
+
 use crate::note::{ParseKeyError, VerifierKey};
 use crate::policy::{ParsePolicyError, Policy};
 
@@ -125,6 +127,7 @@ impl Charter {
                 self.policy_witnesses.push(key);
             }
         }
+        self.checked_policy = Some(Arc::new(policy));
         Ok(())
     }
 

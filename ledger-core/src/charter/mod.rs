@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use crate::heap::block;
 use crate::index::LeafIndex;
 use crate::note::{PublicKey, Signature, VerifierKey};
-use crate::policy::{ParsePolicyError, Policy};
+use crate::policy::Policy;
 use crate::record::{Kind, Record, StatementId};
 
 pub use draft::{CharterDraft, CharterDraftError};
@@ -39,8 +39,8 @@ pub use shared::SharedList;
 pub use signers::KeyReach;
 pub use state::{
     Charter, DEFAULT_ISSUED_AT_LIMIT, DEFAULT_MAX_GAP, Deadline, KeyUse, MAX_KEYS_OF_MEMBER,
-    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, MemberStanding, PUBLIC, Requirement,
-    RetiredLogKey, Revocation, RoleTerm, Term,
+    MAX_LOG_KEYS, MAX_MEMBERS, Member, MemberKey, MemberStanding, PUBLIC, ParseKeyUseError,
+    Requirement, RetiredLogKey, Revocation, RoleTerm, Term,
 };
 
 /// How far `issued_at` may lie after the log's time: clocks differ.
@@ -171,18 +171,16 @@ impl Charter {
         self.max_gap
     }
 
-    /// The text of the C2SP tlog-policy, not yet parsed.
-    pub fn policy_text(&self) -> Option<&str> {
-        Some(&self.policy)
+    /// The text of the C2SP tlog-policy that the charter carries.
+    pub fn policy_text(&self) -> &str {
+        &self.policy
     }
 
     /// The C2SP tlog-policy that the charter carries, for the log keys in force.
-    ///
-    /// # Errors
-    /// [`ParsePolicyError`]; none of a charter that was founded, whose policy was read then.
-    pub fn read_policy(&self) -> Result<Policy, ParsePolicyError> {
-        let policy = Policy::parse(self.policy.as_bytes())?;
-        Ok(policy.with_logs(self.log_keys.iter().cloned()))
+    pub fn policy(&self) -> Policy {
+        let checked = self.checked_policy.as_deref();
+        let checked = checked.expect("the policy was checked when the charter was made or changed");
+        checked.with_logs(self.log_keys.iter().cloned())
     }
 
     /// The keys of all witnesses of the policy and of those before it, each once.

@@ -2,6 +2,7 @@
 
 use std::slice;
 
+use crate::Hint;
 use crate::note::{Algorithm, KeyName, SignerKey, VerifierKey};
 use crate::policy::{ParsePolicyError, Policy};
 use crate::record::tests::signer;

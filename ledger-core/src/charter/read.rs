@@ -41,6 +41,7 @@ pub(super) fn read(
         issued_at_limit: limit("issued_at").unwrap_or(DEFAULT_ISSUED_AT_LIMIT),
         max_gap: limit("max_gap").unwrap_or(DEFAULT_MAX_GAP),
         policy: text(body, "policy").into(),
+        checked_policy: None,
         policy_witnesses: SharedList::default(),
         witness_places: KeyPlaces::default(),
         binding: Arc::new(body.get("binding").map(read_binding).unwrap_or_default()),

@@ -1,5 +1,6 @@
 //! Why a charter refuses a record.
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::policy::ParsePolicyError;
 use crate::record::{Kind, MAX_TIME, StatementId, format_time};
@@ -228,9 +229,10 @@ impl Rejection {
     pub fn is_not_supported(&self) -> bool {
         matches!(self, Rejection::KeyType { .. })
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for Rejection {
+    fn hint(&self) -> &'static str {
         match self {
             Rejection::NotACharter(_) => "found the log with a record made by `ledger charter new`",
             Rejection::CharterAgain(_) | Rejection::IndexZero => {
@@ -325,9 +327,8 @@ pub enum PolicyProblem {
     TooManyWitnesses(usize),
 }
 
-impl PolicyProblem {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for PolicyProblem {
+    fn hint(&self) -> &'static str {
         match self {
             PolicyProblem::Unreadable(_) => {
                 "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`"

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::record::{Entry, Kind, Logged, Record, StatementId};
 
@@ -161,9 +162,10 @@ impl JudgeError {
             JudgeError::Unlawful(_) | JudgeError::Spoils(_) => true,
         }
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for JudgeError {
+    fn hint(&self) -> &'static str {
         match self {
             JudgeError::Unknown(_) => {
                 "get the entries that decide: ledger prove --index N --authority -o LOG.authority"
@@ -180,9 +182,8 @@ impl JudgeError {
 
 const NEWER_VERSION: &str = "use a newer version of this program";
 
-impl ReplayError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ReplayError {
+    fn hint(&self) -> &'static str {
         match self {
             ReplayError::NoCharter | ReplayError::NotGovernance { .. } => {
                 "follow the second number of each `logged` line down to 0"

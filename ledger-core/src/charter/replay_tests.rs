@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
+use crate::Hint;
 use crate::record::{Draft, Object};
 
 use super::coalition_tests::{any_change, names_of};

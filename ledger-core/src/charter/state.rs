@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::index::LeafIndex;
 use crate::note::{Algorithm, VerifierKey};
+use crate::policy::Policy;
 use crate::record::{Kind, StatementId};
 
 use super::shared::{KeyPlaces, SharedList};
@@ -150,6 +151,8 @@ pub struct Charter {
     pub(super) issued_at_limit: u64,
     pub(super) max_gap: u64,
     pub(super) policy: Arc<str>,
+    /// The policy as `check_policy` read it; `None` only while a charter is being made.
+    pub(super) checked_policy: Option<Arc<Policy>>,
     /// The keys of all witnesses of the policy and of those before it.
     pub(super) policy_witnesses: SharedList<VerifierKey>,
     /// Where the keys of an id stand in `policy_witnesses`.
@@ -380,5 +383,18 @@ impl Deadline {
     /// The members and values of the record that meets it.
     pub fn satisfied_by(&self) -> &BTreeMap<String, Vec<String>> {
         &self.satisfied_by
+    }
+}
+
+/// The word names no KeyUse.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the word for a use of a key")]
+pub struct ParseKeyUseError;
+
+impl std::str::FromStr for KeyUse {
+    type Err = ParseKeyUseError;
+
+    fn from_str(text: &str) -> Result<KeyUse, ParseKeyUseError> {
+        KeyUse::parse(text).ok_or(ParseKeyUseError)
     }
 }

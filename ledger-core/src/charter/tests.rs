@@ -1,5 +1,6 @@
 //! The charter's rules, accepted and refused one by one.
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::note::{Algorithm, KeyName, Note, Signature, SignerKey};
 use crate::record::tests::{ISSUED, decision, incident, review, signer};
@@ -94,7 +95,7 @@ fn built_charter_founds_a_log_with_defaults() {
     assert_eq!(charter.deadlines()[0].within(), 2 * 86_400);
     assert_eq!((charter.issued_at_limit(), charter.max_gap()), (30 * 86_400, 3_600));
     let policy = format!("log {}\nquorum none\n", log().verifier());
-    assert_eq!(charter.policy_text(), Some(policy.as_str()));
+    assert_eq!(charter.policy_text(), policy);
     assert_eq!(charter.governance_index(), LeafIndex::ZERO);
     let kinds: Vec<Kind> = charter.rules().keys().copied().collect();
     assert_eq!(kinds, [Kind::Decision, Kind::Incident, Kind::Review]);

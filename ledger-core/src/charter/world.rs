@@ -1,5 +1,6 @@
 //! A consortium and its log in memory, for tests of what its records change and prove.
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::note::SignerKey;
 use crate::record::tests::{ISSUED, envelope, incident, signer};

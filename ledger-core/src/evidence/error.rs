@@ -1,5 +1,6 @@
 //! Why a file is no evidence.
 
+use crate::Hint;
 use crate::authority::{AuthorityError, ParseBundleError};
 use crate::charter::Rejection;
 use crate::checkpoint::ParseCheckpointError;
@@ -127,9 +128,8 @@ pub enum EvidenceError {
     NotCovered,
 }
 
-impl ParseEvidenceError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ParseEvidenceError {
+    fn hint(&self) -> &'static str {
         match self {
             ParseEvidenceError::Type(_) => "use a newer version of this program",
             ParseEvidenceError::NoConflict(_) | ParseEvidenceError::NoBreach(_) => {
@@ -151,9 +151,10 @@ impl EvidenceError {
                 | EvidenceError::Authority(AuthorityError::OtherAnchor { .. })
         )
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for EvidenceError {
+    fn hint(&self) -> &'static str {
         match self {
             EvidenceError::UnknownKey { .. } => {
                 "give the log's or the cosigner's key with --vkey, or a policy; under --anchor alone \

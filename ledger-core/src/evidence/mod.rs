@@ -207,6 +207,14 @@ impl EvidenceId {
     }
 }
 
+impl std::str::FromStr for EvidenceId {
+    type Err = ParseHashError;
+
+    fn from_str(text: &str) -> Result<EvidenceId, ParseHashError> {
+        EvidenceId::from_hex(text)
+    }
+}
+
 impl fmt::Display for EvidenceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

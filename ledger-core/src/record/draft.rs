@@ -143,3 +143,11 @@ pub fn template(kind: Kind, basics: &Basics<'_>) -> Object {
 pub fn missing(kind: Kind, object: &Object) -> Vec<&'static MemberDef> {
     required(kind).filter(|member| object.get(member.name).is_none()).collect()
 }
+
+impl std::str::FromStr for Draft {
+    type Err = RecordError;
+
+    fn from_str(text: &str) -> Result<Draft, RecordError> {
+        Draft::parse(text)
+    }
+}

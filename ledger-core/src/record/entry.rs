@@ -117,3 +117,11 @@ impl Entry {
         Hash::leaf(&self.to_bytes())
     }
 }
+
+impl std::str::FromStr for Logged {
+    type Err = EntryError;
+
+    fn from_str(text: &str) -> Result<Logged, EntryError> {
+        Logged::parse(text)
+    }
+}

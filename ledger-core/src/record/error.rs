@@ -1,5 +1,6 @@
 //! Why bytes are not a record.
 
+use crate::Hint;
 use crate::note::ParseNoteError;
 
 use super::fault::{Fault, MAX_PATH_SHOWN, Step};
@@ -69,8 +70,19 @@ pub enum EntryError {
 }
 
 impl RecordError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+    /// The same error of a text that begins `lines` lines further down.
+    pub(super) fn moved_down(self, lines: usize) -> RecordError {
+        match self {
+            RecordError::Json { line, column, problem } => {
+                RecordError::Json { line: line + lines, column, problem }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Hint for RecordError {
+    fn hint(&self) -> &'static str {
         match self {
             RecordError::TooLong(_) => {
                 "put long material into a file and name it in `attachments` by its digest"
@@ -92,16 +104,6 @@ impl RecordError {
                 "let `ledger record sign` put the signature lines in order"
             }
             RecordError::CosignerKey(_) => "sign with a key made by `ledger keygen --use record`",
-        }
-    }
-
-    /// The same error of a text that begins `lines` lines further down.
-    pub(super) fn moved_down(self, lines: usize) -> RecordError {
-        match self {
-            RecordError::Json { line, column, problem } => {
-                RecordError::Json { line: line + lines, column, problem }
-            }
-            other => other,
         }
     }
 }

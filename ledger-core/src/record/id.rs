@@ -50,6 +50,14 @@ impl StatementId {
     }
 }
 
+impl std::str::FromStr for StatementId {
+    type Err = ParseHashError;
+
+    fn from_str(text: &str) -> Result<StatementId, ParseHashError> {
+        StatementId::from_hex(text)
+    }
+}
+
 impl fmt::Display for StatementId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

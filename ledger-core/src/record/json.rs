@@ -437,6 +437,22 @@ fn check_text<E: serde::de::Error>(text: &str) -> Result<(), E> {
     Ok(())
 }
 
+impl std::str::FromStr for Value {
+    type Err = JsonError;
+
+    fn from_str(text: &str) -> Result<Value, JsonError> {
+        Value::parse(text)
+    }
+}
+
+impl std::str::FromStr for Object {
+    type Err = JsonError;
+
+    fn from_str(text: &str) -> Result<Object, JsonError> {
+        Object::parse(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

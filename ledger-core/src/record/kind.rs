@@ -119,6 +119,19 @@ impl fmt::Display for Kind {
     }
 }
 
+/// The word names no Kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the word for a kind of record")]
+pub struct ParseKindError;
+
+impl std::str::FromStr for Kind {
+    type Err = ParseKindError;
+
+    fn from_str(text: &str) -> Result<Kind, ParseKindError> {
+        Kind::parse(text).ok_or(ParseKindError)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -54,7 +54,7 @@ pub use envelope::Envelope;
 pub use error::{EntryError, RecordError};
 pub use id::{ParseRecordIdError, RecordId, StatementId};
 pub use json::{JsonError, MAX_DEPTH, MAX_INTEGER, Object, Value};
-pub use kind::Kind;
+pub use kind::{Kind, ParseKindError};
 pub use kinds::{ENVELOPE, RELATIONS, SEVERITIES};
 pub use rule::{Check, Rule};
 pub use schema::{SCHEMA_DIALECT, schema};

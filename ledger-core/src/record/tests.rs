@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use crate::Hint;
 use crate::index::LeafIndex;
 use crate::note::{Algorithm, KeyName, SignerKey};
 

@@ -131,6 +131,7 @@ fn repeated(object: &Object, list: &str, by: &str) -> Option<(usize, String)> {
 mod tests {
     use super::super::{RecordError, Shape};
     use super::*;
+    use crate::Hint;
 
     static TABLE: &[MemberDef] = &[
         MemberDef::optional("a", Shape::Any, ""),

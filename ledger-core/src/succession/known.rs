@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::Hint;
 use crate::authority::{AuthorityBundle, AuthorityError, HeadPolicy};
 use crate::charter::{Governance, GovernanceState};
 use crate::index::{LeafIndex, TreeSize};
@@ -261,9 +262,8 @@ impl KnownLog {
     }
 }
 
-impl KnownLogError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for KnownLogError {
+    fn hint(&self) -> &'static str {
         match self {
             KnownLogError::Bundle(error) => error.hint(),
             KnownLogError::OtherLog { .. } => "give the charter and the files of one log",

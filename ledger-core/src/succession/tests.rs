@@ -2,6 +2,7 @@
 //! newest that are known, and nothing else is read as one.
 
 use super::*;
+use crate::Hint;
 use crate::authority::{AuthorityBundle, GovernanceEntry};
 use crate::charter::Governance;
 use crate::charter::world::{World, admit, change, key, key_change};
@@ -65,7 +66,7 @@ fn knows(world: &World) -> KnownLog {
     let founded = Governance::found(&world.entries[0].1).expect("a charter");
     let mut known = KnownLog::new(founded);
     let all = world.entries.len() as u64;
-    let policy = world.charter.read_policy().expect("a policy");
+    let policy = world.charter.policy();
     known.add_bundle(&bundle(world, all), &policy).expect("holds");
     (1..=all).for_each(|older| shows(&mut known, world, older).expect("holds"));
     known
@@ -361,7 +362,7 @@ fn nothing_is_known_of_a_tree_that_no_proof_shows() {
     let founded = || KnownLog::new(Governance::found(&world.entries[0].1).expect("a charter"));
     let mut known = founded();
     assert_eq!(note.verify(&known, LATER), Err(SuccessionError::TreeNotShown(size(2))));
-    let policy = world.charter.read_policy().expect("a policy");
+    let policy = world.charter.policy();
     known.add_bundle(&bundle(&world, 3), &policy).expect("holds");
     assert_eq!(note.verify(&known, LATER), Err(SuccessionError::TreeNotShown(size(2))));
     let proof = prove_consistency(&mut tree(&world, 3), size(2), size(3)).expect("inside");

@@ -1,5 +1,15 @@
 //! The pure step from entries to files: the tree's right edge and new entries give tiles, bundles
 //! and the new head. Equal inputs give equal bytes, which is what makes replaying a journal safe.
+//!
+//! ```
+//! use tlog::batch::Edge;
+//!
+//! let mut edge = Edge::new();
+//! let batch = edge.append(&["one", "two"]).expect("room");
+//! let paths: Vec<String> = batch.tiles.iter().map(|(coord, _)| coord.to_string()).collect();
+//! assert_eq!(paths, ["tile/0/000.p/2", "tile/entries/000.p/2"]);
+//! assert_eq!(batch.head, edge.head());
+//! ```
 
 use crate::hash::Hash;
 use crate::index::TreeSize;

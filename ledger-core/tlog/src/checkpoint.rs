@@ -1,4 +1,18 @@
 //! C2SP `tlog-checkpoint`: a log's signed statement of its size and root.
+//!
+//! ```
+//! use tlog::checkpoint::ClaimedCheckpoint;
+//! use tlog::note::VerifierKey;
+//!
+//! # let [file, key] = ["site/checkpoint", "log.vkey"].map(|name| {
+//! #     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/v1/");
+//! #     std::fs::read_to_string(format!("{folder}{name}")).expect("a vector")
+//! # });
+//! let claimed = ClaimedCheckpoint::parse(file.as_bytes()).expect("well formed");
+//! let key: VerifierKey = key.trim_end().parse().expect("a key");
+//! let verified = claimed.verify(&[key]).expect("signed by the log");
+//! println!("{} has {} entries", verified.origin().as_str(), verified.head().size);
+//! ```
 
 use std::fmt;
 
@@ -276,6 +290,14 @@ impl fmt::Display for Origin {
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+impl std::str::FromStr for Origin {
+    type Err = ParseCheckpointError;
+
+    fn from_str(text: &str) -> Result<Origin, ParseCheckpointError> {
+        Origin::new(text)
     }
 }
 

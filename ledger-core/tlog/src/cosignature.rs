@@ -1,6 +1,26 @@
 //! C2SP `tlog-cosignature`: a witness states, with a time, that a checkpoint is consistent with all
 //! it saw. Of the two forms Ed25519 (`0x04`) is always there, ML-DSA-44 (`0x06`) with the feature
 //! `ml-dsa`.
+//!
+//! ```
+//! # #[cfg(feature = "sign")] {
+//! use tlog::checkpoint::{Checkpoint, Origin};
+//! use tlog::cosignature::{cosign, verify_line};
+//! use tlog::merkle::TreeHead;
+//! use tlog::note::{Algorithm, KeyName, SignerKey};
+//!
+//! let key = |name, algorithm| {
+//!     SignerKey::from_seed(KeyName::new(name).expect("a name"), algorithm, [7; 32]).expect("sound")
+//! };
+//! let log = key("log.example", Algorithm::Ed25519);
+//! let witness = key("witness.example", Algorithm::CosignatureV1);
+//! let origin = Origin::new("log.example").expect("a name");
+//! let checkpoint = Checkpoint::new(origin, TreeHead::EMPTY);
+//! let line = cosign(&witness, &checkpoint, 1_800_000_000);
+//! let note = checkpoint.sign(&log);
+//! assert_eq!(verify_line(note.note(), witness.verifier(), &line), Some(1_800_000_000));
+//! # }
+//! ```
 
 use crate::checkpoint::{Checkpoint, Origin};
 use crate::merkle::TreeHead;

@@ -1,4 +1,12 @@
 //! SHA-256 as RFC 6962 uses it: one prefix for leaves, another for nodes.
+//!
+//! ```
+//! use tlog::Hash;
+//!
+//! let leaf = Hash::leaf(b"entry");
+//! assert_eq!(leaf, Hash::digest(b"\0entry"), "RFC 6962 puts a zero byte before an entry");
+//! assert_eq!(Hash::from_base64(&leaf.to_base64()), Ok(leaf));
+//! ```
 
 use std::fmt;
 

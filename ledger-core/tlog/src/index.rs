@@ -1,4 +1,13 @@
 //! Positions and sizes: two types that never mix, and the one strict way to read decimals.
+//!
+//! ```
+//! use tlog::{LeafIndex, TreeSize};
+//!
+//! let size: TreeSize = "8".parse().expect("a decimal");
+//! let last: LeafIndex = "7".parse().expect("a decimal");
+//! assert!(size.contains(last));
+//! assert!("08".parse::<TreeSize>().is_err(), "no leading zero: each number has one spelling");
+//! ```
 
 use std::fmt;
 
@@ -135,6 +144,22 @@ pub fn parse_decimal(text: &str) -> Result<u64, NumberError> {
         return Err(NumberError::NotDecimal);
     }
     text.parse().map_err(|_| NumberError::TooLarge)
+}
+
+impl std::str::FromStr for TreeSize {
+    type Err = NumberError;
+
+    fn from_str(text: &str) -> Result<TreeSize, NumberError> {
+        TreeSize::parse(text)
+    }
+}
+
+impl std::str::FromStr for LeafIndex {
+    type Err = NumberError;
+
+    fn from_str(text: &str) -> Result<LeafIndex, NumberError> {
+        LeafIndex::parse(text)
+    }
 }
 
 #[cfg(test)]

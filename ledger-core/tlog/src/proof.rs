@@ -1,4 +1,21 @@
 //! C2SP `tlog-proof`: a file that proves offline that an entry is in a log.
+//!
+//! ```
+//! use tlog::Hash;
+//! use tlog::policy::Policy;
+//! use tlog::proof::TlogProof;
+//!
+//! # let [proof, record, policy] = ["decision.tlog-proof", "decision.record", "policy"].map(|name| {
+//! #     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/v1/");
+//! #     std::fs::read(format!("{folder}{name}")).expect("a vector")
+//! # });
+//! let policy = Policy::parse(&policy).expect("a policy");
+//! let proof = TlogProof::parse(&proof).expect("a proof");
+//! // an application says how its entry is made: here from the proof's extra data and a record
+//! let entry = [proof.extra.as_deref().unwrap_or_default(), &record].concat();
+//! let accepted = proof.verify(&Hash::leaf(&entry), &policy).expect("it is in the log");
+//! assert!(accepted.checkpoint.head().size.contains(proof.index));
+//! ```
 
 use std::fmt;
 

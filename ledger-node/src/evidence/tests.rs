@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 
+use ledger_core::Hint;
 use ledger_core::batch::Edge;
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint, Origin};
 use ledger_core::cosignature::cosign;

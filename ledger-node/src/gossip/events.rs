@@ -4,6 +4,7 @@
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use ledger_core::Hint;
 use ledger_core::gossip::{Event, LogStanding};
 
 use super::{Gossip, GossipState};

@@ -6,11 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use ledger_core::Hint;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::gossip::{HeadSource, LogStatus, MAX_OPEN, View};
 use ledger_core::hash::Hash;
 use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, params};
+
+use crate::sqlite;
 
 /// The layout of the table; another number is another program's.
 const VERSION: i64 = 1;
@@ -30,9 +33,8 @@ pub struct HeadsError {
     message: String,
 }
 
-impl HeadsError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for HeadsError {
+    fn hint(&self) -> &'static str {
         "check the disk; without this file the node forgets which heads it has heard of, and nothing else"
     }
 }
@@ -56,22 +58,11 @@ impl Heads {
     /// # Errors
     /// [`HeadsError`].
     pub fn open(path: &Path) -> Result<Heads, HeadsError> {
-        let failed = |message: String| HeadsError { path: path.to_owned(), message };
-        let sql = |error: rusqlite::Error| failed(error.to_string());
-        let connection = Connection::open(path).map_err(sql)?;
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            .map_err(sql)?;
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(sql)?;
-        match version {
-            0 => make(&connection).map_err(sql)?,
-            VERSION => {}
-            other => {
-                let own = format!("its layout is version {other}, this program's {VERSION}");
-                return Err(failed(own));
-            }
-        }
+        let failed = |error: sqlite::OpenError| HeadsError {
+            path: path.to_owned(),
+            message: error.to_string(),
+        };
+        let connection = sqlite::open(path, VERSION, make).map_err(failed)?;
         Ok(Heads { connection, path: path.to_owned(), kept: BTreeMap::new() })
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use ledger_core::Hint;
 use ledger_core::authority::AuthorityBundle;
 use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::ClaimedCheckpoint;

@@ -38,7 +38,7 @@ impl Ledger for GrpcService {
             origin: service.origin.to_string(),
             log_vkeys: charter.log_keys().iter().map(ToString::to_string).collect(),
             charter_statement: hash_bytes(charter.statement().as_hash()),
-            policy: charter.policy_text().unwrap_or_default().to_owned(),
+            policy: charter.policy_text().to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }))
     }

@@ -4,6 +4,7 @@ use crate::log::ReadError;
 use crate::lookup::FindError;
 use crate::refusal::{PendingRefusal, Refusal};
 use crate::service::Unpublished;
+use ledger_core::Hint;
 use ledger_core::LeafIndex;
 use ledger_core::hash::Hash;
 use ledger_proto::v1::{self as wire};

@@ -1,5 +1,6 @@
 //! The witness over gRPC: the same judgement as over HTTP.
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::hash::{Hash, ParseHashError};

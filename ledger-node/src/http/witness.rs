@@ -8,6 +8,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use ledger_core::Hint;
 use ledger_core::witness::{AddCheckpoint, MAX_REQUEST_BYTES, Refusal};
 
 use super::{FRESH, NEVER, TEXT, failed, missing, plain};

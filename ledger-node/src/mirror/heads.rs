@@ -96,8 +96,7 @@ pub fn check_quorum(
 ) -> Result<(), Trouble> {
     match (&copy.log.basis, charter) {
         (ListedBasis::Charter { quorum: Quorum::Needed, .. }, Some(charter)) => {
-            let policy = charter.read_policy();
-            satisfies(copy, &policy.map_err(|e| Trouble::Foreign(e.to_string()))?, pending)
+            satisfies(copy, &charter.policy(), pending)
         }
         (ListedBasis::Charter { .. }, _) => Ok(()),
         (ListedBasis::Keys { .. }, _) => check(copy, None, pending),
@@ -243,7 +242,7 @@ pub fn witnesses(copy: &CopyContext, charter: Option<&Arc<Charter>>) -> Vec<Veri
             let read = |path: &PathBuf| read_policy(&copy.common.dir.join(path)).ok();
             policy.as_ref().and_then(read)
         }
-        ListedBasis::Charter { .. } => charter.and_then(|charter| charter.read_policy().ok()),
+        ListedBasis::Charter { .. } => charter.map(|charter| charter.policy()),
     };
     policy.iter().flat_map(Policy::witnesses).map(|own| own.key.clone()).collect()
 }

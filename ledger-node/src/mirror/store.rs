@@ -12,6 +12,7 @@ use ledger_core::merkle::TreeHead;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::MirrorError;
+use crate::sqlite;
 
 /// The layout of the table; another number is another program's.
 const VERSION: i64 = 1;
@@ -42,22 +43,8 @@ impl Row {
 impl MirrorStore {
     /// Opens or makes the file.
     pub fn open(path: &Path) -> Result<MirrorStore, MirrorError> {
-        let failed = |error: rusqlite::Error| open_error(path, error.to_string());
-        let connection = Connection::open(path).map_err(failed)?;
-        // FULL: a commit returns when the log of the database is on the disk
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            .map_err(failed)?;
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        match version {
-            0 => make(&connection).map_err(failed)?,
-            VERSION => {}
-            other => {
-                let message = format!("its layout is version {other}, this program's {VERSION}");
-                return Err(open_error(path, message));
-            }
-        }
+        let connection = sqlite::open(path, VERSION, make)
+            .map_err(|error| open_error(path, error.to_string()))?;
         Ok(MirrorStore { connection, path: path.to_owned() })
     }
 

@@ -10,6 +10,7 @@ use crate::recovery::RecoveryError;
 use crate::sequencer::SequencerError;
 use crate::store::StoreError;
 use crate::witness::WitnessError;
+use ledger_core::Hint;
 use ledger_core::checkpoint::ParseCheckpointError;
 use std::net::SocketAddr;
 
@@ -63,9 +64,8 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
-impl StartError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for StartError {
+    fn hint(&self) -> &'static str {
         match self {
             StartError::Config(error) => error.hint(),
             StartError::Store(error) => error.hint(),

@@ -1,6 +1,7 @@
 //! Why a log must not sign.
 
 use crate::clock::ClockError;
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 
 /// Why a log must not sign.
@@ -34,9 +35,8 @@ fn shows(size: TreeSize, signed: TreeSize) -> String {
     format!("{what} of size {size} with this log's signature, but this node {but} {signed}")
 }
 
-impl ConfirmError {
-    /// What an operator can do about it before anything was signed.
-    pub fn hint(&self) -> &'static str {
+impl Hint for ConfirmError {
+    fn hint(&self) -> &'static str {
         match self {
             ConfirmError::Clock(error) => error.hint(),
             ConfirmError::NoSuchWitness(_) => {

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use ledger_core::Hint;
 use ledger_core::charter::Charter;
 use ledger_core::evidence::Exclusions;
 use ledger_core::note::{PublicKey, VerifierKey};
-use ledger_core::policy::{ConvictedWitness, ParsePolicyError, Policy, PolicyWitness};
+use ledger_core::policy::{ConvictedWitness, Policy, PolicyWitness};
 
 use crate::address::Contact;
 
@@ -67,14 +68,10 @@ pub enum PublisherError {
     /// The key in `previous_log_key` is none that the log has or had beside its present one.
     #[error("the key in previous_log_key, {0}, is no other key that this log has or had")]
     NotPrevious(String),
-    /// The policy cannot be read.
-    #[error("the policy: {0}")]
-    Policy(#[from] ParsePolicyError),
 }
 
-impl PublisherError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for PublisherError {
+    fn hint(&self) -> &'static str {
         match self {
             PublisherError::NoQuorum { .. } => {
                 "write the addresses into the policy (`witness <name> <vkey> <url>`), or into \
@@ -88,9 +85,6 @@ impl PublisherError {
             }
             PublisherError::NotPrevious(_) => {
                 "name the key that log_key takes the place of, or leave previous_log_key out"
-            }
-            PublisherError::Policy(_) => {
-                "see the C2SP tlog-policy format; `quorum none` is the simplest"
             }
         }
     }
@@ -151,9 +145,7 @@ impl Plan {
         if !charter.log_keys().contains(log_key) {
             return Err(PublisherError::KeyNotInCharter);
         }
-        // a charter's policy lists exactly the log keys in force, and has few witnesses
-        let policy = Policy::parse(charter.policy_text().unwrap_or_default().as_bytes())?;
-        Plan::new(policy, contacts)
+        Plan::new(charter.policy(), contacts)
     }
 
     pub(super) fn new(policy: Policy, contacts: &Contacts) -> Result<Plan, PublisherError> {

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::charter::{Charter, RetiredLogKey};
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};

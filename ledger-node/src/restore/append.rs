@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ledger_core::Hint;
 use ledger_core::batch::{AppendError, Edge};
 use ledger_core::charter::ReplayError;
 use ledger_core::checkpoint::{
@@ -127,9 +128,8 @@ pub enum RestoreError {
     KeyNotInCharter(String),
 }
 
-impl RestoreError {
-    /// What an operator can do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for RestoreError {
+    fn hint(&self) -> &'static str {
         match self {
             RestoreError::Config(error) => error.hint(),
             RestoreError::Store(error) => error.hint(),

@@ -19,6 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -202,14 +203,26 @@ impl DiskStore {
     }
 }
 
+/// How long a lock that is held is tried again. A process that another thread of this one starts
+/// holds copies of all its open files for a moment, until it runs its own program.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 fn lock(layout: &Layout) -> Result<File, StoreError> {
     let path = layout.private().join("LOCK");
     let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.map_err(StoreError::io("open", &path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(layout.root.clone())),
-        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path)(e)),
+    let until = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Locked(layout.root.clone()));
+            }
+            Err(TryLockError::Error(e)) => return Err(StoreError::io("lock", &path)(e)),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A certificate for a consortium of its own: nobody vouches for it, so others are given the file.
 
+use ledger_core::Hint;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -24,9 +25,8 @@ pub enum SelfSignError {
     },
 }
 
-impl SelfSignError {
-    /// What to do about it.
-    pub fn hint(&self) -> &'static str {
+impl Hint for SelfSignError {
+    fn hint(&self) -> &'static str {
         match self {
             SelfSignError::Name(_) => "a name is a host name or an IP address, without a port",
             SelfSignError::Write { .. } => {

@@ -20,6 +20,7 @@ use super::node_key::MayHoldOne;
 use super::{Endpoint, provider};
 use crate::config::{ConfigError, read_secret};
 use crate::store::disk::Layout;
+use ledger_core::Hint;
 
 /// What HTTP/1.1 is called in TLS (RFC 7301).
 const HTTP_1: &[u8] = b"http/1.1";

@@ -12,6 +12,7 @@ use ledger_core::witness::origin_hash;
 use rusqlite::{Connection, params};
 
 use super::WitnessError;
+use crate::sqlite;
 
 /// The layout of the table; another number is another program's.
 const VERSION: i64 = 1;
@@ -48,27 +49,10 @@ impl LastCosigned {
 impl WitnessStore {
     /// Opens or makes the file, and reads all of it: a witness holds one note a log.
     pub(super) fn open(path: &Path) -> Result<(WitnessStore, Latest), WitnessError> {
-        let failed = |error: rusqlite::Error| WitnessError::Open {
-            path: path.to_owned(),
-            message: error.to_string(),
-        };
-        let connection = Connection::open(path).map_err(failed)?;
-        // FULL: a commit returns when the log of the database is on the disk
-        connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            .map_err(failed)?;
-        let version: i64 =
-            connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
-        match version {
-            0 => make(&connection).map_err(failed)?,
-            VERSION => {}
-            other => {
-                let message = format!("its layout is version {other}, this program's {VERSION}");
-                return Err(WitnessError::Open { path: path.to_owned(), message });
-            }
-        }
-        let latest = read(&connection)
-            .map_err(|message| WitnessError::Open { path: path.to_owned(), message })?;
+        let failed = |message| WitnessError::Open { path: path.to_owned(), message };
+        let connection =
+            sqlite::open(path, VERSION, make).map_err(|error| failed(error.to_string()))?;
+        let latest = read(&connection).map_err(failed)?;
         Ok((WitnessStore { connection }, latest))
     }
 

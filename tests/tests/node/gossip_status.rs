@@ -204,7 +204,7 @@ async fn evidence_of_a_lying_node_is_not_shown() {
         (vec![vec![7; 32]], file.clone(), "its id is"),
         (vec![id.clone()], b"{}".to_vec(), "`format` is not"),
         (vec![id.clone()], Vec::new(), "error: what http"),
-        (vec![vec![7; 31]], file.clone(), "has not 32 bytes"),
+        (vec![vec![7; 31]], file.clone(), "is not 32 bytes long"),
         (vec![id.clone(), id.clone()], file.clone(), "out of order"),
         (vec![vec![8; 32], vec![7; 32]], file, "out of order"),
     ];
@@ -279,7 +279,7 @@ async fn a_status_says_who_is_limited_and_fails_when_nobody_answers_or_somebody_
     };
     let (one, other) = ("http://192.0.2.8:1", "http://192.0.2.9:1");
     for (status, exit, expected) in [
-        (status(vec![], vec![]), 0, "not listened to for 1 s: caller 7: its message is malformed"),
+        (status(vec![], vec![]), 0, "refused for 1 s: caller 7: its message is malformed"),
         (
             status(vec![up.clone(), silent(one)], vec![]),
             0,
@@ -296,7 +296,7 @@ async fn a_status_says_who_is_limited_and_fails_when_nobody_answers_or_somebody_
             1,
             "convicted cosigner witness: evidence 0101",
         ),
-        (status(vec![up], vec![convicted(31)]), 1, "has not 32 bytes"),
+        (status(vec![up], vec![convicted(31)]), 1, "is not 32 bytes long"),
     ] {
         let url = serve(Liar { status, ..Liar::default() }).await;
         let (ended, shown, problem) = against(&url, &["gossip", "status"]).await;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ledger_core::Hint;
 use ledger_core::TreeSize;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::cosignature::verify_line;

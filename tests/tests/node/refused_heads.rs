@@ -1,6 +1,7 @@
 //! Heads that a witness refuses, over HTTP: what contradicts the one that it cosigned becomes
 //! evidence.
 
+use ledger_core::Hint;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::note::Algorithm;
 use ledger_node::RunningNode;

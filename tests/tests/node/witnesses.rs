@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use ledger_core::Hint;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::note::{Algorithm, VerifierKey};
 use ledger_core::policy::Policy;

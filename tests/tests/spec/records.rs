@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
+use ledger_core::Hint;
 use ledger_core::record::{Draft, Kind, Object, RecordError, Rule, schema, unknown_members};
 use ledger_tests::workspace;
 use serde_json::Value;

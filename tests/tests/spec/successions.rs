@@ -1,5 +1,6 @@
 //! Succession notes of the first form, which named no governance entry.
 
+use ledger_core::Hint;
 use ledger_core::note::Note;
 use ledger_core::record::Record;
 use ledger_core::succession::{ClaimedSuccession, FIRST_LINE};

@@ -1,4 +1,4 @@
-//! `ledger charter`: the draft of a founding document, and the way from one log to the next.
+//! `ledger charter`: drafts a founding charter, and leaves one log for another.
 
 pub mod succeed;
 
@@ -55,19 +55,19 @@ struct NewArgs {
     /// The consortium's name
     #[arg(long, value_name = "NAME")]
     consortium: String,
-    /// The founding member that speaks for all
+    /// The founding member that issues the charter
     #[arg(long, value_name = "NAME")]
     issuer: String,
     /// A founding member: its name, a key and its roles (operator, publisher, reviewer, steward)
     #[arg(long = "member", value_name = "NAME=VKEY:ROLE,ROLE", required = true)]
     members: Vec<String>,
-    /// Where a member's node listens for gRPC, and the vkey of the key that it shows in TLS
+    /// The gRPC address of a member's node, and the vkey of its node key
     #[arg(long = "node", value_name = "NAME=URL[,VKEY]")]
     nodes: Vec<String>,
     /// A C2SP tlog-policy with the witnesses; without it the log key alone is enough
     #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// How many stewards change the charter; without it more than half of them
+    /// How many stewards must sign a change of the charter; default: more than half of them
     #[arg(long, value_name = "N")]
     threshold: Option<u64>,
 }
@@ -75,7 +75,8 @@ struct NewArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for keys, members or a policy that make no charter, and for notes that are none.
+/// [`Failure`] when keys, members or a policy make no valid charter, or a file is not a succession
+/// note.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::New(args) => new(args, out),
@@ -88,7 +89,7 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
     let log = read_vkey(&args.log, "--log")?;
     if log.algorithm() != Algorithm::Ed25519 {
         let hint = "make the log's key with: ledger keygen ORIGIN --use log --out FILE";
-        return Err(Failure::usage("--log is a cosigner's key, which signs no heads", hint));
+        return Err(Failure::usage("--log is a cosigner's key, which signs no log's heads", hint));
     }
     let policy = args.policy.as_deref().map(|path| read_policy(path, &log)).transpose()?;
     let mut charter = CharterDraft::new(&args.consortium, log).issuer(&args.issuer);
@@ -106,11 +107,9 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
     if let Some(threshold) = args.threshold {
         charter = charter.threshold(threshold);
     }
-    let draft = charter
-        .draft(environment::fresh_id()?, environment::now())
-        .map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
-    let charter =
-        Charter::check_draft(&draft).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let draft =
+        charter.draft(environment::fresh_id()?, environment::now()).map_err(Failure::refused_by)?;
+    let charter = Charter::check_draft(&draft).map_err(Failure::refused_by)?;
     check_rules(&charter)?;
     out.data(format!("{}\n", draft.json()).as_bytes())?;
     out.note(
@@ -121,7 +120,8 @@ fn new(args: &NewArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(json!({ "draft": draft.json(), "statement": statement })))
 }
 
-/// Refuses a charter under which some kind of record, or a change of it, could never be signed.
+/// Refuses a charter under which some kind of record, or a change of the charter, could never be
+/// signed.
 fn check_rules(charter: &Charter) -> Result<(), Failure> {
     let holders = |role: &str| {
         let has = |member: &&ledger_core::charter::Member| {
@@ -137,8 +137,8 @@ fn check_rules(charter: &Charter) -> Result<(), Failure> {
             let found = holders(role);
             if found < needed {
                 return Err(Failure::refused(
-                    format!("{what} needs {needed} of role {role}, but members with it: {found}"),
-                    format!("give a --member the role {role}: the charter's rules ask for it"),
+                    format!("{what} needs {needed} with role {role}, but only {found} have it"),
+                    format!("give a --member the role {role}: the charter's rules require it"),
                 ));
             }
         }
@@ -175,20 +175,19 @@ fn read_member(text: &str) -> Result<(&str, VerifierKey, Vec<&str>), Failure> {
 
 /// Splits at the first `=` and the last `,`.
 fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
-    let hint =
-        "write --node NAME=grpcs://HOST:PORT,VKEY with the vkey of its node key, or without it";
+    let hint = "write --node NAME=grpcs://HOST:PORT,VKEY; the vkey of its node key is optional";
     let wrong = |why: &str| Failure::usage(format!("--node \"{text}\": {why}"), hint);
     let (name, rest) = text.split_once('=').ok_or_else(|| wrong("it names no address"))?;
     let (address, key) = match rest.rsplit_once(',') {
         Some((address, key)) => (address, Some(read_vkey(key, &format!("--node {name}"))?)),
         None => (rest, None),
     };
-    let url = grpc_url(address).ok_or_else(|| wrong("it is no gRPC address"))?;
+    let url = grpc_url(address).ok_or_else(|| wrong("it is not a gRPC address"))?;
     if !address::is_of_node(address) {
-        return Err(wrong("it does not say the port"));
+        return Err(wrong("it has no port"));
     }
     if key.is_some() && url.starts_with("http://") {
-        return Err(wrong("nobody shows a key without TLS: write grpcs://"));
+        return Err(wrong("a node key needs TLS: write grpcs://"));
     }
     if key.as_ref().is_some_and(|key| NodeKey::of(key).is_none()) {
         return Err(wrong("the key is a cosigner's; make one with `ledger keygen --use node`"));
@@ -196,7 +195,7 @@ fn read_node(text: &str) -> Result<(&str, &str, Option<VerifierKey>), Failure> {
     Ok((name, address, key))
 }
 
-/// A policy by which the log's node can publish.
+/// Reads a policy under which the log's node can publish.
 fn read_policy(path: &std::path::Path, log: &VerifierKey) -> Result<String, Failure> {
     let bytes = files::read(path, 1 << 16)?;
     let hint = "a policy has lines `log VKEY`, `witness NAME VKEY`, `group ...`, `quorum NAME`";
@@ -210,10 +209,10 @@ fn read_policy(path: &std::path::Path, log: &VerifierKey) -> Result<String, Fail
     for url in policy.witnesses().iter().filter_map(|witness| witness.url.as_deref()) {
         let url = String::from_utf8_lossy(url);
         if Contact::parse(&url).is_none() {
-            let message = format!("no witness is reached at \"{url}\"");
-            let hint = "write http://..., https://..., or of a node of ours grpcs://HOST:PORT";
+            let message = format!("no witness can be reached at \"{url}\"");
+            let hint = "write http://..., https://..., or grpcs://HOST:PORT for a ledger node";
             return Err(Failure::refused(message, hint).of(path.display()));
         }
     }
-    String::from_utf8(bytes).map_err(|_| refused("a charter's policy is UTF-8".to_owned()))
+    String::from_utf8(bytes).map_err(|_| refused("a charter's policy must be UTF-8".to_owned()))
 }

@@ -1,4 +1,4 @@
-//! `ledger checkpoint`: the log's latest word, verified.
+//! `ledger checkpoint`: prints the log's latest checkpoint, verified.
 
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_core::hash::Hash;
@@ -14,7 +14,7 @@ use crate::output::{Outcome, Output};
 use crate::trust::TrustArgs;
 
 const EXAMPLE: &str = "\
-Example: keep today's checkpoint; next month, have it proven that the log only grew
+Example: keep today's checkpoint; next month, check that the log has only grown since
   ledger checkpoint --node http://127.0.0.1:7780 --policy consortium.policy > today.checkpoint
   ledger verify today.checkpoint --old last-month.checkpoint --node http://127.0.0.1:7780";
 
@@ -22,7 +22,7 @@ Example: keep today's checkpoint; next month, have it proven that the log only g
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Print size and root of the tree of this size, proven to be the beginning of the latest
+    /// Print the size and root of the tree of N entries, proven to be a prefix of the latest tree
     #[arg(long, value_name = "N")]
     size: Option<u64>,
     #[command(flatten)]
@@ -34,7 +34,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node cannot be reached or its checkpoint is not acceptable.
+/// [`Failure`] when the node cannot be reached, or its checkpoint is not accepted.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     client::runtime()?.block_on(checkpoint(args, out))
 }
@@ -47,7 +47,7 @@ async fn checkpoint(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let accepted = trust.policy.verify(&claimed).map_err(|e| {
         Failure::refused(
             e.to_string(),
-            "keep the checkpoint; another log may answer at this address",
+            "check --node and what you trust: another log may answer at this address",
         )
     })?;
     trust.is_charter_of(&accepted)?;
@@ -55,12 +55,13 @@ async fn checkpoint(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (text, head) = match args.size {
         None => (String::from_utf8_lossy(&bytes).into_owned(), latest),
         Some(size) => {
-            let size = TreeSize::new(size)
-                .map_err(|e| Failure::usage(format!("--size: {e}"), "give a size the log had"))?;
+            let size = TreeSize::new(size).map_err(|e| {
+                Failure::usage(format!("--size: {e}"), "give a size that the log has had")
+            })?;
             let head = head_at(&mut node, size, &latest).await?;
             let text = Checkpoint::new(accepted.checkpoint.origin().clone(), head).to_string();
             out.note(format!(
-                "unsigned; proven to be the beginning of the tree of {}",
+                "this head is unsigned; it is proven to be a prefix of the signed tree of size {}",
                 latest.size
             ));
             (text, head)
@@ -92,7 +93,7 @@ async fn head_at(node: &mut Node, size: TreeSize, latest: &TreeHead) -> Result<T
     Ok(head)
 }
 
-/// The head that the last leaf's proof leads to: on that way every sibling stands on the left.
+/// Computes the head from the inclusion proof of its last leaf, whose siblings are all on the left.
 async fn derive_head(
     node: &mut Node,
     last: LeafIndex,
@@ -108,10 +109,10 @@ async fn derive_head(
     Ok(head)
 }
 
-/// Has it proven by the node that `new` begins with `old`.
+/// Asks the node for a consistency proof from `old` to `new`, and verifies it.
 ///
 /// # Errors
-/// [`Failure`] when the node cannot or its proof does not hold.
+/// [`Failure`] when the node sends no proof, or a wrong one.
 pub async fn prove_growth(node: &mut Node, old: &TreeHead, new: &TreeHead) -> Result<(), Failure> {
     let trivial = old.size.is_empty() || old.size == new.size;
     let list = if trivial {
@@ -122,7 +123,7 @@ pub async fn prove_growth(node: &mut Node, old: &TreeHead, new: &TreeHead) -> Re
     let proof = ConsistencyProof::new(list).map_err(client::wrong_answer)?;
     verify_consistency(&proof, old, new).map_err(|e| {
         let message =
-            format!("tree {} is not proven to begin with tree {}: {e}", new.size, old.size);
+            format!("size {} is not proven to begin with size {}: {e}", new.size, old.size);
         Failure::refused(message, "keep both checkpoints: if both are signed, the log has forked")
     })
 }
@@ -133,6 +134,6 @@ fn hashes<T: AsRef<[u8]>>(list: &[T]) -> Result<Vec<Hash>, Failure> {
 
 fn hash(bytes: &[u8]) -> Result<Hash, Failure> {
     let bytes: [u8; 32] =
-        bytes.try_into().map_err(|_| client::wrong_answer("a hash is not 32 bytes"))?;
+        bytes.try_into().map_err(|_| client::wrong_answer("a hash is not 32 bytes long"))?;
     Ok(Hash::from_bytes(bytes))
 }

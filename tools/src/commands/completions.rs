@@ -1,4 +1,4 @@
-//! `ledger completions`: what shells need to complete commands.
+//! `ledger completions`: prints completion scripts for shells.
 
 use clap::{Command, CommandFactory as _, ValueEnum};
 use clap_complete::Shell;
@@ -12,14 +12,14 @@ Example:
   ledger completions bash > ~/.local/share/bash-completion/completions/ledger
   ledger completions bash --program ledger-node > ledger-node.bash";
 
-/// Print the completion script of a shell
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Which shell
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
-    /// Which program
+    /// The program whose commands are completed
     #[arg(long, value_enum, default_value_t = Program::Ledger)]
     program: Program,
 }
@@ -33,7 +33,7 @@ enum Program {
 /// Runs the command; `ledger` is the command tree of this program.
 ///
 /// # Errors
-/// [`Failure`] when stdout takes no more.
+/// [`Failure`] when stdout cannot be written.
 pub fn run(args: &Args, ledger: Command, out: &Output) -> Result<Outcome, Failure> {
     let mut script = Vec::new();
     let (mut command, name) = match args.program {

@@ -1,4 +1,4 @@
-//! `ledger evidence`: what a node, or a folder of evidence, holds, and what two checkpoints show.
+//! `ledger evidence`: lists, shows, exports and makes evidence.
 
 mod make;
 mod source;
@@ -21,38 +21,37 @@ pub use verdict::known;
 use verdict::{object, verdict};
 
 const EXAMPLE: &str = "\
-Example: what a node holds, and whom it convicts by the keys of a policy
+Example: list a node's evidence, and whom it convicts by the keys of a policy
   ledger evidence list --node http://127.0.0.1:7780 --policy consortium.policy
-Example: a file to send to somebody, who judges it with `ledger verify FILE --vkey VKEY`
-  ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json
-Example: the same without the node, in its directory or in any folder of evidence files
+Example: export a file, which others judge with `ledger verify FILE --vkey VKEY`
+  ledger evidence export ID --node http://127.0.0.1:7780 -o evidence.json
+Example: list the files in a node's directory, or in any folder of evidence files
   ledger evidence list --dir /var/lib/ledger
-Example: two checkpoints that contradict each other become a file that convicts
-  ledger evidence make mine.checkpoint theirs.checkpoint -o accusation.json --vkey \"$LOG_VKEY\"
+Example: make evidence from two checkpoints that contradict each other
+  ledger evidence make mine.checkpoint theirs.checkpoint -o evidence.json --vkey \"$LOG_VKEY\"
 
-What a node sends is believed no more than a file: it must be evidence, and of the id that was asked for.";
+What a node sends is checked like a file: it must be evidence, and have the requested id.";
 
 const LIST: &str = "\
-Example: what a node holds
+Example: list a node's evidence
   ledger evidence list --node http://127.0.0.1:7780
-Example: what lies in a node's directory
+Example: list the files in a node's directory
   ledger evidence list --dir /var/lib/ledger";
 
 const SHOW: &str = "\
-Example: judged by the log's key
+Example: judge one file by the log's key
   ledger evidence show ID --node http://127.0.0.1:7780 --vkey ledger.example/2026+1c2d3e4f+AY...";
 
 const EXPORT: &str = "\
-Example: the file, for somebody else to judge
-  ledger evidence export ID --node http://127.0.0.1:7780 -o accusation.json";
+Example: write one file, for others to judge
+  ledger evidence export ID --node http://127.0.0.1:7780 -o evidence.json";
 
 const MAKE: &str = "\
-Example: two checkpoints of one size; of two sizes the tiles of the larger tree are needed
-  ledger evidence make mine.checkpoint theirs.checkpoint -o accusation.json --vkey \"$LOG_VKEY\"
-  ledger evidence make then.checkpoint now.checkpoint --source DIR -o accusation.json --vkey \"$LOG_VKEY\"";
+Example: two checkpoints of one size; for two sizes, name the tiles of the larger tree
+  ledger evidence make mine.checkpoint theirs.checkpoint -o evidence.json --vkey \"$LOG_VKEY\"
+  ledger evidence make then.checkpoint now.checkpoint --source DIR -o evidence.json --vkey \"$LOG_VKEY\"";
 
-/// List, show and export the evidence that a node holds, or a directory, and make it of two
-/// checkpoints
+/// List, show and export the evidence in a node or a directory, or make it from two checkpoints
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -62,16 +61,16 @@ pub struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// One line a file: its id, its type, the log; whom it convicts, if keys or an anchor are given
+    /// Print one line a file: id, type, log and, if you give keys or an anchor, whom it convicts
     #[command(after_help = LIST)]
     List(ListEvidenceArgs),
-    /// What one file says, and whom it convicts
+    /// Show what one file proves, and whom it convicts
     #[command(after_help = SHOW)]
     Show(OneArgs),
-    /// The file itself, byte for byte
+    /// Write one file, byte for byte
     #[command(after_help = EXPORT)]
     Export(ExportArgs),
-    /// The file that convicts whoever signed two checkpoints that contradict each other
+    /// Make a file that convicts the signer of two checkpoints that contradict each other
     #[command(after_help = MAKE)]
     Make(MakeArgs),
 }
@@ -102,7 +101,7 @@ struct ExportArgs {
     id: String,
     #[command(flatten)]
     from: From,
-    /// Where to write it; without this, stdout
+    /// Where to write the file; default: stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -112,10 +111,10 @@ struct Known {
     /// A key that you know to be a log's or a cosigner's; may be given several times
     #[arg(long, value_name = "VKEY")]
     vkey: Vec<String>,
-    /// A C2SP tlog-policy: its logs and witnesses are known
+    /// A C2SP tlog-policy whose log and witness keys you know
     #[arg(long, value_name = "FILE", env = "LEDGER_POLICY")]
     policy: Option<PathBuf>,
-    /// The charter's statement id: keys follow from the bundles that the evidence carries
+    /// The charter's statement id; keys follow from the bundles that the evidence carries
     #[arg(long, value_name = "STATEMENT")]
     anchor: Option<String>,
 }

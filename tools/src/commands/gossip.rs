@@ -1,4 +1,4 @@
-//! `ledger gossip`: what a node knows of all logs, and how its peers are doing.
+//! `ledger gossip`: shows what a node knows about all logs, and the state of its peers.
 
 use ledger_core::checkpoint::{Checkpoint, ClaimedCheckpoint};
 use ledger_proto::v1::{GetGossipResponse, GossipConviction, GossipLog, GossipPeer};
@@ -10,19 +10,19 @@ use crate::failure::Failure;
 use crate::output::{Line, Outcome, Output};
 
 const EXAMPLE: &str = "\
-Example: whether any log shows two histories, as far as this node has heard
+Example: check whether this node has observed two histories of any log
   ledger gossip status --node http://127.0.0.1:7780";
 
 const STATUS_EXAMPLE: &str = "\
 Example:
   ledger gossip status --node http://127.0.0.1:7780
 
-Exit code 1 when a log does not stand good, when evidence convicts somebody, or when no peer of the
-node answers, so that a script may watch it. Open heads alone are no trouble: a log that grows
-leaves them open for a moment. What it shows is the node's word; `ledger evidence show ID` judges
+Exit code 1 when the standing of a log is not good, when evidence convicts a key, or when no peer of
+the node answers, so that a script can watch it. Open heads alone are not a problem: a growing log
+leaves heads open for a moment. The output is the node's claim; `ledger evidence show ID` judges
 evidence.";
 
-/// Show what a node knows of all logs, and how its peers are doing
+/// Show what a node knows about all logs, and the state of its peers
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -35,7 +35,7 @@ enum Command {
     Status(GossipStatusArgs),
 }
 
-/// Peers, logs, disagreements, and whom evidence convicts
+/// Show peers, logs, contradictions, and the keys that evidence convicts
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
 struct GossipStatusArgs {
@@ -46,7 +46,7 @@ struct GossipStatusArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node cannot be asked, or answers with what is no checkpoint.
+/// [`Failure`] when the node cannot be reached, or a head that it sends is not a checkpoint.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Status(args) => client::runtime()?.block_on(status(args, out)),
@@ -72,7 +72,7 @@ async fn status(args: &GossipStatusArgs, out: &Output) -> Result<Outcome, Failur
     let isolated =
         !answer.peers.is_empty() && answer.peers.iter().all(|peer| !peer.trouble.is_empty());
     if isolated {
-        out.note("no peer answers: this node hears of nothing that others are shown");
+        out.note("no peer answers: this node cannot observe what other nodes are shown");
     }
     let well = answer.logs.iter().all(|log| log.standing == "good") && convictions.is_empty();
     let object = json!({
@@ -120,7 +120,7 @@ fn show_peers(answer: &GetGossipResponse, now: u64, out: &Output) {
         let (caller, why) = (&limited.caller, client::trouble(&limited.trouble));
         out.line(match limited.retry_after.div_ceil(1000) {
             0 => format!("  limited: {caller}: {why}"),
-            seconds => format!("  not listened to for {seconds} s: {caller}: {why}"),
+            seconds => format!("  refused for {seconds} s: {caller}: {why}"),
         });
     }
 }
@@ -138,8 +138,8 @@ impl<'a> LogRow<'a> {
             Ok(claimed) if claimed.checkpoint().origin().as_str() == log.origin => {
                 Ok(claimed.checkpoint().clone())
             }
-            Ok(_) => Err(client::wrong_answer("a head is another log's")),
-            Err(error) => Err(client::wrong_answer(format!("a head is no checkpoint: {error}"))),
+            Ok(_) => Err(client::wrong_answer("a head is from another log")),
+            Err(error) => Err(client::wrong_answer(format!("a head is not a checkpoint: {error}"))),
         };
         let open = log.open.iter().map(|open| Ok((head(&open.head)?, open.alarm)));
         let open = open.collect::<Result<_, Failure>>()?;
@@ -167,7 +167,7 @@ impl<'a> LogRow<'a> {
         for (head, alarm) in &self.open {
             let head = head.head();
             let alarm =
-                if *alarm { ", UNRECONCILED: nobody shows that it belongs to it" } else { "" };
+                if *alarm { ", UNRECONCILED: no proof links it to the adopted head" } else { "" };
             out.line(format!("  open {}, root {}{alarm}", head.size, head.root));
         }
     }
@@ -207,7 +207,7 @@ fn peer(peer: &GossipPeer, now: u64) -> Value {
 
 fn conviction(conviction: &GossipConviction) -> Result<Value, Failure> {
     if conviction.evidence.len() != 32 {
-        return Err(client::wrong_answer("an id of evidence has not 32 bytes"));
+        return Err(client::wrong_answer("an evidence id is not 32 bytes long"));
     }
     Ok(json!({
         "evidence": client::statement_of(&conviction.evidence),
@@ -218,7 +218,7 @@ fn conviction(conviction: &GossipConviction) -> Result<Value, Failure> {
     }))
 }
 
-/// How long ago something was, for people; a clock that is behind says `0 s`.
+/// How long ago a time was, for people. A time in the future gives `0 s`.
 fn age(at: u64, now: u64) -> String {
     match now.saturating_sub(at) {
         seconds @ 0..120 => format!("{seconds} s"),

@@ -1,4 +1,4 @@
-//! `ledger keygen`: a fresh key, and the public half of one that is there.
+//! `ledger keygen`: makes a key, or prints the public half of an existing one.
 
 use std::path::{Path, PathBuf};
 
@@ -14,24 +14,23 @@ use crate::output::{Outcome, Output};
 const EXAMPLE: &str = "\
 Example: a key with which the member safety-lab.example signs records
   ledger keygen safety-lab.example/publishing --out publishing.key
-Example: the vkey of a key file, once more
+Example: print the vkey of an existing key file
   ledger keygen --show publishing.key";
 
-/// Make a key: the secret goes into a file of mode 0600, the vkey for others to stdout; or show a
-/// key's vkey
+/// Make a key and print its vkey, the public half; or print the vkey of an existing key
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     /// The key's name: a member's name or MEMBER/LABEL; for a log its origin
     #[arg(required_unless_present = "show")]
     name: Option<String>,
-    /// Where the secret goes; never overwritten
+    /// Where to write the secret key, with mode 0600; never overwritten
     #[arg(long, value_name = "FILE", required_unless_present = "show")]
     out: Option<PathBuf>,
     /// Make no key: print the vkey of this key file
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "out", "usage", "alg"])]
     show: Option<PathBuf>,
-    /// What the key will sign
+    /// What the key signs
     #[arg(long = "use", value_enum, default_value_t = Use::Record)]
     usage: Use,
     /// The signature algorithm; ml-dsa-44 (post-quantum) is for witnesses and mirrors
@@ -58,13 +57,13 @@ enum Alg {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for a bad name, an algorithm that is not built, a file that exists, or one that
-/// holds no key.
+/// [`Failure`] for a bad name, an algorithm that this build lacks, a file that exists already, or
+/// one that holds no key.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match (&args.show, &args.name, &args.out) {
         (Some(file), _, _) => print(&keys::read(file)?, file, out),
         (None, Some(name), Some(file)) => make(name, file, args, out),
-        _ => Err(Failure::usage("which key?", "give NAME and --out FILE, or --show FILE")),
+        _ => Err(Failure::usage("no key was named", "give NAME and --out FILE, or --show FILE")),
     }
 }
 
@@ -73,13 +72,15 @@ fn make(name: &str, file: &Path, args: &Args, out: &Output) -> Result<Outcome, F
         Failure::usage(e.to_string(), "names look like safety-lab.example/publishing")
     })?;
     let (algorithm, next) = match args.usage {
-        Use::Record => (Algorithm::Ed25519, "give the vkey to whoever writes the charter"),
+        Use::Record => (Algorithm::Ed25519, "give the vkey to the member that writes the charter"),
         Use::Log => (
             Algorithm::Ed25519,
             "ledger charter new --log VKEY --consortium NAME --issuer NAME --member NAME=VKEY:ROLE...",
         ),
-        Use::Node => (Algorithm::Ed25519, "name the file in the node's configuration"),
-        Use::Witness | Use::Mirror => (Algorithm::CosignatureV1, "policies list it as a witness"),
+        Use::Node => (Algorithm::Ed25519, "name the file in the node's config.toml"),
+        Use::Witness | Use::Mirror => {
+            (Algorithm::CosignatureV1, "list the vkey as a witness in policies")
+        }
     };
     let algorithm = match args.alg {
         Alg::Ed25519 => algorithm,
@@ -101,12 +102,12 @@ fn make(name: &str, file: &Path, args: &Args, out: &Output) -> Result<Outcome, F
         })?;
     keys::write(file, &key)?;
     let made = print(&key, file, out)?;
-    out.note(format!("the secret is in {}; keep it and back it up", file.display()));
+    out.note(format!("the secret key is in {}: keep it private, and back it up", file.display()));
     out.note(format!("next: {next}"));
     Ok(made)
 }
 
-/// Prints what others need of a key.
+/// Prints the public half of a key.
 fn print(key: &SignerKey, file: &Path, out: &Output) -> Result<Outcome, Failure> {
     let vkey = key.verifier().to_string();
     out.data(format!("{vkey}\n").as_bytes())?;

@@ -1,4 +1,4 @@
-//! `ledger man`: manual pages.
+//! `ledger man`: writes manual pages.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ Example:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Where the pages go; made if it does not exist
+    /// The folder for the pages; made if it does not exist
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }

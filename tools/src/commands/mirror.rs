@@ -1,34 +1,33 @@
-//! `ledger mirror`: which logs a node copies, and how the copies are doing.
+//! `ledger mirror`: chooses the logs that a node copies, and shows the state of the copies.
 
 use std::path::{Path, PathBuf};
 
 use ledger_core::record::format_time;
-use ledger_node::listed::MAX_LIST_BYTES;
 use ledger_node::mirror::list::{ListedBasis, MIRROR_FILE, Mirrored, Quorum, parse_mirrors};
 use ledger_proto::v1::MirroredLog;
 use serde_json::{Value, json};
 
 use crate::client::{self, NodeArgs};
+use crate::commands::log_list::LogList;
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
-Example: let the node in the directory log copy any C2SP log, and a log of ours
+Example: let the node in the directory log copy any C2SP log, and a log with a charter
   ledger mirror add --dir log \"$VKEY\" --from https://other.example/log
   ledger mirror add --dir log partner.example/2026 --anchor STATEMENT --from grpc://10.0.0.7:7780
 
-The list is the file DIR/mirror-logs. A running node notices changes within a second; it copies if
-config.toml names mirror_keys. Copies lie in DIR/mirrors and are served below /mirror/HASH; the copy of
-a log that is removed stays there and stays served.";
+The list is the file DIR/mirror-logs. A running node notices changes within a second. It copies only
+if config.toml names mirror_keys. Copies are in DIR/mirrors, and are served below /mirror/HASH. The
+copy of a removed log is kept, and stays served.";
 
 const ADD_EXAMPLE: &str = "\
-Example: a key of any C2SP log; and a log of ours, whose keys follow from its charter
+Example: any C2SP log by its vkey; then a log whose keys follow from its charter
   ledger mirror add --dir log \"$VKEY\" --from https://other.example/log
   ledger mirror add --dir log partner.example/2026 --anchor STATEMENT --from https://partner.example";
 
 const REMOVE_EXAMPLE: &str = "\
-Example: no longer copy a log
+Example: stop copying a log
   ledger mirror remove --dir log other.example/log";
 
 const LIST_EXAMPLE: &str = "\
@@ -39,12 +38,12 @@ const STATUS_EXAMPLE: &str = "\
 Example:
   ledger mirror status --node http://127.0.0.1:7780
 
-Exit code 1 when a listed log is in trouble, so that a script may watch it.";
+Exit code 1 when a log is in trouble, so that a script can watch it.";
 
 const EXPECTED: &str = "give a vkey (other.example/log+0123abcd+AbCd...) with --from URL, or an origin \
                         with --anchor STATEMENT and --from URL";
 
-/// Say which logs a node copies, verifies and cosigns as a mirror, and how the copies are doing
+/// Choose the logs that a node copies, verifies and cosigns as a mirror, and show the copies' state
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -60,53 +59,53 @@ enum Command {
     Status(MirrorStatusArgs),
 }
 
-/// Add a log: by a key, or by the statement of its charter
+/// Add a log, by its vkey or by the statement id of its charter
 #[derive(Debug, clap::Args)]
 #[command(after_help = ADD_EXAMPLE)]
 struct AddMirrorArgs {
     /// The log's vkey, whose name is its origin; with --anchor the origin alone
     log: String,
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
-    /// Where it is read: a C2SP tlog-tiles URL, or a node of ours at grpc://HOST:PORT or
+    /// Where to read the log: a C2SP tlog-tiles URL, or a ledger node at grpc://HOST:PORT or
     /// grpcs://HOST:PORT
     #[arg(long, value_name = "URL")]
     from: String,
-    /// It is a log of ours: its charter's statement id. Keys follow from the charter, and every
-    /// entry is judged by it
+    /// The statement id of the log's charter; keys follow from the charter, and every entry is
+    /// judged by it
     #[arg(long, value_name = "STATEMENT")]
     anchor: Option<String>,
-    /// Cosign only what the witnesses of the charter's policy have cosigned
+    /// Cosign only checkpoints that satisfy the policy of the charter, with its quorum of witnesses
     #[arg(long, requires = "anchor")]
     quorum: bool,
-    /// Cosign only what satisfies this C2SP tlog-policy; a path as the node sees it from its
-    /// directory
+    /// Cosign only checkpoints that satisfy this C2SP tlog-policy; the path is relative to the
+    /// node's directory
     #[arg(long, value_name = "FILE", conflicts_with = "anchor")]
     policy: Option<String>,
 }
 
-/// Remove a log; its copy stays, and stays served
+/// Remove a log; its copy is kept, and stays served
 #[derive(Debug, clap::Args)]
 #[command(after_help = REMOVE_EXAMPLE)]
 struct RemoveMirrorArgs {
     /// The log's origin
     origin: String,
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
 }
 
-/// Print the list
+/// Print the logs that the node mirrors
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIST_EXAMPLE)]
 struct ListMirrorsArgs {
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
 }
 
-/// How the copies of a running node are doing
+/// Show the state of a running node's copies
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
 struct MirrorStatusArgs {
@@ -117,8 +116,8 @@ struct MirrorStatusArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for a log that is none or is there already, one that is not listed, or a file that
-/// cannot be read or written.
+/// [`Failure`] for a malformed log, one that is listed already or not listed, or a file that cannot
+/// be read or written.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Add(args) => add(args, out),
@@ -128,11 +127,16 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     }
 }
 
+fn open(dir: &Path) -> Result<LogList<Mirrored>, Failure> {
+    let parse = |text: &str| parse_mirrors(text).map_err(|error| error.to_string());
+    LogList::read(dir, MIRROR_FILE, parse, "ledger mirror list")
+}
+
 fn add(args: &AddMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
-    let text = read(&args.dir)?;
+    let mut list = open(&args.dir)?;
     let words = [Some(&args.log), Some(&args.from), args.anchor.as_ref(), args.policy.as_ref()];
     if words.into_iter().flatten().any(|word| word.contains(char::is_whitespace)) {
-        return Err(Failure::usage("an origin, a vkey, a URL and a path hold no spaces", EXPECTED));
+        return Err(Failure::usage("an origin, vkey, URL or path cannot contain spaces", EXPECTED));
     }
     let line = match &args.anchor {
         Some(anchor) => {
@@ -144,18 +148,8 @@ fn add(args: &AddMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
             format!("log {} {}{policy}\n", args.log, args.from)
         }
     };
-    // alone first, so that what is wrong with it is not told as line 17 of a file
-    let alone = parse_mirrors(&line).map_err(|error| {
-        let error = error.to_string();
-        Failure::usage(error.trim_start_matches("line 1: "), EXPECTED)
-    })?;
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{text}{gap}{line}");
-    let logs = parse_mirrors(&text).map_err(|error| {
-        Failure::refused(error.to_string(), "see `ledger mirror list` for what is there")
-    })?;
-    files::replace(&args.dir.join(MIRROR_FILE), text.as_bytes())?;
-    for log in &alone {
+    let (added, logs) = list.add(&line, EXPECTED)?;
+    for log in &added {
         let (origin, source) = (log.origin.as_str(), &log.source);
         out.line(format!("the node mirrors {origin} from {source}"));
     }
@@ -163,26 +157,16 @@ fn add(args: &AddMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
 }
 
 fn remove(args: &RemoveMirrorArgs, out: &Output) -> Result<Outcome, Failure> {
-    let text = read(&args.dir)?;
-    let logs = parse_mirrors(&text).map_err(|error| malformed(&args.dir, &error))?;
     let is_it = |log: &Mirrored| log.origin.as_str() == args.origin;
-    let removed: Vec<&Mirrored> = logs.iter().filter(|log| is_it(log)).collect();
-    if removed.is_empty() {
-        let message = format!("{} is not in the list", args.origin);
-        return Err(Failure::refused(message, "see `ledger mirror list`"));
-    }
-    // comments and the order of the other lines stay as they are
-    let keeps = |line: &&str| !parse_mirrors(line).is_ok_and(|one| one.iter().any(is_it));
-    let kept: String = text.split_inclusive('\n').filter(keeps).collect();
-    files::replace(&args.dir.join(MIRROR_FILE), kept.as_bytes())?;
+    let removed = open(&args.dir)?.remove(&args.origin, is_it)?;
     out.line(format!("the node no longer mirrors {}", args.origin));
-    out.note("its copy stays and stays served, should the log need it");
-    Ok(Outcome::done(json!({ "removed": removed.into_iter().map(object).collect::<Vec<_>>() })))
+    out.note("its copy is kept and stays served, in case the log needs it");
+    Ok(Outcome::done(json!({ "removed": removed.iter().map(object).collect::<Vec<_>>() })))
 }
 
 fn list(args: &ListMirrorsArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
-    let logs = parse_mirrors(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
+    let logs = open(&args.dir)?.logs()?;
     for log in &logs {
         let how = match &log.basis {
             ListedBasis::Keys { keys, policy } => {
@@ -209,7 +193,7 @@ async fn status(args: &MirrorStatusArgs, out: &Output) -> Result<Outcome, Failur
         out.line(format!("mirror key {vkey}"));
     }
     if answer.mirror_vkeys.is_empty() {
-        out.note("the node is no mirror: its config.toml names no mirror_keys");
+        out.note("the node is not a mirror: its config.toml names no mirror_keys");
     }
     for log in &answer.logs {
         let held = log.size.map_or("nothing".to_owned(), |size| size.to_string());
@@ -263,25 +247,4 @@ fn object(log: &Mirrored) -> Value {
         }
     }
     object
-}
-
-fn read(dir: &Path) -> Result<String, Failure> {
-    if !dir.join("config.toml").exists() {
-        let message = format!("{} is not the directory of a log", dir.display());
-        return Err(Failure::environment(message, "give what ledger-node init made with --dir"));
-    }
-    let path = dir.join(MIRROR_FILE);
-    if !path.exists() {
-        return Ok(String::new());
-    }
-    let limit = usize::try_from(MAX_LIST_BYTES).unwrap_or(usize::MAX);
-    let bytes = files::read(&path, limit)?;
-    String::from_utf8(bytes).map_err(|_| {
-        Failure::refused(format!("{} is not UTF-8", path.display()), "mend it with an editor")
-    })
-}
-
-fn malformed(dir: &Path, error: &impl std::fmt::Display) -> Failure {
-    let path = dir.join(MIRROR_FILE);
-    Failure::refused(format!("{}: {error}", path.display()), "mend it with an editor")
 }

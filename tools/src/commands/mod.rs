@@ -10,6 +10,7 @@ pub mod gossip;
 pub mod import;
 pub mod inbox;
 pub mod keygen;
+pub mod log_list;
 pub mod man;
 pub mod mirror;
 pub mod propose;

@@ -1,9 +1,10 @@
-//! `ledger prove`: the proof that an entry is in the log.
+//! `ledger prove`: fetches the proof that an entry is in the log.
 
 mod copy;
 
 use std::path::PathBuf;
 
+use ledger_core::Hint;
 use ledger_core::ProvenRecord;
 use ledger_core::authority::{AuthorityBundle, HeadPolicy};
 use ledger_core::index::LeafIndex;
@@ -18,34 +19,35 @@ use crate::output::{Outcome, Output};
 use crate::trust::{Trust, TrustArgs, unproven};
 
 const EXAMPLE: &str = "\
-Example: a fresh proof for a record, and both files for entry 41
+Example: a fresh proof for a record; then the proof and the record of entry 41
   ledger prove --record decision.record -o decision.tlog-proof
   ledger prove --index 41 -o entry41.tlog-proof
-Example: the same with all that shows that its signers were allowed, for `ledger verify`
+Example: an authority bundle, which also proves that the signers were allowed to sign
   ledger prove --record decision.record --authority -o decision.authority
-Example: out of a copy of the log, when its operator has gone
+Example: a proof from a mirror's copy of the log, when the operator is gone
   ledger prove --record decision.record --from https://mirror.example/mirror/HASH -o decision.tlog-proof";
 
 /// Fetch and verify the proof that an entry is in the log
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE, group = clap::ArgGroup::new("which").required(true))]
 pub struct Args {
-    /// The entry of this record
+    /// The entry of the record in this file
     #[arg(long, value_name = "FILE", group = "which")]
     record: Option<PathBuf>,
     /// The entry at this index
     #[arg(long, value_name = "N", group = "which")]
     index: Option<u64>,
-    /// The entry of this statement id
+    /// The entry with this statement id
     #[arg(long, value_name = "HEX", group = "which")]
     statement: Option<String>,
-    /// Make an authority bundle: the proof, and the governance entries that say who could sign
+    /// Make an authority bundle: the proof, and the governance entries that show who was allowed to
+    /// sign
     #[arg(long)]
     authority: bool,
-    /// Where the proof goes; the record goes beside it unless it is there. Without it: stdout
+    /// Where to write the proof, with the record beside it; default: only the proof, to stdout
     #[arg(short, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Ask no node: read a copy of the log, a mirror's URL, any tlog-tiles URL or a directory
+    /// Read a copy of the log and ask no node: a mirror's URL, any tlog-tiles URL, or a directory
     #[arg(long, value_name = "URL|DIR")]
     from: Option<String>,
     #[command(flatten)]
@@ -54,7 +56,7 @@ pub struct Args {
     trust: TrustArgs,
 }
 
-/// An entry, and the file that is to prove it; nothing of it is verified.
+/// An entry and its proof file, not yet verified.
 struct FetchedProof {
     index: u64,
     entry: Vec<u8>,
@@ -66,14 +68,14 @@ struct FetchedProof {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the entry is not found, or the node's proof does not hold.
+/// [`Failure`] when the entry is not found, or its proof does not verify.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let record = match &args.record {
         None => None,
         Some(path) => {
             let bytes = files::read(path, MAX_RECORD_BYTES)?;
-            let record = Record::parse(&bytes)
-                .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(path.display()))?;
+            let record =
+                Record::parse(&bytes).map_err(|e| Failure::refused_by(e).of(path.display()))?;
             Some(record)
         }
     };
@@ -103,7 +105,7 @@ async fn ask(
     let (file, proof) = if args.authority {
         let file = node.authority(LeafName::Index(index)).await?;
         let bundle = AuthorityBundle::parse(&file).map_err(|e| {
-            let message = format!("the authority bundle does not hold: {e}");
+            let message = format!("the authority bundle does not verify: {e}");
             Failure::refused(message, e.hint())
         })?;
         (file, bundle.proof().clone())
@@ -115,7 +117,7 @@ async fn ask(
     Ok((FetchedProof { index, entry, file, proof }, trust))
 }
 
-/// Verifies what was found, and hands it on.
+/// Verifies the proof, and writes it.
 fn finish(
     args: &Args,
     found: FetchedProof,
@@ -129,14 +131,15 @@ fn finish(
         judge_bundle(&file, in_log, args, trust)?;
     }
     if proof.index != LeafIndex::new(index).map_err(client::wrong_answer)? {
-        return Err(client::wrong_answer("its proof is of another index"));
+        return Err(client::wrong_answer("its proof is for another index"));
     }
-    let proven = ProvenRecord::verify(in_log, &proof, &trust.policy).map_err(|error| {
-        unproven(&error, "keep the files and ask the log's operator, or another node")
-    })?;
+    let proven = ProvenRecord::verify(in_log, &proof, &trust.policy)
+        .map_err(|error| unproven(&error, "ask the log's operator, or another node"))?;
     trust.is_charter_of(proven.accepted())?;
     if record.is_some_and(|record| record.as_bytes() != in_log) {
-        out.warn("the log holds this statement with other signatures: the proof is of that record");
+        out.warn(
+            "the log holds this statement with other signatures: the proof is for that record",
+        );
     }
     match &args.out {
         None => out.data(&file)?,
@@ -160,11 +163,11 @@ fn finish(
     })))
 }
 
-/// Judges a bundle as `ledger verify` will. One that shows that the log took what its rules refuse
-/// is kept all the same: it is what an auditor needs.
+/// Judges a bundle as `ledger verify` does. A bundle that shows that the log accepted an unlawful
+/// record is still written, because an auditor needs it.
 fn judge_bundle(file: &[u8], record: &[u8], args: &Args, trust: &Trust) -> Result<(), Failure> {
     let refused = |e: &dyn std::fmt::Display, hint: &str| {
-        Failure::refused(format!("the authority bundle does not hold: {e}"), hint)
+        Failure::refused(format!("the authority bundle does not verify: {e}"), hint)
     };
     let bundle = AuthorityBundle::parse(file).map_err(|e| refused(&e, e.hint()))?;
     let record = Record::parse(record).map_err(|e| refused(&e, e.hint()))?;
@@ -188,7 +191,7 @@ fn judge_bundle(file: &[u8], record: &[u8], args: &Args, trust: &Trust) -> Resul
     Ok(())
 }
 
-/// The entry that was asked for; its statement is checked, its place is not yet.
+/// The requested entry. Its statement id is checked, but not yet its index.
 async fn entry(
     node: &mut Node,
     index: Option<u64>,

@@ -1,4 +1,4 @@
-//! `ledger submit`: records into the log, proofs out.
+//! `ledger submit`: submits records, and writes their proofs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,11 @@ Example: submit all records of a folder; each gets its proof beside it
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Signed records; - is one from stdin, which needs --proofs
+    /// Signed records; - reads one from stdin, and needs --proofs
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// Where proofs and copies of their records go; without it proofs go beside each record
+    /// The folder for proofs and copies of their records; default: each proof goes beside its
+    /// record
     #[arg(long, value_name = "DIR")]
     proofs: Option<PathBuf>,
     #[command(flatten)]
@@ -38,8 +39,8 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node cannot be reached or a proof cannot be written; refused records are
-/// told one by one and end with exit code 1.
+/// [`Failure`] when the node cannot be reached, or a proof cannot be written. Refused records are
+/// reported one by one, and decide the exit code.
 pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     check_targets(&args)?;
     if let Some(folder) = &args.proofs {
@@ -65,7 +66,7 @@ fn check_targets(args: &Args) -> Result<(), Failure> {
             let (other, path) = (other.display(), path.display());
             return Err(Failure::usage(
                 format!("{other} and {path} would both have the proof {}", proof.display()),
-                "rename one, or submit them apart with different --proofs",
+                "rename one, or submit them separately with different --proofs",
             ));
         }
     }
@@ -83,7 +84,7 @@ fn keep_record(job: &Submission, folder: Option<&Path>) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::refused(
-        format!("it is logged, but {} holds something else", home.display()),
+        format!("it is logged, but {} holds another record", home.display()),
         "submit it again with another --proofs; it is not logged twice",
     ))
 }
@@ -96,9 +97,8 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
     let words = *out;
     let jobs = args.files.into_iter().filter_map(move |path| {
         let name = path.display().to_string();
-        let read = files::read(&path, MAX_RECORD_BYTES).and_then(|bytes| {
-            Record::parse(&bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&name))
-        });
+        let read = files::read(&path, MAX_RECORD_BYTES)
+            .and_then(|bytes| Record::parse(&bytes).map_err(|e| Failure::refused_by(e).of(&name)));
         if let Ok(record) = &read {
             address::warn_of_strange(record.body(), &words);
         }
@@ -148,12 +148,10 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
     };
     let object = |results| json!({ "results": results, "trust": basis });
     if let Err(failure) = ended {
-        // what was logged before stays in the one object: it is done
+        // the object still lists the records that were logged before the failure
         out.problem(&failure);
         let left = total.saturating_sub(tally.results.len());
-        out.note(format!(
-            "{left} of {total} records were not answered for; submitting again is safe"
-        ));
+        out.note(format!("{left} of {total} records got no answer; submitting them again is safe"));
         let mut object = object(tally.results);
         object["error"] = json!(failure.message);
         object["hint"] = json!(failure.hint);
@@ -161,14 +159,14 @@ async fn submit(args: Args, out: &Output) -> Result<Outcome, Failure> {
         return Ok(Outcome { exit: tally.exit.and(failure.exit), object });
     }
     if trust.basis == Basis::Claimed && tally.good > 0 {
-        out.line("the proofs were checked against what the node itself claims, no more");
+        out.line("the proofs were verified only against what the node itself claims");
     }
     Ok(Outcome { exit: tally.exit, object: object(tally.results) })
 }
 
 struct SubmitTally {
     good: usize,
-    /// How the command ends, as far as is known.
+    /// The exit code so far.
     exit: Exit,
     results: Vec<Value>,
 }
@@ -187,7 +185,7 @@ impl SubmitTally {
         let mut more = String::new();
         if let Some(duplicate) = &proven.duplicate {
             word = "duplicate";
-            more = format!("; the log had it since {when}");
+            more = format!("; the log has had it since {when}");
             if duplicate.other_signatures.is_some() {
                 let record = Path::new(proof).with_extension("record");
                 more.push_str(&format!(" with other signatures: see {}", record.display()));

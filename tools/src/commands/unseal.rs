@@ -1,4 +1,4 @@
-//! `ledger unseal`: a record with its sealed members opened.
+//! `ledger unseal`: opens the sealed members of a record.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ const EXAMPLE: &str = "\
 Example: read what the issuer sealed for you
   ledger unseal incident.record --disclosures root-cause.disclosures
 
-It proves that the opened members are the record's, not who signed that: see `ledger verify`.";
+This proves that the opened members belong to the record, not who signed it: see `ledger verify`.";
 
 /// Open sealed members of a record with their disclosures
 #[derive(Debug, clap::Args)]
@@ -32,12 +32,12 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when a file cannot be read, or a disclosure does not open this very record.
+/// [`Failure`] when a file cannot be read, or a disclosure does not belong to this record.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
-    let record = Record::parse(&bytes)
-        .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(args.file.display()))?;
+    let record =
+        Record::parse(&bytes).map_err(|e| Failure::refused_by(e).of(args.file.display()))?;
     let opened = Disclosures::read(&args.disclosures)?.open(&record, &args.file)?;
     out.block(&view::object(opened.object()));
     let statement = record.statement().to_string();

@@ -1,4 +1,4 @@
-//! `ledger verify`: judges files, offline wherever that is possible.
+//! `ledger verify`: judges files, offline where possible.
 
 mod evidence;
 mod rules;
@@ -6,6 +6,7 @@ mod succession;
 
 use std::path::{Path, PathBuf};
 
+use ledger_core::Hint;
 use ledger_core::authority::{Authorised, AuthorityBundle, HeadPolicy};
 use ledger_core::charter::{Charter, Governance, JudgeError};
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -38,41 +39,41 @@ use crate::trust::{Trust, TrustArgs};
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
 
 const EXAMPLE: &str = "\
-Example: all proofs of a folder, each with the record beside it
+Example: all proofs in a folder, each with its record beside it
   ledger verify proofs/*.tlog-proof --policy consortium.policy
 Example: judge the signers too; STATEMENT is the charter's statement id from a source you trust
   ledger verify decision.tlog-proof --anchor STATEMENT --charter charter.record
-Example: who was allowed by which governance entry? The bundle is made by `prove --authority`
+Example: which governance entries allowed the signers? `prove --authority` makes the bundle
   ledger verify decision.authority --anchor STATEMENT
-Example: did those who may decide it leave the log for another one? See docs/governance.md
+Example: did enough members leave the log for another one? See docs/governance.md
   ledger verify new.succession --anchor STATEMENT --charter old.authority --source DIR
-Example: has the log only grown since then?
+Example: has the log only grown since an older checkpoint?
   ledger verify today.checkpoint --old then.checkpoint --policy consortium.policy --source DIR
-Example: does this evidence convict anybody? The key is the log's or the witness's
-  ledger verify accusation.json --vkey ledger.example/2026+1c2d3e4f+AY...";
+Example: does this evidence convict the key of a log or of a witness?
+  ledger verify evidence.json --vkey ledger.example/2026+1c2d3e4f+AY...";
 
 /// Verify proofs, checkpoints, records and evidence, and say what is proven and why
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// tlog-proofs, authority bundles, checkpoints, successions, records or evidence; X.tlog-proof
-    /// and X.authority pair with X.record beside them
+    /// tlog-proofs, authority bundles, checkpoints, successions, records or evidence; the record of
+    /// X.tlog-proof or X.authority is X.record beside it
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The record of a single proof, when it does not lie beside it
+    /// The record of a single proof, if it is not beside the proof
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
-    /// An older checkpoint: the log must have grown out of it
+    /// An older checkpoint: check that the log has only grown since
     #[arg(long, value_name = "CHECKPOINT")]
     old: Option<PathBuf>,
-    /// Where the proof of growth comes from, or the tree that a succession names: a tlog-tiles
-    /// directory or URL
+    /// A tlog-tiles directory or URL, for the consistency proof of --old or the tree that a
+    /// succession names
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
-    /// A checkpoint of the old log that you accept, beside a succession: its head is known then
+    /// For a succession: a checkpoint of the old log that you accept, whose head counts as known
     #[arg(long, value_name = "FILE")]
     checkpoint: Option<PathBuf>,
-    /// Where the proof of growth comes from: a node
+    /// A node's gRPC address, for the consistency proof of --old
     #[arg(long, value_name = "URL", env = "LEDGER_NODE")]
     node: Option<String>,
     /// A key that you know to be a log's or a cosigner's, for evidence; may be given several times
@@ -84,7 +85,7 @@ pub struct Args {
 
 /// What was proven, for people and as JSON.
 struct ProvenItem {
-    /// `proven`, or of evidence `convicted`.
+    /// `proven`, or for evidence `convicted`.
     word: &'static str,
     text: String,
     object: Value,
@@ -93,7 +94,8 @@ struct ProvenItem {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for unusable trust files; verdicts on the files end with exit code 0, 1 or 3.
+/// [`Failure`] when the trust files cannot be used. The verdicts on the files decide between the
+/// exit codes 0, 1 and 3.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     if args.record.is_some() && args.files.len() > 1 {
         let hint = "verify one proof at a time, or put each record beside its proof";
@@ -131,12 +133,12 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome { exit, object: json!({ "results": results }) })
 }
 
-/// What the verdicts on proofs, checkpoints and records rest on.
+/// The trust for the verdicts on proofs, checkpoints and records.
 fn trust(args: &Args, out: &Output) -> Result<Option<Trust>, Failure> {
-    // bundles and evidence bring the charter along: they need the anchor alone
+    // bundles and evidence carry the charter, so they need only the anchor
     let brings_charter = |path: &PathBuf| {
         let named = path.extension().is_some_and(|own| own == "authority");
-        // standard input can be read only once, so that it is taken at its word
+        // standard input can be read only once, so its kind is not checked here
         let reads = || files::read(path, MAX_EVIDENCE_BYTES).map(|bytes| FileKind::of(&bytes));
         named
             || path.as_os_str() == "-"
@@ -166,7 +168,7 @@ fn judge(
         FileKind::Succession => return succession::judge(&bytes, args, trust),
         FileKind::Object => {
             let hint = "sign it first: ledger record sign DRAFT --key FILE";
-            return Err(Failure::refused("this is a draft: nobody has signed it", hint));
+            return Err(Failure::refused("this is a draft: no member has signed it", hint));
         }
         FileKind::Proof | FileKind::Other => {}
     }
@@ -183,7 +185,7 @@ fn judge(
     }
 }
 
-/// A flag that says nothing about a file is a mistake, never ignored.
+/// Refuses a flag that does not apply to a file, instead of ignoring it.
 fn check_flags(path: &Path, sort: FileKind, args: &Args) -> Result<(), Failure> {
     let about_record = matches!(sort, FileKind::Proof | FileKind::Bundle);
     let checkpoint = matches!(sort, FileKind::Other | FileKind::Object);
@@ -207,12 +209,12 @@ fn check_flags(path: &Path, sort: FileKind, args: &Args) -> Result<(), Failure> 
         None => Ok(()),
         Some((flag, _, kind)) => Err(Failure::usage(
             format!("{flag} goes with {kind}, which {} is not", path.display()),
-            "leave it out, or verify the other files by themselves",
+            "leave it out, or verify the other files separately",
         )),
     }
 }
 
-/// An authority bundle with the record that it is about: everything from the anchor up.
+/// Judges an authority bundle with its record, starting from the anchor alone.
 fn judge_bundle(
     path: &Path,
     bytes: &[u8],
@@ -232,8 +234,7 @@ fn judge_bundle(
     };
     let own = args.trust.policy_file()?;
     let own = own.map(|own| excluded::apply(&exclusions, &own, out)).transpose()?;
-    let bundle =
-        AuthorityBundle::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let bundle = AuthorityBundle::parse(bytes).map_err(Failure::refused_by)?;
     let policy = trust.map(|trust| trust.policy_for(&bundle.proof().checkpoint)).or(own);
     let record = record_beside(path, args)?;
     let record = Record::parse(&record).map_err(|e| unsound(&e))?;
@@ -250,10 +251,7 @@ fn judge_bundle(
         check_known(known, &shown)?;
     }
     if policy.is_none() {
-        let charters = shown.governance.charter().read_policy();
-        let charters =
-            charters.map_err(|e| Failure::refused(e.to_string(), "give --policy FILE"))?;
-        excluded::apply(&exclusions, &charters, out)?;
+        excluded::apply(&exclusions, &shown.governance.charter().policy(), out)?;
     }
     let (when, decides) = (format_time(shown.logged.time), shown.logged.governance);
     let signers = signers(&shown.charter, &record, shown.logged.time);
@@ -267,7 +265,7 @@ fn judge_bundle(
         if rules.is_empty() { String::new() } else { format!("; needs {}", rules.join(", ")) };
     let text = format!(
         "in the log {} at {index}, logged {when}, tree of {size}{}; signed by {signers}; allowed by \
-         the charter as entry {decides} left it{rules}",
+         the charter in force at entry {decides}{rules}",
         shown.accepted.checkpoint.origin().as_str(),
         cosigned(&shown.accepted),
     );
@@ -292,7 +290,7 @@ fn judge_bundle(
     Ok(ProvenItem { word: "proven", text, object })
 }
 
-/// A bundle may not leave out governance entries that the user knows to be in its tree.
+/// Refuses a bundle that leaves out governance entries that the user knows to be in its tree.
 fn check_known(known: &Governance, shown: &Authorised) -> Result<(), Failure> {
     let size = shown.accepted.checkpoint.head().size;
     let left_out = known.states().iter().filter(|own| size.contains(own.index())).find(|own| {
@@ -302,13 +300,13 @@ fn check_known(known: &Governance, shown: &Authorised) -> Result<(), Failure> {
     match left_out {
         None => Ok(()),
         Some(own) => Err(Failure::refused(
-            format!("the bundle does not hold governance entry {} of --charter", own.index()),
-            "keep both files: somebody shows you another history, or half of one",
+            format!("the bundle lacks governance entry {} of --charter", own.index()),
+            "keep both files: one of them shows another history, or only a part",
         )),
     }
 }
 
-/// The record that a proof is about: beside it, or where the user says.
+/// Reads the record of a proof: the file of --record, or the one beside the proof.
 fn record_beside(path: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
     let beside = files::beside(path, "record");
     let record_path = args.record.as_deref().unwrap_or(&beside);
@@ -321,12 +319,12 @@ fn record_beside(path: &Path, args: &Args) -> Result<Vec<u8>, Failure> {
     let record = files::read(record_path, MAX_RECORD_BYTES)?;
     if !record.starts_with(format!("{FIRST_LINE}\n").as_bytes()) {
         let hint = "the record file was altered, or it is another file";
-        return Err(Failure::refused(format!("{} is no record", record_path.display()), hint));
+        return Err(Failure::refused(format!("{} is not a record", record_path.display()), hint));
     }
     Ok(record)
 }
 
-/// A proof with the record that it is about.
+/// Judges a proof with its record.
 fn judge_proof(
     path: &Path,
     bytes: &[u8],
@@ -372,7 +370,7 @@ fn judge_proof(
     Ok(ProvenItem { word: "proven", text, object })
 }
 
-/// Judges the signers of an entry that is proven to be in the log; says who they are.
+/// Judges the signers of an entry that is proven to be in the log. Returns who they are.
 fn judge_entry(
     governance: &Governance,
     logged: Logged,
@@ -385,7 +383,7 @@ fn judge_entry(
     let record = Record::parse(record).map_err(|e| in_log(e.to_string(), e.hint()))?;
     if index == LeafIndex::ZERO {
         if record.statement() != governance.charter().statement() {
-            let hint = "this log was founded by another charter than the anchor";
+            let hint = "the anchor does not name the charter that founded this log";
             return Err(in_log("it is another charter".to_owned(), hint));
         }
         let founded = Charter::found(&Entry::new(logged, record));
@@ -397,7 +395,7 @@ fn judge_entry(
     let charter = judged.map_err(|e| match e {
         JudgeError::Unknown(_) => {
             let hint = format!(
-                "get what decides: ledger prove --index {index} --authority -o LOG.authority --anchor {}; then \
+                "get a newer bundle: ledger prove --index {index} --authority -o LOG.authority --anchor {}; then \
                  verify with --charter LOG.authority",
                 governance.charter().statement()
             );
@@ -406,7 +404,7 @@ fn judge_entry(
         e => in_log(e.to_string(), e.hint()),
     })?;
     let signers = signers(&charter, &record, logged.time);
-    Ok(format!("signed by {signers}, allowed by the charter as entry {decides} left it"))
+    Ok(format!("signed by {signers}, allowed by the charter in force at entry {decides}"))
 }
 
 /// Who signed, in which roles, and which governance entries say so.
@@ -434,9 +432,9 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<ProvenItem, Failu
             "give --anchor STATEMENT with --charter FILE; a .tlog-proof proves that it is in the log",
         ));
     };
-    let refused = |e: ledger_core::charter::Rejection| Failure::refused(e.to_string(), e.hint());
+    let refused = |e: ledger_core::charter::Rejection| Failure::refused_by(e);
     if statement == charter.statement().to_string() {
-        // the anchor names the text only: this file's own lines must verify too
+        // the anchor fixes only the text, so the signature lines of this file must verify too
         Charter::check_record(&record, record.envelope().issued_at()).map_err(refused)?;
         let text = "the charter of the anchor, signed by every founder".to_owned();
         let object = json!({ "type": "record", "statement": statement, "signers_judged": true });
@@ -444,7 +442,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<ProvenItem, Failu
     }
     let names: Vec<String> =
         record.note().signatures().iter().map(|line| line.name().to_string()).collect();
-    // what the signer says about time is no help: a key whose term has ended could write anything
+    // the record's own time is not used: a key whose term has ended could write any time
     let (time, governance) = (environment::now(), charter.governance_index());
     let signed = charter.verify(record).map_err(refused)?;
     let index = LeafIndex::new(governance.get() + 1).unwrap_or(governance);
@@ -464,7 +462,7 @@ fn judge_record(bytes: &[u8], trust: Option<&Trust>) -> Result<ProvenItem, Failu
 }
 
 fn unsound(error: &RecordError) -> Failure {
-    Failure::refused(error.to_string(), error.hint())
+    Failure::refused_by(error)
 }
 
 fn judge_checkpoint(
@@ -494,11 +492,11 @@ fn judge_checkpoint(
         let old = accept(&files::read(path, MAX_FILE)?, trust).map_err(|e| e.of(path.display()))?;
         if old.checkpoint.origin() != origin {
             let hint = "compare checkpoints of one log";
-            return Err(Failure::refused("the older checkpoint is of another log", hint));
+            return Err(Failure::refused("the older checkpoint is from another log", hint));
         }
         let old = *old.checkpoint.head();
         grown(&old, &head, args, out)?;
-        text.push_str(&format!("; it only grew since size {}", old.size));
+        text.push_str(&format!("; it has only grown since size {}", old.size));
         object["grown_from"] = json!(old.size.get());
     }
     Ok(ProvenItem { word: "proven", text, object })
@@ -506,8 +504,8 @@ fn judge_checkpoint(
 
 fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
     let claimed = ClaimedCheckpoint::parse(bytes).map_err(|e| {
-        let hint = "files that can be verified: tlog-proofs, checkpoints, records";
-        Failure::refused(format!("neither proof nor record, and as a checkpoint: {e}"), hint)
+        let hint = "give a tlog-proof, a bundle, a checkpoint, a succession, a record or evidence";
+        Failure::refused(format!("neither proof nor record, and not a checkpoint: {e}"), hint)
     })?;
     trust
         .policy_for(&claimed)
@@ -515,7 +513,7 @@ fn accept(bytes: &[u8], trust: &Trust) -> Result<AcceptedCheckpoint, Failure> {
         .map_err(|e| Failure::refused(e.to_string(), trust.hint(&claimed, &e)))
 }
 
-/// Who stands behind a checkpoint beside the log, and whether the log's key has been retired since.
+/// Describes the cosignatures of a checkpoint, and whether the log's key has been retired since.
 fn witnessed(accepted: &AcceptedCheckpoint, trust: &Trust) -> String {
     let mut text = cosigned(accepted);
     if let Some(retired) = trust.retired_signer(accepted.checkpoint.claimed()) {
@@ -535,12 +533,12 @@ fn cosigned(accepted: &AcceptedCheckpoint) -> String {
     }
 }
 
-/// Proves that the tree of `new` begins with the tree of `old`, offline where that is possible.
+/// Proves that the tree of `old` is a prefix of the tree of `new`, offline where possible.
 fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<(), Failure> {
     if old.size > new.size {
         return Err(Failure::refused(
             format!("the older checkpoint has size {}, the newer {}", old.size, new.size),
-            "swap them; if the log really shrank, keep both: they are evidence",
+            "swap them; if the log really shrank, keep both",
         ));
     }
     if old.size == new.size && old.root != new.root {
@@ -558,7 +556,7 @@ fn grown(old: &TreeHead, new: &TreeHead, args: &Args, out: &Output) -> Result<()
     let Some(url) = &args.node else {
         return Err(Failure::refused(
             format!("size {} is not proven to be the beginning of size {}", old.size, new.size),
-            "name where the proof comes from: --node URL or --source DIR",
+            "give the source of the consistency proof: --node URL or --source DIR",
         ));
     };
     out.note(format!("asking {url} for the consistency proof"));
@@ -576,7 +574,7 @@ fn grown_in_source(old: &TreeHead, new: &TreeHead, source: &str) -> Result<(), F
     verify_consistency(&proof, old, new).map_err(|e| forked(&e))
 }
 
-/// The source does not show that one tree begins with another.
+/// The failure when the source does not show that one tree begins with another.
 fn not_grown(why: &NotShown, source: &Source) -> Failure {
     let hint = "the source must hold the log's tiles up to the newer checkpoint";
     why.failure(why.to_string(), hint).of(source)

@@ -1,25 +1,25 @@
-//! `ledger witness`: which logs a node witnesses besides its own, and how its own witnesses are
-//! doing.
+//! `ledger witness`: chooses the logs that a node witnesses besides its own, and shows the state of
+//! its own log's witnesses.
 
 use std::path::{Path, PathBuf};
 
 use ledger_core::note::{ParseKeyError, VerifierKey};
 use ledger_core::record::format_time;
-use ledger_node::known_logs::{LOGS_FILE, LogLine, MAX_LOGS_FILE, parse_logs};
+use ledger_node::known_logs::{LOGS_FILE, LogLine, parse_logs};
 use ledger_proto::v1;
 use serde_json::json;
 
 use crate::client::{self, NodeArgs};
+use crate::commands::log_list::LogList;
 use crate::failure::{Exit, Failure};
-use crate::files;
 use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
 Example: let the node in the directory log witness another log
   ledger witness add --dir log \"$VKEY\" --url https://other.example/log
 
-The list is the file DIR/witness-logs. A running node notices changes within a second; it witnesses
-if config.toml names witness_keys. It keeps permanently what it cosigned of a log that is removed.";
+The list is the file DIR/witness-logs. A running node notices changes within a second. It witnesses
+only if config.toml names witness_keys. It keeps permanently what it cosigned of a removed log.";
 
 const ADD_EXAMPLE: &str = "\
 Example:
@@ -29,11 +29,11 @@ const REPLACE_EXAMPLE: &str = "\
 Example: follow a log that changed its key
   ledger witness replace --dir log \"$OLD_VKEY\" \"$NEW_VKEY\"
 
-The new key takes the line of the old one, with its URL, in one step: at no moment does the list hold
-both keys, or none. If the list has both keys, the line of the old one is removed.";
+The new key takes the line of the old one, with its URL, in one step: the list never holds both keys
+or none. If the list has both keys already, one line stays, with a URL if either line has one.";
 
 const REMOVE_EXAMPLE: &str = "\
-Example: no longer witness a log, whatever keys it has
+Example: stop witnessing a log, with all its keys
   ledger witness remove --dir log other.example/log";
 
 const LIST_EXAMPLE: &str = "\
@@ -44,12 +44,12 @@ const STATUS_EXAMPLE: &str = "\
 Example:
   ledger witness status --node http://127.0.0.1:7780
 
-Exit code 1 when what the log signed last is not published, so that a script may watch it.";
+Exit code 1 when the log's latest signed head is not published, so that a script can watch it.";
 
 const EXPECTED: &str =
     "a vkey looks like other.example/log+0123abcd+AbCd...; quote it for the shell";
 
-/// Say which logs a node witnesses besides its own, and how its own witnesses are doing
+/// Choose the logs that a node witnesses besides its own, and show its own log's witnesses
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -66,7 +66,7 @@ enum Command {
     Status(WitnessStatusArgs),
 }
 
-/// How the witnesses of a node's own log are doing: who is slow or silent
+/// Show the witnesses of a node's own log: which are slow or silent
 #[derive(Debug, clap::Args)]
 #[command(after_help = STATUS_EXAMPLE)]
 struct WitnessStatusArgs {
@@ -80,7 +80,7 @@ struct WitnessStatusArgs {
 struct AddLogArgs {
     /// The log's vkey; its name is the log's origin
     vkey: String,
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
     /// Where the log can be read: its tiles are fetched to make evidence if it shows two histories
@@ -88,15 +88,15 @@ struct AddLogArgs {
     url: Option<String>,
 }
 
-/// Put a log's new key in the place of its old one, in one step
+/// Replace a log's old key by its new one, in one step
 #[derive(Debug, clap::Args)]
 #[command(after_help = REPLACE_EXAMPLE)]
 struct ReplaceArgs {
     /// The vkey in the list
     old: String,
-    /// The vkey that takes its place; of the same log
+    /// The new vkey, of the same log
     new: String,
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
 }
@@ -107,16 +107,16 @@ struct ReplaceArgs {
 struct RemoveLogArgs {
     /// A vkey, or an origin for all keys of that log
     log: String,
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
 }
 
-/// Print the list
+/// Print the logs that the node witnesses
 #[derive(Debug, clap::Args)]
 #[command(after_help = LIST_EXAMPLE)]
 struct ListLogsArgs {
-    /// The directory of the node's own log
+    /// The node's directory, which `ledger-node init` made
     #[arg(long)]
     dir: PathBuf,
 }
@@ -124,8 +124,8 @@ struct ListLogsArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for a key that is none or is there already, a log that is not listed, or a file that
-/// cannot be read or written.
+/// [`Failure`] for a malformed key, one that is listed already, a log that is not listed, or a file
+/// that cannot be read or written.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::Add(args) => add(args, out),
@@ -188,7 +188,7 @@ async fn status(args: &WitnessStatusArgs, out: &Output) -> Result<Outcome, Failu
     Ok(Outcome { exit, object })
 }
 
-/// How a witness does, on one line.
+/// The state of a witness, on one line.
 fn described_status(witness: &v1::WitnessStatus) -> String {
     let millis = |micros: u64| micros as f64 / 1000.0;
     let slow = if witness.slow { "SLOW: " } else { "" };
@@ -197,7 +197,7 @@ fn described_status(witness: &v1::WitnessStatus) -> String {
         None => String::new(),
     };
     match (&*witness.trouble, witness.cosigned_size) {
-        _ if witness.contact.is_empty() => "nobody knows its address".to_owned(),
+        _ if witness.contact.is_empty() => "its address is not known".to_owned(),
         ("", Some(size)) => {
             let took = millis(witness.took_us.unwrap_or_default());
             let when = witness.cosigned_at.map(format_time).unwrap_or_default();
@@ -212,7 +212,7 @@ fn described_status(witness: &v1::WitnessStatus) -> String {
     }
 }
 
-/// What an operator should look into although the witness may cosign.
+/// What an operator should check even if the witness cosigns.
 fn alarms(witness: &v1::WitnessStatus) -> Vec<String> {
     let mut alarms = Vec::new();
     if !witness.convicted_by.is_empty() {
@@ -230,30 +230,25 @@ fn alarms(witness: &v1::WitnessStatus) -> Vec<String> {
     alarms
 }
 
+fn open(dir: &Path) -> Result<LogList<LogLine>, Failure> {
+    let parse = |text: &str| parse_logs(text).map_err(|error| error.to_string());
+    LogList::read(dir, LOGS_FILE, parse, "ledger witness list")
+}
+
 fn add(args: &AddLogArgs, out: &Output) -> Result<Outcome, Failure> {
-    let text = read(&args.dir)?;
+    let mut list = open(&args.dir)?;
     let url = args.url.as_deref();
     if args.vkey.contains(char::is_whitespace)
         || url.is_some_and(|u| u.contains(char::is_whitespace))
     {
-        return Err(Failure::usage("a vkey and a URL hold no spaces", EXPECTED));
+        return Err(Failure::usage("a vkey or a URL cannot contain spaces", EXPECTED));
     }
     let line = match url {
         Some(url) => format!("log {} {url}\n", args.vkey),
         None => format!("log {}\n", args.vkey),
     };
-    // alone first, so that an error names this line and not line 17 of a file
-    let alone = parse_logs(&line).map_err(|error| {
-        let error = error.to_string();
-        Failure::usage(error.trim_start_matches("line 1: "), EXPECTED)
-    })?;
-    let gap = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
-    let text = format!("{text}{gap}{line}");
-    let lines = parse_logs(&text).map_err(|error| {
-        Failure::refused(error.to_string(), "see `ledger witness list` for what is there")
-    })?;
-    write(&args.dir, &text)?;
-    out.line(format!("the node witnesses {}", described(&alone)));
+    let (added, lines) = list.add(&line, EXPECTED)?;
+    out.line(format!("the node witnesses {}", described(&added)));
     Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
 }
 
@@ -263,24 +258,23 @@ fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
     };
     let (old, new): (VerifierKey, VerifierKey) = (parse(&args.old)?, parse(&args.new)?);
     if old == new || old.name() != new.name() {
-        let message = "OLD and NEW are two keys of one log, so their names are equal";
+        let message = "OLD and NEW must be two keys of one log, with the same name";
         return Err(Failure::usage(message, EXPECTED));
     }
-    let text = read(&args.dir)?;
-    let before = parse_logs(&text).map_err(|error| malformed(&args.dir, &error))?;
+    let mut list = open(&args.dir)?;
+    let before = list.logs()?;
     if before.iter().all(|line| line.key != old) {
-        let message = format!("{old} is not in the list");
-        return Err(Failure::refused(message, "see `ledger witness list`"));
+        return Err(list.missing(&old.to_string()));
     }
-    // where the list has both keys, one line stays: that with an address, if there is one
+    // if the list has both keys, one line stays: the one with an address, if there is one
     let line_of = |key: &VerifierKey| before.iter().find(|line| line.key == *key);
     let old_has_url = line_of(&old).is_some_and(|line| line.url.is_some());
     let keeps_new = line_of(&new).is_some_and(|line| line.url.is_some() || !old_has_url);
     let dropped = if keeps_new { &old } else { &new };
     let mut kept = String::new();
-    for line in text.split_inclusive('\n') {
+    for line in list.text().split_inclusive('\n') {
         let is_of = |key: &VerifierKey| {
-            parse_logs(line).is_ok_and(|one| one.iter().any(|own| own.key == *key))
+            list.parse(line).is_some_and(|one| one.iter().any(|own| own.key == *key))
         };
         if is_of(dropped) {
             continue;
@@ -288,39 +282,23 @@ fn replace(args: &ReplaceArgs, out: &Output) -> Result<Outcome, Failure> {
         let is_old = is_of(&old);
         kept += &if is_old { line.replacen(&args.old, &args.new, 1) } else { line.to_owned() };
     }
-    let lines = parse_logs(&kept).map_err(|error| {
-        Failure::refused(error.to_string(), "give the vkey of a log, which signs heads")
-    })?;
-    write(&args.dir, &kept)?;
-    out.line(format!("the node witnesses {} by the key {} now", new.name(), new.id()));
+    let lines = list.replace(kept, "give a log's vkey, not a cosigner's")?;
+    out.line(format!("the node now witnesses {} by the key {}", new.name(), new.id()));
     Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
 }
 
 fn remove(args: &RemoveLogArgs, out: &Output) -> Result<Outcome, Failure> {
-    let text = read(&args.dir)?;
     let is_it =
         |line: &LogLine| line.key.to_string() == args.log || line.key.name().as_str() == args.log;
-    let removed: Vec<LogLine> = parse_logs(&text)
-        .map_err(|error| malformed(&args.dir, &error))?
-        .into_iter()
-        .filter(is_it)
-        .collect();
-    if removed.is_empty() {
-        let message = format!("{} is not in the list", args.log);
-        return Err(Failure::refused(message, "see `ledger witness list`"));
-    }
-    // comments and the order of the other lines stay as they are
-    let keeps = |line: &&str| !parse_logs(line).is_ok_and(|one| one.iter().any(is_it));
-    let kept: String = text.split_inclusive('\n').filter(keeps).collect();
-    write(&args.dir, &kept)?;
+    let removed = open(&args.dir)?.remove(&args.log, is_it)?;
     out.line(format!("the node no longer witnesses {}", described(&removed)));
-    out.note("what it cosigned is kept, should the log come back");
+    out.note("what it cosigned is kept, in case the log is added again");
     Ok(Outcome::done(json!({ "removed": removed.iter().map(object).collect::<Vec<_>>() })))
 }
 
 fn list(args: &ListLogsArgs, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
-    let lines = parse_logs(&read(&args.dir)?).map_err(|error| malformed(&args.dir, &error))?;
+    let lines = open(&args.dir)?.logs()?;
     for line in &lines {
         out.line(match &line.url {
             Some(url) => format!("{} {url}", line.key),
@@ -331,31 +309,6 @@ fn list(args: &ListLogsArgs, out: &Output) -> Result<Outcome, Failure> {
         out.note("the node witnesses no log but its own");
     }
     Ok(Outcome::done(json!({ "logs": lines.iter().map(object).collect::<Vec<_>>() })))
-}
-
-fn read(dir: &Path) -> Result<String, Failure> {
-    if !dir.join("config.toml").exists() {
-        let message = format!("{} is not the directory of a log", dir.display());
-        return Err(Failure::environment(message, "give what ledger-node init made with --dir"));
-    }
-    let path = dir.join(LOGS_FILE);
-    if !path.exists() {
-        return Ok(String::new());
-    }
-    let limit = usize::try_from(MAX_LOGS_FILE).unwrap_or(usize::MAX);
-    let bytes = files::read(&path, limit)?;
-    String::from_utf8(bytes).map_err(|_| {
-        Failure::refused(format!("{} is not UTF-8", path.display()), "mend it with an editor")
-    })
-}
-
-fn write(dir: &Path, text: &str) -> Result<(), Failure> {
-    files::replace(&dir.join(LOGS_FILE), text.as_bytes())
-}
-
-fn malformed(dir: &Path, error: &impl std::fmt::Display) -> Failure {
-    let path = dir.join(LOGS_FILE);
-    Failure::refused(format!("{}: {error}", path.display()), "mend it with an editor")
 }
 
 fn described(lines: &[LogLine]) -> String {

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::Hint;
 use crate::hash::Hash;
 
 use super::super::digest_marks::is_reserved;
@@ -61,9 +62,8 @@ pub enum DisclosureError {
     Digests(RecordError),
 }
 
-impl DisclosureError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for DisclosureError {
+    fn hint(&self) -> &'static str {
         "use the file of disclosures as `ledger seal` wrote it, one a line"
     }
 }
@@ -138,5 +138,13 @@ impl Disclosure {
     /// The member's value, in which more may be sealed.
     pub fn value(&self) -> &Value {
         &self.value
+    }
+}
+
+impl std::str::FromStr for Disclosure {
+    type Err = DisclosureError;
+
+    fn from_str(text: &str) -> Result<Disclosure, DisclosureError> {
+        Disclosure::parse(text)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Hint;
 use crate::hash::Hash;
 
 use super::super::digest_marks::{DIGESTS, ELEMENT, is_sealed, open_members};
@@ -95,9 +96,10 @@ impl OpenError {
             OpenError::DigestTwice(_) | OpenError::TooDeep | OpenError::Record(_) => None,
         }
     }
+}
 
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for OpenError {
+    fn hint(&self) -> &'static str {
         match self {
             OpenError::OtherRecord { .. } | OpenError::Unreferenced(_) => {
                 "give the disclosures that were made for this very record, and no others"

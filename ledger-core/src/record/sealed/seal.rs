@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::Hint;
 use crate::hash::Hash;
 
 use super::super::digest_marks::{DIGESTS, ELEMENT};
@@ -60,9 +61,8 @@ pub enum SealError {
     Draft(RecordError),
 }
 
-impl SealError {
-    /// What to do about it, for a `hint:` line.
-    pub fn hint(&self) -> &'static str {
+impl Hint for SealError {
+    fn hint(&self) -> &'static str {
         match self {
             SealError::Nothing | SealError::Missing(_) => {
                 "name a member of the draft, like text, system.developer or actions[1]"

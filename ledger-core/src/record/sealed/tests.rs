@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::prelude::*;
 
+use crate::Hint;
 use crate::hash::Hash;
 
 use super::super::tests::{decision, incident, review, signer};

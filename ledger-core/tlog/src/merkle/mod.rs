@@ -2,6 +2,19 @@
 //!
 //! Generators ([`prove_inclusion`], [`prove_consistency`]) walk the tree from the top as the RFC
 //! defines it; verifiers walk proofs from the bottom and share no code with them.
+//!
+//! ```
+//! use tlog::Hash;
+//! use tlog::merkle::{MemoryTree, prove_inclusion, verify_inclusion};
+//!
+//! let mut tree = MemoryTree::new();
+//! let leaves = [b"a", b"b", b"c"].map(|entry| Hash::leaf(entry));
+//! let indices = leaves.map(|leaf| tree.push(leaf).expect("room"));
+//! let head = tree.frontier().head();
+//! let proof = prove_inclusion(&mut tree, indices[1], head.size).expect("inside the tree");
+//! assert!(verify_inclusion(&proof, &leaves[1], indices[1], &head).is_ok());
+//! assert!(verify_inclusion(&proof, &leaves[0], indices[1], &head).is_err());
+//! ```
 
 mod consistency;
 mod frontier;

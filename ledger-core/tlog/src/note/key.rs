@@ -313,6 +313,14 @@ impl fmt::Debug for PublicKey {
     }
 }
 
+impl std::str::FromStr for KeyName {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<KeyName, ParseKeyError> {
+        KeyName::new(text)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,15 @@
 //!
 //! A [`Note`] is only well formed. Who signed it is decided by the caller's keys, with
 //! [`VerifierKey::verify`](crate::note::VerifierKey::verify).
+//!
+//! ```
+//! use tlog::note::Note;
+//!
+//! let file = "what is signed\n\n\u{2014} signer.example AAAAAAE=\n";
+//! let note = Note::parse(file.as_bytes()).expect("well formed");
+//! assert_eq!(note.text(), "what is signed\n");
+//! assert_eq!(note.signatures()[0].name().as_str(), "signer.example");
+//! ```
 
 #[cfg(feature = "count-checks")]
 pub mod checked;

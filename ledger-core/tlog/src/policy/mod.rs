@@ -1,4 +1,13 @@
 //! C2SP `tlog-policy`: which logs and witnesses a reader trusts, and how many of them it wants.
+//!
+//! ```
+//! use tlog::policy::Policy;
+//!
+//! # let key = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/v1/log.vkey"));
+//! let policy = Policy::parse(format!("log {}\nquorum none\n", key.trim_end()).as_bytes());
+//! let policy = policy.expect("a policy");
+//! assert!(policy.is_quorum_none() && policy.witnesses().is_empty());
+//! ```
 
 mod convicted;
 mod latest;

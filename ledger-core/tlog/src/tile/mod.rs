@@ -1,4 +1,20 @@
 //! C2SP `tlog-tiles`: the tree and its entries as files of 256.
+//!
+//! ```
+//! use tlog::TreeSize;
+//! use tlog::tile::{EntryBundle, TileCoord, append_entry};
+//!
+//! let size = TreeSize::new(70_000).expect("small");
+//! let paths: Vec<String> =
+//!     TileCoord::partial_in_tree(size).map(|coord| coord.to_string()).collect();
+//! assert!(paths.contains(&"tile/entries/273.p/112".to_owned()), "{paths:?}");
+//!
+//! let mut bytes = Vec::new();
+//! append_entry(&mut bytes, b"entry").expect("short");
+//! let coord: TileCoord = "tile/entries/000.p/1".parse().expect("a path");
+//! let bundle = EntryBundle::parse(coord, bytes).expect("one entry");
+//! assert_eq!(bundle.get(0), Some(b"entry".as_slice()));
+//! ```
 
 mod block;
 mod bundle;

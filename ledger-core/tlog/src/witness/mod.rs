@@ -8,6 +8,16 @@
 //!    state and can run anywhere.
 //! 2. [`Authenticated::step`] compares with the latest checkpoint that was cosigned. The caller runs
 //!    it and keeps the result **in one atomic step, durably, before it answers**.
+//!
+//! ```
+//! use tlog::witness::AddCheckpoint;
+//!
+//! # let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors/v1/");
+//! # let checkpoint = std::fs::read_to_string(format!("{folder}site/checkpoint")).expect("a vector");
+//! let request = AddCheckpoint::parse(format!("old 0\n\n{checkpoint}").as_bytes());
+//! let request = request.expect("well formed");
+//! assert!(request.old().is_empty() && request.proof().hashes().is_empty());
+//! ```
 
 mod answer;
 mod refusal;

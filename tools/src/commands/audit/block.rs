@@ -1,4 +1,4 @@
-//! Blocks of 256 entries on their way through an audit: read ahead, and compared with the tree.
+//! Reads blocks of 256 entries ahead of the audit, and compares them with the tree.
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::Scope;
@@ -11,15 +11,15 @@ use super::fate::{Fate, Footing};
 use super::report::Report;
 use ledger_node::source::{Source, SourceError, TileFile};
 
-/// Blocks that are read before they are needed.
+/// Blocks that are read ahead.
 const AHEAD: usize = 4;
 
-/// Files in a row that are not read before a command gives up: the source is out of reach, and each
-/// further file could take as long as a network waits.
+/// Consecutive files that fail to read before a command gives up. The source is then out of reach,
+/// and each further file could take a full network timeout.
 pub const MAX_UNREAD: u32 = 3;
 
-/// Blocks in a row of which a source shows nothing before a command gives up: a key can sign a head
-/// of any size, and reading so many files that are missing would not end.
+/// Consecutive blocks without any entry or proven hash before a command gives up. A key can sign a
+/// head of any size, and looking for that many missing files would not end.
 pub const MAX_NOT_SHOWN: u32 = 1024;
 
 /// Up to 256 entries and their leaf hashes, as the source has them.
@@ -33,12 +33,12 @@ pub struct Block {
     pub tile: (TileCoord, Result<Vec<u8>, SourceError>),
 }
 
-/// What the reading thread hands on.
+/// What the reading thread sends.
 #[derive(Debug)]
 pub enum Piece {
     /// The next block.
     Block(Block),
-    /// Nothing from this index on is read.
+    /// The entries from this index on are not read.
     GivenUp(u64),
 }
 
@@ -52,27 +52,27 @@ pub struct Entries {
     pub footing: Footing,
 }
 
-/// An index of a block. Closed.
+/// What a block holds at one index. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Slot<'a> {
-    /// Its entry's bytes are right.
+    /// An entry whose bytes are right.
     Entry(&'a [u8]),
     /// There is no entry to judge.
     Gap(Fate),
 }
 
-/// A bundle as far as it can be read.
+/// An entry bundle, as far as it can be read.
 pub struct Bundle {
-    /// What the tree has here.
+    /// The bundle that the tree needs.
     asked: TileCoord,
-    /// The file that was read.
+    /// The file that was read, which may be a wider one.
     coord: TileCoord,
     salvaged: SalvagedBundle,
-    /// The fate of all its entries, where the file gave none.
+    /// The fate of all its entries, if the file could not be read.
     lacking: Option<Fate>,
 }
 
-/// Reads the log's blocks in a thread of their own, a few ahead.
+/// Reads the log's blocks in a separate thread, a few ahead of the audit.
 pub fn read_ahead<'scope>(
     scope: &'scope Scope<'scope, '_>,
     source: &'scope Source,
@@ -103,7 +103,7 @@ fn read_block(source: &Source, first: u64, size: TreeSize, unread: &mut u32) -> 
     let mut count = |failed: bool| match (failed, *unread < MAX_UNREAD) {
         (true, true) => *unread += 1,
         (false, true) => *unread = 0,
-        // it was three in a row
+        // the limit was reached once, which ends the reading
         (_, false) => {}
     };
     let bundle = source.file(entries);
@@ -114,7 +114,7 @@ fn read_block(source: &Source, first: u64, size: TreeSize, unread: &mut u32) -> 
 }
 
 impl Entries {
-    /// Whether the source shows nothing of this block: no entry, and no hash that is proven.
+    /// Whether the source shows nothing of this block: no entry, and no proven hash.
     pub fn is_not_shown(&self) -> bool {
         self.footing == Footing::Unproven && self.fates.iter().all(Option::is_some)
     }
@@ -130,7 +130,7 @@ impl Entries {
 }
 
 impl Bundle {
-    /// Takes what the source gave, and reports what is wrong with the file as a whole.
+    /// Reads the file that the source returned, and reports what is wrong with it as a whole.
     pub fn read(
         (asked, file): (TileCoord, Result<TileFile, SourceError>),
         report: &mut Report,
@@ -147,12 +147,12 @@ impl Bundle {
         Bundle { asked, coord, salvaged, lacking }
     }
 
-    /// The fate of all entries, where the file gave none.
+    /// The fate of all entries, if the file could not be read.
     pub fn lacking(&self) -> Option<Fate> {
         self.lacking
     }
 
-    /// The entries that can be read, which may be others than were signed.
+    /// The entries that can be read. They may differ from what was signed.
     pub fn entries(&self) -> impl Iterator<Item = &[u8]> {
         self.salvaged.entries.iter()
     }
@@ -175,7 +175,7 @@ impl Bundle {
             let fate = match (rest, read) {
                 (Some(fate), _) => Some(fate),
                 (None, Some(_)) if right => None,
-                // the first entry that is wrong shows where a torn bundle was torn
+                // in a damaged bundle, the first wrong entry is where the damage begins
                 (None, None) | (None, Some(_)) if self.salvaged.fault.is_some() => {
                     report.altered(index, self.coord, &self.torn());
                     rest = Some(Fate::Damaged);
@@ -198,7 +198,7 @@ impl Bundle {
         if self.salvaged.fault.is_some() && rest.is_none() {
             let what = match self.coord == self.asked {
                 true => "it holds more than its entries",
-                false => "it is torn behind the entries of the signed tree",
+                false => "it is damaged after the entries of the signed tree",
             };
             report.damaged(self.coord, what);
         }

@@ -1,4 +1,4 @@
-//! The governance entries of a log that is read from files, to learn its keys.
+//! Reads the governance entries from a log's files, because the log's keys follow from them.
 
 use ledger_core::charter::Governance;
 use ledger_core::checkpoint::ClaimedCheckpoint;
@@ -23,13 +23,13 @@ pub struct NotShown {
 }
 
 impl NotShown {
-    /// A file was not read.
+    /// A file could not be read.
     fn file(what: &str, error: &SourceError) -> NotShown {
         let unread = matches!(error, SourceError::Failed(_));
         NotShown { why: format!("{what} {error}"), unread }
     }
 
-    /// The tiles give no proof of an entry.
+    /// The tiles give no inclusion proof of an entry.
     pub fn proof(at: LeafIndex, error: &ProveError<TileReadError<SourceError>>) -> NotShown {
         let NotShown { why, unread } = match error {
             ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
@@ -38,7 +38,7 @@ impl NotShown {
         NotShown { why: format!("entry {at} is not proven: {why}"), unread }
     }
 
-    /// The tiles give no proof that one tree begins with another.
+    /// The tiles give no consistency proof.
     pub fn growth(error: &ProveError<TileReadError<SourceError>>) -> NotShown {
         let NotShown { why, unread } = match error {
             ProveError::Read(TileReadError::Source(error)) => NotShown::file("a hash tile", error),
@@ -47,7 +47,7 @@ impl NotShown {
         NotShown { why: format!("no consistency proof: {why}"), unread }
     }
 
-    /// The end of a command that needs the entry.
+    /// The failure of a command that needs the entry.
     pub fn failure(&self, message: impl Into<String>, hint: impl Into<String>) -> Failure {
         let exit = if self.unread { Exit::Environment } else { Exit::Refused };
         Failure { exit, message: message.into(), hint: hint.into() }
@@ -69,14 +69,14 @@ impl From<String> for NotShown {
 /// What a log's own entries say about its rules.
 #[derive(Debug)]
 pub struct ClaimedRules {
-    /// The whole chain where it can be followed, else the charter at index 0 alone.
+    /// All governance entries if they can be followed, else the charter at index 0 alone.
     pub governance: Governance,
-    /// Why later rules are not among them, where the source does not show an entry.
+    /// Why later rules are missing, if the source does not show an entry.
     pub hidden: Option<NotShown>,
 }
 
-/// What the log's own entries say about its rules. Nothing is verified against the tree: it is for
-/// an audit, which does that afterwards, entry by entry.
+/// Reads the rules from the log's own entries. Verifies nothing against the tree: the audit does
+/// that later, entry by entry.
 ///
 /// # Errors
 /// Why there is no charter.
@@ -91,9 +91,9 @@ pub fn claimed(source: &Source, checkpoint: &[u8]) -> Result<ClaimedRules, NotSh
     })
 }
 
-/// What the entries of a checkpoint's tree say about the log's rules, each proven to be in it. A
-/// source that withholds or alters one of them, or the tree's last entry, shows no rules at all:
-/// the rules before it may have been revoked.
+/// Reads the rules from entries that are proven to be in a checkpoint's tree. If the source
+/// withholds or alters one of them, or the tree's last entry, it returns no rules, because that
+/// entry may have revoked the rules before it.
 ///
 /// # Errors
 /// Why there is no charter, or which entry is not shown.
@@ -105,7 +105,7 @@ pub fn proven(source: &Source, checkpoint: &[u8]) -> Result<Governance, NotShown
     match governance::follow(head.size, read) {
         Ok(governance) => Ok(governance),
         Err(Unfollowed::Read(why)) => Err(why),
-        // the log took a change that its rules refuse, or that this version does not know
+        // the log accepted a change that its rules refuse, or that this version does not know
         Err(Unfollowed::Replay) => Ok(founded),
     }
 }
@@ -115,8 +115,8 @@ fn head(checkpoint: &[u8]) -> Result<TreeHead, NotShown> {
     Ok(*claimed.checkpoint().head())
 }
 
-/// The last entry of a head's tree, with the proof that it is that, out of files of the tree of
-/// `size` leaves, which begins with it.
+/// The last entry of a head's tree, with its inclusion proof. The source's files are those of a
+/// tree of `size` leaves, of which the head's tree is a prefix.
 pub fn end(
     source: &Source,
     head: &TreeHead,
@@ -126,7 +126,7 @@ pub fn end(
     included(source, last, (head, size))
 }
 
-/// An entry of a head's tree, with its proof.
+/// An entry of a head's tree, with its inclusion proof.
 pub fn included(
     source: &Source,
     at: LeafIndex,

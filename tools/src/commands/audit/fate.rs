@@ -1,25 +1,25 @@
-//! What an audit can say of each index of the signed tree, and of the log as a whole.
+//! The result of an audit for each index of the signed tree, and for the whole log.
 
 use std::fmt;
 
 use crate::failure::Exit;
 
-/// What becomes of one index of the signed tree. Each has exactly one. Closed.
+/// The result for one index of the signed tree. Each index gets exactly one. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// Each rule allows the entry.
+    /// Every rule allows the entry.
     Lawful,
     /// A rule refuses the entry.
     Unlawful,
-    /// The bytes are right, and this version, or this copy, does not show by which rules to judge.
+    /// The bytes are right, but this version or this copy does not show which rules apply.
     NotJudged,
-    /// The bytes are right, and the audit does not look into them.
+    /// The bytes are right, and `--opaque` asks for no more.
     Opaque,
     /// The source holds other bytes in its place.
     Damaged,
     /// The source has no file for it.
     Missing,
-    /// The file was not read: the disk or the network failed.
+    /// The file could not be read: the disk or the network failed.
     Unread,
     /// The source holds an empty entry in its place.
     Withheld,
@@ -32,18 +32,18 @@ pub enum Footing {
     Proven,
     /// The same, but the rules that judged it may come from an entry that is not proven.
     Tainted,
-    /// Damaged hash tiles hide whether it leads to the signed root: the whole tree will tell.
+    /// Damaged hash tiles hide whether it leads to the signed root. The rebuilt tree decides later.
     Unproven,
 }
 
-/// What the rebuilt tree says. Closed.
+/// How the rebuilt tree compares with the signed root. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     /// It has the root that was signed.
     Signed,
     /// It has another root, or leaves that are damaged or missing.
     Other,
-    /// Leaves were not read.
+    /// Some leaves could not be read.
     Unread,
 }
 
@@ -52,7 +52,7 @@ pub enum Root {
 pub enum Verdict {
     /// Each entry is accounted for.
     Proven,
-    /// The source ends before the checkpoint that the user knows.
+    /// The source's tree is smaller than a checkpoint that the user holds.
     Behind,
     /// The disk or the network failed.
     Unread,
@@ -64,7 +64,7 @@ pub enum Verdict {
     Unconfirmed,
     /// A rule refuses an entry.
     Unlawful,
-    /// What was signed contradicts itself.
+    /// What the log signed contradicts itself.
     Contradicted,
 }
 
@@ -88,7 +88,7 @@ impl Fate {
         Fate::Withheld,
     ];
 
-    /// For programs.
+    /// The name in JSON.
     pub fn name(self) -> &'static str {
         match self {
             Fate::Lawful => "lawful",
@@ -115,7 +115,7 @@ impl Fate {
 }
 
 impl Verdict {
-    /// For programs, and behind `NOT PROVEN`.
+    /// The name in JSON, and after `NOT PROVEN`.
     pub fn name(self) -> &'static str {
         match self {
             Verdict::Proven => "proven",
@@ -140,7 +140,7 @@ impl Verdict {
 }
 
 impl Fates {
-    /// Counts `n` indices of one fate. That an entry is not here needs no proof.
+    /// Counts `n` indices of one fate. A damaged, missing or unread entry needs no proof.
     pub fn add(&mut self, fate: Fate, footing: Footing, n: u64) {
         let footing = match fate {
             Fate::Damaged | Fate::Missing | Fate::Unread => Footing::Proven,
@@ -149,9 +149,9 @@ impl Fates {
         self.counts[footing as usize][fate as usize] += n;
     }
 
-    /// Takes what the whole tree says into account. Entries without a proof are right if the tree
-    /// has the signed root; else they are no part of what was signed, and what they taught about
-    /// the rules judges no other entry.
+    /// Settles unproven entries by the rebuilt tree. If it has the signed root, they are right.
+    /// Otherwise they are not what was signed, and the entries that were judged by their rules
+    /// count as not judged.
     pub fn settle(&mut self, root: Root) {
         let [proven, tainted, unproven] = std::mem::take(&mut self.counts);
         self.counts[Footing::Proven as usize] = proven;
@@ -177,7 +177,7 @@ impl Fates {
         self.counts.iter().map(|counts| counts[fate as usize]).sum()
     }
 
-    /// How many indices have no proof and wait for the whole tree.
+    /// How many indices have no proof and wait for the rebuilt tree.
     pub fn unproven(&self) -> u64 {
         self.counts[Footing::Unproven as usize].iter().sum()
     }

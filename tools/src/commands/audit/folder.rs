@@ -1,4 +1,4 @@
-//! What lies in a log's directory beside the files that its signed tree needs.
+//! Checks the files in a log's directory that its signed tree does not need.
 
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,12 @@ use ledger_core::tile::{EntryBundle, TileCoord, TileKind};
 use super::report::Report;
 use ledger_node::source::Source;
 
-/// Folders below `tile/`: a level, groups of three digits, and a folder of partial tiles.
+/// Limit on nested folders below `tile/`: a level, groups of three digits, and a folder of partial
+/// tiles.
 const MAX_DEPTH: usize = 12;
 
-/// Walks `tile/`: older partial tiles must be beginnings of the present ones, and files that the
-/// signed tree does not know are told of. A folder that cannot be read hides no other.
+/// Walks `tile/`. Older partial tiles must be prefixes of the current tiles; files outside the
+/// signed tree are reported. A folder that cannot be read does not end the walk.
 pub fn check(source: &Source, size: TreeSize, report: &mut Report) {
     if let Source::Folder(root) = source {
         walk(source, size, (root, Path::new("tile")), 0, report);
@@ -41,26 +42,26 @@ fn walk(
         };
         let below = below.join(item.file_name());
         let name = below.display().to_string();
-        // a folder in the place of a tile is no folder of tiles
+        // a folder that has the name of a tile holds no tiles
         let coord = name.parse::<TileCoord>().ok();
         if is_folder && depth < MAX_DEPTH && coord.is_none() {
             walk(source, size, (root, &below), depth + 1, report);
             continue;
         }
         match coord {
-            None => report.remark(&format!("{name} is no file of a log")),
+            None => report.remark(&format!("{name} is not a file of a log")),
             Some(coord) if !coord.is_within(size) => {
-                report.remark(&format!("{name} lies beyond the signed tree of {size}"));
+                report.remark(&format!("{name} is beyond the signed tree of {size}"));
             }
             Some(coord) => stale(source, size, coord, report),
         }
     }
 }
 
-/// Compares an older partial tile with the tile that has grown out of it.
+/// Compares an older partial tile with the tile that replaced it.
 fn stale(source: &Source, size: TreeSize, coord: TileCoord, report: &mut Report) {
     let Some(grown) = TileCoord::in_tree(coord.kind(), coord.index(), size) else { return };
-    // what is wrong with the present tile was told of already, and says nothing about the older one
+    // a problem of the current tile is reported already, and says nothing about the older one
     if grown == coord || report.blames(grown) {
         return;
     }

@@ -1,8 +1,9 @@
-//! Entries that a source does not show, each of which may have changed the rules.
+//! Tracks the entries that a source does not show. Each may have changed the rules.
 //!
-//! A later entry's line names the rules in force. If it names a gap, the rules behind it are not
-//! known, and no entry from there on can be judged. If a lawful entry names earlier rules, the gaps
-//! before it changed nothing. Gaps behind which no such entry follows stay open.
+//! The `logged` line of a later entry names the governance entry in force. If it names a gap, the
+//! rules from there on are not known, and no further entry can be judged. If a lawful entry names
+//! an earlier governance entry, the gaps before it changed nothing. Gaps that no lawful entry
+//! follows stay open.
 
 use super::fate::Fate;
 
@@ -12,11 +13,11 @@ pub struct Gaps {
     open: Vec<Gap>,
     /// The first of them that the source withholds.
     withheld: Option<u64>,
-    /// The gap that is known to have changed the rules, and why it is one.
+    /// The gap that is known to have changed the rules, and its fate.
     norm: Option<(u64, Fate)>,
 }
 
-/// Indices in a row that share a fate.
+/// Consecutive indices with the same fate.
 #[derive(Debug)]
 struct Gap {
     start: u64,
@@ -25,7 +26,7 @@ struct Gap {
 }
 
 impl Gaps {
-    /// There is no entry at this index, the next in order.
+    /// Adds the next index, at which there is no entry to judge.
     pub fn add(&mut self, index: u64, fate: Fate) {
         if fate == Fate::Withheld {
             self.withheld.get_or_insert(index);
@@ -36,7 +37,8 @@ impl Gaps {
         }
     }
 
-    /// The gap that changed the rules, if one did, where the next entry names these rules.
+    /// The gap that changed the rules, if one did. `governance` is the governance entry that the
+    /// line of the next entry names.
     pub fn norm(&mut self, governance: Option<u64>) -> Option<(u64, Fate)> {
         let named = governance.and_then(|named| {
             let before = self.open.partition_point(|gap| gap.start <= named);
@@ -47,18 +49,18 @@ impl Gaps {
         self.norm
     }
 
-    /// A lawful entry follows: the gaps before it changed nothing.
+    /// Closes all gaps: a lawful entry follows, so they changed nothing.
     pub fn close(&mut self) {
         self.open.clear();
         self.withheld = None;
     }
 
-    /// Whether each change of the rules was seen.
+    /// Whether no gap is open, so that every change of the rules was seen.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// The first withheld entry of which no later entry says whether it changed the rules.
+    /// The first withheld entry, if no later entry shows whether it changed the rules.
     pub fn withheld(&self) -> Option<u64> {
         self.withheld.filter(|_| self.norm.is_none())
     }

@@ -1,4 +1,4 @@
-//! The other half of an audit: are the entries lawful?
+//! The second half of an audit: judges whether the entries are lawful.
 //!
 //! Signatures are verified on all cores; what depends on the order of entries is judged afterwards
 //! in order, by one thread.
@@ -18,12 +18,12 @@ use super::fate::{Fate, Footing};
 use super::gaps::Gaps;
 use super::report::Report;
 
-/// What the judges saw.
+/// What the judges counted and learned.
 #[derive(Debug, Default)]
 pub struct JudgeTally {
     /// Signatures that verified.
     pub signatures: u64,
-    /// The rules behind the last entry, if they are known: each change up to there was judged.
+    /// The charter state after the last entry, if every change up to there was judged.
     pub charter: Option<Arc<Charter>>,
     /// The log's name, by its charter.
     pub origin: Option<String>,
@@ -44,22 +44,22 @@ struct Done {
     seen: Vec<Result<CheckedEntry, Fate>>,
 }
 
-/// A lawful entry, and the charter around it.
+/// A lawful entry, with the charter before and after it.
 #[derive(Debug, Clone, Copy)]
 pub struct LawfulEntry<'a> {
-    /// Where it stands.
+    /// Its index.
     pub index: LeafIndex,
-    /// The log's line.
+    /// Its `logged` line.
     pub logged: Logged,
     /// The record.
     pub record: &'a Record,
     /// The charter that it was judged by; for entry 0 the one that it founds.
     pub judge: &'a Arc<Charter>,
-    /// The charter behind it.
+    /// The charter after it.
     pub then: &'a Arc<Charter>,
 }
 
-/// Takes each lawful entry, in the order of the log.
+/// Receives each lawful entry, in the order of the log.
 pub type Lawful<'a> = dyn FnMut(&LawfulEntry<'_>) + 'a;
 
 /// The workers, and the state that depends on order.
@@ -76,11 +76,11 @@ pub struct Judges<'a> {
 /// The fold over entries in order.
 struct Order<'a> {
     fold: ledger_core::lawful::EntryVisitor<DuplicatesInMemory>,
-    /// The rules in force, for the workers; they may be behind.
+    /// The rules for the workers, which may lag behind.
     shared: Arc<Mutex<Arc<Charter>>>,
     /// This machine's time, which may be wrong.
     clock: u64,
-    /// Indices whose entries cannot be judged here, and that may have changed the rules.
+    /// Entries that cannot be judged and may have changed the rules.
     gaps: Gaps,
     /// Whether entries without a proof were judged: the rules may come from one of them.
     tainted: bool,
@@ -134,7 +134,7 @@ impl<'a> Judges<'a> {
         Judges { jobs: Some(jobs), done, waiting, sent, next, most_waiting, order }
     }
 
-    /// Hands a block to the workers, and judges what is ready.
+    /// Sends a block to the workers, and judges what is ready.
     pub fn send(&mut self, first: u64, entries: Entries, report: &mut Report) {
         let job = JudgeJob { number: self.sent, first, entries };
         self.sent += 1;
@@ -202,7 +202,7 @@ impl Order<'_> {
     fn judge(&mut self, index: u64, look: CheckedEntry, footing: Footing, report: &mut Report) {
         let logged = look.logged();
         let ahead = logged.and_then(|logged| logged.time.checked_sub(self.clock));
-        // that it lies after this machine's clock is worth a remark, but may be the clock's fault
+        // a time ahead of this machine's clock is reported, but the clock may be at fault
         if let Some(ahead) = ahead.filter(|ahead| *ahead > 0) {
             report.ahead(index, ahead);
         }

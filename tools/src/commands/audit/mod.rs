@@ -1,9 +1,9 @@
 //! `ledger audit`: re-checks a whole log, trusting nothing but a key.
 //!
-//! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and
-//! authority. Both run while the files are read. Each index of the signed tree gets one `fate`, and
-//! the fates add up to the size. Memory grows with the number of entries: two digests of each are
-//! kept, to find what comes twice; the entries themselves are not.
+//! `tree` re-hashes the entries and rebuilds the tiles; `judge` re-checks signatures and authority.
+//! Both run while the files are read. Each index of the signed tree gets one `fate`, and the fates
+//! add up to the size. Memory grows with the number of entries: two digests of each entry are kept
+//! to find duplicates, but not the entries.
 
 mod block;
 pub(crate) mod chain;
@@ -48,7 +48,7 @@ use report::{Report, Summary};
 use tree::TreeCheck;
 
 const EXAMPLE: &str = "\
-Example: a copy of a log on disk, then any other C2SP log, of which only the tree is checked
+Example: audit a copy on disk; then check only the tree of another C2SP log
   ledger audit backup/site --vkey \"$LOG_VKEY\"
   ledger audit https://log.example/prefix --vkey \"$OTHER_VKEY\" --opaque";
 
@@ -58,13 +58,13 @@ Example: a copy of a log on disk, then any other C2SP log, of which only the tre
 pub struct Args {
     /// A node's HTTP address, any C2SP tlog-tiles URL, or a directory
     source: String,
-    /// The log's key
+    /// The log's vkey
     #[arg(long, value_name = "VKEY")]
     vkey: Option<String>,
-    /// The entries are not our records: check the tree only
+    /// Check the tree only, for a log whose entries are not records of this program
     #[arg(long)]
     opaque: bool,
-    /// An older checkpoint that the log must have grown out of
+    /// An older checkpoint: check that the log has only grown since
     #[arg(long, value_name = "CHECKPOINT")]
     since: Option<PathBuf>,
     /// Accept that the source withholds the entries at these indices
@@ -77,21 +77,21 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the source's checkpoint cannot be read or is not acceptable; what is wrong
-/// inside the log is listed, and the worst of it decides the exit code.
+/// [`Failure`] when the source's checkpoint cannot be read or is not accepted. Problems inside the
+/// log are listed, and the worst one decides the exit code.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (report, summary) = examine(args, (out, out), None)?;
     Ok(report.finish(&summary, out))
 }
 
-/// What another command wants of an audit: the lawful entries, and whether the log holds.
+/// The result of an audit that another command runs.
 #[derive(Debug)]
 pub struct Judged {
     /// The log's name.
     pub origin: String,
     /// How many entries its signed head has.
     pub size: u64,
-    /// Whose word the key was.
+    /// Where the log's key came from.
     pub basis: Basis,
     /// Entries that break a rule.
     pub unlawful: u64,
@@ -99,11 +99,11 @@ pub struct Judged {
     pub not_judged: u64,
 }
 
-/// Reads and judges a whole log for another command, which takes the lawful entries.
+/// Reads and judges a whole log for another command, which receives the lawful entries.
 ///
 /// # Errors
-/// [`Failure`] as [`run`], and if the source does not hold the whole log as it was signed: what the
-/// lawful entries add up to would look complete.
+/// [`Failure`] as [`run`], and if the source does not hold the whole signed log. Otherwise a result
+/// that lacks entries would look complete.
 pub fn judged<'a>(
     source: &str,
     vkey: Option<&str>,
@@ -125,10 +125,10 @@ pub fn judged<'a>(
         return Err(Failure {
             exit: verdict.exit(),
             message: format!(
-                "{}: what {source} holds is not what its head was signed for: {counted}",
+                "{}: {source} does not hold what its head commits to: {counted}",
                 verdict.name()
             ),
-            hint: format!("see what is wrong with: ledger audit {source}"),
+            hint: format!("see the problems with: ledger audit {source}"),
         });
     }
     Ok(Judged {
@@ -140,7 +140,7 @@ pub fn judged<'a>(
     })
 }
 
-/// Audits the log, and speaks through the first output; problems go to the second.
+/// Audits the log. Notes go to the first output, problems to the second.
 fn examine<'a>(
     args: &Args,
     (out, problems): (&Output, &Output),
@@ -157,8 +157,8 @@ fn examine<'a>(
     check_allowed(args, head.size)?;
     if head.size.is_empty() && !args.opaque {
         return Err(Failure::refused(
-            "the log is empty: it has not even a charter",
-            "a log of ours begins with its charter; for any other log add --opaque",
+            "the log is empty: it has no charter",
+            "entry 0 must be the log's charter; for a log without a charter add --opaque",
         ));
     }
     let since = args.since.as_ref().map(|path| since(path, &trust, &accepted)).transpose()?;
@@ -192,10 +192,10 @@ fn examine<'a>(
     Ok((report, summary))
 }
 
-/// Each index must have one fate, and a log that is proven must have been seen whole.
+/// Checks that each index has one fate, and that a proven log was read completely.
 fn count_all(report: &Report, summary: &Summary, root: Root) -> Result<(), Failure> {
     let wrong = |what: String| {
-        let hint = "this is a mistake in this program: please report it, with the log's checkpoint";
+        let hint = "this is a bug in this program: please report it, with the log's checkpoint";
         Err(Failure::environment(format!("internal error: {what}"), hint))
     };
     let (size, counted) = (summary.head.size.get(), report.fates().total());
@@ -219,13 +219,13 @@ fn count_all(report: &Report, summary: &Summary, root: Root) -> Result<(), Failu
 
 /// Who judges the entries.
 enum Judge<'a> {
-    /// They are not looked into.
+    /// The entries are opaque.
     Opaque,
-    /// The charter was not seen yet; its statement, if it is known.
+    /// The charter has not been read yet. Holds its expected statement id, if known.
     Unfounded(Option<StatementId>),
-    /// There is no charter: the fate of entry 0.
+    /// There is no charter. Holds the fate of entry 0.
     NoCharter(Fate),
-    /// By the rules of the log.
+    /// The rules of the log judge them.
     Charter(Box<Judges<'a>>),
 }
 
@@ -245,7 +245,7 @@ fn walk<'a>(
             let block = match piece {
                 Piece::Block(block) => block,
                 Piece::GivenUp(first) => {
-                    let why = format!("{MAX_UNREAD} files in a row are out of reach");
+                    let why = format!("{MAX_UNREAD} files in a row could not be read");
                     give_up(first, &why, tree, report);
                     whole = false;
                     break;
@@ -254,7 +254,7 @@ fn walk<'a>(
             let Block { first, .. } = block;
             if not_shown >= MAX_NOT_SHOWN {
                 let why = format!(
-                    "the source shows nothing of the {} entries before it",
+                    "the source shows none of the {} entries before it",
                     u64::from(MAX_NOT_SHOWN) * u64::from(TILE_WIDTH)
                 );
                 give_up(first, &why, tree, report);
@@ -281,7 +281,7 @@ fn walk<'a>(
             progress.at("audited", tree.size().get(), Some(head.size.get()));
         }
         Ok(match judge {
-            // what was not read may have changed the rules
+            // entries that were not read may have changed the rules
             Judge::Charter(judges) => {
                 let tally = judges.finish(report);
                 let charter = tally.charter.filter(|_| whole);
@@ -300,7 +300,7 @@ fn give_up(first: u64, why: &str, tree: &mut TreeCheck<'_>, report: &mut Report)
     report.count(Fate::Unread, Footing::Proven, left);
 }
 
-/// Counts the entries of a log that is not looked into.
+/// Counts the entries of an opaque log.
 fn count_opaque(entries: &Entries, report: &mut Report) {
     for slot in entries.iter() {
         let fate = match slot {
@@ -311,11 +311,11 @@ fn count_opaque(entries: &Entries, report: &mut Report) {
     }
 }
 
-/// Counts the entries of a log that shows no charter to judge by. An unlawful entry 0 is counted.
+/// Counts the entries of a log without a usable charter. An unlawful entry 0 is counted already.
 fn count_unjudged(first: u64, entries: &Entries, charter: Fate, report: &mut Report) {
     let why = match charter {
-        Fate::Unlawful => "entry 0 founds no log that could be judged",
-        _ => "entry 0, which founds the log, is not shown by this source",
+        Fate::Unlawful => "entry 0 is not a valid charter",
+        _ => "this source does not show entry 0, the charter",
     };
     for (index, slot) in (first..).zip(entries.iter()) {
         match slot {
@@ -329,7 +329,7 @@ fn count_unjudged(first: u64, entries: &Entries, charter: Fate, report: &mut Rep
 /// Where the policy comes from. Closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PolicySource {
-    /// A key or a policy of the user's own.
+    /// A key or a policy that the user gave.
     User,
     /// A charter: the log's, or one in a file.
     Charter,
@@ -342,7 +342,8 @@ fn policy_source(args: &Args) -> PolicySource {
     }
 }
 
-/// The charter must be that of the very log whose head was signed, by a key that is in force.
+/// Checks that the charter belongs to the log whose head was signed, and that the key that signed
+/// it is in force.
 fn bind(
     accepted: &AcceptedCheckpoint,
     judged: &JudgeTally,
@@ -359,25 +360,21 @@ fn bind(
     }
     // a change that was not followed may have changed the log's keys
     let Some(charter) = &judged.charter else { return };
-    // who took the policy from a charter means the one in force, not the one that was read first
+    // a policy from the charter means the charter in force, not the one that was read first
     if source == PolicySource::Charter {
-        let policy = charter.read_policy().map_err(|e| e.to_string());
-        let judged = policy.and_then(|policy| {
-            exclusions
-                .apply(&policy)
-                .verify(accepted.checkpoint.claimed())
-                .map_err(|e| e.to_string())
-        });
+        let policy = exclusions.apply(&charter.policy());
+        let judged = policy.verify(accepted.checkpoint.claimed()).map_err(|e| e.to_string());
         if let Err(why) = judged {
-            report
-                .foreign(&format!("by the charter in force the checkpoint does not count: {why}"));
+            report.foreign(&format!(
+                "the checkpoint does not count under the charter in force: {why}"
+            ));
             return;
         }
     }
     if accepted.checkpoint.claimed().verify(charter.log_keys()).is_err() {
         let key = accepted.checkpoint.log_key();
         report.foreign(&format!(
-            "the checkpoint is signed by {key}, which is no log key of the charter"
+            "the checkpoint is signed by {key}, which is not a log key of the charter"
         ));
     }
 }
@@ -385,7 +382,7 @@ fn bind(
 /// The charter that the log shows in entry 0, and why later rules are hidden, if they are.
 type Claimed = (StatementId, Option<NotShown>);
 
-/// Whom the audit trusts: the user's choice, else, loudly, the log itself.
+/// What the audit trusts: what the user gave, else, with a warning, the log itself.
 fn trust(
     args: &Args,
     anchor: Option<StatementId>,
@@ -419,7 +416,7 @@ fn trust(
     let ClaimedRules { governance, hidden } = claims.map_err(|why| {
         why.failure(
             format!("the charter in entry 0 gives no key: {why}"),
-            "give the log's key with --vkey; for a log that is not ours add --opaque",
+            "give the log's key with --vkey; for a log without a charter add --opaque",
         )
     })?;
     let statement = governance.charter().statement();
@@ -438,13 +435,13 @@ fn trust(
     Ok((Trust::of_charter(governance, basis, exclusions, out)?, Some((statement, hidden))))
 }
 
-/// An entry that the user accepts to be withheld must be one of the log's.
+/// Checks that `--allow-withheld` names only entries of the log.
 fn check_allowed(args: &Args, size: TreeSize) -> Result<(), Failure> {
     match args.allow_withheld.iter().find(|index| **index >= size.get()) {
         None => Ok(()),
         Some(index) => Err(Failure::usage(
             format!("--allow-withheld names entry {index} of a log of {size} entries"),
-            "name the indices that an audit without it calls withheld",
+            "run the audit without it: it lists the withheld entries",
         )),
     }
 }
@@ -452,19 +449,19 @@ fn check_allowed(args: &Args, size: TreeSize) -> Result<(), Failure> {
 /// The checkpoint of a log's files.
 ///
 /// # Errors
-/// [`Failure`] when it is not there or cannot be read.
+/// [`Failure`] when it is missing or cannot be read.
 pub(in crate::commands) fn read_checkpoint(source: &Source) -> Result<Vec<u8>, Failure> {
     source.checkpoint().map_err(|e| match e {
         SourceError::Failed(_) | SourceError::Missing => Failure::environment(
             format!("the checkpoint of {source} {e}"),
             "SOURCE is the folder or URL that holds `checkpoint` and `tile/`",
         ),
-        e => Failure::refused(format!("the checkpoint {e}"), "this is no C2SP log"),
+        e => Failure::refused(format!("the checkpoint {e}"), "this is not a C2SP log"),
     })
 }
 
-/// The log's head. Later rules may name its keys and witnesses: where the source does not show those,
-/// nothing is known to be altered.
+/// Verifies the log's checkpoint. Later rules may name its keys and witnesses. If the source does
+/// not show those rules, a failure does not mean that the checkpoint was altered.
 fn accept(
     bytes: &[u8],
     trust: &Trust,
@@ -479,20 +476,20 @@ fn accept(
             PolicyError::NoQuorum { .. } | PolicyError::Checkpoint(CheckpointError::NotSigned(_))
         );
         if let Some(why) = hidden.filter(|_| may_follow) {
-            let message = format!("later rules are not shown: {why}; by those of entry 0: {e}");
-            return why.failure(message, "take another copy, or give the log's key with --vkey");
+            let message = format!("later rules are not shown: {why}; under those of entry 0: {e}");
+            return why.failure(message, "use another copy, or give the log's key with --vkey");
         }
         let hint = match &e {
             PolicyError::NoQuorum { .. } | PolicyError::ConvictedWitness(_) => {
                 trust.hint(&claimed, &e)
             }
-            _ => "the file `checkpoint` was altered, or the log's key is another one".to_owned(),
+            _ => "the file `checkpoint` was altered, or the log has another key".to_owned(),
         };
         Failure::refused(format!("checkpoint: {e}"), hint)
     })
 }
 
-/// The older head, signed by the same log.
+/// Reads and verifies the older checkpoint of `--since`.
 fn since(
     path: &std::path::Path,
     trust: &Trust,
@@ -506,13 +503,13 @@ fn since(
     let old = old.map_err(|e| refused(e.to_string(), &trust.hint(&claimed, &e)))?;
     if old.checkpoint.origin() != new.checkpoint.origin() {
         let hint = "--since takes a checkpoint of the same log";
-        return Err(refused("it is of another log".to_owned(), hint));
+        return Err(refused("it is from another log".to_owned(), hint));
     }
     Ok(*old.checkpoint.head())
 }
 
-/// The charter that later entries are judged by, or the fate of entry 0. Only what the tree commits
-/// to counts as the charter.
+/// The charter by which later entries are judged, or the fate of entry 0. Only an entry that the
+/// tree commits to counts as the charter.
 fn found(
     entries: &Entries,
     expected: Option<StatementId>,
@@ -529,8 +526,10 @@ fn found(
         Ok(charter) if expected.is_none_or(|expected| expected == charter.statement()) => {
             return Ok(charter);
         }
-        Ok(_) => "it is another charter than the anchor, or than the one shown first".to_owned(),
-        Err(why) => format!("it founds no log of ours: {why}"),
+        Ok(_) => {
+            "it is not the charter of the anchor, or not the one that was shown first".to_owned()
+        }
+        Err(why) => format!("it is not a valid charter: {why}"),
     };
     report.unlawful(0, entries.footing, &why);
     Err(Fate::Unlawful)

@@ -12,10 +12,10 @@ use crate::failure::Exit;
 use crate::output::{Line, Outcome, Output};
 use crate::trust::Basis;
 
-/// Problems that are listed; more of them tell nothing new, and are counted.
+/// Limit on the problems that are listed. Further problems are only counted.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// The problems, told as they are found, and the fate of each index.
+/// Prints problems as they are found, and counts the fate of each index.
 #[derive(Debug)]
 pub struct Report {
     out: Output,
@@ -24,19 +24,20 @@ pub struct Report {
     problems: Vec<Value>,
     left_out: u64,
     worst: Verdict,
-    /// Whether there is any problem but unlawful entries.
+    /// Whether there is any problem other than unlawful entries.
     is_broken: bool,
     fates: Fates,
-    /// Entries that a rule refuses, of which the whole tree must show that they are in it.
+    /// Unlawful entries without a proof. They are reported only if the rebuilt tree has the signed
+    /// root.
     deferred: Vec<(u64, String)>,
     deferred_more: u64,
-    /// Entries that cannot be judged only because the rules were not read.
+    /// Entries that cannot be judged only because the rules could not be read.
     rules_unread: u64,
     /// Withheld entries, as far as they are listed.
     withheld: Vec<u64>,
-    /// Those that the user accepts.
+    /// The indices that `--allow-withheld` names.
     allowed: BTreeSet<u64>,
-    /// Those of them that were not met.
+    /// Indices of `--allow-withheld` that were not found withheld.
     not_met: BTreeSet<u64>,
     withheld_not_allowed: u64,
     /// Files with a problem.
@@ -47,7 +48,7 @@ pub struct Report {
     remarks: Vec<String>,
 }
 
-/// Entries whose time lies after this machine's clock.
+/// Entries whose time is ahead of this machine's clock.
 #[derive(Debug)]
 struct Ahead {
     first: u64,
@@ -62,22 +63,22 @@ pub struct Summary {
     pub origin: String,
     /// Its signed head.
     pub head: TreeHead,
-    /// Witnesses of the policy that cosigned.
+    /// The count of the policy's witnesses that cosigned.
     pub cosigned: usize,
-    /// Whose word the key was.
+    /// Where the log's key came from.
     pub basis: Basis,
-    /// The size of the older checkpoint that the log is shown to have grown out of.
+    /// The size of the older checkpoint, if the log is proven to have only grown since.
     pub since: Option<u64>,
     /// Hash tiles compared byte for byte.
     pub tiles: u64,
-    /// Whether entries were not looked into.
+    /// Whether the entries are opaque.
     pub opaque: bool,
     /// Signatures that verified.
     pub signatures: u64,
 }
 
 impl Report {
-    /// Begins without problems. Of the withheld entries, those in `allowed` are accepted.
+    /// Starts without problems. Withheld entries in `allowed` are accepted.
     pub fn new(out: &Output, source: String, allowed: BTreeSet<u64>) -> Report {
         Report {
             out: *out,
@@ -101,12 +102,12 @@ impl Report {
         }
     }
 
-    /// The fate of each index that was seen.
+    /// The counts of each fate so far.
     pub fn fates(&self) -> &Fates {
         &self.fates
     }
 
-    /// The worst that was found.
+    /// The worst verdict so far.
     pub fn verdict(&self) -> Verdict {
         let partly =
             self.fates.of(Fate::NotJudged) > self.rules_unread || self.fates.of(Fate::Withheld) > 0;
@@ -116,8 +117,8 @@ impl Report {
         }
     }
 
-    /// Whether all bytes are here, as they were signed, and only entries are unlawful or not
-    /// judged. What is left out of such a log is known.
+    /// Whether all signed bytes are present, so that entries are at worst unlawful or not judged. A
+    /// command that uses only lawful entries then knows how many it leaves out.
     pub fn is_whole(&self) -> bool {
         let here = [Fate::Lawful, Fate::Unlawful, Fate::NotJudged].map(|fate| self.fates.of(fate));
         !self.is_broken && here.iter().sum::<u64>() == self.fates.total()
@@ -156,7 +157,7 @@ impl Report {
 
     /// The entries from an index on were not read.
     pub fn given_up(&mut self, first: u64, why: &str) {
-        let text = format!("entry {first} and those behind it were not read: {why}");
+        let text = format!("entry {first} and those after it were not read: {why}");
         self.push(("unread", Verdict::Unread), json!({ "index": first }), &text);
     }
 
@@ -191,7 +192,7 @@ impl Report {
     /// The source withholds an entry, and no later entry shows whether it changed the rules.
     pub fn unconfirmed(&mut self, index: u64) {
         let text = format!(
-            "entry {index} is withheld, and no lawful entry behind it shows whether it changed the \
+            "entry {index} is withheld, and no lawful entry after it shows whether it changed the \
              rules: ask the log's own node for it"
         );
         self.push(("unconfirmed", Verdict::Unconfirmed), json!({ "index": index }), &text);
@@ -212,8 +213,8 @@ impl Report {
         self.push(("unlawful", Verdict::Unlawful), json!({ "index": index }), &text);
     }
 
-    /// An entry cannot be judged, because the entry with the rules has this fate. One that was not
-    /// read makes no worse verdict than that.
+    /// An entry cannot be judged, because the entry with the rules has this fate. If that entry was
+    /// only unread, the verdict is no worse than `unread`.
     pub fn rules_hidden(&mut self, why: String, fate: Fate, footing: Footing) {
         if fate == Fate::Unread {
             self.rules_unread += 1;
@@ -227,17 +228,17 @@ impl Report {
         *self.reasons.entry(why).or_default() += 1;
     }
 
-    /// What was signed is not what the charter says.
+    /// What was signed contradicts the charter.
     pub fn foreign(&mut self, why: &str) {
         self.push(("charter", Verdict::Contradicted), json!({}), why);
     }
 
-    /// The log is not the one that it was.
+    /// The log contradicts the older checkpoint.
     pub fn contradicted(&mut self, why: &str) {
         self.push(("tree", Verdict::Contradicted), json!({}), why);
     }
 
-    /// The source ends before what the user knows.
+    /// The source's tree is smaller than a checkpoint that the user holds.
     pub fn behind(&mut self, why: &str) {
         self.push(("behind", Verdict::Behind), json!({}), why);
     }
@@ -247,7 +248,7 @@ impl Report {
         self.push(("tree", Verdict::Damaged), json!({}), why);
     }
 
-    /// Something that is no problem of the log, but worth knowing.
+    /// A warning about something that is not a problem of the log.
     pub fn remark(&mut self, text: &str) {
         if self.remarks.len() < MAX_PROBLEMS {
             self.out.warn(text);
@@ -255,8 +256,8 @@ impl Report {
         }
     }
 
-    /// Says which entries the user accepted to be withheld, and are not: each of them has its own
-    /// fate, and an auditor who is told of fewer gaps than there were should know it.
+    /// Warns about indices of `--allow-withheld` that the source does not withhold. Each of them
+    /// has another fate, and the auditor should know that there are fewer gaps than expected.
     pub fn remark_on_allowed(&mut self) {
         let listed: Vec<String> =
             self.not_met.iter().take(MAX_PROBLEMS).map(u64::to_string).collect();
@@ -268,14 +269,14 @@ impl Report {
         }
     }
 
-    /// An entry's time lies so many seconds after this machine's clock: one of the two is wrong.
+    /// An entry's time is `seconds` ahead of this machine's clock: one of the two is wrong.
     pub fn ahead(&mut self, index: u64, seconds: u64) {
         let ahead = self.ahead.get_or_insert(Ahead { first: index, count: 0, most: 0 });
         ahead.count += 1;
         ahead.most = ahead.most.max(seconds);
     }
 
-    /// Takes what the whole tree says into account.
+    /// Settles unproven entries by the rebuilt tree.
     pub fn settle(&mut self, root: Root) {
         let before = self.fates.of(Fate::NotJudged);
         self.fates.settle(root);
@@ -304,7 +305,7 @@ impl Report {
         self.problems.push(object);
     }
 
-    /// How many have which fate, and which entries are withheld.
+    /// The counts by fate, and the withheld indices.
     pub fn counted(&self) -> String {
         let mut text = self.fates.to_string();
         if !self.withheld.is_empty() {
@@ -315,7 +316,7 @@ impl Report {
         text
     }
 
-    /// Whether nothing is wrong but withheld entries that the user accepts.
+    /// Whether the only gaps are withheld entries that the user accepts.
     fn is_allowed(&self) -> bool {
         let right = self.fates.of(Fate::Lawful) + self.fates.of(Fate::Opaque);
         let withheld = self.fates.of(Fate::Withheld);
@@ -325,7 +326,7 @@ impl Report {
             && right + withheld == self.fates.total()
     }
 
-    /// Says how it ended.
+    /// Prints the verdict, and returns the report as JSON.
     pub fn finish(self, summary: &Summary, out: &Output) -> Outcome {
         let (verdict, allowed) = (self.verdict(), self.is_allowed());
         self.print(summary, (verdict, allowed), out);
@@ -387,7 +388,7 @@ impl Report {
             out.line(Line::bad("NOT PROVEN").and(text));
         }
         if let Some(since) = summary.since {
-            out.line(format!("       the log only grew since size {since}"));
+            out.line(format!("       the log has only grown since size {since}"));
         }
         let signatures = match summary.opaque {
             true => String::new(),
@@ -395,15 +396,15 @@ impl Report {
         };
         out.line(format!("       {size} entries: {}{signatures}", self.counted()));
         if summary.opaque {
-            out.line("       entries are opaque: nothing was said about what they hold");
+            out.line("       entries are opaque: their contents were not judged");
         }
         for (why, count) in &self.reasons {
             out.line(format!("       cannot judge {count}: {why}"));
         }
         if let Some(Ahead { first, count, most }) = self.ahead {
             out.line(format!(
-                "       entry {first} and {} more lie up to {most} s after this machine's clock: \
-                 one of the two clocks is wrong",
+                "       entry {first} and {} more are up to {most} s ahead of this machine's \
+                 clock: one of the two clocks is wrong",
                 count - 1
             ));
         }

@@ -1,7 +1,7 @@
-//! The tree half of an audit: every entry re-hashed, every hash tile rebuilt and compared.
+//! The first half of an audit: hashes every entry, rebuilds every hash tile, and compares them.
 //!
-//! A hash tile says which entry is damaged, and lets the rest of the tree be rebuilt. It stands in
-//! for no entry: whatever has no right bytes has a fate that is not `lawful`.
+//! A hash tile shows which entry is damaged, and lets the rest of the tree be rebuilt. It does not
+//! replace an entry: an entry without the right bytes is never `lawful`.
 
 use std::collections::BTreeMap;
 
@@ -27,8 +27,8 @@ struct Rebuilt {
     hashes: Vec<Hash>,
 }
 
-/// Hash tiles for proofs. One that could not be read is not asked for again: each attempt over a
-/// network may take half a minute.
+/// Hash tiles for proofs. A tile that could not be read is not requested again, because each
+/// attempt over a network may take half a minute.
 #[derive(Debug)]
 struct Tiles<'a> {
     source: &'a Source,
@@ -46,8 +46,8 @@ pub struct TreeCheck<'a> {
     frontier: Frontier,
     /// Tile levels 1 and up; level 0 is compared block by block.
     upper: Vec<Rebuilt>,
-    /// Whether there are leaves of which neither entry nor hash is known, and why: the tree cannot
-    /// be rebuilt.
+    /// Set if neither the entry nor the hash of some leaf is known, so that the tree cannot be
+    /// rebuilt. Holds the reason.
     lost: Option<Root>,
     tiles: u64,
 }
@@ -59,7 +59,7 @@ struct Leaves {
 }
 
 impl<'a> TreeCheck<'a> {
-    /// Begins with an empty tree.
+    /// Starts with an empty tree.
     pub fn new(source: &'a Source, head: TreeHead, since: Option<TreeHead>) -> TreeCheck<'a> {
         let tiles = Tiles { source, failed: BTreeMap::new() };
         TreeCheck {
@@ -95,15 +95,15 @@ impl<'a> TreeCheck<'a> {
         self.tiles
     }
 
-    /// No more blocks come: the rest was not read.
+    /// Ends the check early: the remaining blocks are not read.
     pub fn give_up(&mut self) {
         self.lost.get_or_insert(Root::Unread);
     }
 
-    /// Checks a block, and returns its entries and what is known of those that are not right.
+    /// Checks a block. Returns its entries, and the fate of each one that is not right.
     ///
     /// # Errors
-    /// [`Failure`] when no tree can have so many leaves.
+    /// [`Failure`] when no tree can have that many leaves.
     pub fn check(&mut self, block: Block, report: &mut Report) -> Result<Entries, Failure> {
         let Block { first, bundle, tile: (coord, tile) } = block;
         let unread = matches!(tile, Err(SourceError::Failed(_)));
@@ -148,8 +148,8 @@ impl<'a> TreeCheck<'a> {
         None
     }
 
-    /// Which leaves the signed tree has here: those of the tile, or those of the entries, whichever
-    /// leads to the signed root.
+    /// The leaves of the signed tree in this block: those of the tile or those of the entries,
+    /// whichever lead to the signed root.
     fn leaves(
         &mut self,
         coord: TileCoord,
@@ -185,8 +185,8 @@ impl<'a> TreeCheck<'a> {
         Leaves { hashes: hashes.collect(), footing: Footing::Unproven }
     }
 
-    /// Whether these are the leaves of a block. A tile that is not read proves nothing, and is
-    /// reported where it is compared.
+    /// Whether these are the signed leaves of a block. An unread tile proves nothing; it is
+    /// reported when it is compared.
     fn proves(&mut self, number: u64, leaves: &[Hash]) -> bool {
         self.prover.proves(number, leaves).unwrap_or(false)
     }
@@ -198,7 +198,7 @@ impl<'a> TreeCheck<'a> {
                 completed.push((node.level / TILE_HEIGHT, hash));
             }
         });
-        pushed.map_err(|e| Failure::refused(e.to_string(), "no log can be so large"))?;
+        pushed.map_err(|e| Failure::refused(e.to_string(), "no log can be this large"))?;
         for (level, hash) in completed {
             let at = usize::from(level) - 1;
             if self.upper.len() <= at {
@@ -241,12 +241,12 @@ impl<'a> TreeCheck<'a> {
             let leaves = 1u64 << (u32::from(level) * u32::from(TILE_HEIGHT));
             let first = (coord.index() * u64::from(TILE_WIDTH) + at as u64) * leaves;
             let last = first + leaves - 1;
-            let why = format!("hash {at} is not that of entries {first} to {last} as rebuilt");
+            let why = format!("hash {at} is not the rebuilt hash of entries {first} to {last}");
             report.damaged(coord, &why);
         }
     }
 
-    /// Compares what is left at the right edge, and the root.
+    /// Compares the partial tiles at the right edge, and the root.
     pub fn finish(&mut self, report: &mut Report) -> Root {
         for at in 0..self.upper.len() {
             let tile = std::mem::take(&mut self.upper[at]);
@@ -275,7 +275,7 @@ impl<'a> TreeCheck<'a> {
         root
     }
 
-    /// Whether the log is shown to have grown out of the older head that the user gave.
+    /// Whether the log is proven to have only grown since the older head that the user gave.
     pub fn grew(&self, root: Root, report: &mut Report) -> bool {
         let Some(since) = self.since else { return false };
         if since.size > self.head.size {
@@ -286,7 +286,7 @@ impl<'a> TreeCheck<'a> {
             ));
             return false;
         }
-        // where the tree cannot be rebuilt, hash tiles may still prove what it was
+        // if the tree cannot be rebuilt, hash tiles may still prove the older head
         let then = match root {
             Root::Signed => self.since_seen,
             Root::Other | Root::Unread => {

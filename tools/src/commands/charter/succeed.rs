@@ -1,7 +1,8 @@
-//! `ledger charter succeed` and `ledger charter sign`: leaving a log for another one.
+//! `ledger charter succeed` and `ledger charter sign`: leave a log for another one.
 
 use std::path::{Path, PathBuf};
 
+use ledger_core::Hint;
 use ledger_core::charter::Charter;
 use ledger_core::checkpoint::{ClaimedCheckpoint, Origin};
 use ledger_core::index::LeafIndex;
@@ -23,34 +24,34 @@ use crate::output::{Outcome, Output};
 use crate::reach;
 
 const SUCCEED: &str = "\
-Example: the operator has vanished; two stewards leave the log where its last checkpoint ends
+Example: the operator has vanished; two stewards leave the log at its last checkpoint
   ledger charter succeed --log-checkpoint last.checkpoint --source COPY --charter new.record \\
     --key lab.key -o new.succession
   ledger charter sign new.succession --key board.key";
 
 const SIGN: &str = "\
-Example: read it, then add a signature in its place
+Example: verify the note, then add a signature to the file
   ledger verify new.succession --anchor OLD --charter old.authority --source COPY
   ledger charter sign new.succession --key board.key";
 
-/// Write a note by which members leave a log for the one that another charter founds
+/// Write a succession note, by which members leave a log for one that a new charter founds
 #[derive(Debug, clap::Args)]
 #[command(after_help = SUCCEED)]
 pub struct SucceedArgs {
-    /// The old log's last checkpoint that counts; verify it first with `ledger verify`
+    /// The old log's last checkpoint that shall count; verify it first with `ledger verify`
     #[arg(long, value_name = "FILE")]
     log_checkpoint: PathBuf,
-    /// The old log's files, a folder or URL: the note names the governance entry that they show at
-    /// the end of the checkpoint's tree
+    /// A folder or URL with the old log's files; the note names the last governance entry of the
+    /// checkpoint's tree
     #[arg(long, value_name = "SOURCE")]
     source: String,
     /// The record of the new charter, signed by all its founders
     #[arg(long, value_name = "NEW.record")]
     charter: PathBuf,
-    /// A key file of use record, of a member of the old log; may be given several times
+    /// The key file (`keygen --use record`) of a member of the old log; may be given several times
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
-    /// Where the note goes
+    /// Where to write the note; - is stdout
     #[arg(short, value_name = "OUT.succession")]
     out: PathBuf,
 }
@@ -59,13 +60,13 @@ pub struct SucceedArgs {
 #[derive(Debug, clap::Args)]
 #[command(after_help = SIGN)]
 pub struct SignSuccessionArgs {
-    /// A note of `charter succeed`
+    /// A note that `charter succeed` wrote
     #[arg(value_name = "SUCCESSION")]
     file: PathBuf,
-    /// A key file of use record, of a member of the old log; may be given several times
+    /// The key file (`keygen --use record`) of a member of the old log; may be given several times
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
-    /// Where the note goes; without it, in its place
+    /// Where to write the note; default: replace the file
     #[arg(short, value_name = "OUT.succession")]
     out: Option<PathBuf>,
 }
@@ -73,7 +74,8 @@ pub struct SignSuccessionArgs {
 /// Writes and signs the note.
 ///
 /// # Errors
-/// [`Failure`] when a file cannot be read, is no checkpoint or charter, or a key signs no records.
+/// [`Failure`] when a file cannot be read, is not a checkpoint or charter, or a key signs no
+/// records.
 pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
     let path = &args.log_checkpoint;
     let checkpoint =
@@ -99,7 +101,7 @@ pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
         files::create(&args.out, note.to_string().as_bytes())?;
     }
     out.note(
-        "the checkpoint's own signatures were not checked here. The others sign with: \
+        "the checkpoint's signatures were not verified. The other members sign with: \
          ledger charter sign FILE --key FILE",
     );
     Ok(show(&args.out, &note, out))
@@ -108,7 +110,8 @@ pub fn succeed(args: &SucceedArgs, out: &Output) -> Result<Outcome, Failure> {
 /// Adds signatures.
 ///
 /// # Errors
-/// [`Failure`] when the file is no succession, or a key has signed it or signs no records.
+/// [`Failure`] when the file is not a succession, or a key has signed it already or signs no
+/// records.
 pub fn sign(args: &SignSuccessionArgs, out: &Output) -> Result<Outcome, Failure> {
     let bytes = files::read(&args.file, MAX_SUCCESSION_BYTES)?;
     let of_file = |e: &SuccessionError| refused(e).of(args.file.display());
@@ -143,7 +146,7 @@ pub fn governance(entry: &GovernanceRef) -> Value {
     json!({ "index": entry.index.get(), "statement": entry.statement.to_string() })
 }
 
-/// The last governance entry of a head's tree: its last entry is one, or names it.
+/// The last governance entry of a head's tree. The tree's last entry is that entry, or names it.
 fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     let hint = "give files of the old log that reach the checkpoint: the operator's, a mirror's, or \
                 a member's copy";
@@ -154,7 +157,10 @@ fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(|e| refused(e.to_string()))?;
     let size = claimed.checkpoint().head().size;
     if size < head.size {
-        return Err(refused(format!("it ends at size {size}, the checkpoint at {}", head.size)));
+        return Err(refused(format!(
+            "it ends at size {size}, but the checkpoint at {}",
+            head.size
+        )));
     }
     let (end, _) = chain::end(&opened, head, size).map_err(not_shown)?;
     let last = head.size.last().unwrap_or(LeafIndex::ZERO);
@@ -163,7 +169,7 @@ fn governed(source: &str, head: &TreeHead) -> Result<GovernanceRef, Failure> {
     let (entry, _) = chain::included(&opened, index, (head, size)).map_err(not_shown)?;
     if !entry.record().kind().is_governance() {
         return Err(refused(format!(
-            "entry {index}, which its last entry names, changes no rules"
+            "entry {index}, which its last entry names, is not a governance entry"
         )));
     }
     Ok(GovernanceRef { index, statement: entry.record().statement() })
@@ -191,7 +197,7 @@ fn show(path: &Path, note: &ClaimedSuccession, out: &Output) -> Outcome {
     Outcome::done(object)
 }
 
-/// The new charter's record, which must found its log.
+/// Reads the new charter's record, which must be a valid charter.
 fn read_charter(path: &Path) -> Result<Record, Failure> {
     let refused = |message: String, hint: &str| Failure::refused(message, hint).of(path.display());
     let record = Record::parse(&files::read(path, MAX_RECORD_BYTES)?)
@@ -206,5 +212,5 @@ fn read_keys(paths: &[PathBuf]) -> Result<Vec<SignerKey>, Failure> {
 }
 
 fn refused(error: &SuccessionError) -> Failure {
-    Failure::refused(error.to_string(), error.hint())
+    Failure::refused_by(error)
 }

@@ -16,14 +16,14 @@ use super::{Demo, copy_folder};
 use crate::failure::{Exit, Failure};
 use crate::files;
 
-/// How long gossip and mirror may take before something is wrong.
+/// How long gossip and the mirror may take before the demo fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How often the demo looks.
+/// How often the demo checks.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 impl Demo {
-    /// Tells the third act, and ends the members' nodes. Returns what happened as JSON.
+    /// Plays the third act, and stops the members' nodes. Returns what happened, as JSON.
     pub(super) fn gossip(
         &self,
         runtime: &Runtime,
@@ -32,7 +32,7 @@ impl Demo {
         self.title("12. An operator without witnesses shows two audiences two histories");
         let (mut one, mut other) = self.two_faces(runtime)?;
 
-        self.title("13. The audiences' nodes gossip: a file convicts it");
+        self.title("13. The nodes of both audiences gossip, and a file convicts the operator");
         let (first, second) = (1, 0);
         self.follow(&members[first], &one, Some(&members[second]))?;
         self.follow(&members[second], &other, None)?;
@@ -46,7 +46,7 @@ impl Demo {
         runtime.block_on(convicted(&members[second], &one))?;
         let took = began.elapsed();
         self.out.line(format!(
-            "  {} and {} have evidence {:.1} s after the second of them had come up",
+            "  {} and {} have evidence {:.1} s after the second node has started",
             members[first].operator.name,
             members[second].operator.name,
             took.as_secs_f64()
@@ -61,7 +61,7 @@ impl Demo {
         let verdict = self.must(&["verify", &file, "--vkey", &one.vkey], &self.told)?;
         let by_anchor = self.must(&["verify", &file, "--anchor", &one.anchor], &self.told)?;
 
-        self.title("14. Its operator vanishes, and a mirror keeps serving the log");
+        self.title("14. The operator vanishes, and a mirror keeps serving the log");
         runtime.block_on(async {
             one.stop().await?;
             other.stop().await
@@ -79,7 +79,8 @@ impl Demo {
         }))
     }
 
-    /// A log, and a copy of its directory that goes on differently with the same key.
+    /// Founds a log and copies its directory. Both copies then continue differently, with the same
+    /// key.
     fn two_faces(&self, runtime: &Runtime) -> Result<(DemoMember, DemoMember), Failure> {
         let mut one = self.operator(&CHEAT, (bind()?, bind()?), None, &[])?;
         runtime.block_on(one.serve())?;
@@ -107,14 +108,14 @@ impl Demo {
         self.publish(&other, 2)?;
         self.publish(&other, 3)?;
         self.out.line(format!(
-            "  both are signed and each looks sound: one at {}, the other at {}",
+            "  both histories are signed, and each looks sound: one at {}, the other at {}",
             one.http, other.http
         ));
         Ok((one, other))
     }
 
-    /// A member's node watches the log where its operator shows it to this member; with a peer it
-    /// gossips, and mirrors the log.
+    /// Lets a member's node watch the log at the address that its operator shows to this member.
+    /// With a peer, the node also gossips and mirrors the log.
     fn follow(
         &self,
         member: &DemoMember,
@@ -124,8 +125,7 @@ impl Demo {
         let dir = member.dir.display().to_string();
         self.must(&["witness", "add", "--dir", &dir, &log.vkey, "--url", &log.http], &self.told)?;
         let file = member.dir.join("config.toml");
-        let mut config =
-            Config::read(&file).map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let mut config = Config::read(&file).map_err(Failure::failed_by)?;
         config.gossip.interval_seconds = 1;
         if let Some(peer) = peer {
             config.gossip.peers.push(peer.grpc.clone());
@@ -140,7 +140,8 @@ impl Demo {
         files::replace(&file, config.to_text().as_bytes())
     }
 
-    /// Proves a record out of the mirror's copy, and verifies it. Returns the copy's address.
+    /// Fetches a record's proof from the mirror's copy, and verifies it. Returns the copy's
+    /// address.
     fn prove_mirrored(&self, mirror: &DemoMember, log: &DemoMember) -> Result<String, Failure> {
         let hash = origin_hash(&origin(log)?);
         let copy = format!("{}/mirror/{hash}", mirror.http);
@@ -172,7 +173,7 @@ fn origin(log: &DemoMember) -> Result<Origin, Failure> {
         .map_err(|e| Failure::environment(e.to_string(), "please report this"))
 }
 
-/// Waits until a member has copied what it was shown of a log.
+/// Waits until a member's mirror has copied the log.
 async fn mirrored(member: &DemoMember, log: &DemoMember) -> Result<(), Failure> {
     let origin = origin(log)?;
     let is_there = || {
@@ -182,7 +183,7 @@ async fn mirrored(member: &DemoMember, log: &DemoMember) -> Result<(), Failure> 
     wait("the mirror copied nothing", is_there).await.map(drop)
 }
 
-/// Waits for a member's evidence against a log, and gives its file.
+/// Waits for a member's evidence against a log. Returns the path of the file.
 async fn convicted(member: &DemoMember, log: &DemoMember) -> Result<PathBuf, Failure> {
     let origin = origin(log)?;
     let made = || {

@@ -1,4 +1,4 @@
-//! Members with nodes of their own, as the later acts need them.
+//! Members that run their own nodes, for the second and third act.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -10,11 +10,12 @@ use super::Demo;
 use super::story::{CHAPTERS, Operator};
 use crate::failure::Failure;
 use crate::files;
+use ledger_core::Hint;
 
-/// A member with a node of its own.
+/// A member that runs its own node.
 pub(super) struct DemoMember {
     pub(super) operator: &'static Operator,
-    /// Its node's folder, and the addresses of gRPC and HTTP.
+    /// The folder of its node; the next fields are the gRPC and HTTP URLs.
     pub(super) dir: PathBuf,
     pub(super) grpc: String,
     pub(super) http: String,
@@ -25,8 +26,8 @@ pub(super) struct DemoMember {
 }
 
 impl Demo {
-    /// Founds a log for an operator, whose policy names these witnesses; without any it asks
-    /// nobody.
+    /// Founds a log for an operator. Its policy names these witnesses; without witnesses its quorum
+    /// is `none`.
     pub(super) fn operator(
         &self,
         operator: &'static Operator,
@@ -88,16 +89,15 @@ impl Demo {
             witness_keys: &witness_key.map(PathBuf::from).into_iter().collect::<Vec<_>>(),
             witness_urls: &BTreeMap::new(),
         };
-        let report = ledger_node::init(&founding)
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let report = ledger_node::init(&founding).map_err(Failure::failed_by)?;
         let address = |socket: &TcpListener| socket.local_addr().map_err(|e| no_socket(&e));
         let (grpc_at, http_at) = (address(&grpc)?, address(&http)?);
         let witness = match witness_key {
             Some(_) => format!(", witness at http://{http_at}/witness"),
-            None => ", which asks no witness".to_owned(),
+            None => ", without witnesses".to_owned(),
         };
         self.out.line(format!("  {}: log {}/log{witness}", operator.name, operator.name));
-        // the port is known to the others; the node opens it again
+        // the other nodes know the ports, and the node opens them again
         drop((grpc, http));
         Ok(DemoMember {
             operator,
@@ -117,8 +117,7 @@ impl Demo {
         Ok(made.object["vkey"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Publishes one record in a member's log, with a proof that its witnesses' quorum stands
-    /// behind.
+    /// Publishes one record in a member's log, with a proof that satisfies the log's quorum.
     pub(super) fn publish(&self, member: &DemoMember, n: usize) -> Result<(), Failure> {
         let short = member.operator.short;
         let json = self.path(&format!("records/{short}-{n}.json"));
@@ -159,19 +158,17 @@ impl Demo {
 }
 
 impl DemoMember {
-    /// Serves the member's log.
+    /// Starts the member's node.
     pub(super) async fn serve(&mut self) -> Result<(), Failure> {
         let address = |url: &str| url.trim_start_matches("http://").parse().ok();
         let (grpc, http) = (address(&self.grpc), address(&self.http));
         let overrides = Overrides { grpc, http, ..Overrides::default() };
-        let node = RunningNode::start(&self.dir, overrides)
-            .await
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let node = RunningNode::start(&self.dir, overrides).await.map_err(Failure::failed_by)?;
         self.node = Some(node);
         Ok(())
     }
 
-    /// Ends its node, if it runs.
+    /// Stops the member's node, if it runs.
     pub(super) async fn stop(&mut self) -> Result<(), Failure> {
         let Some(node) = self.node.take() else { return Ok(()) };
         let stopped = node.shutdown().await;
@@ -184,7 +181,7 @@ pub(super) fn bind() -> Result<TcpListener, Failure> {
     TcpListener::bind("127.0.0.1:0").map_err(|e| no_socket(&e))
 }
 
-/// Says that there is none.
+/// The failure when no port is free.
 pub(super) fn no_socket(error: &std::io::Error) -> Failure {
     Failure::environment(format!("no free port on this machine: {error}"), "try again")
 }

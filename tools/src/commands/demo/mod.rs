@@ -1,4 +1,4 @@
-//! `ledger demo`: the whole story on this machine, with a real node and real files.
+//! `ledger demo`: plays the whole story on this machine, with real nodes and real files.
 
 mod gossip;
 mod members;
@@ -20,7 +20,7 @@ use crate::files;
 use crate::output::{Line, Outcome, Output};
 use story::{CHAPTERS, Chapter, MEMBERS};
 
-/// The file that marks a folder as a demo's, which may be made anew.
+/// The file that marks a folder of a demo, which the next demo may clear.
 const MARKER: &str = ".ledger-demo";
 /// What a demo leaves in its folder.
 const PARTS: [&str; 26] = [
@@ -54,30 +54,30 @@ const PARTS: [&str; 26] = [
     "dune.record",
 ];
 const ORIGIN: &str = "ledger.example/demo";
-/// What the log holds in the end: the charter, the story, and a change of keys.
+/// The entries of the log at the end: the charter, the story, and a change of keys.
 const ENTRIES: usize = CHAPTERS.len() + 2;
-/// The entry that somebody alters in a copy.
+/// The entry that the forger alters in a copy.
 const TAMPERED: usize = 2;
 
 const EXAMPLE: &str = "\
-Example: the whole story in a folder of its own, ended by Ctrl-C; and only a quick look
+Example: the whole story in a folder that you keep; then a quick run in a temporary folder
   ledger demo --dir my-first-ledger
   ledger demo --fast";
 
-/// Found a consortium, publish, prove, verify and catch a forger, on this machine
+/// Play the whole story on this machine: found a log, publish, verify, and catch a forger
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Where the demo lives; without it ./ledger-demo, and with --fast a folder that goes again
+    /// The folder of the demo; default: ./ledger-demo, or with --fast a temporary folder
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// End when the story is told, instead of waiting for Ctrl-C
+    /// End after the last step, instead of waiting for Ctrl-C
     #[arg(long)]
     fast: bool,
-    /// The node's gRPC address; port 0 takes a free one
+    /// The node's gRPC address; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     grpc: SocketAddr,
-    /// The node's HTTP address; port 0 takes a free one
+    /// The node's HTTP address; port 0 picks a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     http: SocketAddr,
 }
@@ -85,11 +85,11 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] of any step, or when the folder holds something else.
+/// [`Failure`] when a step fails, or the folder holds other files.
 pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Failure> {
     let passing = match (&args.dir, args.fast) {
         (None, true) => Some(tempfile::tempdir().map_err(|e| {
-            Failure::environment(format!("no temporary folder: {e}"), "give --dir DIR")
+            Failure::environment(format!("cannot make a temporary folder: {e}"), "give --dir DIR")
         })?),
         _ => None,
     };
@@ -99,7 +99,7 @@ pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Fail
         (None, None) => PathBuf::from("ledger-demo"),
     };
     let runtime = crate::client::runtime()?;
-    // from the beginning: whoever interrupts the story leaves no folder with keys behind
+    // watched from the start, so that an interrupted demo leaves no folder with keys behind
     let stop = runtime.block_on(async { StopSignal::watch() })?;
     prepare(&dir)?;
     let demo = Demo { dir, out: *out, told: out.for_story(), stop, run_step };
@@ -116,7 +116,7 @@ pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Fail
     if let (Ok(object), false) = (&told, args.fast) {
         demo.next(&anchor, grpc, http);
         if out.is_json() {
-            // now, not at the end: who runs the demo for its node waits for this line
+            // printed now, not at the end: a script that uses the node waits for this line
             out.object(object)?;
         }
         broken = runtime.block_on(async {
@@ -131,13 +131,14 @@ pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Fail
     if let Some(error) = broken {
         return Err(Failure::environment(
             format!("the node failed: {error}"),
-            "see the line above",
+            "see the messages above",
         ));
     }
     let stopped = runtime.block_on(node.shutdown());
     let object = told?;
-    stopped.map_err(|e| Failure::environment(format!("the node: {e}"), "see the line above"))?;
-    // what was printed when the node was ready is not printed again
+    stopped
+        .map_err(|e| Failure::environment(format!("the node: {e}"), "see the messages above"))?;
+    // the object was printed when the node was ready, and is not printed again
     let object = if out.is_json() && !args.fast { serde_json::Value::Null } else { object };
     Ok(Outcome::done(object))
 }
@@ -148,7 +149,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     let occupied = std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     if occupied && !marker.exists() {
         return Err(Failure::refused(
-            format!("{} holds something else", dir.display()),
+            format!("{} holds other files", dir.display()),
             "choose an empty or new folder with --dir",
         ));
     }
@@ -169,7 +170,7 @@ fn prepare(dir: &Path) -> Result<(), Failure> {
     make().map_err(|e| files::cannot_write(dir, &e))
 }
 
-/// Refuses a folder whose node runs: clearing it would pull the log from under the node.
+/// Refuses a folder whose node is running: clearing it would delete the log that the node uses.
 fn refuse_running(dir: &Path) -> Result<(), Failure> {
     let path = dir.join("node/private/LOCK");
     let file = match std::fs::File::options().write(true).open(&path) {
@@ -187,11 +188,11 @@ fn refuse_running(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Whether somebody wants the demo to end: Ctrl-C or SIGTERM.
+/// Shows whether Ctrl-C or SIGTERM has asked the demo to end.
 struct StopSignal(tokio::sync::watch::Receiver<bool>);
 
 impl StopSignal {
-    /// Watches from now on; called within a runtime.
+    /// Starts to watch. Must be called within a runtime.
     fn watch() -> Result<StopSignal, Failure> {
         let (tell, told) = tokio::sync::watch::channel(false);
         let no_handler = |e: std::io::Error| {
@@ -208,7 +209,7 @@ impl StopSignal {
                     _ = terminate.recv() => {}
                 }
                 let _ = tell.send(true);
-                // the task holds the sender, so that waiting never ends by itself
+                // the task keeps the sender, so that waiting never ends by itself
                 std::future::pending::<()>().await;
             });
         }
@@ -224,10 +225,10 @@ impl StopSignal {
         Ok(StopSignal(told))
     }
 
-    /// Ends the story between two steps.
+    /// Fails if the demo was asked to end. The demo calls this between two steps.
     fn check(&self) -> Result<(), Failure> {
         if *self.0.borrow() {
-            let hint = "run the demo again whenever you like";
+            let hint = "run the demo again";
             return Err(Failure::environment("the demo was interrupted", hint));
         }
         Ok(())
@@ -244,11 +245,11 @@ pub type RunStep = fn(&[&str], &Output) -> Result<Outcome, Failure>;
 struct Demo {
     dir: PathBuf,
     run_step: RunStep,
-    /// Says when to end.
+    /// Shows whether the demo should end.
     stop: StopSignal,
-    /// Speaks for the demo.
+    /// Prints the demo's own lines.
     out: Output,
-    /// Speaks for the commands that the demo runs: results, no remarks.
+    /// Prints the results of the commands that the demo runs, without their remarks.
     told: Output,
 }
 
@@ -262,7 +263,7 @@ impl Demo {
         self.out.line(Line::strong(text));
     }
 
-    /// Runs a command of this program as the user would, shown as they would type it.
+    /// Runs a command of this program, and prints it as the user would type it.
     fn step(&self, args: &[&str], out: &Output) -> Result<Outcome, Failure> {
         self.stop.check()?;
         self.out.line(format!("$ ledger {}", shell(args)));
@@ -277,13 +278,13 @@ impl Demo {
         if outcome.exit == Exit::Done {
             return Ok(outcome);
         }
-        let message = format!("`ledger {}` did not end well", args[0]);
+        let message = format!("`ledger {}` failed", args[0]);
         Err(Failure::refused(message, "please report this with the lines above"))
     }
 
-    /// Keys, charter, signatures, and the log. Returns the anchor.
+    /// Makes the keys, the charter and its signatures, and founds the log. Returns the anchor.
     fn found(&self) -> Result<String, Failure> {
-        self.title("1. Three organisations that do not trust each other found a ledger");
+        self.title("1. Three organisations that do not fully trust each other found a log");
         let silent = self.out.silent();
         let mut charter = vec!["charter".to_owned(), "new".to_owned()];
         let log_key = self.path("keys/log.key");
@@ -326,10 +327,10 @@ impl Demo {
             witness_keys: &[],
             witness_urls: &BTreeMap::new(),
         };
-        let report = ledger_node::init(&founding)
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let report = ledger_node::init(&founding).map_err(Failure::failed_by)?;
         let anchor = report.anchor.to_string();
-        self.out.line(format!("  the trust anchor, all that anybody has to know: {anchor}"));
+        self.out
+            .line(format!("  the anchor, all that a reader needs from a trusted source: {anchor}"));
         Ok(anchor)
     }
 
@@ -342,17 +343,15 @@ impl Demo {
         let dir = self.dir.join("node");
         let overrides =
             Overrides { grpc: Some(args.grpc), http: Some(args.http), ..Overrides::default() };
-        let node = RunningNode::start(&dir, overrides)
-            .await
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let node = RunningNode::start(&dir, overrides).await.map_err(Failure::failed_by)?;
         self.out.line(format!("$ ledger-node serve --dir {}", dir.display()));
         let (grpc, http) = (node.grpc_addr(), node.http_addr());
         self.out.line(format!("  gRPC for programs at {grpc}, the log's files at http://{http}/"));
         Ok(node)
     }
 
-    /// The first act: publishing, proving, verifying, and the forger. Returns what happened as
-    /// JSON.
+    /// Plays the first act: publishing, proving, verifying, and the forger. Returns what happened,
+    /// as JSON.
     fn tell(
         &self,
         anchor: &str,
@@ -360,7 +359,9 @@ impl Demo {
         http: SocketAddr,
     ) -> Result<serde_json::Value, Failure> {
         let (node, site) = (format!("http://{grpc}"), format!("http://{http}"));
-        self.title("2. They publish decisions, incidents and reviews, each signed by its members");
+        self.title(
+            "2. The members publish decisions, incidents and reviews, each with their signatures",
+        );
         let records: Result<Vec<String>, Failure> =
             CHAPTERS.iter().map(|c| self.write(c)).collect();
         let records = records?;
@@ -368,11 +369,13 @@ impl Demo {
         submit.extend(records.iter().map(String::as_str));
         submit.extend(["--node", &node, "--anchor", anchor]);
         self.must(&submit, &self.told)?;
-        self.title("3. A member gets a new key, and two of three stewards have to agree");
+        self.title("3. A member replaces its key, and two of three stewards must sign the change");
         let rotated = self.rotate(anchor, &node)?;
-        self.title("4. One signed line commits to all of it: the checkpoint");
+        self.title("4. The checkpoint is one signed text that commits to all entries");
         self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.told)?;
-        self.title("5. Anybody verifies, offline: in the log, and signed by those who may");
+        self.title(
+            "5. Every reader can verify offline: the records are in the log, by allowed signers",
+        );
         let charter = self.path("charter.record");
         let proofs: Vec<String> =
             records.iter().map(|r| r.replace(".record", ".tlog-proof")).collect();
@@ -380,11 +383,13 @@ impl Demo {
         verify.extend(proofs.iter().map(String::as_str));
         verify.extend(["--anchor", anchor, "--charter", &charter]);
         self.must(&verify, &self.told)?;
-        self.title("6. What is overdue follows from the entries, by the charter's own deadlines");
+        self.title(
+            "6. A register lists what is overdue, by the entries and the charter's deadlines",
+        );
         let overdue = self.must(&["register", "overdue", &site, "--anchor", anchor], &self.told)?;
-        self.title("7. An auditor re-checks every entry, tile and signature");
+        self.title("7. An auditor checks every entry, tile and signature");
         let honest = self.must(&["audit", &site, "--anchor", anchor], &self.told)?;
-        self.title("8. Somebody with access to the disk changes one byte in a copy");
+        self.title("8. A forger with access to the disk flips one bit in a copy");
         let index = TAMPERED as u64;
         let file = self.tamper()?;
         self.out.line(format!("  one bit flipped in {file}, inside entry {index}"));
@@ -397,7 +402,7 @@ impl Demo {
             let hint = "please report this: an audit must find what was altered";
             return Err(Failure::refused("the audit did not name the altered entry", hint));
         }
-        self.out.line(format!("  caught: the audit names entry {index}, and exactly that one"));
+        self.out.line(format!("  caught: the audit names entry {index}, and no other"));
         Ok(json!({
             "dir": self.dir.display().to_string(),
             "anchor": anchor,
@@ -413,7 +418,7 @@ impl Demo {
         }))
     }
 
-    /// Gives a member a new key: one steward lays the change out on the node, another finds it in
+    /// Gives a member a new key: one steward proposes the change on the node, another finds it in
     /// its inbox and signs, and the node logs it. Returns the change's statement id.
     fn rotate(&self, anchor: &str, node: &str) -> Result<String, Failure> {
         let silent = self.out.silent();
@@ -479,11 +484,11 @@ impl Demo {
         Ok(path)
     }
 
-    /// A reference to a record that was written before.
+    /// A reference to a record that an earlier step wrote.
     fn reference(&self, rel: &str, name: &str) -> Result<Object, Failure> {
         let path = self.path(&format!("records/{name}.record"));
         let record = Record::parse(&files::read(Path::new(&path), MAX_RECORD_BYTES)?);
-        let record = record.map_err(|e| Failure::refused(e.to_string(), e.hint()).of(&path))?;
+        let record = record.map_err(|e| Failure::refused_by(e).of(&path))?;
         Ok(Object::new().with("rel", rel).with("statement", record.statement().to_string()))
     }
 
@@ -534,7 +539,7 @@ impl Demo {
     }
 }
 
-/// How to call this program: by name where the shell finds it, else by its path.
+/// How to call this program: by name if the shell finds it, else by its path.
 fn program() -> String {
     let own = std::env::current_exe().ok();
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -546,7 +551,7 @@ fn program() -> String {
     }
 }
 
-/// A word as a shell takes it.
+/// Quotes a word for a shell.
 fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -555,7 +560,7 @@ fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// A command line as a shell takes it, with long lists of files cut short for reading.
+/// Formats a command line for a shell, with long lists of files shortened.
 fn shell(args: &[&str]) -> String {
     let mut words: Vec<String> = Vec::with_capacity(args.len());
     for arg in args {

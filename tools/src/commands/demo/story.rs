@@ -1,4 +1,4 @@
-//! What the demo's members publish. The consortium and everything in it is invented.
+//! What the demo's members publish. The consortium and all its records are invented.
 
 /// A member: name, roles, what it is.
 pub const MEMBERS: [(&str, &str, &str); 3] = [
@@ -7,17 +7,17 @@ pub const MEMBERS: [(&str, &str, &str); 3] = [
     ("commons-watch.example", "publisher,reviewer,steward", "a watchdog"),
 ];
 
-/// A record in the making: file name, kind, the members (by place) that sign, the rest of its JSON.
+/// A record of the story, before it is written and signed.
 pub struct Chapter {
     /// The file's name without extension.
     pub name: &'static str,
     /// Its kind.
     pub kind: &'static str,
-    /// Who signs, as places in [`MEMBERS`]; the first is the issuer.
+    /// The signers, as indices into [`MEMBERS`]; the first is the issuer.
     pub signers: &'static [usize],
     /// What it refers to: a relation, and the name of an earlier record.
     pub refs: &'static [(&'static str, &'static str)],
-    /// The members of the record that the kind asks for.
+    /// The JSON members that the kind requires.
     pub json: &'static str,
 }
 
@@ -35,7 +35,7 @@ pub const CHAPTERS: [Chapter; 7] = [
 "context": "Two releases last year were evaluated only after the weights were public.",
 "options": ["Evaluate before release", "Evaluate within 30 days of release", "Leave it to each member"],
 "outcome": "Evaluate before release",
-"rationale": "What is public cannot be taken back; a week of delay is cheap beside that.",
+"rationale": "What is public cannot be taken back; compared with that, a week of delay is cheap.",
 "decided_by": ["Consortium board"],
 "votes": [{"who": "aurora-lab.example", "vote": "for"}, {"who": "basalt-institute.example", "vote": "for"}, {"who": "commons-watch.example", "vote": "for"}],
 "review_by": "2027-06-30"}"#,
@@ -77,7 +77,7 @@ pub const CHAPTERS: [Chapter; 7] = [
 "summary": {"en": "The institute replayed the trial on its own machines and could reproduce it in 3 of 40 runs."},
 "body": "Basalt Institute, incident panel", "review_stage": "incident",
 "outcome": "approve_with_conditions",
-"public_summary": {"en": "Trials may go on once logging can no longer be reached by the agent."},
+"public_summary": {"en": "Trials may continue once the agent can no longer reach its log."},
 "findings": [{"layer": "containment", "result": "pass", "basis": "No network access in any replay"}, {"layer": "monitoring", "result": "fail", "basis": "The log was writable by the agent in 3 of 40 runs"}],
 "conditions": [{"id": "C1", "text": "Logging runs under another user", "due": "2026-04-15T00:00:00Z"}]}"#,
     },
@@ -88,12 +88,12 @@ pub const CHAPTERS: [Chapter; 7] = [
         refs: &[("amends", "incident-agent-disabled-logging")],
         json: r#"{
 "title": {"en": "An agent switched off its own audit log: final report"},
-"summary": {"en": "Root cause found and mended: the reward counted green tests and nothing else."},
+"summary": {"en": "Root cause found and fixed: the reward counted only passing tests."},
 "stage": "final", "class": "near_miss", "severity": "serious_hazard",
 "aware_at": "2026-03-02T14:10:00Z", "ai_relation": "development",
 "harm_types": [], "triggers": ["design", "human_error"],
 "system": {"name": "Aurora Agent", "version": "0.9-trial", "developer": "Aurora Lab"},
-"root_cause": "The agent could write where its own log was configured, and was rewarded for it.",
+"root_cause": "The agent could change the configuration of its own log, and was rewarded for it.",
 "resolved_at": "2026-03-20T17:00:00Z"}"#,
     },
     Chapter {
@@ -119,15 +119,15 @@ pub const CHAPTERS: [Chapter; 7] = [
 "summary": {"en": "All members pause trials in which an agent can write outside its sandbox until condition C1 is met."},
 "status": "accepted",
 "context": "A near miss was reproduced by the reviewing member.",
-"options": ["Pause until C1 is met", "Go on under watch"],
+"options": ["Pause until C1 is met", "Continue under supervision"],
 "outcome": "Pause until C1 is met",
 "rationale": "The review's condition is cheap to meet and the failure would be silent.",
 "decided_by": ["Consortium board"],
-"dissent": [{"who": "aurora-lab.example", "text": "Supervised trials could have gone on; we accept the pause."}]}"#,
+"dissent": [{"who": "aurora-lab.example", "text": "Supervised trials could have continued; we accept the pause."}]}"#,
     },
 ];
 
-/// A member that runs a node of its own in the second act.
+/// A member that runs its own node in the second act.
 pub struct Operator {
     /// Its name.
     pub name: &'static str,

@@ -1,4 +1,4 @@
-//! The second act: operators who witness each other's logs, a restored backup, and a log with two
+//! The second act: operators that witness each other's logs, a restored backup, and a log with two
 //! histories.
 
 use std::path::{Path, PathBuf};
@@ -22,13 +22,14 @@ use crate::failure::Failure;
 use crate::files;
 use crate::output::Line;
 
-/// How long the witnesses of this machine may take before something is wrong.
+/// How long the witnesses may take before the demo fails.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Demo {
-    /// Tells the second act. Returns what happened as JSON, and the members, whose nodes go on.
+    /// Plays the second act. Returns what happened, as JSON, and the members, whose nodes keep
+    /// running.
     pub(super) fn witnesses(&self, runtime: &Runtime) -> Result<(Value, Vec<DemoMember>), Failure> {
-        self.title("9. Each member runs a log of its own, and the nodes witness each other");
+        self.title("9. Each member runs its own log, and the nodes witness each other's logs");
         let mut members = self.operators()?;
         for member in &mut members {
             runtime.block_on(member.serve())?;
@@ -38,7 +39,7 @@ impl Demo {
         }
         self.must(&["witness", "status", "--node", &members[1].grpc], &self.told)?;
 
-        self.title("10. One operator restores an old backup: its log refuses to sign");
+        self.title("10. One operator restores an old backup, and its node refuses to sign");
         let refused = self.restore(runtime, &mut members[0])?;
 
         self.title("11. Another operator signs two histories, and a file convicts it");
@@ -72,7 +73,7 @@ impl Demo {
         Ok(members)
     }
 
-    /// A backup is taken, the log goes on, the disk is lost, and the backup is restored.
+    /// Takes a backup, publishes more, loses the disk, and restores the backup.
     fn restore(&self, runtime: &Runtime, member: &mut DemoMember) -> Result<String, Failure> {
         let cannot = |e: std::io::Error| files::cannot_write(&self.dir, &e);
         let (backup, newest) = (self.dir.join("backup"), self.dir.join("newest"));
@@ -96,26 +97,26 @@ impl Demo {
             }
         });
         let error = error.ok_or_else(|| {
-            Failure::refused("the restored log went on signing", "please report this")
+            Failure::refused("the restored node kept signing", "please report this")
         })?;
         runtime.block_on(member.stop())?;
         self.out.line(Line::good("refused").and(format!(": {error}")));
         self.out.line(format!("$ ledger-node recover --dir {dir} --from {}", newest.display()));
         let source = Source::open(&newest.display().to_string())?;
-        let done = ledger_node::restore::append(&member.dir, &source)
-            .map_err(|e| Failure::environment(e.to_string(), e.hint()))?;
+        let done =
+            ledger_node::restore::append(&member.dir, &source).map_err(Failure::failed_by)?;
         let (first, last) = (done.had.get(), done.has.get() - 1);
         let what = match first == last {
             true => format!("entry {first}"),
             false => format!("entries {first} to {last}"),
         };
-        self.out.line(format!("  brought back {what}, proven to be the log's own"));
+        self.out.line(format!("  brought back {what}, proven to be from this log"));
         runtime.block_on(member.serve())?;
         self.publish(member, 2)?;
         Ok(error.to_string())
     }
 
-    /// A log's operator signs a second tree of a size that it has shown before.
+    /// Lets an operator sign a second tree of a size that it has published before.
     fn fork(&self, runtime: &Runtime, members: &[DemoMember]) -> Result<Value, Failure> {
         let (cheat, witness) = (&members[2], &members[1]);
         let key = crate::keys::read(Path::new(&cheat.log_key))?;
@@ -138,7 +139,7 @@ impl Demo {
         let file = file.display().to_string();
         let outcome = self.must(&["verify", &file, "--vkey", &cheat.vkey], &self.told)?;
         let (status, text) = runtime.block_on(offer(witness, &shown)).map(split)?;
-        self.out.line(format!("  from now on the witness answers this log: {status} {text}"));
+        self.out.line(format!("  from now on the witness answers to this log: {status} {text}"));
         Ok(json!({ "file": file, "verdict": outcome.object, "status": status }))
     }
 }
@@ -150,7 +151,8 @@ fn forge(shown: &ClaimedCheckpoint, key: &SignerKey) -> ClaimedCheckpoint {
     Checkpoint::new(shown.checkpoint().origin().clone(), head).sign(key)
 }
 
-/// Offers a head to a witness over HTTP, as any log would: status and text.
+/// Sends a head to a witness over HTTP, as any log would. Returns the status and text of the
+/// refusal.
 async fn offer(witness: &DemoMember, head: &ClaimedCheckpoint) -> Result<String, Failure> {
     let size = head.checkpoint().head().size;
     let request = AddCheckpoint::new(size, ConsistencyProof::default(), head.clone());
@@ -177,7 +179,7 @@ fn split(answer: String) -> (String, String) {
     }
 }
 
-/// Waits for the evidence that a witness has made.
+/// Waits for the evidence that a witness makes. Returns the path of the file.
 async fn evidence(witness: &DemoMember) -> Result<PathBuf, Failure> {
     let folder = witness.dir.join("private/evidence");
     let began = Instant::now();

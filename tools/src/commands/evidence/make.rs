@@ -1,4 +1,4 @@
-//! `ledger evidence make`: two checkpoints that contradict each other become a file that convicts.
+//! `ledger evidence make`: makes evidence from two checkpoints that contradict each other.
 
 use std::path::{Path, PathBuf};
 
@@ -26,11 +26,10 @@ pub struct MakeArgs {
     /// Another checkpoint of the same log
     #[arg(value_name = "B")]
     other: PathBuf,
-    /// The file of evidence; without this, stdout
+    /// Where to write the evidence; default: stdout
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Where the tiles of the larger tree are, when the checkpoints have two sizes: a tlog-tiles
-    /// directory or URL
+    /// The tlog-tiles directory or URL of the larger tree, if the checkpoints have two sizes
     #[arg(long, value_name = "SOURCE")]
     source: Option<String>,
     /// A key that you know to be a log's or a cosigner's; may be given several times
@@ -43,11 +42,11 @@ pub struct MakeArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the checkpoints contradict nothing, or no key that is known signed both.
+/// [`Failure`] when the checkpoints do not contradict each other, or no known key signed both.
 pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
     if !args.trust.evidence.is_empty() {
-        let hint = "leave --evidence out: it says which witnesses count for no quorum";
-        return Err(Failure::usage("--evidence changes nothing about new evidence", hint));
+        let hint = "leave --evidence out: it names witnesses that count for no quorum";
+        return Err(Failure::usage("--evidence has no effect on new evidence", hint));
     }
     let (trust, authority) = (whom(args, out)?, bundles(args)?);
     let (one, other) = (head(&args.one)?, head(&args.other)?);
@@ -67,7 +66,7 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
     Ok(Outcome::done(object))
 }
 
-/// Whose keys are whose, by the user.
+/// The keys that the user knows.
 fn whom(args: &MakeArgs, out: &Output) -> Result<Trust, Failure> {
     let mut trust = known(&args.vkey, &args.trust)?;
     if (!args.trust.is_empty() || args.vkey.is_empty())
@@ -78,14 +77,14 @@ fn whom(args: &MakeArgs, out: &Output) -> Result<Trust, Failure> {
     match trust.is_empty() {
         false => Ok(trust),
         true => Err(Failure::usage(
-            "nobody can be accused without knowing whose keys are whose",
+            "evidence cannot be made without knowing whose keys are whose",
             "give the log's or the cosigner's key with --vkey, a policy with --policy FILE, or --anchor \
              STATEMENT with --charter FILE",
         )),
     }
 }
 
-/// What the file carries for judges who know the anchor alone.
+/// The bundles that the file carries for judges that know only the anchor.
 fn bundles(args: &MakeArgs) -> Result<Vec<AuthorityBundle>, Failure> {
     let Some(path) = &args.trust.charter else { return Ok(Vec::new()) };
     let bytes = files::read(path, MAX_BUNDLE_BYTES)?;
@@ -93,9 +92,7 @@ fn bundles(args: &MakeArgs) -> Result<Vec<AuthorityBundle>, Failure> {
         return Ok(Vec::new());
     }
     let bundle = AuthorityBundle::parse(&bytes);
-    bundle
-        .map(|bundle| vec![bundle])
-        .map_err(|e| Failure::refused(e.to_string(), e.hint()).of(path.display()))
+    bundle.map(|bundle| vec![bundle]).map_err(|e| Failure::refused_by(e).of(path.display()))
 }
 
 fn head(path: &Path) -> Result<ClaimedCheckpoint, Failure> {
@@ -106,12 +103,12 @@ fn head(path: &Path) -> Result<ClaimedCheckpoint, Failure> {
     })
 }
 
-/// What the heads contradict each other in.
+/// The contradiction between the two heads.
 fn conflict(heads: Heads<'_>, source: Option<&str>) -> Result<Conflict, Failure> {
     let (one, other) = (heads.one.checkpoint(), heads.other.checkpoint());
     if one.origin() != other.origin() {
         let hint = "compare checkpoints of one log";
-        return Err(Failure::refused("the checkpoints are of two logs", hint));
+        return Err(Failure::refused("the checkpoints are from two logs", hint));
     }
     let found = match source {
         Some(source) if one.head().size != other.head().size => in_tree(heads, source)?,
@@ -119,17 +116,17 @@ fn conflict(heads: Heads<'_>, source: Option<&str>) -> Result<Conflict, Failure>
     };
     found.ok_or_else(|| match (one.head().size == other.head().size, source) {
         (false, None) => Failure::refused(
-            "two sizes contradict each other only by the tree of the larger one",
-            "name where its tiles are: --source DIR|URL",
+            "checkpoints of two sizes cannot be compared without the larger tree",
+            "name its tiles with --source DIR|URL",
         ),
         _ => Failure::refused(
             "the checkpoints do not contradict each other",
-            "there is nothing to accuse anybody of",
+            "no evidence can be made from them",
         ),
     })
 }
 
-/// What the tree of the larger head contradicts the smaller one in.
+/// The contradiction between the smaller head and the tree of the larger one.
 fn in_tree(heads: Heads<'_>, source: &str) -> Result<Option<Conflict>, Failure> {
     let source = reach::source(source)?;
     let size = |head: &ClaimedCheckpoint| head.checkpoint().head().size;
@@ -141,12 +138,12 @@ fn in_tree(heads: Heads<'_>, source: &str) -> Result<Option<Conflict>, Failure> 
         ),
         other => Failure::refused(
             format!("{source}: {other}"),
-            "take the source that the larger checkpoint came from, or a copy of it",
+            "use the source that the larger checkpoint came from, or a copy of it",
         ),
     })
 }
 
-/// The file against the log, or against a cosigner who stands behind both heads.
+/// Makes evidence against the log, or against a cosigner that signed both heads.
 fn accuse(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failure> {
     let mut cosigners = case.trust.cosigners().iter();
     let made = ClaimedEvidence::against_log(conflict, case).or_else(|| {
@@ -155,7 +152,7 @@ fn accuse(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failur
     made.ok_or_else(|| {
         Failure::refused(
             "the checkpoints contradict each other, but no key that you know signed both",
-            "give the key that did with --vkey, or an authority bundle of the log with --charter",
+            "give the key that signed both with --vkey, or the log's authority bundle with --charter",
         )
     })
 }

@@ -1,4 +1,4 @@
-//! Where evidence lies: in a folder, or at a node. Whoever has it, it is parsed before it is shown.
+//! Reads evidence from a folder or from a node, and parses it before it is shown.
 
 use std::path::{Path, PathBuf};
 
@@ -13,21 +13,21 @@ use crate::files;
 /// Where a node keeps its evidence, below its directory.
 const FOLDER: &str = "private/evidence";
 
-/// Where to look.
+/// The options that name the source of evidence.
 #[derive(Debug, clap::Args)]
 pub(super) struct From {
-    /// A node's directory, or a folder of evidence files named by their ids; no node is asked then
+    /// A node's directory, or a folder of evidence files named by id; then no node is asked
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     #[command(flatten)]
     node: NodeArgs,
 }
 
-/// A place that holds evidence.
+/// A source of evidence.
 pub(super) enum Source {
     /// Files named by their ids.
     Folder(PathBuf),
-    /// What a node says that it holds.
+    /// What a node claims to hold.
     Node(Runtime, Box<Node>),
 }
 
@@ -35,7 +35,7 @@ impl From {
     /// Finds the folder, or connects to the node.
     ///
     /// # Errors
-    /// [`Failure`] when neither is named, or the one that is cannot be had.
+    /// [`Failure`] when neither is named, or the named one cannot be opened.
     pub(super) fn open(&self) -> Result<Source, Failure> {
         if let Some(dir) = &self.dir {
             return folder(dir).map(Source::Folder);
@@ -51,10 +51,10 @@ impl From {
 }
 
 impl Source {
-    /// The ids of what lies there, sorted.
+    /// The ids of the evidence, sorted.
     ///
     /// # Errors
-    /// [`Failure`] when the folder cannot be read, or the node lists what is no list of ids.
+    /// [`Failure`] when the folder cannot be read, or the node's list is malformed.
     pub(super) fn ids(&mut self) -> Result<Vec<EvidenceId>, Failure> {
         match self {
             Source::Folder(folder) => ids(folder),
@@ -62,22 +62,22 @@ impl Source {
         }
     }
 
-    /// One piece of evidence, which is what its id says.
+    /// One piece of evidence, whose id is checked.
     ///
     /// # Errors
-    /// [`Failure`] when it is not there, is no evidence, or is other evidence.
+    /// [`Failure`] when it is missing, is not evidence, or has another id.
     pub(super) fn read(&mut self, id: EvidenceId) -> Result<ClaimedEvidence, Failure> {
         match self {
             Source::Folder(folder) => {
                 let path = folder.join(format!("{id}.json"));
                 let bytes = read_regular(&path, MAX_EVIDENCE_BYTES);
                 let bytes = bytes.map_err(|e| not_read(&path, &e))?;
-                let hint = "the file was altered, or it was renamed: its name is its SHA-256";
+                let hint = "the file was altered or renamed: its name must be its SHA-256";
                 parse(id, &bytes, hint).map_err(|failure| failure.of(path.display()))
             }
             Source::Node(runtime, node) => {
                 let bytes = runtime.block_on(node.evidence(id))?;
-                let hint = "this is not what was asked for; ask another node";
+                let hint = "this is not the requested file: ask another node";
                 let of = format!("what {} sent as {id}", node.url());
                 parse(id, &bytes, hint).map_err(|failure| failure.of(of))
             }
@@ -86,8 +86,7 @@ impl Source {
 }
 
 fn parse(id: EvidenceId, bytes: &[u8], hint: &str) -> Result<ClaimedEvidence, Failure> {
-    let evidence =
-        ClaimedEvidence::parse(bytes).map_err(|e| Failure::refused(e.to_string(), e.hint()))?;
+    let evidence = ClaimedEvidence::parse(bytes).map_err(Failure::refused_by)?;
     if evidence.id() == id {
         Ok(evidence)
     } else {
@@ -95,21 +94,19 @@ fn parse(id: EvidenceId, bytes: &[u8], hint: &str) -> Result<ClaimedEvidence, Fa
     }
 }
 
-/// What is no regular file is no evidence, whatever its name says.
+/// The failure for a file that cannot be read. What is not a regular file is refused, whatever its
+/// name.
 fn not_read(path: &Path, error: &SourceError) -> Failure {
     let name = path.display();
     let why = match error {
         SourceError::Missing => "there is no such file",
         SourceError::Failed(why) => why,
         _ => {
-            let hint = "take it out of the folder, and ask for the evidence again";
+            let hint = "remove it from the folder, and fetch the evidence again";
             return Failure::refused(format!("{name} {error}"), hint);
         }
     };
-    Failure::environment(
-        format!("cannot read {name}: {why}"),
-        "check the path, and who may read it",
-    )
+    Failure::environment(format!("cannot read {name}: {why}"), "check the path and its permissions")
 }
 
 fn folder(dir: &Path) -> Result<PathBuf, Failure> {
@@ -124,7 +121,7 @@ fn folder(dir: &Path) -> Result<PathBuf, Failure> {
     Err(Failure::environment(message, "name a node's directory, or a folder of evidence files"))
 }
 
-/// The ids of the folder's files, sorted; other files are none of its business.
+/// The ids of the folder's evidence files, sorted. Other files are ignored.
 fn ids(folder: &Path) -> Result<Vec<EvidenceId>, Failure> {
     let entries = std::fs::read_dir(folder).map_err(|e| files::cannot_read(folder, &e))?;
     let mut ids = Vec::new();

@@ -1,5 +1,6 @@
 //! What a file of evidence proves to the user.
 
+use ledger_core::Hint;
 use ledger_core::evidence::{ClaimedEvidence, Trust};
 use ledger_core::note::VerifierKey;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use serde_json::{Value, json};
 use crate::failure::Failure;
 use crate::trust::TrustArgs;
 
-/// What a file proves to whoever asks.
+/// What a file proves under the user's trust.
 pub(super) struct EvidenceVerdict {
     pub(super) text: String,
     pub(super) why: Option<String>,
@@ -26,7 +27,7 @@ pub(super) fn verdict(evidence: &ClaimedEvidence, trust: &Trust) -> EvidenceVerd
             convicts: conviction.culprit().keys().iter().map(ToString::to_string).collect(),
         },
         Err(error) => {
-            let text = format!("convicts nobody that you know: {error}");
+            let text = format!("convicts no key that you know: {error}");
             EvidenceVerdict { text, why: Some(error.hint().to_owned()), convicts: Vec::new() }
         }
     }
@@ -42,7 +43,7 @@ pub(super) fn object(evidence: &ClaimedEvidence, shown: &EvidenceVerdict) -> Val
     })
 }
 
-/// Whom the user knows: keys, a policy, a charter's statement.
+/// What the user knows: keys, a policy, a charter's statement id.
 ///
 /// # Errors
 /// [`Failure`] when a key, the policy or the anchor is malformed.

@@ -1,9 +1,10 @@
-//! `ledger import avid`: the AI Vulnerability Database, report by report.
+//! `ledger import avid`: imports reports of the AI Vulnerability Database.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use ledger_core::Hint;
 use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::hash::Hash;
 use ledger_core::note::SignerKey;
@@ -27,7 +28,7 @@ use crate::trust::{Trust, TrustArgs};
 const SHOWN_MEMBERS: usize = 12;
 
 const EXAMPLE: &str = "\
-Example: look first, then import; run the second command again to go on after a break
+Example: a dry run, then the import; repeat the second command to continue after an interruption
   ledger import avid reports.jsonl.gz --key lab.key --out avid --log ledger.example/2026 --dry-run
   ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7780";
 
@@ -35,29 +36,29 @@ Example: look first, then import; run the second command again to go on after a 
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// .json (an object or an array), .jsonl, either with .gz
+    /// Report files: .json (an object or an array) or .jsonl, each also as .gz
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
-    /// The key that signs; its member speaks
+    /// The key file that signs; its member becomes the issuer
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Where records and proofs go, and where a second run finds what is done
+    /// The folder for records and proofs; a second run continues from it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The log's origin; without --node records are only written, whatever LEDGER_NODE says
+    /// The log's origin; without --node, records are only written, and LEDGER_NODE is ignored
     #[arg(long, value_name = "ORIGIN")]
     log: Option<String>,
-    /// Map and check everything, write nothing
+    /// Map and check all reports, but write nothing
     #[arg(long)]
     dry_run: bool,
-    /// The node's gRPC address; without it and --log from LEDGER_NODE
+    /// The node's gRPC address; default: LEDGER_NODE, unless --log is given
     #[arg(long, value_name = "URL")]
     node: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
 }
 
-/// What happened so far; shared with the thread that reads.
+/// The counts so far, shared with the thread that reads.
 #[derive(Debug, Default)]
 struct ImportTally {
     read: u64,
@@ -77,7 +78,7 @@ struct ImportTally {
 }
 
 impl ImportTally {
-    /// How the command ends, by the reports that were not imported.
+    /// The exit code, by the reports that were not imported.
     fn exit(&self) -> Exit {
         self.bad.iter().fold(Exit::Done, |exit, (_, failure)| exit.and(failure.exit))
     }
@@ -87,7 +88,7 @@ impl ImportTally {
 struct Importer {
     reports: Reports,
     target: Target,
-    /// What judges the proofs of an earlier run; without it none counts.
+    /// Judges the proofs of an earlier run. Without it no proof counts.
     trust: Option<Trust>,
     key: SignerKey,
     dir: PathBuf,
@@ -100,15 +101,15 @@ struct Importer {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when key, folder or node are unusable; bad reports are listed and end with exit code
-/// 1.
+/// [`Failure`] when the key, the folder or the node cannot be used. Bad reports are listed, and
+/// decide the exit code.
 pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     let key = keys::read(&args.key)?;
     if !args.dry_run {
         std::fs::create_dir_all(&args.out).map_err(|e| files::cannot_write(&args.out, &e))?;
     }
     let tally = Arc::new(Mutex::new(ImportTally::default()));
-    // --log says that no node is to be asked; only another --node on the command line overrules it
+    // --log means that no node is asked, unless --node is on the command line too
     let from_environment = || std::env::var("LEDGER_NODE").ok().filter(|_| args.log.is_none());
     let node = args.node.clone().or_else(from_environment).filter(|_| !args.dry_run);
     let ended = match node {
@@ -122,13 +123,13 @@ pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     }
     if let Err(failure) = ended {
         let done = tally.logged + tally.taken_over + tally.skipped;
-        out.note(format!("{done} are in the log; run the command again to go on"));
+        out.note(format!("{done} reports are in the log; run the command again to continue"));
         return Err(Failure { exit: tally.exit().and(failure.exit), ..failure });
     }
     finish(&args, &tally, out)
 }
 
-/// Without a node: records are checked, and unless it is a dry run written.
+/// Without a node: checks the records, and writes them unless it is a dry run.
 fn offline(
     args: &Args,
     key: SignerKey,
@@ -140,7 +141,7 @@ fn offline(
         None if args.dry_run => "ledger.example/dry-run".to_owned(),
         None => {
             return Err(Failure::usage(
-                "which log are the records meant for?",
+                "no log was named for the records",
                 "give --node URL to submit them, or --log ORIGIN only to write them",
             ));
         }
@@ -165,7 +166,7 @@ async fn online(
     let log = trusted_origin(&mut node, &trust).await?;
     if args.log.as_ref().is_some_and(|own| *own != log) {
         return Err(Failure::usage(
-            format!("the node's log is {log}, not --log"),
+            format!("the node serves the log {log}, not the one of --log"),
             "leave --log out, or name another --node",
         ));
     }
@@ -206,7 +207,8 @@ async fn online(
     ended
 }
 
-/// The log that records may be signed for: what is trusted names it, not what the node says.
+/// The origin for which records may be signed. It comes from the trusted charter or policy, not
+/// from the node.
 async fn trusted_origin(node: &mut Node, trust: &Trust) -> Result<String, Failure> {
     let claimed = node.log().await?.origin;
     let origin = match trust.charter() {
@@ -215,24 +217,24 @@ async fn trusted_origin(node: &mut Node, trust: &Trust) -> Result<String, Failur
             let bytes = node.checkpoint().await?;
             let head = ClaimedCheckpoint::parse(&bytes).map_err(client::wrong_answer)?;
             let accepted = trust.policy.verify(&head).map_err(|e| {
-                Failure::refused(e.to_string(), "the node serves another log than --policy trusts")
+                Failure::refused(e.to_string(), "the node serves a log that --policy does not list")
             })?;
             accepted.checkpoint.origin().as_str().to_owned()
         }
     };
     if claimed != origin {
         return Err(Failure::refused(
-            format!("the node says it serves {}, but the trusted log is {origin}", claimed),
+            format!("the node claims to serve {}, but the trusted log is {origin}", claimed),
             "nothing was signed: check --node, --policy and --anchor",
         ));
     }
     Ok(origin)
 }
 
-/// Whether every record would be refused like this one, because of who signs.
+/// Whether the log would refuse every record, because of the key that signs.
 fn is_of_the_key(failure: &Failure) -> bool {
     let message = &failure.message;
-    // the words of the node's refusal: its answers carry nothing else that tells them apart
+    // matches the words of the node's refusal, because the answer has no code for this case
     (message.starts_with("key ") && message.ends_with("is not in the charter"))
         || (message.starts_with("issuer ") && message.ends_with("is not a member"))
 }
@@ -240,17 +242,18 @@ fn is_of_the_key(failure: &Failure) -> bool {
 fn wrong_key(failure: &Failure) -> Failure {
     Failure::refused(
         format!("the log refuses --key: {}", failure.message),
-        "run again with the right key: what this one signed is signed anew",
+        "run again with the right key: it signs all these records again",
     )
 }
 
-/// The entry that has a record's id already, as the node's refusal names it.
+/// The entry that already has a record's id, as the node's refusal names it.
 fn entry_of_id(failure: &Failure) -> Option<u64> {
     let (before, index) = failure.message.rsplit_once("which is entry ")?;
     before.contains("used this id").then(|| index.parse().ok())?
 }
 
-/// Takes record and proof from the log, which has the report since an import whose folder is lost.
+/// Fetches record and proof from the log. An earlier import, whose folder is lost, has logged the
+/// report.
 async fn take_over(
     node: &mut Node,
     trust: &Trust,
@@ -264,7 +267,7 @@ async fn take_over(
     }
     let proof = node.inclusion(LeafName::Index(index), None).await?.proof;
     if !kept::proves(&proof, entry.record(), trust) {
-        return Err(client::wrong_answer(format!("its proof of entry {index} does not hold")));
+        return Err(client::wrong_answer(format!("its proof of entry {index} does not verify")));
     }
     files::replace(&job.path, entry.record().as_bytes())?;
     files::replace(&files::beside(&job.path, "tlog-proof"), &proof)
@@ -325,7 +328,7 @@ impl Importer {
                 return Ok(None);
             }
             Some(_) => {
-                let message = format!("{id} came before with other contents");
+                let message = format!("{id} came before, with other contents");
                 return Err(Failure::refused(message, "import one version of each report"));
             }
             None => {}
@@ -358,7 +361,7 @@ impl Importer {
                 lock(&self.tally).skipped += 1;
                 return Ok(None);
             }
-            // writing it anew would give it another time
+            // a new record would have another time
             Kept::Record(record) => {
                 lock(&self.tally).reused += 1;
                 *record
@@ -376,7 +379,7 @@ impl Importer {
     }
 
     fn sign(&self, draft: &Draft) -> Result<Record, Failure> {
-        draft.sign(&[&self.key]).map_err(|e| Failure::refused(e.to_string(), e.hint()))
+        draft.sign(&[&self.key]).map_err(Failure::refused_by)
     }
 }
 
@@ -395,22 +398,22 @@ fn finish(args: &Args, tally: &ImportTally, out: &Output) -> Result<Outcome, Fai
         out.line("dry run: nothing was written, nothing submitted");
     } else {
         let ImportTally { written, reused, skipped, logged, duplicates, .. } = tally;
-        out.line(format!("{written} records written to {dir}, {reused} taken up again"));
+        out.line(format!("{written} records written to {dir}, {reused} reused"));
         out.line(format!(
-            "{logged} logged and proven ({duplicates} were in the log before), {skipped} done earlier"
+            "{logged} logged and proven ({duplicates} were in the log already), {skipped} done earlier"
         ));
     }
     if tally.taken_over > 0 {
-        out.line(format!("{} were in the log: record and proof taken from it", tally.taken_over));
+        out.line(format!("{} were in the log: records and proofs fetched", tally.taken_over));
     }
     if tally.repeated > 0 {
-        out.line(format!("{} reports came twice and were taken once", tally.repeated));
+        out.line(format!("{} reports came twice and were imported once", tally.repeated));
     }
     if tally.replaced > 0 {
         out.line(format!("{} characters that no record may hold were replaced", tally.replaced));
     }
     for (member, count) in &tally.left_out {
-        out.line(format!("left out, for it names people: {count} {member}"));
+        out.line(format!("left out because it names people: {count} {member}"));
     }
     out.line("without a counterpart in the record format, kept word for word in ext.avid:");
     let mut carried: Vec<_> = tally.carried.iter().collect();

@@ -1,4 +1,4 @@
-//! What an earlier import left in the folder, and what of it counts.
+//! Checks what an earlier import left in the folder.
 
 use std::path::Path;
 
@@ -11,25 +11,25 @@ use crate::failure::Failure;
 use crate::files;
 use crate::trust::Trust;
 
-/// Bytes a proof file may have.
+/// Limit on the bytes of a proof file.
 const MAX_PROOF_BYTES: usize = 1 << 20;
 
-/// What to do about a report whose record may lie in the folder. Closed.
+/// What to do about a report whose record may be in the folder. Closed.
 #[derive(Debug)]
 pub enum Kept {
     /// The record is in the log, and its proof holds.
     Done,
-    /// The record says what the report says and is signed by the key: it only needs its proof.
+    /// The record matches the report and is signed by the key. Only its proof is missing.
     Record(Box<Record>),
-    /// Nothing there can be used: the record is written anew.
+    /// No file can be used: the record must be written.
     Nothing,
 }
 
-/// Looks at the record at `path` and at the proofs beside it.
+/// Checks the record at `path` and the proofs beside it.
 ///
 /// # Errors
-/// [`Failure`] when what lies there must not be replaced: a proven record that says something else,
-/// or the record of another log with its proof.
+/// [`Failure`] when a file must not be replaced: a proven record with other contents, or the record
+/// of another log with its proof.
 pub fn look(
     path: &Path,
     draft: &Draft,
@@ -47,7 +47,7 @@ pub fn look(
             let log = found.envelope().log();
             return Err(Failure::refused(
                 format!("{} belongs to the log {log}", record.display()),
-                "import into another folder: --out",
+                "import into another folder with --out",
             ));
         }
         let proven = trust.is_some_and(|trust| is_proven(&found, &proof, trust));
@@ -63,21 +63,21 @@ pub fn look(
     Ok(if usable { Kept::Record(Box::new(found)) } else { Kept::Nothing })
 }
 
-/// The failure of a report that says something else than what is in the log.
+/// The failure for a report that differs from its record in the log.
 pub fn changed(place: &str) -> Failure {
     Failure::refused(
-        format!("changed in the source: {place} is in the log and says something else"),
-        "what is logged stays; log the change as a record of its own that amends it",
+        format!("changed in the source: {place} is in the log with other contents"),
+        "a logged record stays; log the change as a new record that amends it",
     )
 }
 
-/// Whether two records say the same, whenever they were written.
+/// Whether two records have the same contents, apart from their time.
 pub fn same(one: &Object, other: &Object) -> bool {
     let timeless = |object: &Object| object.clone().with("issued_at", "");
     timeless(one) == timeless(other)
 }
 
-/// The record in a file; `None` when there is no file, or something else in it.
+/// The record in a file; `None` when there is no file, or it holds no record.
 fn parse(path: &Path) -> Result<Option<Record>, Failure> {
     if !path.exists() {
         return Ok(None);
@@ -100,7 +100,8 @@ pub fn proves(proof: &[u8], record: &Record, trust: &Trust) -> bool {
     ProvenRecord::verify(record.as_bytes(), &proof, &trust.policy_for(&proof.checkpoint)).is_ok()
 }
 
-/// Whether the one signature is the key's and holds: Ed25519 gives the same one again.
+/// Whether the only signature is a valid one by this key. Ed25519 is deterministic, so signing
+/// again gives the same line.
 fn is_signed_by(record: &Record, key: &SignerKey) -> bool {
     let own = key.sign_text(record.note().text());
     matches!(record.note().signatures(), [line] if *line == own)

@@ -1,5 +1,5 @@
-//! From an AVID report to an incident record: what means the same is mapped, the rest is carried
-//! along under `ext.avid`. Only people's names are left out: a log forgets nothing.
+//! Maps an AVID report to an incident record. What means the same is mapped, and the rest is kept
+//! under `ext.avid`. Only people's names are left out, because a log forgets nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,15 +11,15 @@ use serde_json::{Map, Value as Json};
 
 use crate::failure::Failure;
 
-/// Bytes that an AVID id may have, as it names files.
+/// Limit on the bytes of an AVID id, which names files.
 const MAX_ID: usize = 64;
 
-/// Where records go and who speaks.
+/// The log and the issuer of the records.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// The log's origin.
     pub log: String,
-    /// The member that speaks.
+    /// The member that issues the records.
     pub issuer: String,
     /// When the import began, in POSIX seconds.
     pub issued_at: u64,
@@ -28,7 +28,7 @@ pub struct Target {
 /// Members of a report that hold people's names.
 const PERSONAL: [&str; 1] = ["credit"];
 
-/// A report as a record's object, and what became of its members.
+/// A report as a record's object, and what happened to its members.
 #[derive(Debug)]
 pub struct Mapped {
     /// The record's object.
@@ -37,14 +37,14 @@ pub struct Mapped {
     pub carried: BTreeMap<String, u64>,
     /// Members that were left out, with counts: they name people, and a log forgets nothing.
     pub left_out: BTreeMap<String, u64>,
-    /// Characters that no record may hold and that were replaced.
+    /// The count of characters that were replaced, because no record may hold them.
     pub replaced: u64,
 }
 
-/// The report's own id, fit to name a file.
+/// The report's own id, which can name a file.
 ///
 /// # Errors
-/// [`Failure`] when there is none, or one that is no file name.
+/// [`Failure`] when there is none, or it cannot name a file.
 pub fn avid_id(report: &Json) -> Result<&str, Failure> {
     let metadata = &report["metadata"];
     let id = metadata["report_id"].as_str().or_else(|| metadata["vuln_id"].as_str());
@@ -105,7 +105,8 @@ fn lacking(member: &str) -> Failure {
     Failure::refused(format!("it has no text in {member}"), "write one, or leave the report out")
 }
 
-/// The id that the report always gets: its date, and a digest of the log and its AVID id.
+/// The record id, which is always the same for a report: its date, and a digest of the log and the
+/// AVID id.
 fn record_id(report: &Json, id: &str, log: &str) -> RecordId {
     let date = report["reported_date"].as_str().or_else(|| report["published_date"].as_str());
     let seconds = date.and_then(parse_date).unwrap_or_default();
@@ -115,7 +116,7 @@ fn record_id(report: &Json, id: &str, log: &str) -> RecordId {
     RecordId::from_parts(seconds * 1000, bytes)
 }
 
-/// Only what AVID took over from the AI Incident Database says that harm happened.
+/// Only reports that AVID took from the AI Incident Database say that harm happened.
 fn class(report: &Json) -> &'static str {
     match report["problemtype"]["classof"].as_str() {
         Some("AIID Incident") => "incident",
@@ -123,7 +124,7 @@ fn class(report: &Json) -> &'static str {
     }
 }
 
-/// Harms that AVID's taxonomy names without doubt.
+/// Harms that AVID's taxonomy names without ambiguity.
 fn harm_types(views: &[&str]) -> Vec<&'static str> {
     let harms = [
         ("E0101", "rights"),
@@ -153,7 +154,7 @@ fn or_unknown(words: Vec<&'static str>) -> Value {
     if words.is_empty() { UNKNOWN.into() } else { words.into() }
 }
 
-/// The report's names in registries, as far as title, description and links say them.
+/// The report's ids in registries, as found in its title, description and links.
 fn xref(report: &Json, id: &str) -> Vec<Object> {
     let mut found: Vec<(&str, String)> = vec![("AVID", id.to_owned())];
     let mut add = |scheme, name: String| {
@@ -202,7 +203,7 @@ fn xref(report: &Json, id: &str) -> Vec<Object> {
     found.into_iter().map(object).collect()
 }
 
-/// The words of letters, digits and dashes that begin like this.
+/// The words of letters, digits and dashes that begin with `start`.
 fn words_like<'a>(text: &'a str, start: &'a str) -> impl Iterator<Item = &'a str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     words.map(|word| word.trim_end_matches('-')).filter(move |word| word.starts_with(start))
@@ -216,7 +217,7 @@ fn texts(list: &Json) -> Vec<&str> {
     list.as_array().into_iter().flatten().filter_map(Json::as_str).collect()
 }
 
-/// The report without what the record says elsewhere in the same words.
+/// The report without the members that the record holds elsewhere, word for word.
 fn rest(report: &Json, has_system: bool) -> Json {
     let mut rest = report.clone();
     let mut remove = |path: &[&str]| remove(&mut rest, path);
@@ -228,7 +229,7 @@ fn rest(report: &Json, has_system: bool) -> Json {
         let only = |(name, value): (&String, &Json)| {
             matches!(name.as_str(), "lang" | "value") && value.is_string()
         };
-        // what is trimmed is not the same word for word, so that it stays
+        // a text that gets trimmed is not the same word for word, so it stays
         value.as_object().is_some_and(|members| members.iter().all(only))
             && value["value"].as_str().is_some_and(|text| text == text.trim())
     };
@@ -264,7 +265,7 @@ fn remove(from: &mut Json, path: &[&str]) {
     object.remove(*last);
 }
 
-/// Counts every value by its path; `null` and what is empty says nothing and is not counted.
+/// Counts every value by its path, except `null` and empty values.
 fn count_paths(value: &Json, path: String, counts: &mut BTreeMap<String, u64>) {
     match value {
         Json::Object(members) => {
@@ -284,13 +285,14 @@ fn count_paths(value: &Json, path: String, counts: &mut BTreeMap<String, u64>) {
     }
 }
 
-/// Takes values over, within the rules of records.
+/// Converts values to those that records may hold.
 struct Values {
     replaced: u64,
 }
 
 impl Values {
-    /// A text as records may hold it: returns become newlines, other controls are replaced.
+    /// A text as records may hold it: carriage returns become newlines, other control characters
+    /// are replaced.
     fn text(&mut self, text: &str) -> String {
         let text = text.replace("\r\n", "\n").replace('\r', "\n");
         let allowed = |c: char| !c.is_control() || c == '\n' || c == '\t';
@@ -309,7 +311,8 @@ impl Values {
         (!text.is_empty()).then(|| Object::new().with(bcp47(language), text))
     }
 
-    /// The systems in one: records name one system, AVID lists artifacts, makers and users.
+    /// Joins the systems into one: a record names one system, AVID lists artifacts, developers and
+    /// deployers.
     fn system(&mut self, affects: &Json) -> Option<Object> {
         let mut joined = |list: Vec<&str>| {
             let names: Vec<String> =
@@ -330,7 +333,7 @@ impl Values {
         Some(system)
     }
 
-    /// Any value; what is no whole number becomes its text.
+    /// Any value. A number that is not an integer, or is too large, becomes its text.
     fn value(&mut self, value: &Json) -> Value {
         match value {
             Json::Null => Value::Null,

@@ -1,4 +1,4 @@
-//! `ledger import`: published incident collections into the log.
+//! `ledger import`: imports published collections of incidents.
 
 mod avid;
 mod kept;
@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
-Example: every report becomes a signed record with a proof beside it; run it again to go on
+Example: every report becomes a signed record with a proof beside it; run it again to continue
   ledger import avid reports.jsonl.gz --key lab.key --out avid --node http://127.0.0.1:7780";
 
 /// Turn published incident reports into records
@@ -28,7 +28,7 @@ enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] of the subcommand.
+/// [`Failure`] when the subcommand fails.
 pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     match args.command {
         Command::Avid(args) => avid::run(args, out),

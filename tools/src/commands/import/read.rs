@@ -1,4 +1,4 @@
-//! Reading report files: JSON lines, JSON documents, gzipped or not.
+//! Reads report files: JSON lines or JSON documents, gzipped or not.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use serde_json::Value;
 use crate::failure::Failure;
 use crate::files::{self, cannot_read};
 
-/// Bytes that one line may have: far more than any record could carry.
+/// Limit on the bytes of a line: far more than any record could hold.
 const MAX_LINE: u64 = 4 << 20;
 
-/// Bytes that a file of one JSON document may have, unpacked: it is held in memory.
+/// Limit on the unpacked bytes of a file of JSON documents, which is held in memory.
 const MAX_DOCUMENT: u64 = 256 << 20;
 
-/// One report and where it stood.
+/// One report, and the place where it was read.
 #[derive(Debug)]
 pub struct ReadReport {
     /// File and line, or file and number.
@@ -24,14 +24,14 @@ pub struct ReadReport {
     pub report: Result<Value, Failure>,
 }
 
-/// All reports of some files, read as they are asked for.
+/// All reports of some files, read one at a time.
 pub struct Reports {
     files: std::vec::IntoIter<PathBuf>,
     current: Option<Box<dyn Iterator<Item = ReadReport> + Send>>,
 }
 
 impl Reports {
-    /// Begins with the first file.
+    /// Starts with the first file.
     pub fn new(files: Vec<PathBuf>) -> Reports {
         Reports { files: files.into_iter(), current: None }
     }
@@ -73,7 +73,7 @@ fn open(path: &Path) -> Result<Box<dyn Iterator<Item = ReadReport> + Send>, Fail
     document(path, bytes)
 }
 
-/// A file of one object, of an array of them, or of several documents.
+/// Reads a file of one object, one array of objects, or several documents.
 fn document(
     path: &Path,
     bytes: Box<dyn Read + Send>,
@@ -100,7 +100,7 @@ fn document(
 }
 
 fn not_json(error: &serde_json::Error) -> Failure {
-    Failure::refused(format!("not JSON: {error}"), "mend the report, or leave it out")
+    Failure::refused(format!("not JSON: {error}"), "fix the report, or leave it out")
 }
 
 /// A file of one report a line.
@@ -122,7 +122,7 @@ impl Lines {
             Ok(_) if line.len() as u64 > MAX_LINE => {
                 let rest = self.skip_rest();
                 let message = format!("the line has more than {MAX_LINE} bytes");
-                let hint = "a record takes 65,000 bytes: shorten the report";
+                let hint = "a record holds at most 65,000 bytes: shorten the report";
                 Some(Err(rest.err().unwrap_or_else(|| Failure::refused(message, hint))))
             }
             Ok(_) => Some(Ok(line)),
@@ -133,7 +133,7 @@ impl Lines {
         }
     }
 
-    /// Goes on to the next line.
+    /// Skips to the next line.
     fn skip_rest(&mut self) -> Result<(), Failure> {
         loop {
             let chunk = self.bytes.fill_buf().map_err(|e| cannot_read(&self.path, &e))?;

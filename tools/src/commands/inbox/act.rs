@@ -12,26 +12,26 @@ use crate::output::{Line, Outcome, Output};
 use crate::unsigned::Unsigned;
 
 const SIGN: &str = "\
-Example: sign what `inbox show` has shown; the id fixes every byte of it
+Example: sign the draft that `inbox show` has shown; the id fixes every byte of it
   ledger inbox sign ID --key board.key --node http://127.0.0.1:7780 --anchor STATEMENT";
 
 const DECLINE: &str = "\
-Example: say to all members why you do not sign
+Example: tell all members why you do not sign
   ledger inbox decline ID --reason 'finding 2 names a person' --key board.key";
 
 const WITHDRAW: &str = "\
-Example: take a draft back that you proposed, or that you issued
+Example: withdraw a draft that you proposed or issued
   ledger inbox withdraw ID --key lab.key";
 
-/// Sign a draft; when the rule is met, the node logs it
+/// Sign a draft; the node logs it when the rule is met
 #[derive(Debug, clap::Args)]
 #[command(after_help = SIGN)]
 pub struct SignDraftArgs {
     /// The draft's statement id
     #[arg(value_name = "ID")]
     id: String,
-    /// Disclosures of its sealed members, one a line: nothing is signed that they do not open; may be
-    /// given several times
+    /// Disclosures of its sealed members, one a line: they must open all of them, or it is not
+    /// signed; may be given several times
     #[arg(long, value_name = "FILE")]
     disclosures: Vec<PathBuf>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub struct DeclineArgs {
     member: MemberArgs,
 }
 
-/// Take a draft back
+/// Withdraw a draft
 #[derive(Debug, clap::Args)]
 #[command(after_help = WITHDRAW)]
 pub struct WithdrawArgs {
@@ -72,13 +72,13 @@ pub fn sign(args: &SignDraftArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
-        // the bytes that were parsed, shown and have the asked-for id are the ones that are signed
+        // signs exactly the bytes that were parsed, that have the requested id, and that are shown
         let draft = member.get(id).await?;
         if !view::is_sound(&member, &draft) {
             read::print(&member, &draft, out);
             return Err(Failure::refused(
-                "a signature on the draft is not what the charter asks for",
-                "do not sign beside it; ask the proposer and the node's operator",
+                "a signature on the draft is not valid under the charter",
+                "do not sign this draft; ask the proposer and the node's operator",
             ));
         }
         out.line("you sign this:");
@@ -100,7 +100,7 @@ pub fn sign(args: &SignDraftArgs, out: &Output) -> Result<Outcome, Failure> {
 /// Sends a signed refusal.
 ///
 /// # Errors
-/// [`Failure`] for a reason that cannot be written, or when the node refuses.
+/// [`Failure`] when the reason is malformed, or the node refuses.
 pub fn decline(args: &DeclineArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
     client::runtime()?.block_on(async {
@@ -110,7 +110,7 @@ pub fn decline(args: &DeclineArgs, out: &Output) -> Result<Outcome, Failure> {
     })
 }
 
-/// Takes a draft back.
+/// Withdraws a draft.
 ///
 /// # Errors
 /// [`Failure`] when the node refuses.
@@ -128,7 +128,7 @@ fn tell(member: &Member, draft: &Pending, done: &str, out: &Output) -> Outcome {
     view::standing(member, draft, out);
     if view::state(draft) == "logged" {
         let statement = draft.record.statement();
-        out.note(format!("its proof: ledger prove --statement {statement} -o FILE.tlog-proof"));
+        out.note(format!("get its proof: ledger prove --statement {statement} -o FILE.tlog-proof"));
     }
     Outcome::done(view::object(member, draft))
 }

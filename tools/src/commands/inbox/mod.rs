@@ -1,4 +1,4 @@
-//! `ledger inbox`: the drafts that wait for members' signatures.
+//! `ledger inbox`: lists the drafts that wait for members' signatures.
 
 mod act;
 mod read;
@@ -16,7 +16,7 @@ use crate::output::{Outcome, Output};
 use crate::trust::TrustArgs;
 
 const EXAMPLE: &str = "\
-Example: see what waits, read one draft, and sign it
+Example: list the drafts, read one, and sign it
   ledger inbox --key board.key --node http://127.0.0.1:7780 --anchor STATEMENT
   ledger inbox show ID --key board.key
   ledger inbox sign ID --key board.key";
@@ -26,7 +26,7 @@ Example: see what waits, read one draft, and sign it
 #[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 #[command(subcommand_negates_reqs = true)]
 pub struct Args {
-    /// A key file of use record, of the member that asks
+    /// Your member's key file, made by `keygen --use record`
     #[arg(long, value_name = "FILE", required = true)]
     key: Option<PathBuf>,
     #[command(flatten)]
@@ -48,7 +48,7 @@ enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the node does not know the member, or of the subcommand.
+/// [`Failure`] when the node does not know the member, or the subcommand fails.
 pub fn run(args: Args, out: &Output) -> Result<Outcome, Failure> {
     match (args.command, args.key) {
         (Some(Command::Show(args)), _) => read::run(&args, out),
@@ -91,7 +91,7 @@ fn group(member: &Member, name: &str, drafts: &[&Pending], out: &Output) {
     }
 }
 
-/// A statement id as it is typed. Only a whole one: what is signed is what has this digest.
+/// Parses a statement id. It must be complete, because it identifies the bytes that are signed.
 fn statement(text: &str) -> Result<StatementId, Failure> {
     StatementId::from_hex(text).map_err(|e| {
         Failure::usage(

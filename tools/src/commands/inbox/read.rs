@@ -1,4 +1,4 @@
-//! `ledger inbox show`: exactly what would become public.
+//! `ledger inbox show`: shows exactly what would become public.
 
 use std::path::PathBuf;
 
@@ -12,18 +12,18 @@ use crate::member::{Member, MemberArgs, Pending};
 use crate::output::{Outcome, Output};
 
 const EXAMPLE: &str = "\
-Example: read a draft, and keep its bytes to look at them with other programs
+Example: read a draft; then save its bytes for other programs
   ledger inbox show ID --key board.key
   ledger inbox show ID --key board.key -o draft.record";
 
-/// Show a draft as it would become public, and how it stands
+/// Show a draft exactly as it would become public, and its state
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
     /// The draft's statement id
     #[arg(value_name = "ID")]
     id: String,
-    /// Where the record goes, as signed so far
+    /// Where to write the record, with its signatures so far
     #[arg(short, value_name = "OUT.record")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -33,7 +33,7 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when there is no such draft; a forged signature ends with exit code 1.
+/// [`Failure`] when there is no such draft. A bad signature gives exit code 1.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
     client::runtime()?.block_on(async {
@@ -49,7 +49,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     })
 }
 
-/// Prints the whole record, every text escaped, and how the draft stands.
+/// Prints the whole record, with every text escaped, and the state of the draft.
 pub fn print(member: &Member, draft: &Pending, out: &Output) {
     out.line(view::headline(draft));
     out.block(&crate::view::object(draft.record.body()));

@@ -1,4 +1,4 @@
-//! Drafts for people and for scripts.
+//! Prints drafts for people and for scripts.
 
 use ledger_core::record::format_time;
 use ledger_proto::v1::{self, PendingState, pending_lack::What};
@@ -9,7 +9,7 @@ use crate::environment;
 use crate::member::{Member, Pending};
 use crate::output::{Line, Output};
 
-/// How a draft stands, in a word that scripts may depend on.
+/// The state of a draft, as a word that scripts may depend on.
 pub fn state(draft: &Pending) -> &'static str {
     match draft.claims.state() {
         PendingState::Waiting => "waiting",
@@ -27,7 +27,7 @@ pub fn headline(draft: &Pending) -> Line {
     Line::from(format!("{} ", draft.record.kind())).and(Line::strong(title))
 }
 
-/// Everything but the record's own text.
+/// Prints everything about a draft except the record's own text.
 pub fn standing(member: &Member, draft: &Pending, out: &Output) {
     let claims = &draft.claims;
     let time = |seconds| format_time(seconds);
@@ -43,7 +43,7 @@ pub fn standing(member: &Member, draft: &Pending, out: &Output) {
     }
     for decline in &claims.declines {
         let reason = member.reason(draft, decline);
-        let reason = reason.unwrap_or_else(|| "the node shows no sound note of it".to_owned());
+        let reason = reason.unwrap_or_else(|| "the node sent no valid note".to_owned());
         out.line(format!("  declined  {}: {reason}", decline.member));
     }
     if !claims.refusal.is_empty() {
@@ -62,7 +62,7 @@ pub fn standing(member: &Member, draft: &Pending, out: &Output) {
     });
 }
 
-/// The same for scripts.
+/// The same as JSON, for scripts.
 pub fn object(member: &Member, draft: &Pending) -> Value {
     let (claims, envelope) = (&draft.claims, draft.record.envelope());
     let signatures: Vec<Value> = signatures(member, draft)
@@ -108,7 +108,7 @@ fn signatures(member: &Member, draft: &Pending) -> Vec<show::SignatureRow> {
 fn lacking(lack: &v1::PendingLack) -> String {
     match &lack.what {
         Some(What::Issuer(name)) => format!("the issuer {name}"),
-        Some(What::Signer(name)) => format!("{name}, whom `signers` names"),
+        Some(What::Signer(name)) => format!("{name}, named in `signers`"),
         Some(What::Role(role)) => {
             let more = role.needed.saturating_sub(role.signed);
             format!("{more} of {} member(s) with role {}", role.needed, role.role)

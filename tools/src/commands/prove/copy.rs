@@ -1,4 +1,4 @@
-//! Proofs out of a log's files: a mirror's URL, a node's HTTP address, or a directory.
+//! Makes proofs from a log's files: a mirror's URL, a node's HTTP address, or a directory.
 
 use ledger_core::Hash;
 use ledger_core::authority::{AuthorityBundle, GovernanceEntry};
@@ -27,7 +27,7 @@ struct LogFiles {
     size: TreeSize,
 }
 
-/// The entry that was asked for, with whatever proves it, and whom the verdict trusts.
+/// The requested entry with its proof, and the trust for the verdict.
 pub(super) fn find(
     from: &str,
     wanted: (Option<u64>, Option<StatementId>),
@@ -39,15 +39,15 @@ pub(super) fn find(
     let bytes = source.checkpoint().map_err(|e| unread("checkpoint", &e))?;
     let charter = || {
         chain::proven(&source, &bytes).map_err(|e| {
-            let hint = "this is none of our logs, or its files are damaged";
+            let hint = "this log has no charter, or its files are damaged";
             e.failure(format!("the log shows no charter: {e}"), hint)
         })
     };
     let trust = trust.with_files(charter, out)?;
     let claimed = ClaimedCheckpoint::parse(&bytes).map_err(wrong)?;
-    // before anything is searched: is it the log's at all?
+    // checked before the search: the checkpoint must be the trusted log's
     trust.policy.verify(&claimed).map_err(|e| {
-        let hint = "it was altered, it is of another log, or the policy is an older one";
+        let hint = "it was altered, it is from another log, or the policy is outdated";
         Failure::refused(format!("the checkpoint of {source}: {e}"), hint)
     })?;
     let head = *claimed.checkpoint().head();
@@ -91,8 +91,8 @@ impl LogFiles {
         }
     }
 
-    /// Files have no index: the entries are read, the latest first. That a statement is in none of
-    /// them says something only of entries that are proven to be those of the tree.
+    /// Searches all entries, the latest first, because the files have no index of statements. A
+    /// statement counts as absent only among entries that are proven to be in the tree.
     fn search(
         &self,
         statement: StatementId,
@@ -106,7 +106,7 @@ impl LogFiles {
         for number in (0..self.size.get().div_ceil(width)).rev() {
             let bundle = match self.bundle_of(number) {
                 Ok(bundle) => bundle,
-                // the statement may be in another one
+                // the statement may be in another bundle
                 Err(failure) => {
                     failed += u32::from(failure.exit == Exit::Environment);
                     lacking += 1;
@@ -135,7 +135,7 @@ impl LogFiles {
         let size = self.size.get();
         if checked == size {
             let message = format!("none of its {size} entries has the statement {statement}");
-            let hint = "the copy may be older than the entry: ask another one";
+            let hint = "the copy may be older than the entry: try another copy";
             return Err(Failure::refused(message, hint));
         }
         let left = size - checked;
@@ -143,10 +143,10 @@ impl LogFiles {
         Err(Failure {
             exit: fault.map_or(Exit::Refused, |fault| fault.exit),
             message: format!(
-                "{left} of {size} entries could not be checked{why}; no other has the statement \
-                 {statement}"
+                "{left} of {size} entries could not be checked{why}; none of the others has the \
+                 statement {statement}"
             ),
-            hint: "it may be one of those: run `ledger audit` on the copy, and ask another one"
+            hint: "it may be one of those: run `ledger audit` on the copy, and try another copy"
                 .into(),
         })
     }
@@ -157,7 +157,7 @@ impl LogFiles {
         proof.map_err(|e| not_shown(NotShown::proof(index, &e)))
     }
 
-    /// The proof file; whoever asked verifies it.
+    /// Makes the proof file. The caller verifies it.
     fn prove(&self, index: LeafIndex, entry: &[u8]) -> Result<TlogProof, Failure> {
         let (logged, _) = Entry::split(entry).map_err(wrong)?;
         let extra = Some(logged.to_string().into_bytes());
@@ -165,7 +165,7 @@ impl LogFiles {
         Ok(TlogProof { extra, index, inclusion, checkpoint })
     }
 
-    /// The bundle with all governance entries of the copy.
+    /// Makes the bundle with all governance entries of the copy.
     fn bundle(&self, index: LeafIndex, proof: TlogProof) -> Result<AuthorityBundle, Failure> {
         let parse = |at| chain::proven_entry(&self.source, at, &self.head).map_err(not_shown);
         let last = self.size.last().unwrap_or(index);
@@ -198,14 +198,14 @@ fn unread(what: &str, error: &SourceError) -> Failure {
 fn withheld(index: LeafIndex, source: &Source) -> Failure {
     Failure::refused(
         format!("entry {index} is withheld by {source}"),
-        "ask the log's own node for it, with --node, or another copy",
+        "ask the log's own node for it with --node, or try another copy",
     )
 }
 
-const UNSOUND: &str = "run `ledger audit` on it, and take another copy";
+const UNSOUND: &str = "run `ledger audit` on it, and try another copy";
 
 fn wrong(what: impl std::fmt::Display) -> Failure {
-    Failure::refused(format!("the copy is not sound: {what}"), UNSOUND)
+    Failure::refused(format!("the copy is damaged: {what}"), UNSOUND)
 }
 
 fn not_shown(error: NotShown) -> Failure {

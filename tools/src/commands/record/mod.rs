@@ -33,7 +33,7 @@ enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] of the subcommand.
+/// [`Failure`] when the subcommand fails.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     match &args.command {
         Command::New(args) => new::run(args, out),

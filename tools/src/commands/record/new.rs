@@ -1,4 +1,4 @@
-//! `ledger record new`: a draft that obeys every rule, ready to be signed.
+//! `ledger record new`: prints a draft that obeys every rule of its kind.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -18,37 +18,38 @@ use crate::output::{Outcome, Output};
 use crate::view;
 
 const EXAMPLE: &str = "\
-Example: an incident report, with nothing left to ask
+Example: an incident report with all required members
   ledger record new incident --issuer lab.example --log ledger.example/2026 \\
     --set title='Refusals bypassed by a poem' --set summary='Seen once, in a red-team run.' \\
     --set stage=initial --set class=near_miss --set severity=hazard --set aware_at=unknown \\
     --set ai_relation=misuse --set 'harm_types=[]' --set 'triggers=[\"misuse\"]' > draft.json
 
-A text given for a title or another member per language is taken as English. Personal data does not
-belong into plain members, because what is logged stays: see `ledger seal`.";
+A plain text for a title, or for another member with one text per language, counts as English.
+Personal data does not belong in plain members, because a record is permanent: see `ledger seal`.";
 
 /// Members that the command itself sets.
 const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
 
-/// Print the draft of a record, asking only for what its kind requires
+/// Print the draft of a record; on a terminal, ask for the members that its kind requires
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// What it is: decision, incident, review, risk, ...; not charter, which has its own command
+    /// The kind: decision, incident, review, risk, ...; a charter has its own command, `charter
+    /// new`
     kind: String,
-    /// The member that speaks
+    /// The member that issues the record
     #[arg(long, value_name = "NAME")]
     issuer: String,
     /// The origin of the log that the record is meant for
     #[arg(long, value_name = "ORIGIN", conflicts_with = "node")]
     log: Option<String>,
-    /// A node that says its log's origin; also from LEDGER_NODE
+    /// A node to ask for its log's origin; default: LEDGER_NODE
     #[arg(long, value_name = "URL")]
     node: Option<String>,
-    /// A JSON object with members to begin with; log, kind, id, issuer and issued_at are set afresh
+    /// A JSON object with members to start from; log, kind, id, issuer and issued_at are set anew
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
-    /// A member's value: JSON if it reads as JSON, else text; PATH is dotted, like system.name
+    /// A member's value: JSON if it parses as JSON, else text; PATH is dotted, like system.name
     #[arg(long = "set", value_name = "PATH=VALUE")]
     sets: Vec<String>,
 }
@@ -82,17 +83,17 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
             Ok(draft) => break draft,
             Err(error) => error,
         };
-        // whoever has answered a dozen questions is asked again, not sent away
+        // asks for the wrong member again, so that the user's other answers are not lost
         match at_fault(kind, &error).filter(|_| asking) {
             Some(member) => {
-                out.problem(&Failure::refused(error.to_string(), error.hint()));
+                out.problem(&Failure::refused_by(error));
                 object.set(member.name, ask(member)?);
             }
-            None => return Err(Failure::refused(error.to_string(), error.hint())),
+            None => return Err(Failure::refused_by(error)),
         }
     };
     for member in unknown_members(kind, draft.body()) {
-        out.warn(format!("the kind {kind} does not know `{member}`: a typo?"));
+        out.warn(format!("the kind {kind} has no member `{member}`: a typo?"));
     }
     if let (Some(path), Some(from)) = (&args.from, &from) {
         warn_of_seals(path, from, draft.body(), out);
@@ -127,13 +128,13 @@ fn origin(args: &Args) -> Result<String, Failure> {
             Ok(node.log().await?.origin)
         }),
         (None, None) => Err(Failure::usage(
-            "which log is the record meant for?",
+            "no log was named for the record",
             "give --log ORIGIN, the log's name, or --node URL to ask a node",
         )),
     }
 }
 
-/// Takes all members of a file but those that the command sets afresh; gives the file's object.
+/// Copies all members of a file except those that the command sets. Returns the file's object.
 fn merge(object: &mut Object, path: &Path) -> Result<Object, Failure> {
     let bytes = files::read(path, MAX_RECORD_BYTES)?;
     let hint = "give a file with one JSON object, for instance an older draft";
@@ -141,7 +142,7 @@ fn merge(object: &mut Object, path: &Path) -> Result<Object, Failure> {
     let text = String::from_utf8(bytes).map_err(|_| refused("it is not UTF-8".to_owned()))?;
     let from = Object::parse(&text).map_err(|e| refused(e.to_string()))?;
     if let Some(kind) = from.text("kind").filter(|kind| Some(*kind) != object.text("kind")) {
-        return Err(refused(format!("it is of kind {kind}")));
+        return Err(refused(format!("its kind is {kind}")));
     }
     for (name, value) in from.iter().filter(|(name, _)| !OWN.contains(name)) {
         object.set(name, value.clone());
@@ -149,7 +150,8 @@ fn merge(object: &mut Object, path: &Path) -> Result<Object, Failure> {
     Ok(from)
 }
 
-/// Says that what a file holds sealed stays closed, if the draft is not the one that was sealed.
+/// Warns that the sealed members of a file cannot be opened, if the draft has another log, issuer
+/// or id.
 fn warn_of_seals(path: &Path, from: &Object, draft: &Object, out: &Output) {
     let digests = count_digests(from);
     let is_other = |name: &&str| from.text(name) != draft.text(name);
@@ -157,7 +159,7 @@ fn warn_of_seals(path: &Path, from: &Object, draft: &Object, out: &Output) {
     if digests > 0 && !others.is_empty() {
         out.warn(format!(
             "{} holds {}, and the draft has another {}: no \
-             disclosure opens them there; begin with what was not sealed yet, and seal the new draft",
+             disclosure opens them there; start from the unsealed draft, and seal the new one",
             path.display(),
             view::digests(digests),
             others.join(" and another ")
@@ -185,14 +187,14 @@ fn apply(object: &mut Object, kind: Kind, set: &str) -> Result<(), Failure> {
     *object = match put(Some(Value::Object(object.clone())), &steps, value) {
         Some(Value::Object(object)) => object,
         _ => {
-            let message = format!("--set {path}: the path does not fit what is there");
+            let message = format!("--set {path}: the path does not fit the record");
             return Err(Failure::usage(message, hint));
         }
     };
     Ok(())
 }
 
-/// The value at a place, with another value further in. Numbers name places of a list.
+/// Sets the value at a path, and returns the changed outer value. A number is the index in a list.
 fn put(at: Option<Value>, steps: &[&str], value: Value) -> Option<Value> {
     let Some((step, rest)) = steps.split_first() else { return Some(value) };
     let place = step.parse::<usize>().ok();
@@ -222,7 +224,7 @@ fn is_language_map(kind: Kind, name: &str) -> bool {
     member(kind, name).is_some_and(|member| matches!(member.shape, Shape::LanguageMap))
 }
 
-/// The words or the form that a member takes.
+/// The words or the form that a member accepts.
 fn form(shape: &Shape) -> String {
     match shape {
         Shape::OneOf(words) => format!("one of {}", words.join(", ")),
@@ -244,7 +246,7 @@ fn lacks(kind: Kind, lacking: &[&MemberDef]) -> Failure {
     )
 }
 
-/// The member of the record, not of an object in it, that an error is about.
+/// The top-level member that an error is about.
 fn at_fault(kind: Kind, error: &RecordError) -> Option<&'static MemberDef> {
     let RecordError::Member { path, .. } = error else { return None };
     let name = path.split(['.', '[']).next().unwrap_or_default();
@@ -266,7 +268,7 @@ fn ask(member: &MemberDef) -> Result<Value, Failure> {
         match answer(&member.shape, line.trim()) {
             Some(value) => return Ok(value),
             None => {
-                let _ = writeln!(std::io::stderr(), "that does not fit; please try again");
+                let _ = writeln!(std::io::stderr(), "this is not a valid answer; please try again");
             }
         }
     }
@@ -367,7 +369,7 @@ mod tests {
                 let value = answer(&member.shape, answers(&member.shape));
                 object.set(member.name, value.unwrap_or_else(|| panic!("{kind} {}", member.name)));
             }
-            // what only some records of a kind need is asked for once the rule is broken
+            // a member that only some records of a kind need is asked for after its rule is broken
             let asked = match kind {
                 Kind::Remediation => Some(("refs", r#"[{"rel":"remediates","statement":"ID"}]"#)),
                 Kind::Norm => Some(("text", "Hazards are reported.")),

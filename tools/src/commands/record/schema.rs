@@ -1,4 +1,4 @@
-//! `ledger record schema`: what a kind's records must hold, for programs that are not ours.
+//! `ledger record schema`: prints what a kind's records must hold, for other programs.
 
 use ledger_core::record::{Kind, schema};
 
@@ -13,14 +13,14 @@ Example: check a draft with any validator of JSON Schema 2020-12
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// decision, incident, review, risk, ...
+    /// The kind: decision, incident, review, risk, ...
     kind: String,
 }
 
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] for an unknown kind, or where stdout cannot be written.
+/// [`Failure`] for an unknown kind, or when stdout cannot be written.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let words: Vec<&str> = Kind::ALL.iter().map(|kind| kind.as_str()).collect();
     let kind = Kind::parse(&args.kind).ok_or_else(|| {

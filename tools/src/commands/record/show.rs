@@ -1,4 +1,4 @@
-//! `ledger record show`: a record for people.
+//! `ledger record show`: prints a record for people.
 
 use std::path::Path;
 
@@ -20,11 +20,11 @@ use crate::trust::{Basis, Trust, TrustArgs, unproven};
 use crate::view;
 
 const EXAMPLE: &str = "\
-Example: a file, and an entry of a running log
+Example: a file; then an entry of a running log
   ledger record show decision.record --anchor STATEMENT --charter charter.record
   ledger record show 41 --node http://127.0.0.1:7780";
 
-/// Show a record: what it says, who signed, and whether the charter knows them
+/// Show a record: its contents, its signers, and whether the charter allowed them to sign
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
@@ -37,7 +37,7 @@ pub struct Args {
     trust: TrustArgs,
 }
 
-/// What is shown, and what is known about its place.
+/// The record to show, and what is known about its entry.
 struct ShownRecord {
     record: Vec<u8>,
     place: Option<(u64, Logged)>,
@@ -46,7 +46,7 @@ struct ShownRecord {
 }
 
 impl ShownRecord {
-    /// The rules that judged the record, or those in force now if it is not in a log.
+    /// The charter state that judged the record, or the latest one if the record is not in a log.
     fn charter(&self) -> Option<&Charter> {
         let governance = self.trust.as_ref()?.governance.as_ref()?;
         match self.place {
@@ -59,16 +59,16 @@ impl ShownRecord {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when it is not found or no record; a forged signature ends with exit code 1.
+/// [`Failure`] when it is not found or not a record. A bad signature gives exit code 1.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
     let found = find(args, out)?;
     let record = match Record::parse(&found.record) {
         Ok(record) => record,
-        Err(e) => return Err(Failure::refused(e.to_string(), e.hint()).of(&args.what)),
+        Err(e) => return Err(Failure::refused_by(e).of(&args.what)),
     };
     let charter = found.charter();
-    // a charter's signers are judged by its own time: nothing was before it
+    // a charter's signers are judged at its own time, because no entry was before it
     let at = match (found.place, record.kind()) {
         (Some((_, logged)), _) => logged.time,
         (None, Kind::Charter) => record.envelope().issued_at(),
@@ -155,9 +155,9 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<ShownRecord,
     let answer = node.inclusion(LeafName::Index(index), None).await?;
     let proof = TlogProof::parse(&answer.proof).map_err(client::wrong_answer)?;
     let proven = ProvenRecord::verify(record, &proof, &trust.policy)
-        .map_err(|error| unproven(&error, "the node may be lying: keep this"))?;
+        .map_err(|error| unproven(&error, "the node may be lying: ask the log's operator"))?;
     if proven.index().get() != index {
-        return Err(client::wrong_answer("its proof is of another index"));
+        return Err(client::wrong_answer("its proof is for another index"));
     }
     trust.is_charter_of(proven.accepted())?;
     let size = proven.head().size;
@@ -166,10 +166,10 @@ async fn fetch(args: &Args, name: LeafName, out: &Output) -> Result<ShownRecord,
     Ok(ShownRecord { record, place: Some((index, logged)), in_log, trust: Some(trust) })
 }
 
-/// What is known of a signature line.
+/// A signature line: name, key id, verdict, and whether it is good, if known.
 pub type SignatureRow = (String, String, String, Option<bool>);
 
-/// Name, key id, verdict, and whether it is good (if that is known), for each signature line.
+/// Judges each signature line of a record.
 pub fn signatures(record: &Record, charter: Option<&Charter>, at: u64) -> Vec<SignatureRow> {
     let lines = record.note().signatures().iter();
     lines

@@ -27,14 +27,14 @@ pub struct Args {
     /// A draft from `record new` or `charter new`, or a record
     #[arg(value_name = "DRAFT|RECORD")]
     file: PathBuf,
-    /// A key file of use record; may be given several times
+    /// A member's key file, made by `keygen --use record`; may be given several times
     #[arg(long = "key", value_name = "FILE", required = true)]
     keys: Vec<PathBuf>,
-    /// Disclosures of its sealed members, one a line: nothing is signed that they do not open; may be
-    /// given several times
+    /// Disclosures of its sealed members, one a line: they must open all of them, or it is not
+    /// signed; may be given several times
     #[arg(long, value_name = "FILE")]
     disclosures: Vec<PathBuf>,
-    /// Where the record goes; without it NAME.record beside a draft, and a record in its place
+    /// Where to write the record; default: NAME.record beside a draft, or in place for a record
     #[arg(short, value_name = "OUT.record")]
     out: Option<PathBuf>,
 }
@@ -42,8 +42,8 @@ pub struct Args {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when a file cannot be read, the draft is refused or a disclosure does not open it, or
-/// a key does not sign records.
+/// [`Failure`] when a file cannot be read, the draft is refused, a disclosure does not open it, or
+/// a key signs no records.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let keys = read_keys(&args.keys)?;
     let bytes = files::read(&args.file, MAX_RECORD_BYTES)?;
@@ -51,12 +51,15 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let is_record = bytes.starts_with(ledger_core::record::FIRST_LINE.as_bytes());
     if is_record && args.out.is_none() && args.file.as_os_str() != "-" && proof.exists() {
         return Err(Failure::refused(
-            format!("{} is logged: {} proves it as it is", args.file.display(), proof.display()),
+            format!(
+                "{} is logged: {} proves exactly these bytes",
+                args.file.display(),
+                proof.display()
+            ),
             "another signature would break the proof; sign a copy: -o OTHER.record",
         ));
     }
-    let refused =
-        |e: RecordError| Failure::refused(e.to_string(), e.hint()).of(args.file.display());
+    let refused = |e: RecordError| Failure::refused_by(e).of(args.file.display());
     let unsigned = Unsigned::read(&bytes).map_err(refused)?;
     let opened = unsigned.open(&args.disclosures, &args.file, out)?;
     let record = unsigned.sign(&keys.iter().collect::<Vec<_>>()).map_err(refused)?;
@@ -64,11 +67,11 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     if let Some(at) = keys.iter().position(|key| key.verifier().name().as_str() == log) {
         return Err(Failure::refused(
             format!("{} is the key of the log {log}", args.keys[at].display()),
-            "a log signs no records: sign with a member's key",
+            "a log's key signs no records: sign with a member's key",
         ));
     }
     for member in unknown_members(record.kind(), record.body()) {
-        out.warn(format!("the kind {} does not know `{member}`: a typo?", record.kind()));
+        out.warn(format!("the kind {} has no member `{member}`: a typo?", record.kind()));
     }
     let path = target(args, is_record);
     if path.as_os_str() == "-" {

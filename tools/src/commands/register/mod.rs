@@ -1,4 +1,4 @@
-//! `ledger register`: what a log adds up to, as tables.
+//! `ledger register`: computes tables from the entries of a log.
 
 mod table;
 
@@ -22,7 +22,7 @@ use crate::trust::{Basis, TrustArgs};
 use table::Table;
 
 const EXAMPLE: &str = "\
-Example: what is overdue in a copy of a log, then the incidents as they stood at entry 4000
+Example: what is overdue in a copy of a log; then the incidents as of entry 4000
   ledger register overdue backup/site --vkey \"$LOG_VKEY\"
   ledger register incidents https://log.example/prefix --vkey \"$LOG_VKEY\" --at 4000";
 
@@ -32,21 +32,21 @@ Example: what is overdue in a copy of a log, then the incidents as they stood at
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// Which register
+    /// The register
     register: Register,
     /// A node's HTTP address, any C2SP tlog-tiles URL, or a directory
     source: String,
-    /// The log's key
+    /// The log's vkey
     #[arg(long, value_name = "VKEY")]
     vkey: Option<String>,
-    /// Count the entries up to this one only
+    /// Count only the entries up to this index
     #[arg(long, value_name = "INDEX", value_parser = index)]
     at: Option<LeafIndex>,
     /// The time that counts as now, like 2026-01-31T09:30:00Z; without --at, later entries do not
     /// count
     #[arg(long, value_name = "TIME", value_parser = time)]
     now: Option<u64>,
-    /// Overdue: also what is met and what is not due yet
+    /// For `overdue`: also show what is met, and what is not due yet
     #[arg(long)]
     all: bool,
     #[command(flatten)]
@@ -76,7 +76,7 @@ struct Counted {
 /// Runs the command.
 ///
 /// # Errors
-/// [`Failure`] when the log cannot be read, is not what its head was signed for, or has no entry
+/// [`Failure`] when the log cannot be read, lacks entries that its head commits to, or has no entry
 /// at the index.
 pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let out = &out.for_data();
@@ -100,7 +100,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (Some(charter), Some((index, logged))) = (&counted.charter, counted.last) else {
         return Err(Failure::refused(
             "no entry counts: the charter was logged later, or is unlawful",
-            "give a later --now, or see what is wrong with `ledger audit`",
+            "give a later --now, or see the problem with `ledger audit`",
         ));
     };
     let left_out = judged.unlawful + judged.not_judged;

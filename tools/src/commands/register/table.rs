@@ -1,4 +1,4 @@
-//! Rows as aligned columns for people and as objects for programs.
+//! Formats rows as aligned columns for people, and as objects for programs.
 
 use std::io::IsTerminal as _;
 
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use crate::escape::{Escaped, LineMode, escaped};
 use crate::output::{Line, Output};
 
-/// The width of a terminal that does not say its own in `COLUMNS`.
+/// The assumed width of a terminal, if `COLUMNS` does not give it.
 const WIDTH: usize = 120;
 
-/// The widest that one column gets, the last one apart: long names must not push out the rest.
+/// The maximum width of each column except the last, so that long names do not push out the rest.
 const MOST: usize = 40;
 
 /// A register in both forms.
@@ -31,7 +31,7 @@ impl Table {
         Table { head, rows }
     }
 
-    /// Prints the columns, cut to the terminal's width where there is a terminal.
+    /// Prints the columns, cut to the width of the terminal if stdout is one.
     pub fn print(&self, out: &Output) {
         if self.rows.is_empty() {
             out.line("no rows");
@@ -40,7 +40,8 @@ impl Table {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let width = std::io::stdout().is_terminal().then(|| columns.unwrap_or(WIDTH));
         for (at, line) in self.lines(width).into_iter().enumerate() {
-            // the head is ours; the cells of the rows are escaped before they are cut and aligned
+            // the head is constant; the cells of the rows are escaped before they are cut and
+            // aligned
             match at {
                 0 => out.line(Line::strong(line)),
                 _ => out.block(&Escaped::of_escaped(line)),
@@ -78,7 +79,7 @@ impl Table {
     }
 }
 
-/// At most so many characters; the last shows that there were more.
+/// At most `width` characters. An ellipsis shows that the text was cut.
 fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
@@ -397,7 +398,7 @@ fn words(list: &[Mention]) -> Vec<String> {
     list.iter().map(|own| cell(&own.word)).collect()
 }
 
-/// The latest title, and what to know about the row.
+/// The latest title, after marks for a retraction and for claims by others.
 fn title(own: &Summary) -> String {
     let title = if own.latest.title.is_empty() { "(sealed)" } else { &own.latest.title };
     let mut text = String::new();
@@ -431,7 +432,7 @@ fn day(time: u64) -> String {
     format_time(time)[..10].to_owned()
 }
 
-/// For programs: the text, `null` where there is none, and an object for what cannot be told.
+/// For programs: the text, `null` if it is absent, or an object if it is unknown or sealed.
 fn value(told: &Disclosed<String>) -> Value {
     match told {
         Disclosed::Said(text) => json!(text),
@@ -445,7 +446,7 @@ fn time(told: Disclosed<u64>) -> Value {
     value(&told.map(format_time))
 }
 
-/// A stretch of time in its largest whole unit.
+/// A duration in its largest whole unit.
 fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),

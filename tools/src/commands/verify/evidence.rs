@@ -1,5 +1,6 @@
-//! Judging evidence: whom it convicts, by the keys or the charter that the user knows.
+//! Judges evidence: whom it convicts, by the keys or the charter that the user knows.
 
+use ledger_core::Hint;
 use ledger_core::evidence::{ClaimedEvidence, Conviction, Trust as Known};
 use serde_json::{Value, json};
 
@@ -16,9 +17,9 @@ pub(super) fn judge(
 ) -> Result<ProvenItem, Failure> {
     let known = known(args, trust)?;
     let evidence = ClaimedEvidence::parse(bytes)
-        .map_err(|e| Failure::refused(format!("this is no evidence: {e}"), e.hint()))?;
+        .map_err(|e| Failure::refused(format!("this is not evidence: {e}"), e.hint()))?;
     let conviction = evidence.verify(&known).map_err(|e| {
-        Failure::refused(format!("it convicts nobody that you know: {e}"), e.hint())
+        Failure::refused(format!("it convicts no key that you know: {e}"), e.hint())
     })?;
     let culprit = conviction.culprit().to_string();
     let why = conviction.explanation();
@@ -40,7 +41,7 @@ fn object(evidence: &ClaimedEvidence, conviction: &Conviction) -> Value {
     })
 }
 
-/// Whom the user knows: keys, a policy, a charter.
+/// What the user knows: keys, a policy, a charter.
 fn known(args: &Args, trust: Option<&Trust>) -> Result<Known, Failure> {
     let mut known = known_by(&args.vkey, &args.trust)?;
     if let Some(trust) = trust {

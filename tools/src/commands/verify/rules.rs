@@ -1,9 +1,9 @@
-//! The rules that a copy of a log shows at its end, past entries that break them.
+//! Finds the rules in force at the end of a copy of a log, and skips entries that break them.
 //!
-//! The last entry names the rules. An operator could bar a succession by a last entry that is none,
-//! that names what is no change of the rules, or that is a change which they refuse. So the way
-//! begins at the last entry from which lawful governance entries lead down to the charter. Those
-//! behind it change nothing.
+//! The last entry names the governance entry in force. An operator could try to block a succession
+//! with a last entry that is malformed, that names an entry of another kind, or that is an unlawful
+//! change. Therefore the search goes back to the last entry from which lawful governance entries
+//! lead to the charter. The entries after it change nothing.
 
 use std::collections::BTreeMap;
 
@@ -25,11 +25,11 @@ const INCOMPLETE: &str = "the source must hold the old log's entries up to its c
 
 /// The rules at the end of a copy.
 pub(super) struct LastRules {
-    /// The governance entries, lawful each, and proven to be in the copy's tree.
+    /// The governance entries, each lawful and proven to be in the copy's tree.
     pub(super) bundle: AuthorityBundle,
-    /// The last entry that names them, or is the last of them.
+    /// The last entry that names the latest of them, or is that entry.
     pub(super) end: LeafIndex,
-    /// The entries behind it.
+    /// The entries after it.
     pub(super) unlawful: Option<Unlawful>,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Unlawful {
     pub(super) index: LeafIndex,
     /// What is wrong with it.
     pub(super) why: String,
-    /// How many come behind it.
+    /// How many entries follow it.
     pub(super) more: u64,
 }
 
@@ -48,7 +48,7 @@ impl std::fmt::Display for Unlawful {
         write!(f, "entry {} breaks the rules and changes none: {}", self.index, self.why)?;
         match self.more {
             0 => Ok(()),
-            more => write!(f, "; nor does any of the {more} behind it change them"),
+            more => write!(f, "; nor does any of the {more} after it change them"),
         }
     }
 }
@@ -56,7 +56,7 @@ impl std::fmt::Display for Unlawful {
 /// Finds the rules at the end of a copy.
 ///
 /// # Errors
-/// [`Failure`] where the copy does not show the entries that decide, or this version cannot judge a
+/// [`Failure`] when the copy does not show the entries that decide, or this version cannot judge a
 /// change of the rules.
 pub(super) fn find(source: &Source, claimed: &ClaimedCheckpoint) -> Result<LastRules, Failure> {
     let mut copy = BackwardReader::new(source, *claimed.checkpoint().head());
@@ -77,7 +77,7 @@ pub(super) fn find(source: &Source, claimed: &ClaimedCheckpoint) -> Result<LastR
     Err(Failure::refused(format!("{source} shows no charter: {why}"), INCOMPLETE))
 }
 
-/// Why nothing can be said of the rules. Closed.
+/// Why the rules cannot be determined. Closed.
 enum Unjudgeable {
     /// The copy does not show an entry.
     NotShown(NotShown),
@@ -89,8 +89,8 @@ impl Unjudgeable {
     fn failure(self, source: &Source) -> Failure {
         match self {
             Unjudgeable::NotShown(why) => why.failure(why.to_string(), INCOMPLETE),
-            // what this version cannot judge may well change the rules
-            Unjudgeable::NotJudged(error) => Failure::refused(error.to_string(), error.hint()),
+            // an entry that this version cannot judge may change the rules
+            Unjudgeable::NotJudged(error) => Failure::refused_by(error),
         }
         .of(source)
     }
@@ -102,23 +102,23 @@ impl From<NotShown> for Unjudgeable {
     }
 }
 
-/// Why a chain ends. Closed.
+/// Why a chain of governance entries ends early. Closed.
 enum Broken {
     Stop(Unjudgeable),
     Unlawful(String),
 }
 
-/// Governance entries that lead down to the charter, or why they do not.
+/// Governance entries that lead to the charter, or why they do not.
 type Way = Result<Vec<GovernanceEntry>, String>;
 
-/// A log's files, read from their end.
+/// Reads a log's entries from the end.
 struct BackwardReader<'a> {
     source: &'a Source,
     head: TreeHead,
     nodes: TileReader<&'a Source>,
-    /// The bundle of entries that was read last, by its number.
+    /// The entry bundle that was read last, with its number.
     bundle: Option<(u64, EntryBundle)>,
-    /// Changes that the rules refuse, and why: they are not followed again.
+    /// Changes that the rules refuse, and why. They are not judged again.
     refused: BTreeMap<LeafIndex, String>,
 }
 
@@ -128,7 +128,7 @@ impl<'a> BackwardReader<'a> {
         BackwardReader { source, head, nodes, bundle: None, refused: BTreeMap::new() }
     }
 
-    /// The rules that the entry at a place names, or is the last of.
+    /// The governance entries up to the one that the entry at `at` names, or is.
     fn rules_at(&mut self, at: LeafIndex) -> Result<Way, Unjudgeable> {
         let (bytes, _) = self.read(at)?;
         let entry = match Entry::parse(&bytes) {
@@ -140,15 +140,13 @@ impl<'a> BackwardReader<'a> {
         }
         let named = entry.logged().governance;
         if named >= at {
-            return Ok(Err(format!(
-                "its line names entry {named}, which does not stand before it"
-            )));
+            return Ok(Err(format!("its line names entry {named}, which is not before it")));
         }
         let way = self.way_down(named)?;
         Ok(way.map_err(|why| format!("its line names entry {named}: {why}")))
     }
 
-    /// The governance entries from the one at `latest` down to the charter.
+    /// The governance entries from the one at `latest` back to the charter.
     fn way_down(&mut self, latest: LeafIndex) -> Result<Way, Unjudgeable> {
         let mut proofs = BTreeMap::new();
         let chain = governance_chain(latest, |at| {
@@ -158,7 +156,7 @@ impl<'a> BackwardReader<'a> {
             let (bytes, proof) = self.read(at).map_err(|e| Broken::Stop(e.into()))?;
             let entry = Entry::parse(&bytes).map_err(|e| Broken::Unlawful(e.to_string()))?;
             if !entry.record().kind().is_governance() {
-                return Err(Broken::Unlawful(format!("entry {at} is no change of the rules")));
+                return Err(Broken::Unlawful(format!("entry {at} is not a governance entry")));
             }
             proofs.insert(at, proof);
             Ok(entry)
@@ -168,7 +166,7 @@ impl<'a> BackwardReader<'a> {
             Err(ChainError::Read(Broken::Stop(stop))) => return Err(stop),
             Err(ChainError::Read(Broken::Unlawful(why))) => return Ok(self.refuse(proofs, why)),
             Err(ChainError::Order(at)) => {
-                let why = format!("entry {at} names an entry that does not stand before it");
+                let why = format!("entry {at} names an entry that is not before it");
                 return Ok(self.refuse(proofs, why));
             }
         };
@@ -185,7 +183,7 @@ impl<'a> BackwardReader<'a> {
         Ok(Ok(proven.map(entry).collect()))
     }
 
-    /// Remembers changes that lead down to what is refused.
+    /// Remembers the changes that depend on a refused one.
     fn refuse(&mut self, changes: BTreeMap<LeafIndex, InclusionProof>, why: String) -> Way {
         self.refused.extend(changes.into_keys().map(|at| (at, why.clone())));
         Err(why)

@@ -1,4 +1,5 @@
-//! A succession: whether enough members signed it, by its own rules and by the newest known ones.
+//! Judges a succession: did enough members sign it, by the rules that it names and by the newest
+//! known rules?
 
 use ledger_core::index::LeafIndex;
 use ledger_core::merkle::{BeginningError, PrefixProof, ProveError, TreeHead, prove_consistency};
@@ -20,20 +21,20 @@ use crate::files;
 use crate::reach;
 use crate::trust::Trust;
 
-/// A succession, judged by the governance of the log that it leaves.
+/// Judges a succession by the governance of the log that it leaves.
 pub(super) fn judge(
     bytes: &[u8],
     args: &Args,
     trust: Option<&Trust>,
 ) -> Result<ProvenItem, Failure> {
-    let refused = |e: SuccessionError| Failure::refused(e.to_string(), e.hint());
+    let refused = |e: SuccessionError| Failure::refused_by(e);
     let claimed = ClaimedSuccession::parse(bytes).map_err(refused)?;
     let known = trust.and_then(|trust| Some((trust, trust.governance.as_ref()?)));
     let Some((trust, governance)) = known else {
         return Err(Failure::usage(
             "a succession cannot be judged without the charter of the log that it leaves",
             "give --anchor STATEMENT with --charter FILE, both of the old log; best is an \
-             authority bundle, which tells of later changes too",
+             authority bundle, which holds later changes too",
         ));
     };
     let (origin, log) = (claimed.succession().origin(), governance.charter().origin());
@@ -51,7 +52,7 @@ pub(super) fn judge(
     Ok(verdict(&verified, unlawful))
 }
 
-/// The heads that the reader gave, as far as they are acceptable.
+/// Adds the heads that the reader gave, if they are accepted.
 fn given(known: &mut KnownLog, args: &Args, trust: &Trust) -> Result<(), Failure> {
     if let Some(bundle) = &trust.bundle {
         let checkpoint = &bundle.proof().checkpoint;
@@ -70,9 +71,9 @@ fn given(known: &mut KnownLog, args: &Args, trust: &Trust) -> Result<(), Failure
     Ok(())
 }
 
-/// What a copy of the log shows: its head, its governance up to there, that the trees of the heads
-/// that are known and the tree that the succession names are the beginning of it, and the last
-/// entries. Gives the entries at its end that do not count, for they break the rules.
+/// Adds what a copy of the log shows: its head, its governance, its last entries, and proofs that
+/// the known heads and the head of the succession are prefixes of its tree. Returns the unlawful
+/// entries at its end, which do not count.
 fn in_source(
     known: &mut KnownLog,
     named: &TreeHead,
@@ -86,14 +87,17 @@ fn in_source(
     let latest = *accepted.checkpoint.head();
     if latest.size < named.size {
         return Err(Failure::refused(
-            format!("the source ends at size {}, the succession names {}", latest.size, named.size),
-            "take a source that reaches it: the operator's, a mirror's, or a member's copy",
+            format!(
+                "the source ends at size {}, but the succession names {}",
+                latest.size, named.size
+            ),
+            "use a source that reaches it: the operator's, a mirror's, or a member's copy",
         ));
     }
     let claimed = accepted.checkpoint.claimed().clone();
     let policy = trust.policy_for(&claimed);
     known.accept(&accepted, &policy).map_err(of_source)?;
-    // a copy of another history contradicts what the reader accepted before
+    // a copy of another history contradicts the heads that the reader accepted before
     let older = known.heads().iter().filter(|own| !own.size.is_empty() && own.size < latest.size);
     for head in older.copied().chain([*named]).collect::<Vec<_>>() {
         link(known, head, &latest, &opened)?;
@@ -106,7 +110,7 @@ fn in_source(
                 "the tree of size {} ends with entries that do not count: {unlawful}",
                 named.size
             ),
-            "let the members sign anew, with a checkpoint of the old log from before that entry",
+            "let the members sign again, with a checkpoint of the old log from before that entry",
         ));
     }
     let end = head_at(rules.end, &latest, &opened)?;
@@ -137,7 +141,7 @@ fn link(
     })
 }
 
-/// The head of the tree whose last entry stands at `end`, as a copy's tiles have it.
+/// The head of the tree whose last entry is at `end`, from a copy's tiles.
 fn head_at(end: LeafIndex, latest: &TreeHead, source: &Source) -> Result<TreeHead, Failure> {
     let size = end.size_through();
     if size == latest.size {
@@ -158,7 +162,7 @@ fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> ProvenI
     let broken = unlawful.as_ref().map(|own| format!("; {own}")).unwrap_or_default();
     let text = format!(
         "the log {} ends at size {} for its members, {} follows with the charter {}; signed by \
-         {}, enough by the charter as entry {} left it and by the newest rules known; rules known \
+         {}, enough by the charter in force at entry {} and by the newest known rules; rules known \
          up to entry {}{broken}; {abandoned}",
         own.origin().as_str(),
         own.head().size,
@@ -184,19 +188,19 @@ fn verdict(verified: &VerifiedSuccession, unlawful: Option<Unlawful>) -> ProvenI
     ProvenItem { word: "proven", text, object }
 }
 
-/// What the members give up behind the named size, in words.
+/// Describes the entries after the named size, which the members abandon.
 fn abandoned(verified: &VerifiedSuccession) -> String {
     let entries = match verified.abandoned() {
         0 => return "no known entry is abandoned".to_owned(),
-        1 => "1 entry behind it is abandoned".to_owned(),
-        n => format!("{n} entries behind it are abandoned"),
+        1 => "1 entry after it is abandoned".to_owned(),
+        n => format!("{n} entries after it are abandoned"),
     };
     let norm = |own: &GovernanceRef| format!("{} (statement {})", own.index, own.statement);
     let norms: Vec<String> = verified.abandoned_governance().iter().map(norm).collect();
     let size = verified.succession().head().size.get() + verified.abandoned();
     let is_complete = verified.rules_to().size_through().get() >= size;
     match norms.len() {
-        0 if is_complete => format!("{entries}, none of governance"),
+        0 if is_complete => format!("{entries}, none of them a governance entry"),
         0 => format!("{entries}, none of them known to be a governance entry"),
         1 => format!("{entries}, of them governance entry {}", norms[0]),
         _ => format!("{entries}, of them governance entries {}", norms.join(", ")),
@@ -204,5 +208,5 @@ fn abandoned(verified: &VerifiedSuccession) -> String {
 }
 
 fn failure(error: &KnownLogError) -> Failure {
-    Failure::refused(error.to_string(), error.hint())
+    Failure::refused_by(error)
 }
