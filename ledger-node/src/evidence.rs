@@ -15,7 +15,7 @@ use ledger_core::evidence::{
 };
 use ledger_core::note::VerifierKey;
 
-use crate::pending::files;
+use crate::small_files;
 use crate::store::StoreError;
 
 /// Files kept against one key: whoever lost its key can be accused without end, and one file is
@@ -167,7 +167,7 @@ impl EvidenceStore {
         if full || inner.held.contains_key(&id) {
             return Ok(false);
         }
-        files::replace(&self.path(id), evidence.as_str().as_bytes())?;
+        small_files::replace(&self.path(id), evidence.as_str().as_bytes())?;
         tracing::error!(%id, kind = conviction.kind(), culprit = %conviction.culprit(), "evidence");
         self.keep_verdict(evidence, &verdict);
         let held = StoredEvidence { evidence: evidence.clone(), verdict: Some(verdict) };
@@ -200,7 +200,7 @@ impl EvidenceStore {
     /// Writes a verdict beside its file. Where that fails, the file is judged again after a restart.
     fn keep_verdict(&self, evidence: &ClaimedEvidence, verdict: &Verdict) {
         let path = self.path(evidence.id()).with_extension(VERDICT);
-        if let Err(error) = files::replace(&path, verdict.to_text(evidence).as_bytes()) {
+        if let Err(error) = small_files::replace(&path, verdict.to_text(evidence).as_bytes()) {
             tracing::warn!(%error, "a verdict cannot be kept");
         }
     }

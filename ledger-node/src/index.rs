@@ -160,14 +160,14 @@ struct Gathered {
     filter: Filter,
     /// The keys of the entries before `size`, as far as they were added since the index was opened.
     recent: VecDeque<EntryKeys>,
-    new: Rows,
+    new: IndexRows,
     /// What the writer is writing; still searched until it is done.
-    writing: Option<Arc<Rows>>,
+    writing: Option<Arc<IndexRows>>,
 }
 
 /// Rows in memory, and the entries that they cover.
 #[derive(Debug, Default)]
-struct Rows {
+struct IndexRows {
     places: BTreeSet<(i64, u64)>,
     entries: usize,
     /// The size of the log that these rows complete.
@@ -176,7 +176,7 @@ struct Rows {
 
 #[derive(Debug)]
 struct IndexWriter {
-    jobs: Option<SyncSender<Arc<Rows>>>,
+    jobs: Option<SyncSender<Arc<IndexRows>>>,
     done: Receiver<Result<(), rusqlite::Error>>,
     busy: bool,
     thread: Option<JoinHandle<()>>,
@@ -389,7 +389,7 @@ impl Index {
 impl Gathered {
     fn new() -> Gathered {
         let (filter, recent) = (Filter::new(), VecDeque::new());
-        Gathered { size: 0, filter, recent, new: Rows::default(), writing: None }
+        Gathered { size: 0, filter, recent, new: IndexRows::default(), writing: None }
     }
 
     /// Reads every row, and gives the sum that shows when a row has changed on the disk: a lost row
@@ -409,7 +409,7 @@ impl Gathered {
 
 impl IndexWriter {
     fn start(mut connection: Connection) -> IndexWriter {
-        let (jobs, next) = sync_channel::<Arc<Rows>>(1);
+        let (jobs, next) = sync_channel::<Arc<IndexRows>>(1);
         let (report, done) = sync_channel(1);
         let thread = std::thread::spawn(move || {
             while let Ok(rows) = next.recv() {
@@ -423,7 +423,7 @@ impl IndexWriter {
         IndexWriter { jobs: Some(jobs), done, busy: false, thread: Some(thread) }
     }
 
-    fn send(&mut self, rows: Arc<Rows>) -> Result<(), IndexError> {
+    fn send(&mut self, rows: Arc<IndexRows>) -> Result<(), IndexError> {
         let jobs = self.jobs.as_ref().ok_or(IndexError::WriterGone)?;
         jobs.send(rows).map_err(|_| IndexError::WriterGone)?;
         self.busy = true;
@@ -459,7 +459,7 @@ fn connect(path: &Path) -> Result<Connection, rusqlite::Error> {
     Ok(connection)
 }
 
-fn write_rows(connection: &mut Connection, rows: &Rows) -> Result<(), rusqlite::Error> {
+fn write_rows(connection: &mut Connection, rows: &IndexRows) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;
     let select = "SELECT sum, size FROM meta";
     let (sealed, size): (i64, i64) =

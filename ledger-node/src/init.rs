@@ -15,10 +15,11 @@ use ledger_core::record::{Entry, Logged, Record, RecordError, StatementId};
 use ledger_core::{LeafIndex, TreeSize};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, ConfigError, read_key};
-use crate::index::{Index, IndexError};
+use crate::config::{Config, read_key};
+use crate::index::Index;
+use crate::log_dir::{LogDirError, from_log_dir};
 use crate::publisher::{Contacts, Plan, PublisherError, strangers};
-use crate::recovery::{RecoveryError, recover};
+use crate::recovery::recover;
 use crate::store::disk::{DEFAULT_SEGMENT_BYTES, DiskStore, Layout, is_free, sync_dir};
 use crate::store::{HeadSwap, Store, StoreError};
 
@@ -77,19 +78,12 @@ pub enum InitError {
     /// Nothing could be published.
     #[error(transparent)]
     Publisher(#[from] PublisherError),
-    /// A key file cannot be used.
+    /// The directory of the log.
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The disk refused.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The index could not be made.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// What was written cannot be read back.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
+    Dir(#[from] LogDirError),
 }
+
+from_log_dir!(InitError);
 
 impl Hint for InitError {
     fn hint(&self) -> &'static str {
@@ -102,10 +96,7 @@ impl Hint for InitError {
                 "give the key file whose vkey `ledger charter new --log` was given"
             }
             InitError::Publisher(error) => error.hint(),
-            InitError::Config(error) => error.hint(),
-            InitError::Store(error) => error.hint(),
-            InitError::Recovery(error) => error.hint(),
-            InitError::Index(_) => "check the disk and try again",
+            InitError::Dir(error) => error.hint(),
         }
     }
 }

@@ -38,7 +38,7 @@ pub enum ListError {
 
 /// What tells one version of the file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
+struct ListStamp {
     changed: (i64, i64),
     length: u64,
     inode: u64,
@@ -54,7 +54,7 @@ pub struct Listed<T> {
 
 struct ListState<T> {
     /// `None` where there is no file.
-    stamp: Option<Stamp>,
+    stamp: Option<ListStamp>,
     looked: Instant,
     /// How many times the list was read anew.
     edition: u64,
@@ -136,9 +136,9 @@ pub fn is_address(url: &str, schemes: &[&str]) -> bool {
         && !url.chars().any(char::is_control)
 }
 
-fn stamp(path: &Path) -> Result<Option<Stamp>, ListError> {
+fn stamp(path: &Path) -> Result<Option<ListStamp>, ListError> {
     match fs::metadata(path) {
-        Ok(data) => Ok(Some(Stamp {
+        Ok(data) => Ok(Some(ListStamp {
             changed: (data.mtime(), data.mtime_nsec()),
             length: data.len(),
             inode: data.ino(),

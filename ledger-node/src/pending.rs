@@ -6,7 +6,6 @@
 
 mod book;
 mod draft;
-pub(crate) mod files;
 mod logging;
 mod nonces;
 #[cfg(test)]

@@ -38,12 +38,12 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// An error that refuses: its own text and hint.
+    /// A refusal with the text and the hint of an error.
     pub fn refused_by(error: impl std::fmt::Display + Hint) -> Failure {
         Failure::refused(error.to_string(), error.hint())
     }
 
-    /// An error of a file, the disk or the network: its own text and hint.
+    /// A failure of a file, the disk or the network, with the text and the hint of an error.
     pub fn failed_by(error: impl std::fmt::Display + Hint) -> Failure {
         Failure::environment(error.to_string(), error.hint())
     }

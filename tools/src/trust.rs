@@ -101,7 +101,7 @@ impl Trust {
     /// Trusts a charter and its changes, as far as they are known.
     ///
     /// # Errors
-    /// [`Failure`] when its policy cannot be read, or the evidence convicts its log.
+    /// [`Failure`] when the evidence convicts its log.
     pub fn of_charter(
         governance: Governance,
         basis: Basis,

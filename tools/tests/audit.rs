@@ -48,7 +48,7 @@ fn a_flipped_bit_in_any_file_is_named() {
     site.audit(&[]).ends(0);
 }
 
-/// Changes the first byte of a text in a file, of which the first is a `D`.
+/// Finds a text in a file, and changes its first byte to `d`.
 fn alter(path: &Path, text: &[u8]) {
     let mut bytes = std::fs::read(path).unwrap();
     let at = bytes.windows(text.len()).position(|window| window == text).unwrap();
@@ -140,15 +140,15 @@ fn unlawful_entries_are_listed_with_their_rule() {
     site.audit(&["--opaque"]).ends(0);
 }
 
-/// A record that this version cannot judge, with lines made by hand.
+/// The bytes of a record with any object and any signature lines.
 fn note(object: &str, lines: Vec<Signature>) -> Vec<u8> {
     let text = format!("ledger-record/v1\n{object}\n");
     Note::new(&text, lines).unwrap().to_string().into_bytes()
 }
 
-/// A change of members that adds a key of a type of later versions.
+/// A membership change that adds a key of a type from a later version.
 fn of_later_type(number: u64) -> Record {
-    // a type byte that no present program knows, and a key's bytes
+    // a type byte that this version does not know, and a key's bytes
     let data = "BQ".to_owned() + &"A".repeat(42);
     let change = Object::new()
         .with("action", "add_key")
@@ -160,7 +160,7 @@ fn of_later_type(number: u64) -> Record {
     draft.sign(&[&member_key()]).unwrap()
 }
 
-/// A lawful change: another member that publishes.
+/// A lawful change that admits another publisher.
 fn admission(number: u64, key: &SignerKey) -> Record {
     let role = Object::new().with("role", "publisher");
     let own = Object::new().with("vkey", key.verifier().to_string()).with("use", "record");
@@ -174,7 +174,7 @@ fn admission(number: u64, key: &SignerKey) -> Record {
     draft.sign(&[&member_key()]).unwrap()
 }
 
-/// A record with bytes that are no signature in the key's name.
+/// A record with an invalid signature in the key's name.
 fn forged(object: &str, key: &SignerKey) -> Vec<u8> {
     let name = key.verifier().name().clone();
     note(object, vec![Signature::new(name, key.verifier().id(), vec![0; 64])])
@@ -186,7 +186,7 @@ fn what_this_version_cannot_judge_is_never_unlawful() {
     let mut site = Site::of(dir.path(), 3);
     let stranger = Draft::from_object(&decision_object(23)).unwrap();
     let stranger = stranger.sign(&[&key("new-member.example", 90)]).unwrap();
-    // after a change of the charter that cannot be followed, nobody's authority is known
+    // after a change of the charter that cannot be judged, no member's authority is known
     site.push([
         entry(START + 12, of_later_type(22).as_bytes()),
         governed(START + 13, 3, stranger.as_bytes()),
@@ -303,7 +303,7 @@ fn assert_unlawful(object: &serde_json::Value, expected: &[(u64, &str)]) {
     }
 }
 
-/// A decision with something sealed in it.
+/// A decision with a sealed member.
 fn with_seal(number: u64) -> Draft {
     let object = decision_object(number);
     let plan = SealPlan::new([SealPath::parse("rationale").unwrap()]);
@@ -348,13 +348,13 @@ fn an_auditor_whose_clock_is_slow_condemns_nobody() {
     assert!(run.stdout.contains("s ahead of this machine's clock"), "{}", run.stdout);
     let object = site.audit(&["--json"]).ends(0).object();
     assert_eq!((&object["ahead_of_clock"]["entries"], &object["lawful"]), (&2.into(), &5.into()));
-    // times that go back are the log's fault by any clock, and only where they do
+    // a time before that of the previous entry is the log's fault by any clock
     site.push([entry(now + 4_990, fresh(52).as_bytes()), entry(now + 4_991, fresh(53).as_bytes())]);
     let object = site.audit(&["--json"]).ends(1).object();
     assert_unlawful(&object, &[(5, "lies before the entry before it")]);
 }
 
-/// Signs the site's head for a log of any name.
+/// Signs the site's head with a key, for the log that the key names.
 fn sign_as(site: &Site, key: &SignerKey) {
     let bytes = std::fs::read(site.dir.join("checkpoint")).unwrap();
     let head = *ClaimedCheckpoint::parse(&bytes).unwrap().checkpoint().head();
@@ -478,7 +478,7 @@ fn serve(folder: std::path::PathBuf) -> String {
             let Ok(mut stream) = stream else { return };
             let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
             let request = lines.next().unwrap_or_default();
-            // the rest of the head is read, so that closing resets nothing
+            // reads the rest of the request head, so that closing does not reset the connection
             let _ = lines.take_while(|line| !line.is_empty()).count();
             let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
             let (status, body) =

@@ -1,4 +1,4 @@
-//! `ledger demo --fast`: the whole story, told to its end.
+//! `ledger demo --fast`: plays the whole story to its end.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -23,7 +23,7 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
     ] {
         assert!(run.stdout.contains(part), "{part}:\n{}", run.stdout);
     }
-    // a demo's folder may be used again, another's may not
+    // a demo's folder may be used again, other folders may not
     let again = ledger_in(dir.path(), ["demo", "--fast", "--dir", "d", "--json"]).ends(0);
     let object = again.object();
     assert_eq!(object["tampered_entry"], 2);
@@ -31,7 +31,7 @@ fn the_demo_founds_publishes_verifies_and_catches_the_forger() {
         let convicted = &object["gossip"][verdict]["results"][0]["convicted"];
         assert_eq!(convicted["origin"], "dune-systems.example/log");
     }
-    // what the act promises: two histories told apart in half a minute, not a measure of speed
+    // the third act promises to detect two histories within half a minute, not a certain speed
     let seconds = object["gossip"]["seconds"].as_f64().unwrap();
     assert!(seconds < 30.0, "{seconds}");
     assert!(object["gossip"]["mirrored"].as_str().unwrap().contains("/mirror/"));

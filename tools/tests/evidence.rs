@@ -11,7 +11,7 @@ use ledger_core::merkle::InclusionProof;
 use ledger_core::proof::TlogProof;
 use ledger_core::record::Entry;
 
-/// Two logs of one key that agree on nothing but the charter, and the evidence of it.
+/// Two logs of one key that share only the charter, and the evidence against the key.
 struct Forked {
     dir: tempfile::TempDir,
     evidence: ClaimedEvidence,
@@ -122,7 +122,7 @@ fn a_folder_of_evidence_is_listed_shown_and_exported() {
     let run = ledger(["evidence", "list", "--dir", &node]).ends(0);
     assert_eq!(run.stdout.lines().count(), 1);
     assert!(run.stdout.starts_with(&format!("{id}  same-size  {ORIGIN}  not judged")));
-    // no node is asked where a directory is named
+    // no node is asked if a directory is named
     let run = ledger(["evidence", "list", "--dir", &node, "--node", "http://127.0.0.1:1"]).ends(0);
     assert_eq!(run.stdout.lines().count(), 1);
     ledger(["evidence", "list"]).fails(2, "neither a node nor a directory");
@@ -137,7 +137,7 @@ fn a_folder_of_evidence_is_listed_shown_and_exported() {
     ledger(["evidence", "show", &"0".repeat(64), "--dir", &node]).fails(3, "cannot read");
     write(&folder, &format!("{}.json", "0".repeat(64)), forked.evidence.as_str());
     ledger(["evidence", "list", "--dir", &node]).fails(1, "its id is");
-    // a named pipe with the name of evidence keeps no reader waiting
+    // a named pipe with the name of evidence does not block the reader
     let pipe = folder.join(format!("{}.json", "0".repeat(64)));
     std::fs::remove_file(&pipe).unwrap();
     common::damage::fifo(&pipe);
@@ -163,17 +163,17 @@ fn two_checkpoints_that_contradict_each_other_become_evidence() {
     let make = ["evidence", "make", &mine, &theirs, "-o", &file];
     let run = ledger(make.iter().chain(&trust)).ends(0);
     assert!(run.stdout.contains(&format!("convicts the log {ORIGIN}")), "{}", run.stdout);
-    // the bundle is in the file, so that the anchor alone is enough
+    // the file holds the bundle, so the anchor alone is enough
     ledger(["verify", &file, "--anchor", &anchor]).ends(0);
     let by_key = ledger(make[..4].iter().chain(&["--vkey", &vkey])).ends(0);
     let file = write(dir.path(), "by-key.json", by_key.stdout);
     ledger(["verify", &file, "--vkey", &vkey]).ends(0);
-    // which says what to do where the file carries no bundle
+    // without a bundle in the file, the hint says what to add
     let charter = write(dir.path(), "charter.record", charter().as_bytes());
     ledger(["verify", &file, "--anchor", &anchor]).fails(1, "or add --charter FILE");
     ledger(["verify", &file, "--anchor", &anchor, "--charter", &charter]).ends(0);
 
-    // of two sizes the larger tree decides
+    // for two sizes, the larger tree is needed
     let now = write(dir.path(), "now.checkpoint", std::fs::read(&theirs).unwrap());
     other.push([entry(common::START + 5, decision(105).as_bytes())]);
     let key = ["--vkey", vkey.as_str()];
@@ -188,7 +188,7 @@ fn two_checkpoints_that_contradict_each_other_become_evidence() {
     let run = ledger(["verify", &file].iter().chain(&key)).ends(0);
     assert!(run.stdout.contains("split-history"), "{}", run.stdout);
 
-    // nobody honest is accused, and nobody unknown
+    // no honest key is convicted, and no unknown one
     let honest = ["evidence", "make", &now, &theirs, "--source", &source];
     ledger(honest.iter().chain(&key)).fails(1, "do not contradict each other");
     let stranger = common::key(ORIGIN, 77).verifier().to_string();

@@ -1,4 +1,5 @@
-//! What an audit and its kin say of a copy that holds less than the log: each entry has one fate.
+//! What `audit`, `register` and `prove` report about a damaged or incomplete copy: each entry has
+//! one fate.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -25,7 +26,7 @@ fn vkey() -> String {
     log_key().verifier().to_string()
 }
 
-/// Replaces entries of a bundle by empty ones, as a mirror does that withholds them.
+/// Replaces entries of a bundle by empty ones, as a mirror that withholds them does.
 fn withhold(site: &Site, path: &str, first: u64, withheld: &[u64]) {
     let mut bundle = Vec::new();
     for (at, bytes) in (first..).zip(&site.entries[first as usize..]).take(256) {
@@ -88,7 +89,7 @@ fn a_bundle_with_fewer_entries_is_torn() {
     }
 }
 
-/// A small generator with a seed, so that a failure can be repeated.
+/// A small random number generator with a seed, so that a failure can be repeated.
 struct Dice(u64);
 
 impl Dice {
@@ -98,7 +99,7 @@ impl Dice {
     }
 }
 
-/// Hurts a file in one of several ways, and says how.
+/// Damages a file in one of several ways, and returns a name for the damage.
 fn hurt(path: &Path, dice: &mut Dice) -> &'static str {
     let bytes = std::fs::read(path).unwrap();
     std::fs::remove_file(path).unwrap();
@@ -200,7 +201,7 @@ fn withheld_entries_are_named_and_may_be_allowed() {
     site.audit(&["--allow-withheld", "17"]).ends(1);
     let dir = dir.path().display().to_string();
     ledger(["register", "decisions", &dir, "--vkey", &vkey()]).fails(1, "2 withheld: 17, 40");
-    // an altered length is no withheld entry
+    // an altered length field is damage, and withholds no entry
     let path = site.dir.join(BUNDLES[1]);
     let mut bytes = std::fs::read(&path).unwrap();
     (bytes[0], bytes[1]) = (0, 0);
@@ -238,7 +239,7 @@ fn an_empty_entry_of_an_opaque_log_is_an_entry() {
     assert_eq!((fates["opaque"], fates["withheld"]), (2, 1), "{object}");
 }
 
-/// A change of the members on top of the charter: another publisher.
+/// A membership change that admits another publisher, with the charter as its base.
 fn admission(number: u64) -> Record {
     let key = common::key("new-member.example", 90);
     let role = Object::new().with("role", "publisher");
@@ -264,7 +265,7 @@ fn a_withheld_norm_hides_nothing() {
         governed(START + 12, 3, decision(31).as_bytes()),
     ]);
     let bundle = "tile/entries/000.p/6";
-    // what names the withheld entry as its rules cannot be judged; it is not unlawful
+    // an entry that names the withheld entry as its rules cannot be judged; it is not unlawful
     withhold(&site, bundle, 0, &[3]);
     for more in [&["--json"][..], &["--json", "--allow-withheld", "3"]] {
         let object = site.audit(more).ends(1).object();
@@ -273,7 +274,7 @@ fn a_withheld_norm_hides_nothing() {
         assert_eq!(counted, (3, 1, 2), "{object}");
         assert_eq!(object["verdict"], "partly", "{object}");
     }
-    // a damaged norm condemns nothing behind it either
+    // a damaged norm makes no later entry unlawful either
     withhold(&site, bundle, 0, &[]);
     let mut bytes = std::fs::read(dir.path().join(bundle)).unwrap();
     let norm_at = bytes.windows(8).position(|own| own == b"Change 2").unwrap();
@@ -289,7 +290,7 @@ fn a_withheld_norm_hides_nothing() {
     assert!(run.stdout.contains("unconfirmed"), "{}", run.stdout);
     let object = site.audit(&["--json", "--allow-withheld", "5"]).ends(1).object();
     assert_eq!(object["verdict"], "unconfirmed", "{object}");
-    // an entry behind it names older rules: it changed nothing
+    // a later entry names older rules, so the withheld entry changed nothing
     withhold(&site, bundle, 0, &[4]);
     site.audit(&["--allow-withheld", "4"]).ends(0);
 }
@@ -348,7 +349,7 @@ fn an_unreadable_file_hides_nothing_else() {
     let counted = fates(&object, SIZE);
     assert_eq!((counted["opaque"], counted["unread"]), (344, 256), "{object}");
     assert_eq!(object["verdict"], "unread");
-    // what contradicts the head stays exit code 1
+    // what contradicts the head still gives exit code 1
     let other = [entry(START + 900, b"not a record\n")];
     site.push(other);
     make_unreadable(&dir.path().join(BUNDLES[1]));
@@ -384,7 +385,7 @@ fn unread_files_hide_no_contradiction() {
     let counted = fates(&object, SIZE + 1);
     assert_eq!((counted["unread"], counted["unlawful"]), (256, 1), "{object}");
     assert_eq!(object["verdict"], "unlawful", "{object}");
-    // the past that was rewritten is found by the hashes, whatever is unread
+    // hash tiles reveal a rewritten past, whatever else is unread
     let mut fork = Site::founded(&dir.path().join("fork"));
     fork.push((1..300).map(|i| entry(START + i, decision(7000 + i).as_bytes())));
     let since = fork.dir.join("checkpoint").display().to_string();
@@ -473,7 +474,7 @@ fn an_older_copy_is_behind() {
     assert_eq!(object["verdict"], "behind", "{object}");
 }
 
-/// Signs a head of this size over the site, which holds far less.
+/// Signs a head of this size for the site, which holds far fewer entries.
 fn claim(site: &Site, size: u64) {
     let head = TreeHead { size: TreeSize::new(size).unwrap(), root: Hash::leaf(b"no tree") };
     let checkpoint = Checkpoint::new(Origin::new(ORIGIN).unwrap(), head).sign(&log_key());
@@ -499,7 +500,7 @@ fn a_size_that_the_source_does_not_hold_is_no_endless_work() {
         .fails(1, "could not be checked");
 }
 
-/// A log whose entry 300 brings a second log key, which signs the head.
+/// A log whose entry 300 adds a second log key, which signs the head.
 fn rotated(dir: &Path) -> Site {
     let mut site = Site::of(dir, 300);
     let (old, new) = (log_key(), key(ORIGIN, 77));
@@ -540,7 +541,7 @@ fn a_head_under_rules_that_are_not_read_is_not_called_altered() {
         assert!(!run.stderr.contains("hint: the file `checkpoint` was altered"), "{}", run.stderr);
         std::fs::write(&path, whole).unwrap();
     }
-    // a false key is refused, whatever else is read
+    // a head by a false key is refused, whatever else is read
     let mut site = Site::of(&dir.path().join("false"), 3);
     site.push([entry(START + 4, decision(4).as_bytes())]);
     let checkpoint = std::fs::read(site.dir.join("checkpoint")).unwrap();

@@ -1,5 +1,5 @@
-//! A consortium that changes: members, keys and rules, on a real node, and what anybody can show
-//! about it afterwards.
+//! A consortium changes its members, keys and rules on a real node, and readers verify the changes
+//! afterwards.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -17,7 +17,7 @@ use ledger_core::merkle::TreeHead;
 use ledger_core::note::SignerKey;
 use ledger_core::record::{Draft, Object, RecordId, StatementId, format_time};
 
-/// A node of its own, and what the consortium has changed so far.
+/// A node, the latest governance statement of its log, and the count of records.
 struct Log {
     folder: tempfile::TempDir,
     node: Served,
@@ -64,7 +64,7 @@ impl Log {
         ledger(["submit", file, "--node", &self.node.grpc, "--anchor", &self.node.anchor])
     }
 
-    /// Logs a change and goes on from it.
+    /// Logs a change, which becomes the base of the next one.
     fn changes(&mut self, file: &str) {
         self.submit(file).ends(0);
         let record = std::fs::read(file).unwrap();
@@ -81,7 +81,7 @@ impl Log {
         (shown, signed)
     }
 
-    /// Starts the node with this key, and perhaps with the one before it, in place of what it had.
+    /// Restarts the node with this key and, if given, the previous one, instead of its old keys.
     fn restart(&mut self, key: &SignerKey, previous: Option<&SignerKey>) -> Result<(), String> {
         self.node.stop();
         for (name, key) in [("log.key", Some(key)), ("previous.key", previous)] {
@@ -118,7 +118,7 @@ fn set_policy(keys: &[&SignerKey]) -> Object {
     action("set_policy").with("policy", format!("{lines}quorum none\n"))
 }
 
-/// A decision by a member, beside the fixed parts that `Log::sign` sets.
+/// A decision by a member. `Log::sign` sets its id and its time.
 fn decision_by(member: &str) -> Object {
     decision(1).body().clone().with("issuer", member)
 }
@@ -164,7 +164,7 @@ fn members_and_keys_change_and_everybody_can_show_who_was_allowed_by_what() {
     let json = ledger(["verify", &bundle, "--json"].iter().chain(&trust)).ends(0).object();
     assert_eq!(json["results"][0]["decided_by"], 2);
     let proof = log.path("early.tlog-proof");
-    // the charter's own record does not know the newcomer; the bundle stands in for it
+    // the charter's record does not know the newcomer, but the bundle does
     let genesis = log.path("genesis.record");
     let charter = log.path("genesis.tlog-proof");
     let all = ["prove", "--index", "0", "-o", &charter];
@@ -244,7 +244,7 @@ fn the_log_key_rotates_without_a_head_that_nobody_can_check() {
         ledger(prove.iter().chain(&trust)).ends(0);
         ledger(["verify", &bundle, "--anchor", &log.node.anchor]).ends(0);
     }
-    // the retired key opens the directory no more
+    // the node no longer starts with the retired key
     log.node.stop();
     std::fs::remove_file(log.path("log.key")).unwrap();
     write_key(log.folder.path(), "log.key", &log_key());
@@ -269,7 +269,7 @@ fn a_log_that_forks_across_its_rotation_is_convicted_by_the_anchor_alone() {
     log.changes(&retire);
     let (bridge, signed) = log.checkpoint([&old, &fresh]);
     assert_eq!(signed, [true, true], "the first head over the retirement is signed by both");
-    // a restart takes nothing of it away, and the next head is the new key's alone
+    // a restart keeps both signatures, and only the new key signs the next head
     log.restart(&fresh, Some(&old)).unwrap();
     assert_eq!(log.checkpoint([&old, &fresh]), (bridge.clone(), [true, true]));
     let after = log.sign("after.record", &decision_by(MEMBER), &member_key());
@@ -277,7 +277,7 @@ fn a_log_that_forks_across_its_rotation_is_convicted_by_the_anchor_alone() {
     assert_eq!(log.checkpoint([&old, &fresh]).1, [false, true]);
     log.restart(&fresh, None).unwrap();
 
-    // whoever still has the old key shows others another history of that size
+    // a thief with the old key shows others another history of that size
     let head = TreeHead { root: Hash::leaf(b"another"), ..*bridge.checkpoint().head() };
     let forked = Checkpoint::new(bridge.checkpoint().origin().clone(), head).sign(&old);
     let bundle = log.path("after.authority");
@@ -335,11 +335,11 @@ fn a_checkpoint_and_a_proof_from_before_a_rotation_hold_after_it() {
     let run = ledger(["verify", &proof].iter().chain(&trust)).ends(0);
     let said = "signed by a log key that entry 3 has retired since";
     assert!(run.stdout.contains(said), "{}", run.stdout);
-    // with the charter alone the new key is unknown, which accuses nobody
+    // with the charter alone the new key is unknown, which convicts no key
     let run = ledger(["verify", &last, "--anchor", &anchor, "--charter", &charter]);
     run.fails(1, "the log's keys have changed since: give --charter a newer authority bundle");
 
-    // what the retired key signs of trees that hold its retirement counts for nothing
+    // what the retired key signs about trees that hold its retirement does not count
     let head = ClaimedCheckpoint::parse(&std::fs::read(&last).unwrap()).unwrap();
     let late = Checkpoint::new(head.checkpoint().origin().clone(), *head.checkpoint().head());
     let late = write(log.folder.path(), "late.checkpoint", late.sign(&old).to_string());

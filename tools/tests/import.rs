@@ -1,4 +1,4 @@
-//! `ledger import avid` without a node; the real collection is read where it is at hand.
+//! `ledger import avid` without a node. The real collection is read if it is present.
 #![allow(clippy::unwrap_used)]
 
 mod common;

@@ -56,7 +56,7 @@ impl Joint {
         Joint { dir, node }
     }
 
-    /// Runs a command of a member.
+    /// Runs a command with a member's key.
     fn run(&self, key: &str, args: &[&str]) -> Run {
         let more = ["--key", key, "--node", &self.node.grpc, "--anchor", &self.node.anchor];
         ledger_in(self.dir.path(), args.iter().chain(&more))
@@ -103,7 +103,7 @@ fn three_members_publish_together_without_a_chat_room() {
     let own = joint.run("lab.key", &["inbox"]).ends(0);
     assert!(own.stdout.starts_with("waiting for a signature of lab.example: nothing\n"));
 
-    // which is data, and not a remark
+    // the list is data and not a remark, so -q does not hide it
     let quiet = joint.run("board.key", &["-q", "inbox"]).ends(0);
     assert_eq!(quiet.stdout, inbox.stdout);
 
@@ -206,11 +206,11 @@ fn a_draft_is_signed_in_the_inbox_only_if_its_disclosures_open_it() {
     let inbox = joint.run("partner.key", &["inbox", "show", &id]).ends(0);
     assert!(inbox.stdout.contains("1 of 2 member(s) with role publisher"), "{}", inbox.stdout);
     let run = sign("secret").ends(0);
-    // the digests, and what opens them, have an order that the salts decide
+    // the order of the digests depends on the random salts
     let orders = ["context, outcome", "outcome, context"];
     let opened = orders.map(|names| format!("\nopened       {names}\n"));
     assert!(opened.iter().any(|line| run.stdout.contains(line)), "{}", run.stdout);
-    // without them it is signed, and the member is told what it did not see
+    // without disclosures it is signed, with a warning about what the member did not see
     let run = joint.run("board.key", &["--json", "inbox", "sign", &id]).ends(0);
     assert_eq!(run.object()["state"], "logged");
     assert!(run.stderr.contains("2 digests"), "{}", run.stderr);

@@ -1,4 +1,4 @@
-//! What `ledger verify` takes of the memory, whatever is in the file: the real process is measured.
+//! Measures how much memory a `ledger verify` process uses, for files with hostile contents.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -17,18 +17,17 @@ use ledger_core::{Hash, LeafIndex, TreeSize};
 /// Bytes of a file: about the largest that is read.
 const BYTES: usize = 33_000_000;
 
-/// Bytes of heap for each byte read, and beyond them.
+/// Allowed bytes of heap for each byte read, and a constant in addition.
 const HEAP_A_BYTE: u64 = 16;
 const HEAP: u64 = 64 << 20;
 
-/// What the program itself takes of the memory, with its code.
+/// The memory of the program itself, with its code.
 const PROGRAM: u64 = 32 << 20;
 
-/// What a text is called, and how one of about so many bytes is made.
+/// The name of a kind of text, and the function that makes one of about the given size.
 type MadeText = (&'static str, fn(usize) -> String);
 
-/// Texts that take much to read, each with what it is called and how one of about so many bytes is
-/// made.
+/// Kinds of texts that need much memory to parse.
 const TEXTS: [MadeText; 8] = [
     ("objects", |bytes| list("{}", bytes)),
     ("lists", |bytes| list("[]", bytes)),
@@ -40,20 +39,20 @@ const TEXTS: [MadeText; 8] = [
     ("words", |bytes| "a ".repeat(bytes / 2)),
 ];
 
-/// A list of as many of these values as about so many bytes hold.
+/// A list of copies of a value, of about the given size.
 fn list(value: &str, bytes: usize) -> String {
     let values = format!("{value},").repeat(bytes / (value.len() + 1));
     format!("[{}]", values.trim_end_matches(','))
 }
 
-/// Runs the program, and says how it ended, what it had of the memory at most, and what it said.
+/// Runs the program. Returns its exit code, its peak memory, and its stderr.
 fn measured(arguments: &[&str]) -> (Option<i32>, u64, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.env_remove("LEDGER_NODE").env_remove("LEDGER_POLICY").spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
-    // the peak only grows, and is reached before the program tells what it found
+    // the peak only grows, and is reached before the program prints its result
     let code = loop {
         let ended = child.try_wait().unwrap();
         peak = peak_of(Path::new(&status)).unwrap_or(peak).max(peak);
@@ -72,9 +71,9 @@ fn peak_of(status: &Path) -> Option<u64> {
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }
 
-/// Judges one file of so many bytes.
+/// Runs the program on one file of `bytes` bytes, and asserts the limits.
 fn judge(row: &str, bytes: usize, arguments: &[&str]) {
-    // a program that ends at once may not have been looked at before
+    // a program that ends at once may end before its first measurement
     let runs = (0..10).map(|_| measured(arguments)).find(|(_, peak, _)| *peak > 0);
     let (code, peak, stderr) = runs.unwrap_or_else(|| panic!("{row}: nothing was measured"));
     println!("{row}: {peak} of the memory for {bytes} bytes");
@@ -136,7 +135,7 @@ fn every_file_that_verify_reads_takes_at_most_sixteen_bytes_of_heap_a_byte() {
     }
 }
 
-/// A record whose values take as much of the memory as those of any record.
+/// A record whose values take as much memory as the values of a record can.
 fn heavy(value: &str) -> Record {
     let number = u64::try_from(value.len()).unwrap();
     let json = common::decision_object(number).to_pretty_json();
@@ -147,7 +146,7 @@ fn heavy(value: &str) -> Record {
     Draft::parse(&json).unwrap().sign(&[&common::member_key()]).unwrap()
 }
 
-/// A bundle of that many copies of an entry as a file of about the largest size has.
+/// A bundle of copies of one entry, of about the largest size.
 fn bundle_of(record: &Record) -> Object {
     let logged = Logged { time: common::START, governance: LeafIndex::ZERO };
     let entry = Entry::new(logged, record.clone());

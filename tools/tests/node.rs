@@ -1,4 +1,4 @@
-//! The commands that speak with a node, against a real one in this process.
+//! The commands that call a node, run against a real node in this process.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -61,7 +61,7 @@ fn records_are_submitted_proven_shown_and_audited() {
     let show = ledger(["record", "show", "2", "--node", url, "--anchor", anchor]).ends(0);
     assert!(show.stdout.contains("proven in the tree of size 6"), "{}", show.stdout);
     ledger(["record", "show", "77", "--node", url, "--anchor", anchor]).ends(1);
-    // an entry that is not published accuses nobody
+    // the refusal of an unpublished entry blames no party
     for index in ["6", "7"] {
         let run = ledger(["prove", "--index", index, "--node", url, "--anchor", anchor]);
         let said = format!("the node sent no entry {index}: the log has published 6 entries");
@@ -225,7 +225,7 @@ fn only_a_record_with_its_proof_counts_as_imported() {
     write(at, "r/A-2.tlog-proof", proof);
     write(at, "r/A-3.record", "ledger-record/v1\n");
     std::fs::remove_file(at.join("r/A-4.record")).unwrap();
-    // another second, so that what is written anew has another time and thus another statement
+    // waits for the next second, so that a new record has another time and another statement id
     let began = ledger_tools::environment::now();
     while ledger_tools::environment::now() == began {
         std::thread::yield_now();
@@ -276,7 +276,7 @@ fn nothing_is_signed_for_a_log_that_is_not_trusted() {
     let run = ledger_in(at, args.iter().chain(&["--node", &node.grpc, "--policy", "policy"]));
     run.ends(1);
     assert!(!at.join("r/A-0.record").exists());
-    // --log alone stays offline, whatever the environment names
+    // --log alone stays offline, whatever LEDGER_NODE says
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ledger"));
     command.args(args).args(["--log", common::ORIGIN]).current_dir(at);
     let output = command.env("LEDGER_NODE", "http://127.0.0.1:9").output().unwrap();

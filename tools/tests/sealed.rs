@@ -31,7 +31,7 @@ fn two_publishers() -> Record {
         .unwrap()
 }
 
-/// Seals two members of a draft: `sealed.json`, opened by `secret`.
+/// Seals two members of a draft into `sealed.json`, with the disclosures in `secret`.
 fn seal_two(dir: &Path, draft: &str) {
     let paths = ["--path", "root_cause", "--path", "affected[1]"];
     let files = ["-o", "sealed.json", "--disclosures", "secret"];
@@ -42,7 +42,7 @@ fn read(dir: &Path, name: &str) -> String {
     std::fs::read_to_string(dir.join(name)).unwrap()
 }
 
-/// An incident with members worth hiding, as a draft in a file.
+/// Writes the draft of an incident with members to seal.
 fn incident_draft(dir: &Path) -> String {
     let new = [
         "record",
@@ -220,7 +220,7 @@ fn unopened_drafts_stay_unsigned() {
     };
     let with = ["--disclosures", "secret"];
 
-    // the same draft under a new id: what was sealed for the old one opens nothing
+    // the same draft under a new id: the disclosures for the old id open nothing
     let new = ["record", "new", "incident", "--issuer", MEMBER, "--log", ORIGIN, "--from"];
     let again = ledger_in(dir.path(), new.iter().chain(&["sealed.json"])).ends(0);
     assert!(again.stderr.contains("sealed.json holds 2 digests"), "{}", again.stderr);
@@ -240,14 +240,14 @@ fn unopened_drafts_stay_unsigned() {
     let run = sign("sealed.json", &lab, &with).ends(0);
     assert!(run.stdout.contains("\n  opened affected[1], root_cause\n"), "{}", run.stdout);
     let signed = read(dir.path(), "sealed.record");
-    // the second signer asks for what it approves too
+    // the second signer can require disclosures too
     sign("sealed.record", &board, &["--disclosures", "cut"]).ends(1);
     assert_eq!(read(dir.path(), "sealed.record"), signed);
     let unread = sign("sealed.record", &board, &["-o", "unread.record"]).ends(0);
     assert!(unread.stderr.contains("2 digests"), "{}", unread.stderr);
     sign("sealed.record", &board, &with).ends(0);
 
-    // nothing is sealed before the draft says whose it is, where and by which id
+    // a draft without log, issuer or id cannot be sealed
     for name in ["log", "issuer", "id"] {
         let own = read(dir.path(), &draft);
         let less =

@@ -1,4 +1,4 @@
-//! Commands over several files: how they end where some are refused and others are not read.
+//! Commands on several files: their exit codes if some files are refused and others cannot be read.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -29,7 +29,7 @@ fn a_record_that_is_not_read_hides_none_that_is_refused() {
     submit(&["missing.record", "junk.record", "good.record"]).fails(1, "missing.record");
     submit(&["junk.record", "missing.record", "good.record"]).fails(1, "junk.record");
     submit(&["missing.record", "good.record"]).fails(3, "missing.record");
-    // nor does a proof that cannot be written
+    // a proof that cannot be written hides no refusal either
     std::fs::remove_file(at.join("good.tlog-proof")).unwrap();
     std::fs::create_dir_all(at.join("good.tlog-proof/x")).unwrap();
     submit(&["junk.record", "good.record"]).fails(1, "good.tlog-proof");

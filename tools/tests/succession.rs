@@ -1,4 +1,4 @@
-//! Leaving a log whose operator will not help: the note, its signatures, and what is shown of it.
+//! Leaving a log whose operator does not help: the note, its signatures, and the verdict.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -86,7 +86,7 @@ impl Case {
         self.site.push([common::governed(time, governance, record.as_bytes())]);
     }
 
-    /// The log's files as they are now.
+    /// Copies the log's current files.
     fn copy(&self, name: &str) -> String {
         let to = self.path(name);
         for file in self.site.files() {
@@ -152,7 +152,7 @@ fn members_leave_a_log_and_anybody_can_tell_that_they_were_enough() {
     let again = ["--charter", &case.new, "-o", &note, "--key", &case.lab];
     assert_ne!(ledger(make.iter().chain(&again)).code, 0, "nothing is overwritten");
 
-    // with the first charter alone one steward would be enough: the log itself says otherwise
+    // with the first charter alone one steward would be enough, but the log has changed that rule
     let source = ["--source", old.as_str()];
     let too_few = "a succession needs 2 member(s) with role \"steward\"; 1 signed";
     case.verify(&note, &case.first, &source).fails(1, too_few);
@@ -209,7 +209,7 @@ fn a_note_about_another_tree_is_not_proven() {
     let same = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", &fork];
     let more = ["--charter", &own, "-o", &case.path("y"), "--key", &case.lab];
     ledger(same.iter().chain(&more)).fails(1, "its own successor");
-    // files that do not lead to the checkpoint say nothing about what governs it
+    // files that do not lead to the checkpoint show nothing about its governance
     let other = ["charter", "succeed", "--log-checkpoint", &checkpoint, "--source", &old];
     let more = ["--charter", &case.new, "-o", &case.path("y"), "--key", &case.lab];
     ledger(other.iter().chain(&more)).fails(1, "is not in the tree of size 3");
@@ -224,7 +224,7 @@ fn a_succession_without_its_tree_is_not_proven() {
     let run = case.verify(&note, &case.first, &["--json"]);
     assert_eq!((run.code, &run.object()["results"][0]["proven"]), (1, &false.into()));
     case.verify(&note, &case.first, &[]).fails(1, "not-shown: that the tree of size 2");
-    // the head alone does not show by which rules its last entry went
+    // the head alone does not show which rules its last entry names
     let checkpoint = format!("{old}/checkpoint");
     let head = ["--checkpoint", checkpoint.as_str()];
     case.verify(&note, &case.first, &head).fails(1, "not-shown: the last entry");
@@ -244,7 +244,7 @@ fn expelled_members_decide_no_succession() {
     let note = case.note(&then, "new.succession", &[&case.lab]);
     let gone = format!("superseded: entry 3 expelled \"{MEMBER}\"");
 
-    // the log's own files, or only a newer bundle beside an older copy: both name the entry
+    // the log's own files, or a newer bundle with an older copy: both show the expulsion
     let old = case.path("old");
     case.verify(&note, &case.first, &["--source", &old]).fails(1, &gone);
     let bundle = bundle_of(&case.site, &[0, 1, 3], 3, &case.path("new.authority"));
@@ -252,7 +252,7 @@ fn expelled_members_decide_no_succession() {
     let now = case.note(&old, "now.succession", &[&case.lab]);
     case.verify(&now, &case.first, &["--source", &old]).fails(1, "by entry 3");
 
-    // a reader that was shown less says how far the rules are known
+    // with less, the verdict says up to which entry the rules are known
     let run = case.verify(&note, &case.first, &["--source", &then]).ends(0);
     assert!(run.stdout.contains("rules known up to entry 2;"), "{}", run.stdout);
     let board = case.note(&then, "board.succession", &[&case.board]);
@@ -284,7 +284,7 @@ fn abandoned_entries_are_counted_and_governance_is_named() {
     assert_eq!(shown["entries"], 3);
     assert_eq!(shown["governance"][0]["index"], 3);
     assert_eq!(shown["governance"][0]["statement"], statement.to_string());
-    // a checkpoint alone tells how far the log went
+    // a checkpoint alone shows how large the log was
     let checkpoint = case.path("old/checkpoint");
     let more = ["--source", &then, "--checkpoint", &checkpoint];
     let run = case.verify(&note, &case.first, &more).ends(0);
@@ -298,7 +298,7 @@ fn an_unlawful_change_bars_no_succession() {
     let mut case = Case::founded();
     case.log(0, &decision(1));
     let note = case.note(&case.copy("then"), "new.succession", &[&case.lab]);
-    // the operator logs what no steward signed
+    // the operator logs a change that no steward signed
     let forged = membership(1, &charter(), &board(), vec![expel(MEMBER)]);
     case.log(0, &forged);
     let run = case.verify(&note, &case.first, &["--source", &case.path("old")]).ends(0);
@@ -317,7 +317,7 @@ fn no_entry_that_breaks_the_rules_bars_a_succession() {
     case.log(1, &decision(2));
     let time = START + 4;
     let forged = membership(1, &charter(), &board(), vec![expel(MEMBER)]);
-    // what an operator may append so that the way from the last entry to the rules ends
+    // entries that an operator may append so that the last entry no longer leads to the rules
     let ends: [(&str, Vec<Vec<u8>>); 6] = [
         ("no entry", vec![b"nothing".to_vec()]),
         ("no record", vec![b"logged 1735689700 1\nnothing\n".to_vec()]),
@@ -376,7 +376,7 @@ fn two_heads_of_one_size_prove_no_succession() {
     let accepted = format!("{fork}/checkpoint");
     let more = ["--source", one.as_str(), "--checkpoint", accepted.as_str()];
     case.verify(&note, &case.first, &more).fails(1, "two histories");
-    // and a smaller one that the source does not begin with
+    // the same with a smaller head that is not a prefix of the source's tree
     case.log(0, &decision(2));
     let now = case.copy("now");
     let more = ["--source", now.as_str(), "--checkpoint", accepted.as_str()];
@@ -386,7 +386,7 @@ fn two_heads_of_one_size_prove_no_succession() {
         .fails(1, "not proven to begin with the older one");
 }
 
-/// A log of two entries, the second another than the case has.
+/// A log of two entries, the second different from the case's.
 fn fork_site(case: &Case, name: &str) -> Site {
     let mut fork = Site::founded(&case.folder.path().join(name));
     fork.push([common::governed(START + 1, 0, decision(9).as_bytes())]);

@@ -1,4 +1,4 @@
-//! Text that others wrote, and a standard output that takes no more.
+//! Hostile text from others, and a standard output that is full.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -13,7 +13,7 @@ use common::{
 };
 use ledger_core::record::{Draft, Object, Record};
 
-/// Runs `ledger` on a terminal, and gives what it shows there; `None` where there is no `script`.
+/// Runs `ledger` on a terminal, and returns its output; `None` if `script` cannot run.
 fn on_a_terminal(dir: &Path, args: &[&str]) -> Option<String> {
     let quoted: Vec<String> =
         args.iter().map(|arg| format!("'{}'", arg.replace('\'', "'\\''"))).collect();
@@ -48,7 +48,7 @@ fn text_that_looks_escaped_is_no_escape() {
     assert!(shown.contains("\u{1b}[1m\\\\u{1b}[32mproven"), "{shown:?}");
 }
 
-/// What must not reach a terminal, whichever command and stream.
+/// Asserts that no control character and no forged verdict is printed, on either stream.
 #[track_caller]
 fn is_tame(run: &Run) {
     for text in [&run.stdout, &run.stderr] {

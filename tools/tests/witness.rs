@@ -90,7 +90,7 @@ fn replace_leaves_no_moment_with_two_keys_or_none() {
     run(&["replace", "--dir", ".", &second, &first]).fails(1, "is not in the list");
     run(&["replace", "--dir", ".", &first, &other]).fails(2, "two keys of one log");
     run(&["replace", "--dir", ".", &first, "nonsense"]).fails(2, "not a key");
-    // where both are in the list, the old one goes
+    // if the list has both keys, the old one is removed
     run(&["add", "--dir", ".", &second]).ends(0);
     run(&["replace", "--dir", ".", &first, &second]).ends(0);
     let listed = run(&["list", "--dir", "."]).ends(0).stdout;

@@ -7,7 +7,7 @@ use ledger_core::checkpoint::ClaimedCheckpoint;
 use ledger_core::evidence::MAX_AUTHORITY;
 use ledger_core::note::MAX_NOTE_BYTES;
 
-use crate::pending::files;
+use crate::small_files;
 use crate::store::StoreError;
 
 /// The ending of the files; the stem is the size of the tree.
@@ -29,7 +29,7 @@ impl Bridges {
     /// [`StoreError::Io`].
     pub fn keep(&self, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
         std::fs::create_dir_all(&self.0).map_err(StoreError::io("make", &self.0))?;
-        files::replace(&self.path(head), head.to_string().as_bytes())
+        small_files::replace(&self.path(head), head.to_string().as_bytes())
     }
 
     /// Removes a head that shows nothing more than others do.
@@ -37,7 +37,7 @@ impl Bridges {
     /// # Errors
     /// [`StoreError::Io`].
     pub fn remove(&self, head: &ClaimedCheckpoint) -> Result<(), StoreError> {
-        files::remove(&self.path(head))
+        small_files::remove(&self.path(head))
     }
 
     fn path(&self, head: &ClaimedCheckpoint) -> PathBuf {

@@ -50,7 +50,7 @@ pub struct Heads {
 }
 
 /// What is stored of one log: notes, each with what it was.
-type Rows = Vec<(String, i64)>;
+type HeadRows = Vec<(String, i64)>;
 
 impl Heads {
     /// Opens or makes the file.
@@ -111,14 +111,14 @@ impl Heads {
         cosigned: &BTreeMap<Origin, TreeHead>,
     ) -> Result<(), HeadsError> {
         let rows = logs.iter().map(|log| (&log.origin, rows(log, cosigned.get(&log.origin))));
-        let rows: BTreeMap<&Origin, Rows> = rows.collect();
+        let rows: BTreeMap<&Origin, HeadRows> = rows.collect();
         let digests = rows.iter().map(|(origin, rows)| ((*origin).clone(), digest(rows)));
         let digests: BTreeMap<Origin, Hash> = digests.collect();
         if digests == self.kept {
             return Ok(());
         }
         let changed = rows.into_iter().filter(|own| self.kept.get(own.0) != digests.get(own.0));
-        let changed: Vec<(&Origin, Rows)> = changed.collect();
+        let changed: Vec<(&Origin, HeadRows)> = changed.collect();
         let path = self.path.clone();
         replace(&mut self.connection, &changed, &digests)
             .map_err(|error| HeadsError { path, message: error.to_string() })?;
@@ -141,7 +141,7 @@ fn make(connection: &Connection) -> Result<(), rusqlite::Error> {
 }
 
 /// What is to be stored of a log.
-fn rows(log: &LogStatus, cosigned: Option<&TreeHead>) -> Rows {
+fn rows(log: &LogStatus, cosigned: Option<&TreeHead>) -> HeadRows {
     let is_own = |head: &ClaimedCheckpoint| cosigned == Some(head.checkpoint().head());
     let adopted = log.adopted.iter();
     let adopted = adopted.map(|head| (head, if is_own(head) { COSIGNED } else { ADOPTED }));
@@ -155,14 +155,14 @@ fn rows(log: &LogStatus, cosigned: Option<&TreeHead>) -> Rows {
     all.map(|(head, state)| (head.to_string(), state)).collect()
 }
 
-fn digest(rows: &Rows) -> Hash {
+fn digest(rows: &HeadRows) -> Hash {
     let line = |(note, state): &(String, i64)| format!("{state} {}\n{note}", note.len());
     Hash::digest(rows.iter().map(line).collect::<String>().as_bytes())
 }
 
 fn replace(
     connection: &mut Connection,
-    changed: &[(&Origin, Rows)],
+    changed: &[(&Origin, HeadRows)],
     all: &BTreeMap<Origin, Hash>,
 ) -> Result<(), rusqlite::Error> {
     let transaction = connection.transaction()?;

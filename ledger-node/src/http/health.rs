@@ -148,6 +148,77 @@ fn text(service: &Service) -> String {
     text
 }
 
+/// A figure that each witness has: name, type and help of the metric, and the value.
+struct WitnessFigure {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    value: fn(&WitnessStatus) -> u64,
+}
+
+const WITNESS_FIGURES: [WitnessFigure; 10] = [
+    WitnessFigure {
+        name: "ledger_witness_up",
+        kind: "gauge",
+        help: "Whether the last answer of the witness was a cosignature.",
+        value: |witness| u64::from(witness.trouble.is_none() && witness.cosigned.is_some()),
+    },
+    WitnessFigure {
+        name: "ledger_witness_slow",
+        kind: "gauge",
+        help: "Whether the witness answers, but takes longer than two seconds.",
+        value: |witness| u64::from(matches!(witness.standing(), Standing::Slow(_))),
+    },
+    WitnessFigure {
+        name: "ledger_witness_claims",
+        kind: "gauge",
+        help: "Whether the witness says that there is another head of the log.",
+        value: |witness| u64::from(witness.claim.is_some()),
+    },
+    WitnessFigure {
+        name: "ledger_witness_convicted",
+        kind: "gauge",
+        help: "Whether evidence convicts the witness, so that it counts for no quorum.",
+        value: |witness| u64::from(witness.convicted.is_some()),
+    },
+    WitnessFigure {
+        name: "ledger_witness_rolled_back_total",
+        kind: "counter",
+        help: "How often the witness went back to a smaller head since the node started.",
+        value: |witness| witness.rollbacks,
+    },
+    WitnessFigure {
+        name: "ledger_witness_wait_seconds",
+        kind: "gauge",
+        help: "How long the request under way has waited for its answer.",
+        value: |witness| witness.waiting().map_or(0, |waiting| waiting.as_secs()),
+    },
+    WitnessFigure {
+        name: "ledger_witness_cosigned_size",
+        kind: "gauge",
+        help: "The size that the witness cosigned last.",
+        value: |witness| witness.cosigned.map_or(0, |(size, _)| size.get()),
+    },
+    WitnessFigure {
+        name: "ledger_witness_latency_microseconds",
+        kind: "gauge",
+        help: "How long the last cosignature took.",
+        value: |witness| witness.took.map_or(0, |took| took.as_micros() as u64),
+    },
+    WitnessFigure {
+        name: "ledger_witness_cosignatures_total",
+        kind: "counter",
+        help: "Cosignatures since the node started.",
+        value: |witness| witness.cosignatures,
+    },
+    WitnessFigure {
+        name: "ledger_witness_failures_total",
+        kind: "counter",
+        help: "Requests that brought no cosignature since the node started.",
+        value: |witness| witness.failures,
+    },
+];
+
 fn render(
     signed: Option<u64>,
     published: Option<u64>,
@@ -166,73 +237,13 @@ fn render(
         "Witnesses for which the log waits before its first signature.",
         missing,
     );
-    let mut each = |name: &str, kind: &str, help: &str, value: fn(&WitnessStatus) -> u64| {
+    for WitnessFigure { name, kind, help, value } in WITNESS_FIGURES {
         let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
         for witness in witnesses {
             let label = witness.name.replace('\\', "\\\\").replace('"', "\\\"");
             let _ = writeln!(text, "{name}{{witness=\"{label}\"}} {}", value(witness));
         }
-    };
-    each(
-        "ledger_witness_up",
-        "gauge",
-        "Whether the last answer of the witness was a cosignature.",
-        |witness| u64::from(witness.trouble.is_none() && witness.cosigned.is_some()),
-    );
-    each(
-        "ledger_witness_slow",
-        "gauge",
-        "Whether the witness answers, but takes longer than two seconds.",
-        |witness| u64::from(matches!(witness.standing(), Standing::Slow(_))),
-    );
-    each(
-        "ledger_witness_claims",
-        "gauge",
-        "Whether the witness says that there is another head of the log.",
-        |witness| u64::from(witness.claim.is_some()),
-    );
-    each(
-        "ledger_witness_convicted",
-        "gauge",
-        "Whether evidence convicts the witness, so that it counts for no quorum.",
-        |witness| u64::from(witness.convicted.is_some()),
-    );
-    each(
-        "ledger_witness_rolled_back_total",
-        "counter",
-        "How often the witness went back to a smaller head since the node started.",
-        |witness| witness.rollbacks,
-    );
-    each(
-        "ledger_witness_wait_seconds",
-        "gauge",
-        "How long the request under way has waited for its answer.",
-        |witness| witness.waiting().map_or(0, |waiting| waiting.as_secs()),
-    );
-    each(
-        "ledger_witness_cosigned_size",
-        "gauge",
-        "The size that the witness cosigned last.",
-        |witness| witness.cosigned.map_or(0, |(size, _)| size.get()),
-    );
-    each(
-        "ledger_witness_latency_microseconds",
-        "gauge",
-        "How long the last cosignature took.",
-        |witness| witness.took.map_or(0, |took| took.as_micros() as u64),
-    );
-    each(
-        "ledger_witness_cosignatures_total",
-        "counter",
-        "Cosignatures since the node started.",
-        |witness| witness.cosignatures,
-    );
-    each(
-        "ledger_witness_failures_total",
-        "counter",
-        "Requests that brought no cosignature since the node started.",
-        |witness| witness.failures,
-    );
+    }
     text
 }
 

@@ -1,14 +1,11 @@
 //! Why a node does not start.
 
-use crate::config::ConfigError;
 use crate::gossip::GossipError;
-use crate::index::IndexError;
 use crate::known_logs::LogsError;
+use crate::log_dir::{LogDirError, from_log_dir};
 use crate::mirror::MirrorError;
 use crate::publisher::PublisherError;
-use crate::recovery::RecoveryError;
 use crate::sequencer::SequencerError;
-use crate::store::StoreError;
 use crate::witness::WitnessError;
 use ledger_core::Hint;
 use ledger_core::checkpoint::ParseCheckpointError;
@@ -18,18 +15,9 @@ use std::net::SocketAddr;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The configuration or a key file.
+    /// The directory of the log.
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The log's directory.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// What is stored is not what this log has promised.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
+    Dir(#[from] LogDirError),
     /// The log's name.
     #[error("the charter's log name: {0}")]
     Origin(#[from] ParseCheckpointError),
@@ -64,19 +52,18 @@ pub enum StartError {
     Reflection(#[from] tonic_reflection::server::Error),
 }
 
+from_log_dir!(StartError);
+
 impl Hint for StartError {
     fn hint(&self) -> &'static str {
         match self {
-            StartError::Config(error) => error.hint(),
-            StartError::Store(error) => error.hint(),
-            StartError::Recovery(error) => error.hint(),
+            StartError::Dir(error) => error.hint(),
             StartError::Publisher(error) => error.hint(),
             StartError::Witness(error) => error.hint(),
             StartError::Mirror(error) => error.hint(),
             StartError::Logs(_) => "mend the file; see `ledger witness --help`",
             StartError::Gossip(error) => error.hint(),
             StartError::Listen { .. } => "is another program using the port? see --grpc and --http",
-            StartError::Index(_) => "run ledger-node reindex; the index is derived",
             StartError::Origin(_) => "was this log made with ledger-node init?",
             StartError::Sequencer(error) => error.hint(),
             StartError::Reflection(_) => "check the disk and start again",

@@ -157,17 +157,7 @@ pub(super) fn open(
     for name in strangers(sequencer.plan().policy(), &config.witness_urls) {
         tracing::warn!(name, "[witness_urls] names no witness of the policy");
     }
-    let own = match keys.witness.as_slice() {
-        [] => None,
-        _ => Some(Arc::new(Witness::open(WitnessParts {
-            keys: keys.witness,
-            state: layout.witness(),
-            logs,
-            charter: sequencer.charter(),
-            clock: Arc::clone(&clock),
-            gossip: Arc::clone(&gossip),
-        })?)),
-    };
+    let own = open_witness(keys.witness, layout, logs, &sequencer, &clock, &gossip)?;
     let mirror = match keys.mirror.as_slice() {
         [] => None,
         _ => Some(Mirror::open(MirrorParts {
@@ -180,17 +170,7 @@ pub(super) fn open(
             runtime: tokio::runtime::Handle::current(),
         })?),
     };
-    let heads = Arc::new(ShownHeads {
-        origin: sequencer.origin().clone(),
-        charter: sequencer.charter(),
-        reader: Arc::clone(&reader),
-        promised: sequencer.promised().checkpoint().head().size,
-        signed: publisher.signed(),
-        published: publisher.published(),
-        folder: layout.found(),
-        gossip: Arc::clone(&gossip),
-        judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
-    });
+    let heads = shown_heads(layout, &sequencer, &publisher, &gossip);
     let knows_alone = sequencer.plan().is_empty() && !gossip.has_peers();
     if knows_alone && heads.held().is_none() {
         // no witness or peer can know better: what fails here fails before the node serves
@@ -210,6 +190,49 @@ pub(super) fn open(
         limits: config.limits.clone(),
         tls,
         known_nodes_only: config.gossip.known_nodes_only,
+    })
+}
+
+/// The node's own witness, if the node has keys to cosign with.
+fn open_witness(
+    keys: Vec<SignerKey>,
+    layout: &Layout,
+    logs: Arc<LogList>,
+    sequencer: &Sequencer,
+    clock: &Arc<dyn Clock>,
+    gossip: &Arc<Gossip>,
+) -> Result<Option<Arc<Witness>>, StartError> {
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let witness = Witness::open(WitnessParts {
+        keys,
+        state: layout.witness(),
+        logs,
+        charter: sequencer.charter(),
+        clock: Arc::clone(clock),
+        gossip: Arc::clone(gossip),
+    })?;
+    Ok(Some(Arc::new(witness)))
+}
+
+/// What judges the heads that witnesses and peers show.
+fn shown_heads(
+    layout: &Layout,
+    sequencer: &Sequencer,
+    publisher: &Publisher,
+    gossip: &Arc<Gossip>,
+) -> Arc<ShownHeads> {
+    Arc::new(ShownHeads {
+        origin: sequencer.origin().clone(),
+        charter: sequencer.charter(),
+        reader: Arc::clone(publisher.reader()),
+        promised: sequencer.promised().checkpoint().head().size,
+        signed: publisher.signed(),
+        published: publisher.published(),
+        folder: layout.found(),
+        gossip: Arc::clone(gossip),
+        judging: Arc::new(Semaphore::new(JUDGED_AT_ONCE)),
     })
 }
 

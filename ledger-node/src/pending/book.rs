@@ -18,9 +18,9 @@ use ledger_core::record::{Logged, Record, StatementId};
 use ledger_core::request::MemberRequest;
 
 use super::draft::{Declined, DraftState, PendingDraft, View};
-use super::files;
 use super::nonces::{self, Nonces};
 use crate::refusal::{PendingRefusal, Refusal};
+use crate::small_files;
 use crate::store::StoreError;
 
 /// Drafts of one proposer that may wait at a time: more than a person can keep in view, and so few
@@ -84,8 +84,8 @@ impl DraftBook {
         for entry in fs::read_dir(folder).map_err(StoreError::io("read", folder))? {
             let path = entry.map_err(StoreError::io("read", folder))?.path();
             let extension = path.extension().unwrap_or_default();
-            if extension == files::UNFINISHED {
-                files::remove(&path)?;
+            if extension == small_files::UNFINISHED {
+                small_files::remove(&path)?;
             } else if extension == EXTENSION {
                 let bytes = fs::read(&path).map_err(StoreError::io("read", &path))?;
                 let draft = PendingDraft::parse(&bytes).and_then(|draft| {
@@ -431,7 +431,7 @@ impl DraftBook {
             }
         }
         for statement in gone {
-            match files::remove(&self.path(statement)) {
+            match small_files::remove(&self.path(statement)) {
                 Ok(()) => drop(self.drafts.remove(&statement)),
                 Err(error) => tracing::warn!(%error, "a settled draft stays"),
             }
@@ -440,14 +440,14 @@ impl DraftBook {
 
     /// Keeps what is known of a draft, also if it cannot be written: it will be found out again.
     fn settle(&mut self, draft: PendingDraft) {
-        if let Err(error) = files::replace(&self.path(draft.statement()), &draft.to_bytes()) {
+        if let Err(error) = small_files::replace(&self.path(draft.statement()), &draft.to_bytes()) {
             tracing::warn!(%error, "what became of a draft was not written");
         }
         self.drafts.insert(draft.statement(), draft);
     }
 
     fn keep(&mut self, draft: PendingDraft) -> Result<(), PendingRefusal> {
-        files::replace(&self.path(draft.statement()), &draft.to_bytes())
+        small_files::replace(&self.path(draft.statement()), &draft.to_bytes())
             .map_err(|error| PendingRefusal::Storage(error.to_string()))?;
         self.drafts.insert(draft.statement(), draft);
         Ok(())

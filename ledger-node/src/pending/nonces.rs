@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use ledger_core::request::{MemberRequest, Nonce, RequestError};
 
-use super::files;
 use crate::refusal::PendingRefusal;
+use crate::small_files;
 use crate::store::StoreError;
 
 /// The first word of the file.
@@ -118,7 +118,7 @@ impl Nonces {
             }
         }
         self.file = None;
-        files::replace(&self.path, text.as_bytes())?;
+        small_files::replace(&self.path, text.as_bytes())?;
         let file = OpenOptions::new().append(true).open(&self.path);
         self.file = Some(file.map_err(StoreError::io("open", &self.path))?);
         Ok(())

@@ -114,7 +114,7 @@ async fn ask_peers(asking: &Asking, board: &Board) -> Result<(), ConfirmError> {
 }
 
 /// What a witness answered.
-type Reply = (usize, Result<Cosigned, Silence>);
+type PollReply = (usize, Result<Cosigned, Silence>);
 
 /// What the witnesses have answered about one head.
 struct Poll<'a> {
@@ -148,7 +148,10 @@ impl Poll<'_> {
     }
 
     /// Takes answers until enough witnesses agree, and all that are quick have answered.
-    async fn observe(&mut self, answered: &mut mpsc::Receiver<Reply>) -> Result<(), ConfirmError> {
+    async fn observe(
+        &mut self,
+        answered: &mut mpsc::Receiver<PollReply>,
+    ) -> Result<(), ConfirmError> {
         let (mut grace, mut notice) = (None, Instant::now() + NOTICE);
         loop {
             let missing = self.tally.missing(self.plan);
@@ -205,7 +208,7 @@ async fn ask(
     mut worker: WitnessWorker,
     board: Arc<Board>,
     head: ClaimedCheckpoint,
-    answers: mpsc::Sender<Reply>,
+    answers: mpsc::Sender<PollReply>,
 ) {
     loop {
         let answer = board.asking(at, &mut worker, &head).await;

@@ -16,7 +16,7 @@ use super::Signed;
 use super::error::ConfirmError;
 use crate::gossip::Gossip;
 use crate::log::{LogReader, Published};
-use crate::pending::files;
+use crate::small_files;
 use crate::store::StoreError;
 
 /// Heads that are judged at once: each may read some tiles.
@@ -204,7 +204,7 @@ impl ShownHeads {
             return Ok(false);
         }
         tracing::error!(path = %path.display(), "another shows a head of this log; it is kept");
-        files::replace(&path, note.to_string().as_bytes())?;
+        small_files::replace(&path, note.to_string().as_bytes())?;
         Ok(true)
     }
 

@@ -20,11 +20,12 @@ use ledger_core::tile::{
 };
 use ledger_core::{Hash, LeafIndex, TreeSize};
 
-use crate::config::{Config, ConfigError, read_key};
+use crate::config::{Config, read_key};
 use crate::governance::{self, GovernanceError};
-use crate::index::{EntryKeys, Index, IndexError};
+use crate::index::{EntryKeys, Index};
 use crate::log::{LogReader, ReadError};
-use crate::recovery::{Demand, Recovered, RecoveryError, recover_as_far};
+use crate::log_dir::{LogDirError, from_log_dir};
+use crate::recovery::{Demand, Recovered, recover_as_far};
 use crate::source::{self, Source};
 use crate::store::disk::{DiskStore, Layout};
 use crate::store::{HeadSwap, Store, StoreError};
@@ -42,18 +43,9 @@ pub struct Restored {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RestoreError {
-    /// The configuration or a key file.
+    /// The directory of the log.
     #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The own directory.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The own index.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// What is here is not what this log has promised.
-    #[error(transparent)]
-    Recovery(#[from] RecoveryError),
+    Dir(#[from] LogDirError),
     /// The own log cannot be read.
     #[error(transparent)]
     Own(#[from] ReadError),
@@ -128,12 +120,12 @@ pub enum RestoreError {
     KeyNotInCharter(String),
 }
 
+from_log_dir!(RestoreError);
+
 impl Hint for RestoreError {
     fn hint(&self) -> &'static str {
         match self {
-            RestoreError::Config(error) => error.hint(),
-            RestoreError::Store(error) => error.hint(),
-            RestoreError::Recovery(error) => error.hint(),
+            RestoreError::Dir(error) => error.hint(),
             RestoreError::OtherHistory(_) => {
                 "nothing was written. This log's key signed two histories: keep both copies, and tell \
                  the consortium"
@@ -159,7 +151,6 @@ impl Hint for RestoreError {
                  `ledger charter succeed`"
             }
             RestoreError::Changed => "run it again: what is here already stays",
-            RestoreError::Index(_) => "run ledger-node reindex; the index is derived",
             _ => "nothing was written; try another copy of this log's site",
         }
     }

@@ -43,11 +43,11 @@ pub struct ServerTls {
 struct OwnCertificate {
     layout: Layout,
     files: (PathBuf, PathBuf),
-    now: RwLock<(Stamp, Arc<CertifiedKey>)>,
+    now: RwLock<(CertificateStamp, Arc<CertifiedKey>)>,
 }
 
 /// When the two files were changed last, their permissions too, and how long they are.
-type Stamp = [Option<(i64, i64, u64)>; 2];
+type CertificateStamp = [Option<(i64, i64, u64)>; 2];
 
 /// Reads certificates of authorities.
 ///
@@ -153,7 +153,7 @@ impl OwnCertificate {
     }
 }
 
-fn stamp(files: &(PathBuf, PathBuf)) -> Stamp {
+fn stamp(files: &(PathBuf, PathBuf)) -> CertificateStamp {
     let of = |path: &PathBuf| {
         let metadata = fs::metadata(path).ok()?;
         Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len()))

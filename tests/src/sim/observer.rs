@@ -50,14 +50,14 @@ pub struct Detection {
 }
 
 /// Trees by their size and root.
-type Trees = BTreeMap<(u64, [u8; 32]), Rc<Branch>>;
+type ObservedTrees = BTreeMap<(u64, [u8; 32]), Rc<Branch>>;
 
 /// Who sees everything.
 #[derive(Debug, Default)]
 pub struct Observer {
     seed: u64,
     /// The trees of all heads that were ever signed.
-    trees: Vec<Trees>,
+    trees: Vec<ObservedTrees>,
     /// What honest witnesses cosigned.
     cosigned: BTreeMap<(usize, usize), Vec<Rc<Branch>>>,
     /// What honest nodes heard of logs that cheat.

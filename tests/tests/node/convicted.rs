@@ -289,7 +289,7 @@ async fn evidence_that_excludes_no_witness_is_named_and_evidence_against_the_log
     let remark = "warning: evidence";
     assert!(code == Some(0) && said.contains(remark) && said.contains("excludes no"), "{said}");
     let (code, said) = reader.run(&format!("{line} @policy"));
-    assert!(code == Some(1) && said.contains("this is no evidence"), "{said}");
+    assert!(code == Some(1) && said.contains("this is not evidence"), "{said}");
     let (code, said) = reader.run(&format!("{line} @missing.json"));
     assert!(code == Some(3) && said.contains("hint: "), "{said}");
     write("log.json", against_log(&reader.log.consortium.log).as_str());

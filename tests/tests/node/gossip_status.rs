@@ -205,8 +205,8 @@ async fn evidence_of_a_lying_node_is_not_shown() {
         (vec![id.clone()], b"{}".to_vec(), "`format` is not"),
         (vec![id.clone()], Vec::new(), "error: what http"),
         (vec![vec![7; 31]], file.clone(), "is not 32 bytes long"),
-        (vec![id.clone(), id.clone()], file.clone(), "out of order"),
-        (vec![vec![8; 32], vec![7; 32]], file, "out of order"),
+        (vec![id.clone(), id.clone()], file.clone(), "is not sorted"),
+        (vec![vec![8; 32], vec![7; 32]], file, "is not sorted"),
     ];
     for (ids, file, expected) in cases {
         let url = serve(Liar { ids, file, ..Liar::default() }).await;
@@ -233,8 +233,8 @@ async fn a_status_with_heads_that_are_none_or_another_logs_is_refused() {
     };
     for (status, exit, expected) in [
         (log(EVIL, head.clone()), 0, "adopted 9"),
-        (log("other.test/log", head), 1, "another log's"),
-        (log(EVIL, b"nothing".to_vec()), 1, "no checkpoint"),
+        (log("other.test/log", head), 1, "from another log"),
+        (log(EVIL, b"nothing".to_vec()), 1, "not a checkpoint"),
     ] {
         let url = serve(Liar { status, ..Liar::default() }).await;
         let (ended, shown, problem) = against(&url, &["gossip", "status"]).await;

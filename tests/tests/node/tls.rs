@@ -97,8 +97,8 @@ fn a_log_is_written_read_and_audited_over_tls_by_those_who_believe_its_certifica
     };
     let http = node.http.replacen("https", "grpcs", 1);
     assert!(told(&http).contains("is this the node's HTTP address?"), "{}", told(&http));
-    assert!(told(&node.grpc.replacen("https", "grpc", 1)).contains("say grpcs://"));
-    assert!(told("node.example:7780").contains("does not say whether to speak TLS"));
+    assert!(told(&node.grpc.replacen("https", "grpc", 1)).contains("write grpcs://"));
+    assert!(told("node.example:7780").contains("does not say whether to use TLS"));
     let other = Founded::new();
     let plain = NodeProcess::serve(&other.dir());
     let plain = plain.grpc.replacen("http", "grpcs", 1);

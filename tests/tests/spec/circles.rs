@@ -1,5 +1,5 @@
-//! No file imports another that imports it back, however long the way, and no module imports one of
-//! a higher layer. Read from the imports of the sources, tests aside. That a module calls one of its
+//! No file imports another that imports it back, however long the way; no module imports one of a
+//! higher layer; a type's name is unique in its crate. Read from the imports of the sources, tests aside. That a module calls one of its
 //! own submodules, as in `child::run()`, is no import.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,8 +8,66 @@ use std::path::{Path, PathBuf};
 
 /// The crates, each with its layers from the lowest to the highest: a module imports from its own
 /// layer and from lower ones.
-const CRATES: [(&str, &[&str]); 4] =
-    [("ledger-core/tlog", &[]), ("ledger-core", &[]), ("ledger-node", &[]), ("tools", &[])];
+const CRATES: [(&str, &[&str]); 4] = [
+    (
+        "ledger-core/tlog",
+        &[
+            "hash heap index",
+            "merkle note",
+            "checkpoint tile",
+            "batch cosignature witness",
+            "policy",
+            "proof",
+        ],
+    ),
+    (
+        "ledger-core",
+        &[
+            "hint",
+            "record",
+            "charter proven",
+            "authority member_note register",
+            "decline evidence request succession",
+            "gossip",
+        ],
+    ),
+    (
+        "ledger-node",
+        &[
+            "clock escape index listed own_trouble sqlite wire",
+            "known_logs logging",
+            "address config small_files state store transport",
+            "log source",
+            "governance lookup",
+            "evidence recovery",
+            "gossip log_dir",
+            "mirror witness",
+            "publisher",
+            "refusal",
+            "init sequencer",
+            "admission restore",
+            "pending service",
+            "grpc http",
+            "node",
+            "cli",
+        ],
+    ),
+    (
+        "tools",
+        &[
+            "failure file_kind view",
+            "environment files output reach",
+            "address client disclosures excluded keys progress",
+            "trust unsigned",
+            "member submitter",
+            "commands",
+            "cli",
+        ],
+    ),
+];
+
+/// A module that is built for tests alone, with a feature of the crate: it has no layer.
+const FOR_TESTS: &str = "misbehave";
 
 /// A module's name from the root of its crate, such as `["gossip", "view"]`.
 type ModulePath = Vec<String>;
@@ -72,6 +130,30 @@ fn no_module_imports_one_of_a_higher_layer() {
     found.sort();
     found.dedup();
     assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn each_type_name_is_unique_in_its_crate() {
+    let mut found = Vec::new();
+    for (name, _) in CRATES {
+        let sources = Crate::read(&workspace().join(name).join("src")).sources;
+        let mut defined: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (module, text) in &sources {
+            for own in types(&code(text)) {
+                defined.entry(own).or_default().push(module.join("::"));
+            }
+        }
+        assert!(defined.len() > 30, "{name}: {} types", defined.len());
+        let several = defined.into_iter().filter(|(own, modules)| {
+            modules.len() > 1 && !["Error", "Args", "Command"].contains(&own.as_str())
+        });
+        found.extend(several.map(|(own, modules)| format!("{name}: {own} in {modules:?}")));
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+    assert_eq!(
+        types("pub(super) struct A;\nenum B {}\n    type C = D;\ntype E = F;"),
+        ["A", "B", "E"]
+    );
 }
 
 #[test]
@@ -217,6 +299,21 @@ impl Crate {
     }
 }
 
+/// The types that code defines; associated types are indented, and left out.
+fn types(code: &str) -> Vec<String> {
+    let defined = code.lines().filter_map(|line| {
+        let line = match line.strip_prefix("pub(") {
+            Some(rest) => rest.split_once(") ")?.1,
+            None => line.strip_prefix("pub ").unwrap_or(line),
+        };
+        let keywords = ["struct ", "enum ", "trait ", "type ", "union "];
+        let rest = keywords.iter().find_map(|keyword| line.strip_prefix(keyword))?;
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        Some(rest[..end].to_owned())
+    });
+    defined.collect()
+}
+
 /// A `use` without its keyword.
 struct Use {
     text: String,
@@ -294,7 +391,13 @@ fn paths_in(code: &str) -> Vec<String> {
 
 /// A source without its comments, its strings and its tests.
 fn code(text: &str) -> String {
-    let text = text.find("#[cfg(test)]\nmod tests {").map_or(text, |end| &text[..end]);
+    let is_for_tests = |at: &usize| {
+        let mut lines = text[*at..].lines();
+        let of_tests = lines.next().is_some_and(|line| line.contains("test"));
+        of_tests && lines.next().is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+    };
+    let tests = text.match_indices("#[cfg(").map(|(at, _)| at).find(is_for_tests);
+    let text = tests.map_or(text, |end| &text[..end]);
     let mut code = String::with_capacity(text.len());
     for line in text.lines() {
         let mut rest = line;

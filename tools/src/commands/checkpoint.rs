@@ -55,9 +55,8 @@ async fn checkpoint(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let (text, head) = match args.size {
         None => (String::from_utf8_lossy(&bytes).into_owned(), latest),
         Some(size) => {
-            let size = TreeSize::new(size).map_err(|e| {
-                Failure::usage(format!("--size: {e}"), "give a size that the log has had")
-            })?;
+            let size = TreeSize::new(size)
+                .map_err(|e| Failure::usage(format!("--size: {e}"), "give a size the log had"))?;
             let head = head_at(&mut node, size, &latest).await?;
             let text = Checkpoint::new(accepted.checkpoint.origin().clone(), head).to_string();
             out.note(format!(

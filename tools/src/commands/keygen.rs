@@ -78,9 +78,7 @@ fn make(name: &str, file: &Path, args: &Args, out: &Output) -> Result<Outcome, F
             "ledger charter new --log VKEY --consortium NAME --issuer NAME --member NAME=VKEY:ROLE...",
         ),
         Use::Node => (Algorithm::Ed25519, "name the file in the node's config.toml"),
-        Use::Witness | Use::Mirror => {
-            (Algorithm::CosignatureV1, "list the vkey as a witness in policies")
-        }
+        Use::Witness | Use::Mirror => (Algorithm::CosignatureV1, "list the vkey in policies"),
     };
     let algorithm = match args.alg {
         Alg::Ed25519 => algorithm,

@@ -137,9 +137,7 @@ fn finish(
         .map_err(|error| unproven(&error, "ask the log's operator, or another node"))?;
     trust.is_charter_of(proven.accepted())?;
     if record.is_some_and(|record| record.as_bytes() != in_log) {
-        out.warn(
-            "the log holds this statement with other signatures: the proof is for that record",
-        );
+        out.warn("the log has this statement with other signatures: the proof is for that record");
     }
     match &args.out {
         None => out.data(&file)?,

@@ -87,9 +87,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
         out.line(format!("  sealed {}", paths.join(", ")));
         out.line(format!("  opened by {secret}"));
     }
-    out.note(format!(
-        "keep {secret} and the original draft: nothing else holds the sealed members"
-    ));
+    out.note(format!("keep {secret} and the draft: nothing else holds the sealed members"));
     Ok(Outcome::done(json!({ "file": file, "disclosures": secret, "sealed": paths })))
 }
 

@@ -35,7 +35,7 @@ use crate::output::{Line, Outcome, Output, failure_object};
 use crate::reach;
 use crate::trust::{Trust, TrustArgs};
 
-/// Bytes of the longest proof or checkpoint that is judged here.
+/// Limit on the bytes of the checkpoints of --old and --checkpoint.
 const MAX_FILE: usize = MAX_NOTE_BYTES + 2 * MAX_EXTRA_BYTES;
 
 const EXAMPLE: &str = "\

@@ -1,5 +1,5 @@
-//! `ledger witness`: chooses the logs that a node witnesses besides its own, and shows the state of
-//! its own log's witnesses.
+//! `ledger witness`: chooses the logs that a node witnesses besides its own, and shows the
+//! witnesses of the node's log.
 
 use std::path::{Path, PathBuf};
 

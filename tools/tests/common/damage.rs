@@ -1,4 +1,4 @@
-//! Copies of a log that are damaged, withheld or served badly, and what an audit counts.
+//! Helpers for damaged, incomplete or badly served copies of a log.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::{Run, clean};
 
-/// What the little server answers.
+/// What the test server answers.
 pub enum Answer {
     Body(Vec<u8>),
     Status(&'static str),
@@ -21,7 +21,7 @@ impl Answer {
     }
 }
 
-/// Serves over HTTP for as long as the test runs.
+/// An HTTP server that runs for as long as the test.
 pub struct Served {
     pub url: String,
 }
@@ -39,7 +39,7 @@ impl Served {
                 let Ok(mut stream) = stream else { return };
                 let mut lines = BufReader::new(&stream).lines().map_while(Result::ok);
                 let request = lines.next().unwrap_or_default();
-                // the rest of the head is read, so that closing resets nothing
+                // reads the rest of the request head, so that closing does not reset the connection
                 let _ = lines.take_while(|line| !line.is_empty()).count();
                 let path = request.split(' ').nth(1).unwrap_or("/").trim_start_matches('/');
                 let (status, body) = match answer(path) {
@@ -67,23 +67,23 @@ pub fn fates(object: &serde_json::Value, size: u64) -> std::collections::BTreeMa
     counts
 }
 
-/// Puts a named pipe at the path.
+/// Makes a named pipe at the path.
 pub fn fifo(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().expect("mkfifo runs").success());
 }
 
-/// Takes from all accounts but root the right to read a file.
+/// Makes a file unreadable for all accounts except root.
 pub fn make_unreadable(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o000)).expect("set");
 }
 
-/// Runs `ledger` by an account that file modes bind: root reads everything.
+/// Runs `ledger` as an account to which file modes apply, because root can read everything.
 pub fn run_as_nobody(dir: &Path, args: &[&str]) -> Run {
     let is_root = std::fs::metadata(dir).expect("a folder").uid() == 0;
     let mut command = Command::new(env!("CARGO_BIN_EXE_ledger"));
     command.args(args).stdin(Stdio::null());
     if is_root {
-        // others may look into the folder and start the program
+        // other accounts may enter the folder
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o755)).expect("set");
         command.uid(65_534).gid(65_534);
     }

@@ -1,4 +1,4 @@
-//! The program as a process, and small logs made with the core.
+//! Runs the program as a process, and makes small logs with the core.
 #![allow(dead_code, clippy::unwrap_used)]
 
 pub mod damage;
@@ -18,19 +18,19 @@ use ledger_core::proof::TlogProof;
 use ledger_core::record::{Basics, Draft, Kind, Logged, Object, Record, RecordId, template};
 use ledger_core::tile::{TileCoord, TileReader, TileSource};
 
-/// When the invented logs begin.
+/// The time of the first entry in the test logs.
 pub const START: u64 = 1_735_689_600;
 pub const ORIGIN: &str = "ledger.example/test";
 pub const MEMBER: &str = "lab.example";
 
-/// What a run of the program gave.
+/// The result of a run of the program.
 pub struct Run {
     pub code: i32,
     pub stdout: String,
     pub stderr: String,
 }
 
-/// Runs `ledger` with these arguments and nothing from the environment that changes it.
+/// Runs `ledger` with these arguments, without the environment variables that change it.
 pub fn ledger<S: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = S>) -> Run {
     ledger_in(Path::new("."), args)
 }
@@ -42,7 +42,7 @@ pub fn ledger_in<S: AsRef<std::ffi::OsStr>>(dir: &Path, args: impl IntoIterator<
     Run::of(command.output().expect("the program starts"))
 }
 
-/// Takes from a command what the environment of the tests says.
+/// Removes the environment variables that change the program.
 pub fn clean(command: &mut Command) {
     for name in ["LEDGER_NODE", "LEDGER_POLICY", "NO_COLOR"] {
         command.env_remove(name);
@@ -60,14 +60,14 @@ impl Run {
         }
     }
 
-    /// It ended with this exit code.
+    /// Asserts the exit code.
     #[track_caller]
     pub fn ends(self, code: i32) -> Run {
         assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
         self
     }
 
-    /// It failed with this code, and said what is wrong and what to do.
+    /// Asserts that the run failed with this code, and printed an error about this and a hint.
     #[track_caller]
     pub fn fails(self, code: i32, about: &str) -> Run {
         let run = self.ends(code);
@@ -77,7 +77,7 @@ impl Run {
         run
     }
 
-    /// The one object on stdout.
+    /// The one JSON object on stdout.
     #[track_caller]
     pub fn object(&self) -> serde_json::Value {
         let value: serde_json::Value = serde_json::from_str(&self.stdout).expect("one JSON value");
@@ -136,7 +136,7 @@ pub fn decision(number: u64) -> Record {
     draft.sign(&[&member_key()]).expect("signs")
 }
 
-/// A change of members on top of a governance statement.
+/// A membership record whose base is this governance statement.
 pub fn membership_object(number: u64, base: &str, changes: Vec<Object>) -> Object {
     let mut random = [8; 10];
     random[2..].copy_from_slice(&number.to_be_bytes());
@@ -180,7 +180,7 @@ impl Site {
         Site { dir: dir.to_owned(), edge: Edge::new(), entries: Vec::new() }
     }
 
-    /// A log of so many entries, decisions after the charter.
+    /// A log of `size` entries: the charter, then decisions.
     pub fn of(dir: &Path, size: u64) -> Site {
         let mut site = Site::founded(dir);
         site.push((1..size).map(|i| entry(START + i, decision(i).as_bytes())));
@@ -199,7 +199,7 @@ impl Site {
         self.sign();
     }
 
-    /// Writes each file of the entries once more, as it was before a test altered it.
+    /// Restores every file that a test has altered.
     pub fn write_again(&self) {
         let mut site = Site::bare(&self.dir);
         site.push(self.entries.clone());

@@ -38,7 +38,7 @@ Example: verify the note, then add a signature to the file
 #[derive(Debug, clap::Args)]
 #[command(after_help = SUCCEED)]
 pub struct SucceedArgs {
-    /// The old log's last checkpoint that shall count; verify it first with `ledger verify`
+    /// The last checkpoint of the old log that members accept; verify it first with `ledger verify`
     #[arg(long, value_name = "FILE")]
     log_checkpoint: PathBuf,
     /// A folder or URL with the old log's files; the note names the last governance entry of the

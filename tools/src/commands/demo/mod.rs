@@ -329,8 +329,7 @@ impl Demo {
         };
         let report = ledger_node::init(&founding).map_err(Failure::failed_by)?;
         let anchor = report.anchor.to_string();
-        self.out
-            .line(format!("  the anchor, all that a reader needs from a trusted source: {anchor}"));
+        self.out.line(format!("  the anchor, all that a reader must be given: {anchor}"));
         Ok(anchor)
     }
 
@@ -359,9 +358,7 @@ impl Demo {
         http: SocketAddr,
     ) -> Result<serde_json::Value, Failure> {
         let (node, site) = (format!("http://{grpc}"), format!("http://{http}"));
-        self.title(
-            "2. The members publish decisions, incidents and reviews, each with their signatures",
-        );
+        self.title("2. The members publish decisions, incidents and reviews, and sign each one");
         let records: Result<Vec<String>, Failure> =
             CHAPTERS.iter().map(|c| self.write(c)).collect();
         let records = records?;
@@ -373,9 +370,7 @@ impl Demo {
         let rotated = self.rotate(anchor, &node)?;
         self.title("4. The checkpoint is one signed text that commits to all entries");
         self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.told)?;
-        self.title(
-            "5. Every reader can verify offline: the records are in the log, by allowed signers",
-        );
+        self.title("5. Any reader verifies, offline, what is logged and who was allowed to sign");
         let charter = self.path("charter.record");
         let proofs: Vec<String> =
             records.iter().map(|r| r.replace(".record", ".tlog-proof")).collect();
@@ -383,9 +378,7 @@ impl Demo {
         verify.extend(proofs.iter().map(String::as_str));
         verify.extend(["--anchor", anchor, "--charter", &charter]);
         self.must(&verify, &self.told)?;
-        self.title(
-            "6. A register lists what is overdue, by the entries and the charter's deadlines",
-        );
+        self.title("6. A register lists what is overdue by the deadlines in the charter");
         let overdue = self.must(&["register", "overdue", &site, "--anchor", anchor], &self.told)?;
         self.title("7. An auditor checks every entry, tile and signature");
         let honest = self.must(&["audit", &site, "--anchor", anchor], &self.told)?;

@@ -93,7 +93,7 @@ pub const CHAPTERS: [Chapter; 7] = [
 "aware_at": "2026-03-02T14:10:00Z", "ai_relation": "development",
 "harm_types": [], "triggers": ["design", "human_error"],
 "system": {"name": "Aurora Agent", "version": "0.9-trial", "developer": "Aurora Lab"},
-"root_cause": "The agent could change the configuration of its own log, and was rewarded for it.",
+"root_cause": "The agent could change how its log was configured, and was rewarded for it.",
 "resolved_at": "2026-03-20T17:00:00Z"}"#,
     },
     Chapter {

@@ -152,7 +152,7 @@ fn accuse(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failur
     made.ok_or_else(|| {
         Failure::refused(
             "the checkpoints contradict each other, but no key that you know signed both",
-            "give the key that signed both with --vkey, or the log's authority bundle with --charter",
+            "give the key that signed both with --vkey, or an authority bundle with --charter",
         )
     })
 }

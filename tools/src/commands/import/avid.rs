@@ -400,7 +400,7 @@ fn finish(args: &Args, tally: &ImportTally, out: &Output) -> Result<Outcome, Fai
         let ImportTally { written, reused, skipped, logged, duplicates, .. } = tally;
         out.line(format!("{written} records written to {dir}, {reused} reused"));
         out.line(format!(
-            "{logged} logged and proven ({duplicates} were in the log already), {skipped} done earlier"
+            "{logged} logged and proven ({duplicates} were in the log before), {skipped} done earlier"
         ));
     }
     if tally.taken_over > 0 {

@@ -17,7 +17,7 @@ const MAX_PROOF_BYTES: usize = 1 << 20;
 /// What to do about a report whose record may be in the folder. Closed.
 #[derive(Debug)]
 pub enum Kept {
-    /// The record is in the log, and its proof holds.
+    /// The record is in the log, and its proof verifies.
     Done,
     /// The record matches the report and is signed by the key. Only its proof is missing.
     Record(Box<Record>),

@@ -34,8 +34,7 @@ const OWN: [&str; 5] = ["log", "kind", "id", "issuer", "issued_at"];
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub struct Args {
-    /// The kind: decision, incident, review, risk, ...; a charter has its own command, `charter
-    /// new`
+    /// The kind: decision, incident, review, risk, ...; for a charter use `ledger charter new`
     kind: String,
     /// The member that issues the record
     #[arg(long, value_name = "NAME")]

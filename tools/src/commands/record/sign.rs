@@ -51,11 +51,7 @@ pub fn run(args: &Args, out: &Output) -> Result<Outcome, Failure> {
     let is_record = bytes.starts_with(ledger_core::record::FIRST_LINE.as_bytes());
     if is_record && args.out.is_none() && args.file.as_os_str() != "-" && proof.exists() {
         return Err(Failure::refused(
-            format!(
-                "{} is logged: {} proves exactly these bytes",
-                args.file.display(),
-                proof.display()
-            ),
+            format!("{} is logged: {} proves these bytes", args.file.display(), proof.display()),
             "another signature would break the proof; sign a copy: -o OTHER.record",
         ));
     }

@@ -40,8 +40,7 @@ impl Table {
         let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
         let width = std::io::stdout().is_terminal().then(|| columns.unwrap_or(WIDTH));
         for (at, line) in self.lines(width).into_iter().enumerate() {
-            // the head is constant; the cells of the rows are escaped before they are cut and
-            // aligned
+            // the head is constant; row cells are escaped before they are cut and aligned
             match at {
                 0 => out.line(Line::strong(line)),
                 _ => out.block(&Escaped::of_escaped(line)),

@@ -29,7 +29,7 @@ pub(super) struct LastRules {
     pub(super) bundle: AuthorityBundle,
     /// The last entry that names the latest of them, or is that entry.
     pub(super) end: LeafIndex,
-    /// The entries after it.
+    /// The entries after it, which break the rules.
     pub(super) unlawful: Option<Unlawful>,
 }
 

@@ -87,10 +87,7 @@ fn in_source(
     let latest = *accepted.checkpoint.head();
     if latest.size < named.size {
         return Err(Failure::refused(
-            format!(
-                "the source ends at size {}, but the succession names {}",
-                latest.size, named.size
-            ),
+            format!("the source ends at size {}, the succession names {}", latest.size, named.size),
             "use a source that reaches it: the operator's, a mirror's, or a member's copy",
         ));
     }
