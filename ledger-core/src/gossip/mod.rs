@@ -9,7 +9,7 @@
 //! before; and the **open** heads: each validly signed by the log, and so far proven neither to lie
 //! on the adopted head's history nor to contradict it. Two heads that contradict each other by
 //! themselves (one size, two roots) become evidence at once. For any other pair [`View::questions`]
-//! says what has to be shown, and a [`Beginning`](crate::merkle::Beginning) from anybody settles
+//! says what has to be shown, and a [`Beginning`](crate::merkle::PrefixProof) from anybody settles
 //! it: the heads agree, or there is evidence. Open heads that are shown to lie on one history are
 //! held, and passed on, as the largest of them. A head that stays open for [`PATIENCE_ROUNDS`]
 //! raises the alarm [`LogStanding::Unreconciled`]: nobody is convicted, but the log is not cosigned

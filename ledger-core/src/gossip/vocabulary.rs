@@ -33,7 +33,7 @@ pub enum Pairs {
     #[default]
     Convict,
     /// One of the keys may be retired: a contradiction by two of them is held until
-    /// [`View::settle_pairs`].
+    /// [`View::settle_pairs`](super::View::settle_pairs).
     Ask,
 }
 
@@ -89,7 +89,7 @@ pub struct Question {
 pub enum Event {
     /// A log has a new adopted head: durable knowledge of the node from now on.
     Adopted(ClaimedCheckpoint),
-    /// A head is open: [`View::questions`] says what has to be shown.
+    /// A head is open: [`View::questions`](super::View::questions) says what has to be shown.
     Opened(ClaimedCheckpoint),
     /// A question of this log is settled: the heads belong together.
     Settled(Origin),

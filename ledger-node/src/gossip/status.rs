@@ -39,7 +39,7 @@ pub struct GossipStatus {
     /// The peers that it asks.
     pub peers: Vec<Peer>,
     /// Callers that it does not listen to for now, or that ask for more than their share, by their
-    /// [names](Asker::name): never by their addresses.
+    /// [names](CallerStatus::name): never by their addresses.
     pub limited: Vec<(String, CallerStatus)>,
     /// Counters.
     pub figures: Figures,

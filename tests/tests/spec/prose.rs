@@ -222,8 +222,8 @@ fn of_source(text: &str) -> Vec<Prose> {
                 rest.char_indices().skip(1).find(closes).map_or(rest.len(), |(own, _)| own + 1);
             let words = rest[1..length - 1].to_owned();
             (length, words.contains(' ').then_some(words))
-        } else if rest.starts_with("'\\") {
-            (rest[2..].find('\'').map_or(1, |own| if own == 0 { 4 } else { own + 3 }), None)
+        } else if let Some(escape) = rest.strip_prefix("'\\") {
+            (escape.find('\'').map_or(1, |own| if own == 0 { 4 } else { own + 3 }), None)
         } else if rest.starts_with("'\"'") {
             (3, None)
         } else {

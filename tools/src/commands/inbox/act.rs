@@ -66,8 +66,8 @@ pub struct WithdrawArgs {
 /// Shows a draft, signs it and sends the signature.
 ///
 /// # Errors
-/// [`Failure`] when there is no such draft, a signature on it is bad, a disclosure does not open it,
-/// or the node refuses.
+/// [`Failure`] when there is no such draft, a signature on it is bad, a disclosure does not open
+/// it, or the node refuses.
 pub fn sign(args: &SignDraftArgs, out: &Output) -> Result<Outcome, Failure> {
     let id = statement(&args.id)?;
     client::runtime()?.block_on(async {
