@@ -278,7 +278,7 @@ impl Gossip {
     /// Tells the view of the logs that were added to the list or removed from it, if it does not
     /// know yet. Whoever takes a key from the list asks for this before it takes what speaks
     /// against the key.
-    pub fn keep_up(&self) {
+    pub fn update_logs(&self) {
         if self.is_behind() {
             self.refresh(&mut self.lock());
         }

@@ -287,7 +287,7 @@ impl StoredTree {
 
     /// What the tree of `larger` was at a smaller size, if the stored tree begins with that of
     /// `larger`.
-    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
+    pub fn prove_prefix(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
         self.check(larger.size).ok()?;
         PrefixProof::read(&mut *self.nodes(), smaller, larger).ok()
     }

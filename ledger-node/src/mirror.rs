@@ -2,7 +2,7 @@
 //! own what it holds durably, and nothing else.
 //!
 //! Each log of the list `mirror-logs` has a thread that copies it (`copy`) from its source
-//! (`feed`). Of logs of our kind each entry is judged, too (`law`): the copy ends before the first
+//! (`feed`). Of logs of our kind each entry is judged, too (`judge`): the copy ends before the first
 //! that is unlawful or of the future, and evidence is made (`evidence`). A copy is a C2SP
 //! `tlog-tiles` site below `DIR/mirrors`; what was promised stands in `private/mirror/state.sqlite`
 //! and is durable before anybody sees it.
@@ -15,7 +15,7 @@ mod edge_tests;
 mod evidence;
 mod feed;
 mod heads;
-mod law;
+mod judge;
 pub mod list;
 mod served;
 mod store;
@@ -39,7 +39,7 @@ use crate::store::StoreError;
 use crate::store::disk::Layout;
 use crate::store::site::Site;
 
-pub use law::MAX_AHEAD;
+pub use judge::MAX_AHEAD;
 pub use served::{CopyTrouble, Progress, ServedCopy, Status};
 pub use trouble::Trouble;
 

@@ -388,7 +388,7 @@ impl StartedLog {
         }
         let thread = std::thread::Builder::new().name("sequencer".into());
         let spawned = thread.spawn(move || {
-            let ran = sequencer.take_up().and_then(|()| sequencer.run(&mut queue));
+            let ran = sequencer.resume().and_then(|()| sequencer.run(&mut queue));
             // whoever hears of it may open the log again
             drop(sequencer);
             let _ = report.send(ran);

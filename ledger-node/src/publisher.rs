@@ -211,7 +211,7 @@ impl Publisher {
             bridges.keep(&signed.head)?;
         }
         let signed = Arc::new(signed);
-        if signed.plan.needs_nobody() {
+        if signed.plan.needs_no_witness() {
             self.reveal(&signed, &signed.plan, [])?;
         }
         self.signed.send_replace(Some(signed));

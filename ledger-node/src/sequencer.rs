@@ -175,7 +175,7 @@ pub struct Sequencer {
     handover: Option<Handover>,
     jumps: JumpGuard,
     /// Whether the head of what the journal holds was handed on since the start.
-    taken_up: bool,
+    resumed: bool,
 }
 
 /// A change of the policy that is not published yet: its heads need the quorums of both.
@@ -218,7 +218,7 @@ struct OpenBatch {
     /// The last revision of each series in the batch.
     revisions: HashMap<Hash, u64>,
     replies: Vec<(oneshot::Sender<Outcome>, Judged)>,
-    rooms: Vec<OwnedSemaphorePermit>,
+    permits: Vec<OwnedSemaphorePermit>,
     /// How many records were answered at once.
     refused: usize,
 }
@@ -267,14 +267,14 @@ impl OpenBatch {
             ids: HashMap::new(),
             revisions: HashMap::new(),
             replies: Vec::new(),
-            rooms: Vec::new(),
+            permits: Vec::new(),
             refused: 0,
         }
     }
 }
 
 impl Sequencer {
-    /// Takes over a recovered log. Nothing is signed or written before [`Sequencer::take_up`].
+    /// Takes over a recovered log. Nothing is signed or written before [`Sequencer::resume`].
     ///
     /// # Errors
     /// [`PublisherError`] when nothing could be published, or the previous key is not the log's.
@@ -305,7 +305,7 @@ impl Sequencer {
             head: recovered.head,
             plan,
             handover,
-            taken_up: false,
+            resumed: false,
         })
     }
 
@@ -319,7 +319,7 @@ impl Sequencer {
         origin: Origin,
     ) -> Result<Sequencer, SequencerError> {
         let mut sequencer = Sequencer::open(parts, recovered, origin)?;
-        sequencer.take_up()?;
+        sequencer.resume()?;
         Ok(sequencer)
     }
 
@@ -329,11 +329,11 @@ impl Sequencer {
     ///
     /// # Errors
     /// [`SequencerError`].
-    pub fn take_up(&mut self) -> Result<(), SequencerError> {
-        if !self.taken_up {
+    pub fn resume(&mut self) -> Result<(), SequencerError> {
+        if !self.resumed {
             let charter = Arc::clone(&self.charter.borrow());
             self.promise_and_publish(&charter)?;
-            self.taken_up = true;
+            self.resumed = true;
         }
         Ok(())
     }
@@ -437,7 +437,7 @@ impl Sequencer {
             }
         }
         let (logged, answered) = (draft.entries.len(), draft.replies.len());
-        drop(draft.rooms);
+        drop(draft.permits);
         for (reply, judged) in draft.replies {
             let outcome = match judged {
                 Judged::Entry(at) => {
@@ -491,7 +491,7 @@ impl Sequencer {
                 Judged::Entry(draft.placed.len() - 1)
             }
         };
-        draft.rooms.extend(room);
+        draft.permits.extend(room);
         draft.replies.push((reply, judged));
         Ok(())
     }

@@ -195,7 +195,7 @@ impl Witness {
             // it judges all evidence again: not where other requests wait
             let gossip = Arc::clone(&self.gossip);
             // gossip that panicked has said so
-            let _ = tokio::task::spawn_blocking(move || gossip.keep_up()).await;
+            let _ = tokio::task::spawn_blocking(move || gossip.update_logs()).await;
         }
         let keys = self.keys_of(request.checkpoint().checkpoint().origin());
         let authenticated = request.authenticate(keys.as_ref())?;
@@ -278,7 +278,7 @@ impl Witness {
         };
         let keys = own.or_else(|| self.logs.keys_of(origin.as_str()))?;
         // a key that comes back to the list comes back with what speaks against it
-        self.gossip.keep_up();
+        self.gossip.update_logs();
         let suspects = keys.trusted().to_vec();
         Some(suspects.iter().fold(keys, |keys, key| match self.gossip.evidence().against(key) {
             Some(id) => keys.convict(key, &format!("evidence {id} convicts it")),

@@ -99,9 +99,8 @@ impl Conflict {
         nodes: &mut R,
     ) -> Result<Option<Conflict>, BeginningError<R::Error>> {
         let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
-        let beginning =
-            PrefixProof::read(nodes, a.checkpoint().head().size, b.checkpoint().head())?;
-        Ok(Conflict::split(a, b, &beginning))
+        let prefix = PrefixProof::read(nodes, a.checkpoint().head().size, b.checkpoint().head())?;
+        Ok(Conflict::split(a, b, &prefix))
     }
 
     /// What two heads of different sizes show, given what the larger tree was at the smaller size,
@@ -111,19 +110,19 @@ impl Conflict {
     /// [`VerifyError`] when the proof does not lead to the larger head: it says nothing.
     pub fn of_prefix_proof(
         heads: Heads<'_>,
-        beginning: &PrefixProof,
+        prefix: &PrefixProof,
     ) -> Result<Option<Conflict>, VerifyError> {
         let Some((a, b)) = heads.by_size() else { return Ok(Conflict::of_heads(heads)) };
-        beginning.of(a.checkpoint().head().size, b.checkpoint().head())?;
-        Ok(Conflict::split(a, b, beginning))
+        prefix.of(a.checkpoint().head().size, b.checkpoint().head())?;
+        Ok(Conflict::split(a, b, prefix))
     }
 
     fn split(
         a: &ClaimedCheckpoint,
         b: &ClaimedCheckpoint,
-        beginning: &PrefixProof,
+        prefix: &PrefixProof,
     ) -> Option<Conflict> {
-        let PrefixProof { root, proof } = beginning.clone();
+        let PrefixProof { root, proof } = prefix.clone();
         Conflict::new(ConflictShape::SplitHistory { a: a.clone(), b: b.clone(), root, proof }).ok()
     }
 

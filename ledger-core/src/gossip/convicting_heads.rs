@@ -34,13 +34,13 @@ impl ConvictingHeads {
     }
 
     /// Whether exactly this was heard before.
-    pub(super) fn has_observed(&self, heard: &ClaimedCheckpoint) -> bool {
-        self.heads.iter().any(|held| held.covers(heard))
+    pub(super) fn has_observed(&self, observed: &ClaimedCheckpoint) -> bool {
+        self.heads.iter().any(|held| held.covers(observed))
     }
 
     /// Whether this head is kept, and not all of its lines were heard before.
-    pub(super) fn lacks(&self, heard: &ClaimedCheckpoint) -> bool {
-        self.heads.iter().any(|held| held.is_of(heard) && !held.covers(heard))
+    pub(super) fn lacks(&self, observed: &ClaimedCheckpoint) -> bool {
+        self.heads.iter().any(|held| held.is_of(observed) && !held.covers(observed))
     }
 
     /// Keeps a contradiction by these keys of the log, with the cosignatures that `held` heads

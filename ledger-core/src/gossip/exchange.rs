@@ -100,44 +100,44 @@ impl Round {
     ) -> RoundStep {
         self.legs += 1;
         let carried = message.evidence().is_some();
-        let mut heard = match message {
+        let mut step = match message {
             Message::Same => RoundStep::nothing(),
             Message::Lists { salt, lines } if salt == self.salt && self.legs == 2 => {
                 view.compare(salt, &lines)
             }
-            Message::Exchange(told) if told.salt == self.salt && self.legs > 2 => {
-                self.exchange(view, *told, trees)
+            Message::Exchange(exchange) if exchange.salt == self.salt && self.legs > 2 => {
+                self.exchange(view, *exchange, trees)
             }
             _ => RoundStep::fault(PeerFault::OutOfTurn),
         };
-        let carries = heard.reply.as_ref().is_some_and(|reply| reply.evidence().is_some());
+        let carries = step.reply.as_ref().is_some_and(|reply| reply.evidence().is_some());
         // whoever only talks has said by now what there is to say
         if self.legs > if carried || carries { MAX_LEGS } else { MAX_TALK } {
-            heard.reply = None;
+            step.reply = None;
         }
-        heard
+        step
     }
 
     fn exchange(
         &mut self,
         view: &mut View,
-        told: Exchange,
+        exchange: Exchange,
         trees: &mut dyn PrefixProver,
     ) -> RoundStep {
-        let sent = told.evidence.as_ref().map(UnreadEvidence::id);
+        let sent = exchange.evidence.as_ref().map(UnreadEvidence::id);
         if sent.is_some_and(|id| self.asked.iter().all(|own| own.id != id)) {
             return RoundStep::fault(PeerFault::Unasked);
         }
-        let (held, wants) = (told.held.clone(), told.wants.clone());
-        let mut heard = view.exchange(told, (HeadSource::Fetched, &self.asked), trees);
-        if heard.fault.is_none() {
+        let (held, wants) = (exchange.held.clone(), exchange.wants.clone());
+        let mut step = view.exchange(exchange, (HeadSource::Fetched, &self.asked), trees);
+        if step.fault.is_none() {
             self.owed.extend(wants);
             // whoever sends none of it has none
             self.asked.retain(|own| sent.is_some() && Some(own.id) != sent);
             self.asked.extend(held);
-            heard.reply = self.go_on(view, heard.reply.take());
+            step.reply = self.go_on(view, step.reply.take());
         }
-        heard
+        step
     }
 
     /// Adds what is still to be asked for and to be sent: a message holds one piece of evidence.
@@ -180,7 +180,7 @@ impl Message {
     /// The evidence that it carries.
     fn evidence(&self) -> Option<&UnreadEvidence> {
         match self {
-            Message::Exchange(told) => told.evidence.as_ref(),
+            Message::Exchange(exchange) => exchange.evidence.as_ref(),
             _ => None,
         }
     }
@@ -193,7 +193,7 @@ impl Message {
         let units = match self {
             Message::Hello { .. } | Message::Same => 0,
             Message::Lists { lines, .. } => u32::try_from(lines.len() / 16).unwrap_or(u32::MAX),
-            Message::Exchange(told) => told.cost(),
+            Message::Exchange(exchange) => exchange.cost(),
         };
         conduct.try_spend(now, units)
     }
@@ -217,15 +217,16 @@ impl View {
                 let reply = if same { Message::Same } else { lists() };
                 RoundStep { reply: Some(reply), ..RoundStep::nothing() }
             }
-            Message::Exchange(told) => {
-                let (salt, held, wants) = (told.salt, told.held.clone(), told.wants.clone());
-                let sent = told.evidence.as_ref().map(UnreadEvidence::id);
-                let mut heard = self.exchange(*told, (HeadSource::Pushed, wanted), trees);
+            Message::Exchange(exchange) => {
+                let (salt, held, wants) =
+                    (exchange.salt, exchange.held.clone(), exchange.wants.clone());
+                let sent = exchange.evidence.as_ref().map(UnreadEvidence::id);
+                let mut step = self.exchange(*exchange, (HeadSource::Pushed, wanted), trees);
                 wanted.retain(|own| Some(own.id) != sent);
-                let may_go_on = heard.fault.is_none();
+                let may_go_on = step.fault.is_none();
                 // the asker waits for an answer, even where there is nothing to say
                 let nothing = || Message::Exchange(Box::new(Exchange::new(salt)));
-                if let Message::Exchange(reply) = heard.reply.get_or_insert_with(nothing)
+                if let Message::Exchange(reply) = step.reply.get_or_insert_with(nothing)
                     && may_go_on
                 {
                     reply.wants = self.wanted(&held);
@@ -235,7 +236,7 @@ impl View {
                     wanted.extend(asked);
                     keep_newest(wanted);
                 }
-                heard
+                step
             }
             Message::Same | Message::Lists { .. } => RoundStep::fault(PeerFault::OutOfTurn),
         }
@@ -245,9 +246,9 @@ impl View {
     pub fn resolve_with(&mut self, trees: &mut dyn PrefixProver) -> Vec<Event> {
         let mut events = Vec::new();
         for question in self.questions() {
-            if let Some(QuestionAnswer { question, beginning }) = self.prove(question, trees) {
+            if let Some(QuestionAnswer { question, proof: prefix }) = self.prove(question, trees) {
                 // a tree of our own that is not what it should be answers nothing
-                events.extend(self.resolve(&question, &beginning).unwrap_or_default());
+                events.extend(self.resolve(&question, &prefix).unwrap_or_default());
             }
         }
         events
@@ -294,10 +295,10 @@ impl View {
         if about.is_empty() {
             return RoundStep::nothing();
         }
-        let mut told = Exchange::new(salt);
-        self.describe(&mut told, &about, &[], &[]);
-        told.about = about;
-        RoundStep { reply: Some(Message::Exchange(Box::new(told))), ..RoundStep::nothing() }
+        let mut exchange = Exchange::new(salt);
+        self.describe(&mut exchange, &about, &[], &[]);
+        exchange.about = about;
+        RoundStep { reply: Some(Message::Exchange(Box::new(exchange))), ..RoundStep::nothing() }
     }
 
     /// Adds what is known of these logs and was not said by the other side.
@@ -306,12 +307,12 @@ impl View {
     /// is another in each round: nobody's heads keep another's out.
     fn describe(
         &self,
-        told: &mut Exchange,
+        exchange: &mut Exchange,
         about: &[LogLineId],
         heads: &[ClaimedCheckpoint],
         held: &[EvidenceRef],
     ) {
-        let salted = |(origin, known)| (told.salt.line_id(origin), (origin, known));
+        let salted = |(origin, known)| (exchange.salt.line_id(origin), (origin, known));
         let logs: BTreeMap<LogLineId, (&Origin, &LogState)> =
             self.logs.iter().map(salted).filter(|(id, _)| about.contains(id)).collect();
         let new = |known: &LogState| {
@@ -320,72 +321,72 @@ impl View {
         };
         let mut bytes = 0;
         for head in by_rank(logs.values().map(|(_, known)| new(known))) {
-            if told.heads.len() < MAX_HEADS && bytes < MAX_HEAD_BYTES {
+            if exchange.heads.len() < MAX_HEADS && bytes < MAX_HEAD_BYTES {
                 bytes += head.note().text().len();
-                told.heads.push(head);
+                exchange.heads.push(head);
             }
         }
         for (origin, _) in logs.values() {
             let of_log = self.carried_convictions(origin);
             let refs = of_log.map(|(id, culprit)| EvidenceRef { id, culprit });
             let new = refs.filter(|own| held.iter().all(|other| other.culprit != own.culprit));
-            told.held.extend(new.take(MAX_REFS - told.held.len()));
+            exchange.held.extend(new.take(MAX_REFS - exchange.held.len()));
         }
         let asked = by_rank(logs.values().map(|(origin, known)| known.questions(origin)));
-        told.questions.extend(asked.into_iter().take(MAX_QUESTIONS - told.questions.len()));
+        exchange.questions.extend(asked.into_iter().take(MAX_QUESTIONS - exchange.questions.len()));
     }
 
     /// Takes what the other side told, and says what it may want to know, evidence aside. `asked`
     /// is the evidence that it was asked for.
     fn exchange(
         &mut self,
-        told: Exchange,
+        exchange: Exchange,
         (from, asked): (HeadSource, &[EvidenceRef]),
         trees: &mut dyn PrefixProver,
     ) -> RoundStep {
-        if !told.fits() {
+        if !exchange.fits() {
             return RoundStep::fault(PeerFault::TooMuch);
         }
-        let heard = self.take(&told, from, asked);
-        if heard.fault.is_some() {
-            return heard;
+        let step = self.take(&exchange, from, asked);
+        if step.fault.is_some() {
+            return step;
         }
-        let mut reply = Exchange::new(told.salt);
-        self.describe(&mut reply, &told.about, &told.heads, &told.held);
-        let answers = told.questions.into_iter().filter_map(|asked| self.prove(asked, trees));
+        let mut reply = Exchange::new(exchange.salt);
+        self.describe(&mut reply, &exchange.about, &exchange.heads, &exchange.held);
+        let answers = exchange.questions.into_iter().filter_map(|asked| self.prove(asked, trees));
         reply.answers = answers.take(MAX_ANSWERS).collect();
         let reply = Some(Box::new(reply)).filter(|reply| !reply.is_empty()).map(Message::Exchange);
-        RoundStep { reply, ..heard }
+        RoundStep { reply, ..step }
     }
 
     /// Takes evidence, heads and answers, up to the first that no honest node sends. Replies
     /// nothing.
-    fn take(&mut self, told: &Exchange, from: HeadSource, asked: &[EvidenceRef]) -> RoundStep {
-        let mut heard = RoundStep::nothing();
-        if let Some(evidence) = &told.evidence {
+    fn take(&mut self, exchange: &Exchange, from: HeadSource, asked: &[EvidenceRef]) -> RoundStep {
+        let mut step = RoundStep::nothing();
+        if let Some(evidence) = &exchange.evidence {
             let (events, fault) = self.judge(evidence, asked);
-            (heard.events, heard.fault) = (events, fault);
+            (step.events, step.fault) = (events, fault);
         }
-        if heard.fault.is_some() {
-            return heard;
+        if step.fault.is_some() {
+            return step;
         }
-        for head in &told.heads {
-            if heard.failed >= MAX_FAILED || heard.work >= MAX_WORK {
+        for head in &exchange.heads {
+            if step.failed >= MAX_FAILED || step.work >= MAX_WORK {
                 break;
             }
             let listened = self.observe_head(head, from);
-            heard.work += listened.work;
-            heard.events.extend(listened.events);
-            heard.doubt = heard.doubt.or(listened.doubt);
-            heard.failed += listened.failed;
+            step.work += listened.work;
+            step.events.extend(listened.events);
+            step.doubt = step.doubt.or(listened.doubt);
+            step.failed += listened.failed;
         }
-        for answer in &told.answers {
-            match self.resolve(&answer.question, &answer.beginning) {
-                Ok(events) => heard.events.extend(events),
-                Err(fault) => return RoundStep { fault: Some(fault), ..heard },
+        for answer in &exchange.answers {
+            match self.resolve(&answer.question, &answer.proof) {
+                Ok(events) => step.events.extend(events),
+                Err(fault) => return RoundStep { fault: Some(fault), ..step },
             }
         }
-        heard
+        step
     }
 
     /// Reads and judges evidence, if it was asked for, in this round or in an answer: that is what
@@ -465,8 +466,8 @@ impl View {
         let known = self.logs.get(&question.origin)?;
         let Question { origin, smaller, larger } = &question;
         let remembered = known.remembered(&question).cloned();
-        let beginning = remembered.or_else(|| trees.prove_prefix(origin, smaller.size, larger))?;
-        Some(QuestionAnswer { question, beginning })
+        let prefix = remembered.or_else(|| trees.prove_prefix(origin, smaller.size, larger))?;
+        Some(QuestionAnswer { question, proof: prefix })
     }
 }
 

@@ -117,42 +117,46 @@ impl LogState {
     }
 
     /// Whether exactly this was heard before: a head goes round many times.
-    pub(super) fn has_observed(&self, heard: &ClaimedCheckpoint) -> bool {
-        self.all().any(|held| held.covers(heard))
+    pub(super) fn has_observed(&self, observed: &ClaimedCheckpoint) -> bool {
+        self.all().any(|held| held.covers(observed))
     }
 
     /// Takes a head whose signatures were checked.
-    pub(super) fn observe(&mut self, heard: VerifiedHead, from: HeadSource) -> StateChange {
-        if let Some(conflict) = Conflict::of_head(heard.checkpoint()) {
+    pub(super) fn observe(&mut self, observed: VerifiedHead, from: HeadSource) -> StateChange {
+        if let Some(conflict) = Conflict::of_head(observed.checkpoint()) {
             return StateChange::Conflict(Box::new(conflict));
         }
-        if let Some(held) = self.held_mut(heard.head()) {
+        if let Some(held) = self.held_mut(observed.head()) {
             // lines of another text over the same head, with other extensions, say nothing of this
             // one
-            let is_richer = held.is_same(&heard) && held.merge(&heard);
+            let is_richer = held.is_same(&observed) && held.merge(&observed);
             return if is_richer { StateChange::CosignaturesAdded } else { StateChange::Nothing };
         }
-        let rival = self.all().find(|held| held.head().size == heard.head().size);
+        let rival = self.all().find(|held| held.head().size == observed.head().size);
         if let Some(rival) = rival {
-            let heads = Heads { one: rival.checkpoint(), other: heard.checkpoint() };
+            let heads = Heads { one: rival.checkpoint(), other: observed.checkpoint() };
             if let Some(conflict) = Conflict::of_heads(heads) {
                 return StateChange::Conflict(Box::new(conflict));
             }
         }
         // a retired key speaks for nobody: whoever has it must not raise alarms about the log
-        if !heard.counts(self.keys.trusted()) {
+        if !observed.counts(self.keys.trusted()) {
             return StateChange::Nothing;
         }
         // the empty tree is the beginning of every tree
         let Some(adopted) = self.adopted.as_ref().filter(|own| !own.head().size.is_empty()) else {
-            self.adopted = Some(heard);
+            self.adopted = Some(observed);
             return StateChange::Adopted;
         };
-        if heard.head().size.is_empty() {
+        if observed.head().size.is_empty() {
             return StateChange::Nothing;
         }
-        debug_assert_ne!(adopted.head().size, heard.head().size, "equal sizes are settled above");
-        if self.was_shown(heard.head()) {
+        debug_assert_ne!(
+            adopted.head().size,
+            observed.head().size,
+            "equal sizes are settled above"
+        );
+        if self.was_shown(observed.head()) {
             return StateChange::Nothing;
         }
         if self.open.iter().filter(|open| open.from == from).count() >= MAX_OPEN {
@@ -161,7 +165,7 @@ impl LogState {
             self.overflow.get_or_insert(Overflow { age: 0, again: true }).again = true;
             return StateChange::Nothing;
         }
-        let last = Aged { seen: heard, age: 0 };
+        let last = Aged { seen: observed, age: 0 };
         self.open.push(Open { from, last, path: VecDeque::new() });
         StateChange::Opened
     }
@@ -181,7 +185,7 @@ impl LogState {
     pub(super) fn resolve(
         &mut self,
         question: &Question,
-        beginning: &PrefixProof,
+        prefix: &PrefixProof,
     ) -> Result<StateChange, VerifyError> {
         if question.smaller.size >= question.larger.size {
             return Err(VerifyError::SizesReversed);
@@ -192,18 +196,18 @@ impl LogState {
             return Ok(StateChange::Nothing);
         };
         let heads = Heads { one: smaller.checkpoint(), other: larger.checkpoint() };
-        if let Some(conflict) = Conflict::of_prefix_proof(heads, beginning)? {
+        if let Some(conflict) = Conflict::of_prefix_proof(heads, prefix)? {
             return Ok(StateChange::Conflict(Box::new(conflict)));
         }
-        Ok(self.settle(question, beginning))
+        Ok(self.settle(question, prefix))
     }
 
     /// Two held heads belong together.
-    fn settle(&mut self, question: &Question, beginning: &PrefixProof) -> StateChange {
+    fn settle(&mut self, question: &Question, prefix: &PrefixProof) -> StateChange {
         let is_new = self.remembered(question).is_none();
         let change = self.join(question);
         if is_new {
-            push_bounded(&mut self.proofs, (question.clone(), beginning.clone()), MAX_KEPT_PROOFS);
+            push_bounded(&mut self.proofs, (question.clone(), prefix.clone()), MAX_KEPT_PROOFS);
         }
         change
     }
@@ -370,11 +374,11 @@ impl LogState {
         let about = |known: &&(Question, PrefixProof)| {
             known.0.larger == question.larger && known.0.smaller.size == question.smaller.size
         };
-        self.proofs.iter().find(about).map(|(_, beginning)| beginning)
+        self.proofs.iter().find(about).map(|(_, prefix)| prefix)
     }
 
     /// Keeps the heads by which these keys of the log are convicted.
-    pub(super) fn keep_remains(&mut self, conflict: &Conflict, culprits: &[VerifierKey]) {
+    pub(super) fn keep_convicting(&mut self, conflict: &Conflict, culprits: &[VerifierKey]) {
         let adopted = self.adopted.iter().chain(&self.path);
         let open = self.open.iter().flat_map(Open::all);
         self.convicting.keep(conflict, culprits, adopted.chain(open));

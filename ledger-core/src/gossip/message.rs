@@ -74,7 +74,7 @@ pub struct QuestionAnswer {
     /// The question.
     pub question: Question,
     /// What the larger tree was at the smaller size.
-    pub beginning: PrefixProof,
+    pub proof: PrefixProof,
 }
 
 /// One message. Closed: another version of the protocol has another service.

@@ -66,29 +66,30 @@ impl VerifiedHead {
     /// Keeps what known keys signed. `log_keys` are those of the log that are in force or retired.
     /// Whether the head counts, [`VerifiedHead::counts`] says.
     pub(super) fn read(
-        heard: &ClaimedCheckpoint,
+        checkpoint: &ClaimedCheckpoint,
         log_keys: &[VerifierKey],
         cosigners: &[VerifierKey],
     ) -> ReadHead {
         let mut failed = Failed::default();
-        let signers = signers(heard, log_keys, &mut failed);
+        let signers = signers(checkpoint, log_keys, &mut failed);
         if signers.is_empty() {
             return ReadHead::of(None, failed);
         }
-        let seen = VerifiedHead::of(heard, signers, cosigned(heard, cosigners, &mut failed));
+        let seen =
+            VerifiedHead::of(checkpoint, signers, cosigned(checkpoint, cosigners, &mut failed));
         ReadHead::of(Some(seen), failed)
     }
 
     /// Keeps what known cosigners signed of a log whose keys have fallen; nothing if nobody did.
     pub(super) fn read_convicted(
-        heard: &ClaimedCheckpoint,
-        fallen: &[VerifierKey],
+        observed: &ClaimedCheckpoint,
+        convicted: &[VerifierKey],
         cosigners: &[VerifierKey],
     ) -> ReadHead {
         let mut failed = Failed::default();
-        let signers = signers(heard, fallen, &mut failed);
-        let cosigned = cosigned(heard, cosigners, &mut failed);
-        let seen = (!cosigned.is_empty()).then(|| VerifiedHead::of(heard, signers, cosigned));
+        let signers = signers(observed, convicted, &mut failed);
+        let cosigned = cosigned(observed, cosigners, &mut failed);
+        let seen = (!cosigned.is_empty()).then(|| VerifiedHead::of(observed, signers, cosigned));
         ReadHead::of(seen, failed)
     }
 
@@ -104,11 +105,11 @@ impl VerifiedHead {
     }
 
     fn of(
-        heard: &ClaimedCheckpoint,
+        observed: &ClaimedCheckpoint,
         signers: Vec<Signed>,
         cosigners: Vec<Cosigned>,
     ) -> VerifiedHead {
-        let mut seen = VerifiedHead { checkpoint: heard.clone(), signers, cosigners };
+        let mut seen = VerifiedHead { checkpoint: observed.clone(), signers, cosigners };
         seen.print();
         seen
     }
@@ -121,12 +122,12 @@ impl VerifiedHead {
         self.checkpoint.checkpoint().head()
     }
 
-    /// Whether there is nothing in `heard` that was not checked before, so that it need not be
+    /// Whether there is nothing in `checkpoint` that was not checked before, so that it need not be
     /// again.
-    pub(super) fn covers(&self, heard: &ClaimedCheckpoint) -> bool {
+    pub(super) fn covers(&self, observed: &ClaimedCheckpoint) -> bool {
         let own = self.checkpoint.note();
-        let mut lines = heard.note().signatures().iter();
-        own.text() == heard.note().text() && lines.all(|line| own.signatures().contains(line))
+        let mut lines = observed.note().signatures().iter();
+        own.text() == observed.note().text() && lines.all(|line| own.signatures().contains(line))
     }
 
     /// Whether it is of this head, whoever signed either.
@@ -200,23 +201,27 @@ impl VerifiedHead {
 }
 
 /// What these keys of the log signed: those that sign texts, in its name.
-fn signers(heard: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed) -> Vec<Signed> {
-    let origin = heard.checkpoint().origin().as_str();
+fn signers(observed: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed) -> Vec<Signed> {
+    let origin = observed.checkpoint().origin().as_str();
     let of_log =
         |key: &&VerifierKey| key.algorithm() == Algorithm::Ed25519 && key.name().as_str() == origin;
     let signed = |key: &VerifierKey| {
-        let text = heard.note().text().as_bytes();
+        let text = observed.note().text().as_bytes();
         let verify = |line: &Signature| key.verify(text, line.bytes()).then_some(());
-        let (line, ()) = line_of(heard, key, verify, failed)?;
+        let (line, ()) = line_of(observed, key, verify, failed)?;
         Some(Signed { key: key.clone(), line })
     };
     keys.iter().filter(of_log).filter_map(signed).collect()
 }
 
-fn cosigned(heard: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed) -> Vec<Cosigned> {
+fn cosigned(
+    observed: &ClaimedCheckpoint,
+    keys: &[VerifierKey],
+    failed: &mut Failed,
+) -> Vec<Cosigned> {
     let cosigned = |key: &VerifierKey| {
-        let verify = |line: &Signature| cosignature::verify_line(heard.note(), key, line);
-        let (line, time) = line_of(heard, key, verify, failed)?;
+        let verify = |line: &Signature| cosignature::verify_line(observed.note(), key, line);
+        let (line, time) = line_of(observed, key, verify, failed)?;
         Some(Cosigned { key: key.clone(), time, line })
     };
     keys.iter().filter_map(cosigned).collect()
@@ -224,14 +229,14 @@ fn cosigned(heard: &ClaimedCheckpoint, keys: &[VerifierKey], failed: &mut Failed
 
 /// The first line by the name and id of a key that verifies, with what that says.
 fn line_of<T>(
-    heard: &ClaimedCheckpoint,
+    observed: &ClaimedCheckpoint,
     key: &VerifierKey,
     verify: impl Fn(&Signature) -> Option<T>,
     failed: &mut Failed,
 ) -> Option<(Signature, T)> {
-    let lines = heard.note().signatures().iter().filter(|line| line.is_by(key));
+    let lines = observed.note().signatures().iter().filter(|line| line.is_by(key));
     for line in lines.take(TRIED_LINES) {
-        failed.work += 1 + heard.note().text().len() / BYTES_A_CHECK;
+        failed.work += 1 + observed.note().text().len() / BYTES_A_CHECK;
         match verify(line) {
             Some(said) => return Some((line.clone(), said)),
             None => {

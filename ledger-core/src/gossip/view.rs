@@ -172,18 +172,18 @@ impl View {
     /// Takes a head, and says what is doubtful about it.
     pub(super) fn observe_head(
         &mut self,
-        heard: &ClaimedCheckpoint,
+        observed: &ClaimedCheckpoint,
         from: HeadSource,
     ) -> Observation {
-        let origin = heard.checkpoint().origin();
+        let origin = observed.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Observation::default() };
         // of a log with several keys, a head that stays of one that fell may count by another
-        let lacks = known.convicting.lacks(heard);
-        if self.evidence_only || (known.has_observed(heard) && !lacks) {
+        let lacks = known.convicting.lacks(observed);
+        if self.evidence_only || (known.has_observed(observed) && !lacks) {
             return Observation::default();
         }
         let ReadHead { seen, doubt, failed, work } =
-            VerifiedHead::read(heard, &known.signers(), &self.cosigners);
+            VerifiedHead::read(observed, &known.signers(), &self.cosigners);
         let Some(seen) = seen else {
             if doubt.is_some() {
                 return Observation {
@@ -194,13 +194,13 @@ impl View {
                     ..Observation::default()
                 };
             }
-            return self.observe_convicted(heard);
+            return self.observe_convicted(observed);
         };
         let richer = lacks && known.convicting.take(seen.clone());
         let change = known.observe(seen.clone(), from);
         let (is_told, convicts) =
             (change == StateChange::CosignaturesAdded, matches!(change, StateChange::Conflict(_)));
-        let mut events = self.events(origin, change, heard);
+        let mut events = self.events(origin, change, observed);
         if convicts
             && let Some(known) = self.logs.get_mut(origin)
             && !known.convicting.is_empty()
@@ -217,16 +217,16 @@ impl View {
     }
 
     /// Takes what cosigners say of a log that was convicted by its heads.
-    fn observe_convicted(&mut self, heard: &ClaimedCheckpoint) -> Observation {
-        let origin = heard.checkpoint().origin();
+    fn observe_convicted(&mut self, observed: &ClaimedCheckpoint) -> Observation {
+        let origin = observed.checkpoint().origin();
         let Some(known) = self.logs.get_mut(origin) else { return Observation::default() };
-        if known.convicting.is_empty() || known.convicting.has_observed(heard) {
+        if known.convicting.is_empty() || known.convicting.has_observed(observed) {
             return Observation::default();
         }
-        let fallen: Vec<VerifierKey> =
+        let convicted: Vec<VerifierKey> =
             known.keys.convicted().iter().map(|(key, _)| key.clone()).collect();
         let ReadHead { seen, doubt, failed, work } =
-            VerifiedHead::read_convicted(heard, &fallen, &self.cosigners);
+            VerifiedHead::read_convicted(observed, &convicted, &self.cosigners);
         let mut events = Vec::new();
         if seen.is_some_and(|seen| known.convicting.take(seen)) {
             events.push(Event::CosignaturesAdded(origin.clone()));
@@ -243,18 +243,18 @@ impl View {
     pub fn observe_growth(
         &mut self,
         before: &TreeHead,
-        heard: &ClaimedCheckpoint,
+        observed: &ClaimedCheckpoint,
     ) -> Result<Vec<Event>, FalseSignature> {
-        let origin = heard.checkpoint().origin();
-        let mut events = self.observe(heard, HeadSource::OwnWitness)?;
+        let origin = observed.checkpoint().origin();
+        let mut events = self.observe(observed, HeadSource::OwnWitness)?;
         if events.iter().any(|event| matches!(event, Event::Convicted(_))) {
             return Ok(events);
         }
         let Some(known) = self.logs.get_mut(origin) else { return Ok(events) };
-        let read = |keys: &[VerifierKey]| VerifiedHead::read(heard, keys, &self.cosigners).seen;
-        let change = known.observe_growth(before, *heard.checkpoint().head(), read);
+        let read = |keys: &[VerifierKey]| VerifiedHead::read(observed, keys, &self.cosigners).seen;
+        let change = known.observe_growth(before, *observed.checkpoint().head(), read);
         if change != StateChange::Nothing {
-            events = self.events(origin, change, heard);
+            events = self.events(origin, change, observed);
         }
         Ok(events)
     }
@@ -267,11 +267,11 @@ impl View {
     pub fn resolve(
         &mut self,
         question: &Question,
-        beginning: &PrefixProof,
+        prefix: &PrefixProof,
     ) -> Result<Vec<Event>, PeerFault> {
         let Some(known) = self.logs.get_mut(&question.origin) else { return Ok(Vec::new()) };
         let change = known
-            .resolve(question, beginning)
+            .resolve(question, prefix)
             .map_err(|_| PeerFault::JunkProof(question.origin.clone()))?;
         let adopted = known.adopted().map(|own| own.checkpoint().clone());
         let Some(adopted) = adopted else { return Ok(Vec::new()) };
@@ -280,7 +280,7 @@ impl View {
 
     /// Takes two heads with what shows how they stand to each other. Neither need have a place
     /// among those that are held.
-    pub fn contradict(&mut self, heads: Heads<'_>, beginning: &PrefixProof) -> Vec<Event> {
+    pub fn contradict(&mut self, heads: Heads<'_>, prefix: &PrefixProof) -> Vec<Event> {
         let of = self.logs.get(heads.one.checkpoint().origin());
         let Some(known) = of.filter(|_| !self.evidence_only) else { return Vec::new() };
         let counts = |head: &ClaimedCheckpoint| {
@@ -291,7 +291,7 @@ impl View {
             return Vec::new();
         };
         let heads = Heads { one: one.checkpoint(), other: other.checkpoint() };
-        match Conflict::of_prefix_proof(heads, beginning) {
+        match Conflict::of_prefix_proof(heads, prefix) {
             Ok(Some(conflict)) => self.convict_all_of(&conflict),
             _ => Vec::new(),
         }
@@ -373,13 +373,13 @@ impl View {
             if let Some(conflict) =
                 evidence.conflict_of_log().filter(|own| own.origin() == origin.as_str())
             {
-                known.keep_remains(conflict, culprit.keys());
+                known.keep_convicting(conflict, culprit.keys());
             }
             let of_log = culprit.keys().iter();
             let keys = of_log.fold(known.keys.clone(), |keys, key| keys.convict(key, &reason));
-            let fallen = |own: &VerifierKey| culprit.keys().iter().any(|key| key == own);
+            let convicted = |own: &VerifierKey| culprit.keys().iter().any(|key| key == own);
             let retired: Vec<_> =
-                known.retired.iter().filter(|own| !fallen(own)).cloned().collect();
+                known.retired.iter().filter(|own| !convicted(own)).cloned().collect();
             if keys != known.keys || retired != known.retired {
                 known.set_keys(keys, retired);
             }
@@ -478,17 +478,17 @@ impl View {
         &mut self,
         origin: &Origin,
         change: StateChange,
-        heard: &ClaimedCheckpoint,
+        observed: &ClaimedCheckpoint,
     ) -> Vec<Event> {
         match change {
             StateChange::Nothing => Vec::new(),
             StateChange::CosignaturesAdded => vec![Event::CosignaturesAdded(origin.clone())],
             StateChange::Adopted => {
                 let known = self.logs.get(origin).and_then(LogState::adopted);
-                let adopted = known.map_or(heard, VerifiedHead::checkpoint).clone();
+                let adopted = known.map_or(observed, VerifiedHead::checkpoint).clone();
                 vec![Event::Adopted(adopted), Event::Settled(origin.clone())]
             }
-            StateChange::Opened => vec![Event::Opened(heard.clone())],
+            StateChange::Opened => vec![Event::Opened(observed.clone())],
             StateChange::Settled => vec![Event::Settled(origin.clone())],
             StateChange::Conflict(conflict) => self.convict_all_of(&conflict),
         }

@@ -124,7 +124,7 @@ struct DetailReader<'a> {
 }
 
 impl<'a> DetailReader<'a> {
-    fn told<T>(
+    fn disclosed<T>(
         &mut self,
         name: &str,
         sealable: Sealable,
@@ -142,27 +142,27 @@ impl<'a> DetailReader<'a> {
 
     fn word(&mut self, name: &str) -> Disclosed<Symbol> {
         let intern = |value: &Value, names: &mut Names| Some(names.intern(value.as_text()?));
-        self.told(name, Sealable::Yes, intern)
+        self.disclosed(name, Sealable::Yes, intern)
     }
 
     fn optional_word(&mut self, name: &str) -> Disclosed<Symbol> {
         let intern = |value: &Value, names: &mut Names| Some(names.intern(value.as_text()?));
-        self.told(name, Sealable::No, intern)
+        self.disclosed(name, Sealable::No, intern)
     }
 
     fn time(&mut self, name: &str, sealable: Sealable) -> Disclosed<u64> {
-        self.told(name, sealable, |value, _| instant(value.as_text()?))
+        self.disclosed(name, sealable, |value, _| instant(value.as_text()?))
     }
 
     /// A grade from 1 to 5.
     fn grade(&mut self, name: &str) -> Disclosed<u64> {
-        self.told(name, Sealable::Yes, |value, _| {
+        self.disclosed(name, Sealable::Yes, |value, _| {
             u64::try_from(value.as_integer()?).ok().filter(|grade| (1..=5).contains(grade))
         })
     }
 
     fn conditions(&mut self) -> Disclosed<Box<[Condition]>> {
-        self.told("conditions", Sealable::No, |value, names| {
+        self.disclosed("conditions", Sealable::No, |value, names| {
             let objects = value.as_list()?.iter().filter_map(Value::as_object);
             Some(objects.filter_map(|object| Condition::read(object, names)).collect())
         })

@@ -17,10 +17,10 @@ impl Gossip {
     ///
     /// # Errors
     /// What [`Reply::Busy`] says.
-    pub fn listens(&self, from: &Sender, bytes: usize) -> Result<(), u64> {
+    pub fn accepts(&self, from: &Sender, bytes: usize) -> Result<(), u64> {
         let now = self.now();
         // nothing is taken for it: what the message really costs is not known yet
-        let mut conduct = self.peers().asker(from, now).conduct.clone();
+        let mut conduct = self.peers().caller(from, now).conduct.clone();
         let units = u32::try_from(bytes / BYTES_A_UNIT).unwrap_or(u32::MAX);
         conduct.try_spend(now, units).map_err(|again| self.refuse(from, now, again))
     }
@@ -29,10 +29,10 @@ impl Gossip {
     /// try again.
     fn refuse(&self, from: &Sender, now: Moment, again: Moment) -> u64 {
         let mut peers = self.peers();
-        let asker = peers.asker(from, now);
-        if !asker.conduct.is_limited(now) && asker.turned_away(now) {
-            let caller = asker.number();
-            tracing::warn!(%from, caller, "a peer asks for more than its share");
+        let caller = peers.caller(from, now);
+        if !caller.conduct.is_limited(now) && caller.turned_away(now) {
+            let number = caller.number();
+            tracing::warn!(%from, caller = number, "a peer asks for more than its share");
         }
         drop(peers);
         self.figures().refused += 1;
@@ -43,12 +43,12 @@ impl Gossip {
     pub fn answer(&self, from: &Sender, message: Message) -> Reply {
         let now = self.now();
         let mut peers = self.peers();
-        let asker = peers.asker(from, now);
-        if let Err(again) = message.try_spend(&mut asker.conduct, now) {
+        let caller = peers.caller(from, now);
+        if let Err(again) = message.try_spend(&mut caller.conduct, now) {
             drop(peers);
             return Reply::Busy(self.refuse(from, now, again));
         }
-        let before = asker.wanted.clone();
+        let before = caller.wanted.clone();
         drop(peers);
         let mut wanted = before.clone();
         let mut charge = 0;
@@ -63,7 +63,7 @@ impl Gossip {
         }
         self.figures().answered += 1;
         if let Some(fault) = step.fault {
-            return self.turn_away(from, &fault);
+            return self.refuse_for_fault(from, &fault);
         }
         step.reply.map_or(Reply::Busy(0), Reply::Answer)
     }
@@ -79,30 +79,30 @@ impl Gossip {
     ) {
         let mut peers = self.peers();
         let now = self.now();
-        let asker = peers.asker(from, now);
-        asker.conduct.charge(debt);
+        let caller = peers.caller(from, now);
+        caller.conduct.charge(debt);
         // another message of the same sender may have been answered meanwhile
-        asker.wanted.retain(|own| !before.contains(own) || wanted.contains(own));
-        asker.wanted.extend(wanted.into_iter().filter(|own| !before.contains(own)));
-        asker.wanted.drain(..asker.wanted.len().saturating_sub(MAX_WANTED));
+        caller.wanted.retain(|own| !before.contains(own) || wanted.contains(own));
+        caller.wanted.extend(wanted.into_iter().filter(|own| !before.contains(own)));
+        caller.wanted.drain(..caller.wanted.len().saturating_sub(MAX_WANTED));
         if let Some(doubt) = doubt
-            && asker.doubt(doubt, now)
+            && caller.doubt(doubt, now)
         {
-            let caller = asker.number();
-            tracing::warn!(%from, caller, %doubt, "a peer sent what cannot be verified");
+            let number = caller.number();
+            tracing::warn!(%from, caller = number, %doubt, "a peer sent what cannot be verified");
         }
     }
 
     /// Does not listen for a while to somebody who sent what no honest node sends.
-    pub fn turn_away(&self, from: &Sender, why: &dyn std::error::Error) -> Reply {
+    pub fn refuse_for_fault(&self, from: &Sender, why: &dyn std::error::Error) -> Reply {
         let now = self.now();
         let mut peers = self.peers();
-        let asker = peers.asker(from, now);
-        let first = !asker.conduct.is_limited(now);
+        let caller = peers.caller(from, now);
+        let first = !caller.conduct.is_limited(now);
         if first {
-            let caller = asker.number();
-            tracing::warn!(%from, caller, %why, "a peer is not listened to for a while");
-            asker.fault(why, now);
+            let number = caller.number();
+            tracing::warn!(%from, caller = number, %why, "a peer is not listened to for a while");
+            caller.fault(why, now);
         }
         drop(peers);
         self.figures().faults += u64::from(first);
@@ -117,10 +117,10 @@ impl Gossip {
     }
 
     /// Takes what a peer's answer led to from its share, and remembers what is doubtful about it.
-    pub(super) fn note_heard(&self, url: &str, heard: &RoundStep) {
+    pub(super) fn note_step(&self, url: &str, step: &RoundStep) {
         if let Some(peer) = self.peers().peer(url) {
-            peer.conduct.charge(heard.charge());
-            peer.doubt = heard.doubt.as_ref().map(ToString::to_string).or(peer.doubt.take());
+            peer.budget.charge(step.charge());
+            peer.doubt = step.doubt.as_ref().map(ToString::to_string).or(peer.doubt.take());
         }
     }
 
@@ -132,6 +132,6 @@ impl Gossip {
         let now = self.now();
         let mut peers = self.peers();
         let Some(peer) = peers.peer(url) else { return Ok(()) };
-        message.try_spend(&mut peer.conduct, now).map_err(|again| again.0.saturating_sub(now.0))
+        message.try_spend(&mut peer.budget, now).map_err(|again| again.0.saturating_sub(now.0))
     }
 }

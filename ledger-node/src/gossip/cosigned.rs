@@ -66,11 +66,11 @@ impl GossipState {
         }
         self.cosigned.insert(origin.clone(), now);
         self.moved |= before != Some(now);
-        let heard = match before {
+        let step = match before {
             Some(before) => self.view.observe_growth(&before, head),
             None => self.view.observe(head, HeadSource::OwnWitness),
         };
-        heard.unwrap_or_default()
+        step.unwrap_or_default()
     }
 }
 

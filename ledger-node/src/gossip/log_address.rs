@@ -66,7 +66,7 @@ impl LogAddress {
             return None;
         }
         let Question { smaller, larger, .. } = question;
-        let tiles = AddressTiles { place: self, until: Instant::now() + BUDGET };
+        let tiles = AddressTiles { address: self, until: Instant::now() + BUDGET };
         let shown =
             PrefixProof::read(&mut TileReader::new(tiles, larger.size), smaller.size, larger);
         let failed = match &shown {
@@ -115,7 +115,7 @@ pub(super) struct NotProven;
 
 /// The tiles of a log, as long as its time lasts.
 pub(super) struct AddressTiles<'a> {
-    pub(super) place: &'a mut LogAddress,
+    pub(super) address: &'a mut LogAddress,
     pub(super) until: Instant,
 }
 
@@ -123,14 +123,14 @@ impl TileSource for AddressTiles<'_> {
     type Error = SourceError;
 
     fn read_tile(&mut self, coord: TileCoord) -> Result<Vec<u8>, SourceError> {
-        let kept = &mut self.place.tiles;
+        let kept = &mut self.address.tiles;
         if let Some((_, tile)) = kept.iter().find(|(own, _)| *own == coord) {
             return Ok(tile.clone());
         }
         if Instant::now() >= self.until {
             return Err(SourceError::Failed("its tiles come too slowly".to_owned()));
         }
-        let tile = self.place.source.tile(coord)?;
+        let tile = self.address.source.tile(coord)?;
         if kept.len() == KEPT_TILES {
             kept.pop_front();
         }

@@ -10,7 +10,7 @@ use ledger_core::note::PublicKey;
 use crate::transport::{Caller, grpc_url, network};
 
 /// Addresses whose conduct is remembered: those that came first go first.
-const MAX_ASKERS: usize = 4_096;
+const MAX_CALLERS: usize = 4_096;
 
 /// Milliseconds for which it is shown that somebody asked for more than its share, or sent what
 /// cannot be verified.
@@ -25,7 +25,7 @@ pub struct Peer {
     /// Its gRPC address as a URL.
     pub url: String,
     /// How it behaves.
-    pub conduct: PeerBudget,
+    pub budget: PeerBudget,
     /// When a round with it went well last, in POSIX seconds, and how many microseconds it took.
     pub met: Option<(u64, u64)>,
     /// What is wrong with it.
@@ -57,7 +57,7 @@ pub struct CallerStatus {
 #[derive(Debug, Default)]
 pub struct Peers {
     asked: Vec<Peer>,
-    askers: BTreeMap<Sender, CallerStatus>,
+    callers: BTreeMap<Sender, CallerStatus>,
     came: u64,
 }
 
@@ -74,7 +74,7 @@ impl Peers {
                 Some(at) => before.swap_remove(at),
                 None => {
                     let conduct = PeerBudget::new(now);
-                    Peer { url, conduct, met: None, trouble: None, doubt: None }
+                    Peer { url, budget: conduct, met: None, trouble: None, doubt: None }
                 }
             });
         }
@@ -82,7 +82,7 @@ impl Peers {
 
     /// One of the peers that are due, chosen by a random number.
     pub fn choose(&self, random: u64, now: Moment) -> Option<String> {
-        let due: Vec<&Peer> = self.asked.iter().filter(|peer| peer.conduct.is_due(now)).collect();
+        let due: Vec<&Peer> = self.asked.iter().filter(|peer| peer.budget.is_due(now)).collect();
         let count = u64::try_from(due.len()).ok().filter(|count| *count > 0)?;
         let at = usize::try_from(random % count).ok()?;
         due.get(at).map(|peer| peer.url.clone())
@@ -100,11 +100,11 @@ impl Peers {
 
     /// Whoever asks: a node that is known by its key under its name, wherever it asks from,
     /// everybody else by the network.
-    pub fn asker(&mut self, caller: &Sender, now: Moment) -> &mut CallerStatus {
-        if !self.askers.contains_key(caller) && self.askers.len() >= MAX_ASKERS {
-            let oldest = self.askers.iter().min_by_key(|(_, asker)| asker.number);
+    pub fn caller(&mut self, caller: &Sender, now: Moment) -> &mut CallerStatus {
+        if !self.callers.contains_key(caller) && self.callers.len() >= MAX_CALLERS {
+            let oldest = self.callers.iter().min_by_key(|(_, caller)| caller.number);
             if let Some(oldest) = oldest.map(|(sender, _)| sender.clone()) {
-                self.askers.remove(&oldest);
+                self.callers.remove(&oldest);
             }
         }
         self.came += 1;
@@ -117,17 +117,17 @@ impl Peers {
             doubt: None,
             number,
         };
-        self.askers.entry(caller.clone()).or_insert_with(new)
+        self.callers.entry(caller.clone()).or_insert_with(new)
     }
 
     /// Whoever is not listened to for now, or asked for more than its share or sent what cannot be
     /// verified a short while ago.
     pub fn limited(&self, now: Moment) -> impl Iterator<Item = (&Sender, &CallerStatus)> {
-        let is_shown = move |asker: &CallerStatus| {
-            let recent = asker.floods(now).is_some() || asker.doubted(now).is_some();
-            asker.conduct.is_limited(now) || recent
+        let is_shown = move |caller: &CallerStatus| {
+            let recent = caller.floods(now).is_some() || caller.doubted(now).is_some();
+            caller.conduct.is_limited(now) || recent
         };
-        self.askers.iter().filter(move |(_, asker)| is_shown(asker))
+        self.callers.iter().filter(move |(_, caller)| is_shown(caller))
     }
 }
 
@@ -258,19 +258,19 @@ mod tests {
             let address = text.parse().expect("an address");
             Sender::of(Some(Caller { address, key: None }))
         };
-        peers.asker(&at("192.0.2.1:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
-        assert!(peers.asker(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
-        assert!(peers.asker(&at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
-        assert!(!peers.asker(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
-        peers.asker(&at("[2001:db8::1]:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
-        assert!(peers.asker(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        peers.caller(&at("192.0.2.1:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
+        assert!(peers.caller(&at("192.0.2.1:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(peers.caller(&at("[::ffff:192.0.2.1]:6"), Moment(0)).conduct.is_limited(Moment(1)));
+        assert!(!peers.caller(&at("192.0.2.2:5"), Moment(0)).conduct.is_limited(Moment(1)));
+        peers.caller(&at("[2001:db8::1]:5"), Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
+        assert!(peers.caller(&at("[2001:db8::2]:5"), Moment(0)).conduct.is_limited(Moment(1)));
         // a node that is called like an address is not that address
         let lab = Sender::Node("192.0.2.1".to_owned());
-        assert!(!peers.asker(&lab, Moment(0)).conduct.is_limited(Moment(1)));
-        for n in 0..MAX_ASKERS {
-            peers.asker(&at(&format!("[::ffff:127.0.0.1]:{}", n + 1)), Moment(0));
+        assert!(!peers.caller(&lab, Moment(0)).conduct.is_limited(Moment(1)));
+        for n in 0..MAX_CALLERS {
+            peers.caller(&at(&format!("[::ffff:127.0.0.1]:{}", n + 1)), Moment(0));
         }
-        assert_eq!(peers.askers.len(), MAX_ASKERS);
+        assert_eq!(peers.callers.len(), MAX_CALLERS);
     }
 
     #[test]
@@ -283,10 +283,10 @@ mod tests {
         let senders = ["192.0.2.1:5", "[2001:db8::1]:5", "127.0.0.1:5"].map(sender);
         let node = Sender::Node("lab.example".to_owned());
         for from in senders.iter().chain([&node, &Sender::Unknown]) {
-            peers.asker(from, Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
+            peers.caller(from, Moment(0)).fault(&PeerFault::TooMuch, Moment(0));
         }
         let told: Vec<String> =
-            peers.limited(Moment(1)).map(|(from, asker)| asker.name(from)).collect();
+            peers.limited(Moment(1)).map(|(from, caller)| caller.name(from)).collect();
         assert_eq!(told.len(), 5);
         assert!(told.contains(&"lab.example".to_owned()), "the charter names it");
         for name in told.iter().filter(|name| *name != "lab.example") {
@@ -294,7 +294,7 @@ mod tests {
             assert!(number.parse::<u64>().is_ok(), "{name}");
         }
         // it keeps its number as long as it is remembered
-        let of = |peers: &mut Peers| peers.asker(&senders[0], Moment(1)).number();
+        let of = |peers: &mut Peers| peers.caller(&senders[0], Moment(1)).number();
         assert_eq!(of(&mut peers), of(&mut peers));
     }
 
@@ -302,16 +302,16 @@ mod tests {
     fn a_flood_is_shown_for_a_while_and_counted_anew_later() {
         let mut peers = Peers::default();
         let name = Sender::Node("lab.example".to_owned());
-        assert!(peers.asker(&name, Moment(0)).turned_away(Moment(0)), "it begins");
-        assert!(!peers.asker(&name, Moment(9)).turned_away(Moment(9)), "it goes on");
+        assert!(peers.caller(&name, Moment(0)).turned_away(Moment(0)), "it begins");
+        assert!(!peers.caller(&name, Moment(9)).turned_away(Moment(9)), "it goes on");
         let why = |peers: &Peers, now| -> Vec<String> {
-            peers.limited(Moment(now)).map(|(_, asker)| asker.why(Moment(now))).collect()
+            peers.limited(Moment(now)).map(|(_, caller)| caller.why(Moment(now))).collect()
         };
         assert!(why(&peers, 10)[0].contains("2 messages"), "{:?}", why(&peers, 10));
         assert!(why(&peers, 9 + SHOWN_MS).is_empty());
         let later = Moment(10 + SHOWN_MS);
-        assert!(peers.asker(&name, later).turned_away(later), "another one");
-        peers.asker(&name, later).fault(&PeerFault::TooMuch, later);
+        assert!(peers.caller(&name, later).turned_away(later), "another one");
+        peers.caller(&name, later).fault(&PeerFault::TooMuch, later);
         let why = why(&peers, later.0);
         assert!(why[0].starts_with("its message is larger") && why[0].contains("; it asks"));
     }
@@ -323,12 +323,12 @@ mod tests {
         assert_eq!(peers.choose(7, Moment(0)), None);
         peers.set(urls(&["a", "b", "a"]), Moment(0));
         assert_eq!(peers.asked().len(), 2);
-        peers.peer("http://a").expect("known").conduct.failed(Moment(0), Duration::from_secs(10));
+        peers.peer("http://a").expect("known").budget.failed(Moment(0), Duration::from_secs(10));
         for random in 0..5 {
             assert_eq!(peers.choose(random, Moment(0)).as_deref(), Some("http://b"));
         }
         peers.set(urls(&["c", "a"]), Moment(0));
-        assert!(!peers.peer("http://a").expect("kept").conduct.is_due(Moment(0)));
+        assert!(!peers.peer("http://a").expect("kept").budget.is_due(Moment(0)));
         assert!(peers.peer("http://b").is_none());
     }
 }

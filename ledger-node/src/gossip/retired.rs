@@ -69,7 +69,7 @@ impl Paired {
         let verified = claimed.verify(&self.keys).map_err(|e| NotRead(e.to_string()))?;
         let head = *verified.head();
         let last = head.size.last().ok_or_else(|| not_read("the tree is empty"))?;
-        let mut tree = AddressTree { place, head, until: Instant::now() + BUDGET };
+        let mut tree = AddressTree { address: place, head, until: Instant::now() + BUDGET };
         let founding = Entry::parse(&tree.entry(LeafIndex::ZERO)?)?;
         if Governance::found(&founding)?.charter().origin() != self.origin.as_str() {
             return Err(not_read("its first entry is the charter of another log"));
@@ -108,7 +108,7 @@ fn has_line(head: &ClaimedCheckpoint, key: &VerifierKey) -> bool {
 
 /// The tree of one head, as an address shows it: each entry is proven to be in it.
 struct AddressTree<'a> {
-    place: &'a mut LogAddress,
+    address: &'a mut LogAddress,
     head: TreeHead,
     until: Instant,
 }
@@ -147,11 +147,11 @@ impl AddressTree<'_> {
         if Instant::now() >= self.until {
             return Err(NotRead("its files come too slowly".to_owned()));
         }
-        let bytes = self.place.source().tile(coord)?;
+        let bytes = self.address.source().tile(coord)?;
         let bundle = EntryBundle::parse_or_cut(coord, bytes)?;
         let at = usize::try_from(index.get() % width).map_err(|_| damaged())?;
         let entry = bundle.iter().nth(at).ok_or_else(damaged)?.to_vec();
-        let tiles = AddressTiles { place: self.place, until: self.until };
+        let tiles = AddressTiles { address: self.address, until: self.until };
         let inclusion = prove_inclusion(&mut TileReader::new(tiles, size), index, size)
             .map_err(|_| NotRead(format!("the tiles around entry {index} cannot be read")))?;
         verify_inclusion(&inclusion, &Hash::leaf(&entry), index, &self.head)?;

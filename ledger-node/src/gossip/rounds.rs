@@ -136,7 +136,7 @@ async fn meet(gossip: &Arc<Gossip>, own: &RoundSources, lines: &mut Connections,
     let Some(peer) = peers.peer(url) else { return };
     match ended {
         Ok(_) => {
-            peer.conduct.succeeded();
+            peer.budget.succeeded();
             peer.met = Some((now, took));
             peer.trouble = None;
         }
@@ -147,8 +147,8 @@ async fn meet(gossip: &Arc<Gossip>, own: &RoundSources, lines: &mut Connections,
                 tracing::warn!(url, why, "a round of gossip failed");
             }
             match ended {
-                Ended::Fault(_) => peer.conduct.fault(moment),
-                _ => peer.conduct.failed(moment, own.interval),
+                Ended::Fault(_) => peer.budget.fault(moment),
+                _ => peer.budget.failed(moment, own.interval),
             }
             peer.trouble = Some(why);
         }
@@ -260,16 +260,16 @@ async fn round(
         }
         let hearing = Arc::clone(gossip);
         let taken = tokio::task::spawn_blocking(move || {
-            let heard = hearing.take_answer(&mut round, message);
-            (round, heard)
+            let step = hearing.take_answer(&mut round, message);
+            (round, step)
         });
-        let (same, heard) = taken.await.map_err(|e| unreached(&e))?;
+        let (same, step) = taken.await.map_err(|e| unreached(&e))?;
         round = same;
-        gossip.note_heard(url, &heard);
-        if let Some(fault) = heard.fault {
+        gossip.note_step(url, &step);
+        if let Some(fault) = step.fault {
             return Err(Ended::Fault(fault.to_string()));
         }
-        match heard.reply {
+        match step.reply {
             Some(reply) => (next, met) = (reply, Met::Talked),
             None => return Ok(met),
         }

@@ -93,7 +93,7 @@ fn start(
             origin,
             gossip,
             dialer,
-            places: BTreeMap::new(),
+            addresses: BTreeMap::new(),
             unshown: Vec::new(),
             polled: None,
         };
@@ -111,7 +111,7 @@ struct Seeker {
     origin: Origin,
     gossip: Weak<Gossip>,
     dialer: Dialer,
-    places: BTreeMap<String, LogAddress>,
+    addresses: BTreeMap<String, LogAddress>,
     /// What was not shown at first: of a tree that the log has outgrown it may never be.
     unshown: Vec<(Question, Pace)>,
     polled: Option<Instant>,
@@ -123,7 +123,7 @@ impl Seeker {
         let paired = self.gossip.upgrade().and_then(|gossip| gossip.paired(&self.origin));
         let of_pair = paired.iter().flat_map(Paired::addresses);
         let known: Vec<&String> = task.addresses.iter().chain(asked).chain(of_pair).collect();
-        self.places.retain(|url, _| known.contains(&url));
+        self.addresses.retain(|url, _| known.contains(&url));
         if self.must_poll(&task.addresses) {
             for url in &task.addresses {
                 let Some(place) = self.place(url).filter(|place| place.heads.is_due()) else {
@@ -164,7 +164,7 @@ impl Seeker {
             let Some(gossip) = self.gossip.upgrade() else { return };
             gossip.learn_keys(&self.origin, shown);
             if !gossip.paired_logs().contains(&self.origin) {
-                self.places.values_mut().for_each(|place| place.governance = Pace::new());
+                self.addresses.values_mut().for_each(|place| place.governance = Pace::new());
                 return;
             }
         }
@@ -218,9 +218,9 @@ impl Seeker {
     }
 
     fn place(&mut self, url: &str) -> Option<&mut LogAddress> {
-        if !self.places.contains_key(url) {
-            self.places.insert(url.to_owned(), LogAddress::open(&self.dialer, url)?);
+        if !self.addresses.contains_key(url) {
+            self.addresses.insert(url.to_owned(), LogAddress::open(&self.dialer, url)?);
         }
-        self.places.get_mut(url)
+        self.addresses.get_mut(url)
     }
 }

@@ -111,7 +111,7 @@ impl PeerState {
     /// How a peer does at a moment.
     pub fn of(peer: &Peer, now: Moment) -> PeerState {
         match (&peer.trouble, peer.met) {
-            _ if peer.conduct.is_limited(now) => PeerState::Limited,
+            _ if peer.budget.is_limited(now) => PeerState::Limited,
             (Some(_), _) => PeerState::Silent,
             (None, Some(_)) => PeerState::Up,
             (None, None) => PeerState::New,
@@ -125,7 +125,8 @@ impl Gossip {
         let logs = self.lock().view.status();
         let now = self.now();
         let peers = self.peers();
-        let limited = peers.limited(now).map(|(sender, asker)| (asker.name(sender), asker.clone()));
+        let limited =
+            peers.limited(now).map(|(sender, caller)| (caller.name(sender), caller.clone()));
         let limited = limited.collect();
         let asked = peers.asked().to_vec();
         drop(peers);

@@ -46,7 +46,7 @@ impl PrefixProver for Trees {
         larger: &TreeHead,
     ) -> Option<PrefixProof> {
         if self.own.as_ref() == Some(origin) {
-            return self.reader.tree(larger.size).beginning(smaller, larger);
+            return self.reader.tree(larger.size).prove_prefix(smaller, larger);
         }
         self.copies.get(origin)?(smaller, larger)
     }

@@ -23,7 +23,7 @@ pub struct Answers<T> {
     /// Room for the word that the caller was too slow.
     last: Option<OwnedPermit<HeldAnswer<T>>>,
     /// The bytes that may wait.
-    room: Arc<Semaphore>,
+    permit: Arc<Semaphore>,
     waiting: Queue<T>,
     patience: Duration,
 }
@@ -54,7 +54,7 @@ impl<T: Message> Answers<T> {
         let waiting = Arc::new(Mutex::new(receiver));
         let taken = Waiting(Arc::clone(&waiting));
         let room = Arc::new(Semaphore::new(BYTES_AHEAD));
-        (Answers { sender, last, room, waiting, patience }, taken)
+        (Answers { sender, last, permit: room, waiting, patience }, taken)
     }
 
     /// Sends an answer once there is room for it.
@@ -74,7 +74,7 @@ impl<T: Message> Answers<T> {
     async fn queue(&self, answer: Result<T, Status>) -> Result<(), CallerGone> {
         let bytes = answer.as_ref().map_or(0, Message::encoded_len).min(BYTES_AHEAD);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.room).acquire_many_owned(bytes);
+        let room = Arc::clone(&self.permit).acquire_many_owned(bytes);
         // the caller may go while there is no room
         let room = tokio::select! {
             room = room => room.ok(),

@@ -42,7 +42,7 @@ impl gossip_server::Gossip for GrpcService {
         }
         let received = message.encoded_len();
         // nothing in it is looked at before
-        if let Err(after) = gossip.listens(&from, received) {
+        if let Err(after) = gossip.accepts(&from, received) {
             let answer = busy(after);
             gossip.count_bytes(received, answer.encoded_len());
             return Ok(Response::new(answer));
@@ -55,9 +55,9 @@ impl gossip_server::Gossip for GrpcService {
             match from_wire(message) {
                 Ok(PeerReply::Message(message)) => gossip.answer(&from, message),
                 Ok(PeerReply::Busy(_)) => {
-                    gossip.turn_away(&from, &Malformed("askers are never busy"))
+                    gossip.refuse_for_fault(&from, &Malformed("askers are never busy"))
                 }
-                Err(malformed) => gossip.turn_away(&from, &malformed),
+                Err(malformed) => gossip.refuse_for_fault(&from, &malformed),
             }
         });
         let told = told.await;
@@ -80,11 +80,11 @@ impl gossip_server::Gossip for GrpcService {
             url: peer.url.clone(),
             met_at: peer.met.map(|(at, _)| at),
             took_us: peer.met.map(|(_, took)| took),
-            failures: peer.conduct.failures(),
-            faults: peer.conduct.faults(),
+            failures: peer.budget.failures(),
+            faults: peer.budget.faults(),
             trouble: peer.trouble.clone().or(peer.doubt.clone()).unwrap_or_default(),
-            retry_after: after(&peer.conduct),
-            limited: peer.conduct.is_limited(status.now),
+            retry_after: after(&peer.budget),
+            limited: peer.budget.is_limited(status.now),
         });
         let limited = status.limited.iter().map(|(caller, asker)| wire::GossipLimited {
             caller: caller.clone(),

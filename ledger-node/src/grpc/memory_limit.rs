@@ -86,7 +86,7 @@ impl MemoryPermit {
 #[derive(Debug, Clone)]
 pub struct MemoryLimit<S> {
     inner: S,
-    rooms: MemoryPool,
+    pool: MemoryPool,
     cost: HeapCost,
     stream: Option<&'static str>,
     turns: Option<Quota>,
@@ -118,7 +118,7 @@ impl MemoryPool {
 impl<S> MemoryLimit<S> {
     /// Weighs the calls of this service, whose messages take so much.
     pub fn new(inner: S, rooms: MemoryPool, cost: HeapCost) -> MemoryLimit<S> {
-        MemoryLimit { inner, rooms, cost, stream: None, turns: None }
+        MemoryLimit { inner, pool: rooms, cost, stream: None, turns: None }
     }
 
     /// Leaves out the call of this name: a stream that goes on for as long as its caller likes, and
@@ -154,16 +154,16 @@ where
         let place = MemoryPermit::default();
         request.extensions_mut().insert(place.clone());
         let is_weighed = self.stream.is_none_or(|stream| !request.uri().path().ends_with(stream));
-        let (rooms, taken) = (is_weighed.then(|| self.rooms.clone()), place.clone());
-        let network = self.rooms.gate.network_of(request.extensions().get());
-        let answers = self.rooms.answers.clone();
+        let (rooms, taken) = (is_weighed.then(|| self.pool.clone()), place.clone());
+        let network = self.pool.gate.network_of(request.extensions().get());
+        let answers = self.pool.answers.clone();
         let turn = self.turns.as_ref().map(|turns| turns.acquire(network, 1));
         if matches!(turn, Some(None)) {
             let why = "too many such calls at once";
             let refused = CallError::new(Code::ResourceExhausted, why, "try again in a while");
             return Box::pin(async { Ok(Status::from(refused).into_http()) });
         }
-        let weight = Weight { cost: self.cost, network, rooms, seen: 0, counted: 0, place: taken };
+        let weight = Weight { cost: self.cost, network, rooms, seen: 0, counted: 0, permit: taken };
         let metered = request.map(|body| Metered { body, weight });
         let answering = self.inner.call(metered);
         Box::pin(async move {
@@ -221,7 +221,7 @@ struct Weight {
     seen: usize,
     /// Units that were taken for it, in the room for its size.
     counted: usize,
-    place: MemoryPermit,
+    permit: MemoryPermit,
 }
 
 impl Weight {
@@ -248,7 +248,7 @@ impl Weight {
             );
         };
         self.counted = needed;
-        self.place.add(share);
+        self.permit.add(share);
         Ok(())
     }
 }
@@ -355,7 +355,7 @@ mod tests {
             rooms: taken.0,
             seen: 0,
             counted: 0,
-            place: taken.1,
+            permit: taken.1,
         };
         weight.add(LARGE).expect("there is room");
         drop(weight);
@@ -414,7 +414,7 @@ mod tests {
             let (rooms, place) = (Some(rooms.clone()), MemoryPermit::default());
             let network = Some(IpAddr::from([192, 0, 2, n]));
             let cost = HeapCost::BYTES;
-            let mut weight = Weight { cost, network, rooms, seen: 0, counted: 0, place };
+            let mut weight = Weight { cost, network, rooms, seen: 0, counted: 0, permit: place };
             weight.add(bytes).map(|()| weight)
         };
         for size in [SMALL, LARGE] {

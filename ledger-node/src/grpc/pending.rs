@@ -25,7 +25,7 @@ pub async fn propose(
 ) -> Result<wire::ProposeResponse, CallError> {
     let wire::ProposeRequest { request, record } = request;
     let room = face.service.admission.room_soon(record.len()).await?;
-    let (asker, statement) = at_desk(face, move |service| {
+    let (asker, statement) = with_drafts(face, move |service| {
         let call = Call::Propose { record: &record };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
         let statement = service.pending.propose(&service.admission, &asker, &record)?;
@@ -44,7 +44,7 @@ pub async fn cosign(
 ) -> Result<wire::CosignResponse, CallError> {
     let wire::CosignRequest { request, statement, signature } = request;
     let statement = statement_id(&statement)?;
-    let asker = at_desk(face, move |service| {
+    let asker = with_drafts(face, move |service| {
         let line = std::str::from_utf8(&signature).map_err(|_| PendingRefusal::SignatureLine)?;
         let call = Call::Cosign { statement, signature: line };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
@@ -62,7 +62,7 @@ pub async fn decline(
     request: wire::DeclineRequest,
 ) -> Result<wire::DeclineResponse, CallError> {
     let wire::DeclineRequest { request, decline } = request;
-    let (asker, statement) = at_desk(face, move |service| {
+    let (asker, statement) = with_drafts(face, move |service| {
         let call = Call::Decline { note: &decline };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
         let statement = service.pending.decline(&service.admission, &asker, &decline)?;
@@ -79,7 +79,7 @@ pub async fn withdraw(
 ) -> Result<wire::WithdrawResponse, CallError> {
     let wire::WithdrawRequest { request, statement } = request;
     let statement = statement_id(&statement)?;
-    let asker = at_desk(face, move |service| {
+    let asker = with_drafts(face, move |service| {
         let call = Call::Withdraw { statement };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
         service.pending.withdraw(&service.admission, &asker, statement)?;
@@ -93,11 +93,11 @@ pub async fn withdraw(
 pub async fn list(
     face: &GrpcService,
     request: wire::ListPendingRequest,
-    turn: QuotaPermit,
+    permit: QuotaPermit,
 ) -> Result<Waiting<wire::PendingDraft>, CallError> {
     let wire::ListPendingRequest { request, statement } = request;
     let statement = statement.map(|statement| statement_id(&statement)).transpose()?;
-    let (asker, drafts) = at_desk(face, move |service| {
+    let (asker, drafts) = with_drafts(face, move |service| {
         let call = Call::ListPending { statement };
         let asker = service.pending.authenticate(&service.admission, &request, &call)?;
         let mut drafts = service.pending.list(&service.admission, &asker);
@@ -124,13 +124,13 @@ pub async fn list(
                 break;
             }
         }
-        drop(turn);
+        drop(permit);
     });
     Ok(waiting)
 }
 
 /// Runs something that reads and writes files, away from the threads that serve sockets.
-async fn at_desk<T: Send + 'static>(
+async fn with_drafts<T: Send + 'static>(
     face: &GrpcService,
     work: impl FnOnce(&Service) -> Result<T, PendingRefusal> + Send + 'static,
 ) -> Result<T, CallError> {
@@ -145,7 +145,7 @@ async fn show(
     asker: AskingMember,
     statement: StatementId,
 ) -> Result<wire::PendingDraft, CallError> {
-    at_desk(face, move |service| {
+    with_drafts(face, move |service| {
         let view = service.pending.view(&service.admission, &asker, statement);
         view.map(to_wire).ok_or(PendingRefusal::NoSuchDraft)
     })

@@ -122,17 +122,17 @@ impl Outcomes {
 pub fn submit(
     face: GrpcService,
     requests: Streaming<wire::SubmitRequest>,
-    turn: QuotaPermit,
+    permit: QuotaPermit,
 ) -> Waiting<wire::SubmitStreamResponse> {
     let (pieces, checked) = mpsc::channel(PIECES_AHEAD);
     let (awaited, answers) = mpsc::channel(ANSWERS_AHEAD);
     let (responses, stream) = Answers::new(PIECE * PIECES_AHEAD, face.idle());
-    let outcomes = Outcomes::new(face.outcomes.clone(), turn.network());
+    let outcomes = Outcomes::new(face.outcomes.clone(), permit.network());
     tokio::spawn(read(face.clone(), requests, pieces));
     tokio::spawn(enqueue(face.clone(), checked, awaited, outcomes));
     tokio::spawn(async move {
         answer(face, answers, responses).await;
-        drop(turn);
+        drop(permit);
     });
     stream
 }

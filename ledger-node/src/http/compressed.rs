@@ -36,11 +36,11 @@ impl Compressors {
         // the largest bundle that does not compress takes four times as long at the usual level
         let compression = CompressionLayer::new().quality(CompressionLevel::Fastest);
         // the layer that is added last sees a request first
-        routes.layer(compression).layer(from_fn_with_state(self.clone(), in_turn))
+        routes.layer(compression).layer(from_fn_with_state(self.clone(), limited))
     }
 }
 
-async fn in_turn(State(all): State<Compressors>, mut request: Request, next: Next) -> Response {
+async fn limited(State(all): State<Compressors>, mut request: Request, next: Next) -> Response {
     if !request.headers().contains_key(header::ACCEPT_ENCODING) {
         return next.run(request).await;
     }

@@ -23,7 +23,7 @@ use super::context::{CopyContext, CopyProgress};
 use super::evidence;
 use super::feed::{Feed, FeedError};
 use super::heads;
-use super::law::{Law, Stop};
+use super::judge::{EntryJudge, Stop};
 use super::list::{ListedBasis, Mirrored};
 use super::served::ServedCopy;
 use super::store::Row;
@@ -38,13 +38,13 @@ pub struct LogCopy {
     edge: Edge,
     index: Option<Arc<Index>>,
     /// The judgement of a log of ours; taken away when it stopped, to begin again from the disk.
-    law: Option<Law>,
+    judge: Option<EntryJudge>,
     /// The head that contradicted ours and was laid before the investigator.
     suspected: Option<TreeHead>,
     /// The checkpoint that nobody in force had signed.
     refused: Option<ClaimedCheckpoint>,
     /// Whether gossip has heard what was held and pending when the copy was opened.
-    told: bool,
+    reported: bool,
     /// Whether what is held is here and was shown.
     shows_held: bool,
     stopping: Arc<AtomicBool>,
@@ -95,14 +95,14 @@ impl LogCopy {
             row,
             edge,
             index,
-            law: None,
+            judge: None,
             suspected: None,
             refused: None,
-            told: false,
+            reported: false,
             shows_held: false,
             stopping,
         };
-        copy.tell();
+        copy.report();
         if matches!(copy.context.log.basis, ListedBasis::Keys { .. }) {
             copy.introduce();
         }
@@ -118,7 +118,7 @@ impl LogCopy {
 
     /// The rules behind what is copied, of a log of ours.
     fn charter(&self) -> Option<Arc<Charter>> {
-        self.law.as_ref().map(|law| Arc::clone(law.charter()))
+        self.judge.as_ref().map(|law| Arc::clone(law.charter()))
     }
 
     /// The checkpoint that was cosigned last.
@@ -129,14 +129,14 @@ impl LogCopy {
     /// One round: what was promised and is not here any more, then a new checkpoint, or the rest of
     /// the one that is pending.
     pub fn round(&mut self) -> Result<Done, Trouble> {
-        self.take_up_law()?;
+        self.open_judge()?;
         let lost = match self.bring_back() {
             // a larger tree that the source has brings it back, too
             Err(trouble @ Trouble::Feed(_)) => Some(trouble),
             brought => brought.map(|()| None)?,
         };
-        self.take_up_law()?;
-        self.tell_gossip();
+        self.open_judge()?;
+        self.report_to_gossip();
         match (self.go_on()?, lost) {
             (Done::Nothing, Some(trouble)) => Err(trouble),
             (done, _) => Ok(done),
@@ -181,7 +181,7 @@ impl LogCopy {
             Err(
                 trouble @ (Trouble::Feed(_) | Trouble::Foreign(_) | Trouble::Unreconciled { .. }),
             ) if self.row.pending.is_some() => {
-                self.take_up_law()?;
+                self.open_judge()?;
                 match self.fetch_checkpoint(Some(pending))? {
                     true => Ok(Done::Renewed),
                     false => Err(trouble),
@@ -194,8 +194,8 @@ impl LogCopy {
     /// Tells gossip once what was held and pending before: gossip may have heard of another history
     /// meanwhile. Where the source has no proof of it, the copy answers once the pending tree is
     /// here.
-    fn tell_gossip(&mut self) {
-        let Some(held) = self.held().filter(|_| !self.told) else { return };
+    fn report_to_gossip(&mut self) {
+        let Some(held) = self.held().filter(|_| !self.reported) else { return };
         self.context.common.gossip.observe(std::slice::from_ref(held));
         let old = held.checkpoint().head().size;
         if let Some(pending) = &self.row.pending
@@ -209,7 +209,7 @@ impl LogCopy {
                 }
             }
         }
-        self.told = true;
+        self.reported = true;
     }
 
     /// Asks for the log's latest checkpoint, which must have grown out of the one that is held or
@@ -224,7 +224,7 @@ impl LogCopy {
             let why = "no key in force at its end signed it";
             return Err(Trouble::Foreign(why.to_owned()));
         }
-        heads::check(&self.context, self.law.as_ref().map(Law::charter), &offered)?;
+        heads::check(&self.context, self.judge.as_ref().map(EntryJudge::charter), &offered)?;
         let new = *offered.checkpoint().head();
         let Some(ours) = ours else {
             return match new {
@@ -240,7 +240,7 @@ impl LogCopy {
             return self.gather(&ours, &offered);
         }
         if new.size <= old.size {
-            return match self.beginning(&old, new.size)? {
+            return match self.head_at(&old, new.size)? {
                 Some(own) if own != new => {
                     Err(self.contradiction(&ours, &offered, "an older head with another root"))
                 }
@@ -283,7 +283,7 @@ impl LogCopy {
         if self.edge.head() != *ours.checkpoint().head() {
             return Ok(false);
         }
-        let charter = self.law.as_ref().map(Law::charter);
+        let charter = self.judge.as_ref().map(EntryJudge::charter);
         match heads::gathered(&self.context, charter, ours, offered) {
             Some(gathered) => self.lock_on(gathered),
             None => Ok(false),
@@ -291,7 +291,7 @@ impl LogCopy {
     }
 
     /// What our tree was at a smaller size, if that much of it is here.
-    fn beginning(&self, ours: &TreeHead, smaller: TreeSize) -> Result<Option<TreeHead>, Trouble> {
+    fn head_at(&self, ours: &TreeHead, smaller: TreeSize) -> Result<Option<TreeHead>, Trouble> {
         let here = self.edge.size();
         if smaller == ours.size {
             return Ok(Some(*ours));
@@ -316,12 +316,12 @@ impl LogCopy {
         Trouble::Contradiction(why.to_owned())
     }
 
-    fn take_up_law(&mut self) -> Result<(), Trouble> {
-        let (Some(index), None) = (&self.index, &self.law) else { return Ok(()) };
+    fn open_judge(&mut self) -> Result<(), Trouble> {
+        let (Some(index), None) = (&self.index, &self.judge) else { return Ok(()) };
         let size = self.edge.size();
         if !size.is_empty() {
             let reader = Arc::clone(&self.context.served.reader);
-            self.law = Some(Law::resume(size, Arc::clone(index), reader)?);
+            self.judge = Some(EntryJudge::resume(size, Arc::clone(index), reader)?);
             self.introduce();
         }
         Ok(())
@@ -332,7 +332,7 @@ impl LogCopy {
     fn copy_to(&mut self, pending: &ClaimedCheckpoint, target: TreeHead) -> Result<(), Trouble> {
         let copied = self.copy_chunks(pending, target);
         if copied.is_err() {
-            self.law = None;
+            self.judge = None;
         }
         copied
     }
@@ -384,7 +384,7 @@ impl LogCopy {
         self.context.served.site.sync(&written)?;
         self.keep(Row { copied: batch.head, ..self.row.clone() })?;
         self.edge = trial;
-        if let Some(law) = &mut self.law {
+        if let Some(law) = &mut self.judge {
             law.written(batch.head.size)?;
         }
         Ok(())
@@ -433,17 +433,17 @@ impl LogCopy {
             return Ok(());
         };
         let Chunk { entries, looks } = chunk;
-        if self.law.is_none() {
+        if self.judge.is_none() {
             let reader = Arc::clone(&self.context.served.reader);
             let charter = entries.first().map(Vec::as_slice).unwrap_or_default();
-            let law = Law::found(charter, *anchor, Arc::clone(index), reader)?;
+            let law = EntryJudge::found(charter, *anchor, Arc::clone(index), reader)?;
             let own = law.charter().origin();
             if own != self.context.log.origin.as_str() {
                 return Err(Trouble::Foreign(format!("its charter founds the log \"{own}\"")));
             }
-            self.law = Some(law);
+            self.judge = Some(law);
         }
-        let Some(law) = &mut self.law else { return Ok(()) };
+        let Some(law) = &mut self.judge else { return Ok(()) };
         let looks = looks.unwrap_or_else(|| look(law.charter(), &entries));
         match law.judge(first, looks, leaves, self.context.common.clock.now()) {
             Ok(()) => Ok(()),
@@ -462,7 +462,7 @@ impl LogCopy {
     /// Cosigns the pending checkpoint, all of whose entries are on the disk.
     // SPEC tlog-mirror/add-entries: nothing is signed before all entries are durably committed
     fn cosign(&mut self, pending: &ClaimedCheckpoint) -> Result<Done, Trouble> {
-        let charter = self.law.as_ref().map(|law| Arc::clone(law.charter()));
+        let charter = self.judge.as_ref().map(|law| Arc::clone(law.charter()));
         if let Err(foreign) = heads::check_in_force(&self.context, charter.as_deref(), pending) {
             self.drop_pending(pending)?;
             return Err(foreign);
@@ -489,7 +489,7 @@ impl LogCopy {
     /// no honest one away. Nothing was promised; what lies on the disk of it will be written over.
     fn drop_pending(&mut self, pending: &ClaimedCheckpoint) -> Result<(), Trouble> {
         self.refused = Some(pending.clone());
-        self.law = None;
+        self.judge = None;
         let head = self.row.held.as_ref().map(|(held, _)| *held.checkpoint().head());
         let copied = head.unwrap_or(TreeHead::EMPTY);
         let damaged = |e: String| Trouble::Store(crate::store::StoreError::Damaged(e));
@@ -516,11 +516,11 @@ impl LogCopy {
     fn keep(&mut self, row: Row) -> Result<(), MirrorError> {
         self.context.common.store().keep(&self.context.log.origin, &row)?;
         self.row = row;
-        self.tell();
+        self.report();
         Ok(())
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         let pending = self.row.pending.as_ref().map(|own| own.checkpoint().head().size.get());
         let copied = self.row.copied.size.get();
         let source = self.context.log.source.clone();

@@ -44,7 +44,7 @@ pub fn introduce(copy: &CopyContext, progress: CopyProgress<'_>) {
     let cosigners = heads::witnesses(copy, charter);
     let known = AlsoKnown { keys, entries, urls, lineage, cosigners };
     let served = Arc::clone(&copy.served);
-    let prover: CopyProver = Arc::new(move |smaller, larger| served.beginning(smaller, larger));
+    let prover: CopyProver = Arc::new(move |smaller, larger| served.prove_prefix(smaller, larger));
     copy.common.gossip.set_mirrored(&copy.log.origin, prover, known);
 }
 

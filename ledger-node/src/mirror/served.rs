@@ -90,9 +90,9 @@ impl ServedCopy {
 
     /// What the tree of `larger` was at a smaller size, if what is copied begins with the tree of
     /// `larger`: what gossip has to be shown before more is cosigned may lie between the two.
-    pub fn beginning(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
+    pub fn prove_prefix(&self, smaller: TreeSize, larger: &TreeHead) -> Option<PrefixProof> {
         let copied = TreeSize::new(self.status().copied).ok()?;
-        self.reader.tree(copied).beginning(smaller, larger)
+        self.reader.tree(copied).prove_prefix(smaller, larger)
     }
 
     /// How the copying is doing.

@@ -149,7 +149,7 @@ impl MirrorJob {
                 }
                 Err(Trouble::Stopped) => return,
                 Err(trouble) => {
-                    self.tell(&trouble);
+                    self.report(&trouble);
                     match trouble {
                         Trouble::Mirror(MirrorError::Keep(_)) => return,
                         Trouble::Future { until, .. } => {
@@ -204,7 +204,7 @@ impl MirrorJob {
         true
     }
 
-    fn tell(&self, trouble: &Trouble) {
+    fn report(&self, trouble: &Trouble) {
         let now = self.common.clock.now();
         let reason = CopyTrouble { kind: trouble.kind(), text: trouble.to_string() };
         self.served.note(|status| {

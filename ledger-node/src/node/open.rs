@@ -174,7 +174,7 @@ pub(super) fn open(
     let knows_alone = sequencer.plan().is_empty() && !gossip.has_peers();
     if knows_alone && heads.held().is_none() {
         // no witness or peer can know better: what fails here fails before the node serves
-        sequencer.take_up()?;
+        sequencer.resume()?;
     }
     Ok(Opened {
         sequencer,

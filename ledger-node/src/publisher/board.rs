@@ -224,7 +224,7 @@ impl Board {
     ) -> Result<Cosigned, Silence> {
         self.asked(at);
         let answer = worker.ask(head).await;
-        self.heard(at);
+        self.has_answered(at);
         if let Some(size) = worker.conflict {
             self.conflicted(at, size, worker.clock.now());
         }
@@ -239,7 +239,7 @@ impl Board {
     }
 
     /// No request to the witness is under way any more.
-    fn heard(&self, at: usize) {
+    fn has_answered(&self, at: usize) {
         if let Some(status) = self.lock().get_mut(at) {
             status.asked_since = None;
         }

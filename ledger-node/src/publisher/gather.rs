@@ -186,7 +186,7 @@ impl Gatherer {
             .send_replace(Some(CosignRequest { round: number, signed: Arc::clone(&signed) }));
         let new = CosignRound {
             number,
-            published: signed.plan.needs_nobody(),
+            published: signed.plan.needs_no_witness(),
             signed,
             began: Instant::now(),
             lines: BTreeMap::new(),

@@ -268,7 +268,7 @@ impl Plan {
     }
 
     /// Whether a head is a checkpoint without any cosignature.
-    pub fn needs_nobody(&self) -> bool {
+    pub fn needs_no_witness(&self) -> bool {
         self.is_enough(&BTreeSet::new(), &BTreeSet::new())
     }
 
@@ -349,7 +349,7 @@ mod tests {
         let reached = plan(["https://w0.example/", "grpc://w1.example:1", ""], &none);
         let reached = reached.expect("two of three");
         assert_eq!(reached.unreachable(), ["w2"]);
-        assert!(!reached.needs_nobody());
+        assert!(!reached.needs_no_witness());
         let ways: Vec<_> = reached.witnesses().map(|(_, contact)| contact.cloned()).collect();
         let http = Contact::Http("https://w0.example".into());
         let grpc = Contact::Grpc("http://w1.example:1".into());

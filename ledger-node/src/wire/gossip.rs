@@ -81,8 +81,8 @@ fn question_to_wire(question: &Question) -> wire::GossipQuestion {
 fn answer_to_wire(answer: &QuestionAnswer) -> wire::GossipAnswer {
     wire::GossipAnswer {
         question: Some(question_to_wire(&answer.question)),
-        root: hash_bytes(&answer.beginning.root),
-        proof: answer.beginning.proof.hashes().iter().map(hash_bytes).collect(),
+        root: hash_bytes(&answer.proof.root),
+        proof: answer.proof.proof.hashes().iter().map(hash_bytes).collect(),
     }
 }
 
@@ -185,8 +185,8 @@ fn answer(shown: &wire::GossipAnswer) -> Result<QuestionAnswer, Malformed> {
     let hashes: Result<Vec<Hash>, Malformed> =
         shown.proof.iter().map(|bytes| hash(bytes)).collect();
     let proof = ConsistencyProof::new(hashes?).map_err(|_| Malformed("a proof is too long"))?;
-    let beginning = PrefixProof { root: hash(&shown.root)?, proof };
-    Ok(QuestionAnswer { question: question(asked)?, beginning })
+    let prefix = PrefixProof { root: hash(&shown.root)?, proof };
+    Ok(QuestionAnswer { question: question(asked)?, proof: prefix })
 }
 
 fn hash(bytes: &[u8]) -> Result<Hash, Malformed> {
@@ -238,7 +238,7 @@ mod tests {
         let origin = Origin::new("log.example").expect("origin");
         let question = Question { origin, smaller: head, larger: head };
         let proof = ConsistencyProof::new(vec![Hash::leaf(b"y"); 3]).expect("short");
-        let beginning = PrefixProof { root: Hash::leaf(b"z"), proof };
+        let prefix = PrefixProof { root: Hash::leaf(b"z"), proof };
         round_trip(Message::Exchange(Box::new(Exchange {
             salt,
             about: vec![LogLineId([1; 8]), LogLineId([2; 8])],
@@ -250,7 +250,7 @@ mod tests {
             wants: vec![EvidenceId::from_hash(Hash::leaf(b"other"))],
             evidence: None,
             questions: vec![question.clone()],
-            answers: vec![QuestionAnswer { question, beginning }],
+            answers: vec![QuestionAnswer { question, proof: prefix }],
         })));
     }
 

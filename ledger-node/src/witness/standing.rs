@@ -18,7 +18,7 @@ impl Witness {
         let origin = asked.checkpoint().origin();
         if let LogStanding::Unreconciled(_) = self.gossip.standing(origin) {
             match asked.step(self.latest(origin).as_ref().map(LastCosigned::head)) {
-                Ok(_) => self.tell_gossip(asked.request(), Gossip::observe_proof).await,
+                Ok(_) => self.report_to_gossip(asked.request(), Gossip::observe_proof).await,
                 // the log must know from where to prove that its heads belong together
                 Err(conflict @ Refusal::Conflict { .. }) => return Err(conflict),
                 Err(contradiction) => self.look_into(asked.request(), &contradiction).await,
@@ -51,13 +51,13 @@ impl Witness {
             _ => false,
         };
         if may_contradict {
-            self.tell_gossip(request, Gossip::observe_refused).await;
+            self.report_to_gossip(request, Gossip::observe_refused).await;
         }
     }
 
     /// Tells gossip of a request, and waits until what follows is on the disk. Who makes many such
     /// requests waits for them itself.
-    async fn tell_gossip(
+    async fn report_to_gossip(
         &self,
         request: &AddCheckpoint,
         tell: fn(&Gossip, Option<&ClaimedCheckpoint>, &AddCheckpoint),

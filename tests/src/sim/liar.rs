@@ -175,7 +175,7 @@ fn made_up(head: &ClaimedCheckpoint) -> Question {
 
 fn junk(question: Question) -> QuestionAnswer {
     let root = Hash::leaf(b"junk");
-    QuestionAnswer { question, beginning: PrefixProof { root, proof: ConsistencyProof::default() } }
+    QuestionAnswer { question, proof: PrefixProof { root, proof: ConsistencyProof::default() } }
 }
 
 fn name_of(role: Role) -> &'static str {

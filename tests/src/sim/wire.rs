@@ -16,7 +16,7 @@ fn exchange(told: &Exchange) -> usize {
     let heads = told.heads.iter().map(|head| field(head.to_string().len()));
     let questions = told.questions.iter().map(|asked| field(question(asked)));
     let answers = told.answers.iter().map(|answer| {
-        let proof = answer.beginning.proof.hashes().len() * field(32);
+        let proof = answer.proof.proof.hashes().len() * field(32);
         field(field(question(&answer.question)) + field(32) + proof)
     });
     let evidence = told.evidence.as_ref().map_or(0, |evidence| field(evidence.as_bytes().len()));

@@ -41,7 +41,7 @@ struct Done {
     first: u64,
     footing: Footing,
     /// What each entry shows, or why there is no entry to judge.
-    seen: Vec<Result<CheckedEntry, Fate>>,
+    checked: Vec<Result<CheckedEntry, Fate>>,
 }
 
 /// A lawful entry, with the charter before and after it.
@@ -119,7 +119,7 @@ impl<'a> Judges<'a> {
                         Slot::Gap(fate) => Err(fate),
                     });
                     let seen = seen.collect();
-                    if done.send(Done { number, first, footing, seen }).is_err() {
+                    if done.send(Done { number, first, footing, checked: seen }).is_err() {
                         return;
                     }
                 }
@@ -170,7 +170,8 @@ impl<'a> Judges<'a> {
 
     fn take(&mut self, done: Done, report: &mut Report) {
         self.waiting.insert(done.number, done);
-        while let Some(Done { first, footing, seen, .. }) = self.waiting.remove(&self.next) {
+        while let Some(Done { first, footing, checked: seen, .. }) = self.waiting.remove(&self.next)
+        {
             self.next += 1;
             let footing = self.order.footing(footing);
             for (index, seen) in (first..).zip(seen) {
@@ -218,7 +219,7 @@ impl Order<'_> {
                 // its line names the rules in force, so no gap before it changed them
                 self.gaps.close();
                 report.count(Fate::Lawful, footing, 1);
-                self.tell(place, &admitted);
+                self.report(place, &admitted);
             }
             Finding::NotJudged(why) => report.not_judged(why, footing),
             Finding::Unlawful(why) => report.unlawful(index, footing, &why.to_string()),
@@ -226,7 +227,7 @@ impl Order<'_> {
         }
     }
 
-    fn tell(&mut self, index: LeafIndex, admitted: &Admitted) {
+    fn report(&mut self, index: LeafIndex, admitted: &Admitted) {
         let Admitted { logged, record, judge, then } = admitted;
         self.signatures += record.note().signatures().len() as u64;
         if !Arc::ptr_eq(judge, then)

@@ -52,14 +52,14 @@ impl Demo {
             took.as_secs_f64()
         ));
         let status =
-            self.step(&["gossip", "status", "--node", &members[second].grpc], &self.told)?;
+            self.step(&["gossip", "status", "--node", &members[second].grpc], &self.results)?;
         if status.exit != Exit::Refused {
             let hint = "please report this";
             return Err(Failure::refused("the status does not name the convicted log", hint));
         }
         let file = file.display().to_string();
-        let verdict = self.must(&["verify", &file, "--vkey", &one.vkey], &self.told)?;
-        let by_anchor = self.must(&["verify", &file, "--anchor", &one.anchor], &self.told)?;
+        let verdict = self.must(&["verify", &file, "--vkey", &one.vkey], &self.results)?;
+        let by_anchor = self.must(&["verify", &file, "--anchor", &one.anchor], &self.results)?;
 
         self.title("14. The operator vanishes, and a mirror keeps serving the log");
         runtime.block_on(async {
@@ -123,7 +123,10 @@ impl Demo {
         peer: Option<&DemoMember>,
     ) -> Result<(), Failure> {
         let dir = member.dir.display().to_string();
-        self.must(&["witness", "add", "--dir", &dir, &log.vkey, "--url", &log.http], &self.told)?;
+        self.must(
+            &["witness", "add", "--dir", &dir, &log.vkey, "--url", &log.http],
+            &self.results,
+        )?;
         let file = member.dir.join("config.toml");
         let mut config = Config::read(&file).map_err(Failure::failed_by)?;
         config.gossip.interval_seconds = 1;
@@ -135,7 +138,7 @@ impl Demo {
             config.mirror_keys.push(key);
             let origin = format!("{}/log", log.operator.name);
             let args = ["mirror", "add", "--dir", &dir, &origin, "--anchor", &log.anchor];
-            self.must(&[&args[..], &["--from", &log.http]].concat(), &self.told)?;
+            self.must(&[&args[..], &["--from", &log.http]].concat(), &self.results)?;
         }
         files::replace(&file, config.to_text().as_bytes())
     }
@@ -148,10 +151,10 @@ impl Demo {
         let record = self.path(&format!("records/{}-0.record", CHEAT.short));
         let proof = self.path(&format!("records/{}-0.mirrored.tlog-proof", CHEAT.short));
         let args = ["prove", "--record", &record, "--from", &copy, "--anchor", &log.anchor];
-        self.must(&[&args[..], &["-o", &proof]].concat(), &self.told)?;
+        self.must(&[&args[..], &["-o", &proof]].concat(), &self.results)?;
         let charter = self.path(&format!("{}.record", CHEAT.short));
         let args = ["verify", &proof, "--record", &record, "--anchor", &log.anchor];
-        self.must(&[&args[..], &["--charter", &charter]].concat(), &self.told)?;
+        self.must(&[&args[..], &["--charter", &charter]].concat(), &self.results)?;
         Ok(copy)
     }
 }

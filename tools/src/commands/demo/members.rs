@@ -151,7 +151,7 @@ impl Demo {
         )?;
         self.must(
             &["submit", &record, "--node", &member.grpc, "--anchor", &member.anchor],
-            &self.told,
+            &self.results,
         )?;
         Ok(())
     }

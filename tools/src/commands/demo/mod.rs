@@ -102,11 +102,11 @@ pub fn run(args: &Args, run_step: RunStep, out: &Output) -> Result<Outcome, Fail
     // watched from the start, so that an interrupted demo leaves no folder with keys behind
     let stop = runtime.block_on(async { StopSignal::watch() })?;
     prepare(&dir)?;
-    let demo = Demo { dir, out: *out, told: out.for_story(), stop, run_step };
+    let demo = Demo { dir, out: *out, results: out.for_story(), stop, run_step };
     let anchor = demo.found()?;
     let mut node = runtime.block_on(demo.start(args))?;
     let (grpc, http) = (node.grpc_addr(), node.http_addr());
-    let told = demo.tell(&anchor, grpc, http).and_then(|mut object| {
+    let told = demo.run_story(&anchor, grpc, http).and_then(|mut object| {
         let (witnesses, members) = demo.witnesses(&runtime)?;
         object["witnesses"] = witnesses;
         object["gossip"] = demo.gossip(&runtime, members)?;
@@ -250,7 +250,7 @@ struct Demo {
     /// Prints the demo's own lines.
     out: Output,
     /// Prints the results of the commands that the demo runs, without their remarks.
-    told: Output,
+    results: Output,
 }
 
 impl Demo {
@@ -314,7 +314,7 @@ impl Demo {
         for key in &keys {
             sign.extend(["--key", key]);
         }
-        self.must(&sign, &self.told)?;
+        self.must(&sign, &self.results)?;
         let node = self.path("node");
         self.out.line(format!(
             "$ ledger-node init --dir {node} --charter {record} --log-key {log_key}"
@@ -351,7 +351,7 @@ impl Demo {
 
     /// Plays the first act: publishing, proving, verifying, and the forger. Returns what happened,
     /// as JSON.
-    fn tell(
+    fn run_story(
         &self,
         anchor: &str,
         grpc: SocketAddr,
@@ -365,11 +365,11 @@ impl Demo {
         let mut submit = vec!["submit"];
         submit.extend(records.iter().map(String::as_str));
         submit.extend(["--node", &node, "--anchor", anchor]);
-        self.must(&submit, &self.told)?;
+        self.must(&submit, &self.results)?;
         self.title("3. A member replaces its key, and two of three stewards must sign the change");
         let rotated = self.rotate(anchor, &node)?;
         self.title("4. The checkpoint is one signed text that commits to all entries");
-        self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.told)?;
+        self.must(&["checkpoint", "--node", &node, "--anchor", anchor], &self.results)?;
         self.title("5. Any reader verifies, offline, what is logged and who was allowed to sign");
         let charter = self.path("charter.record");
         let proofs: Vec<String> =
@@ -377,17 +377,18 @@ impl Demo {
         let mut verify = vec!["verify"];
         verify.extend(proofs.iter().map(String::as_str));
         verify.extend(["--anchor", anchor, "--charter", &charter]);
-        self.must(&verify, &self.told)?;
+        self.must(&verify, &self.results)?;
         self.title("6. A register lists what is overdue by the deadlines in the charter");
-        let overdue = self.must(&["register", "overdue", &site, "--anchor", anchor], &self.told)?;
+        let overdue =
+            self.must(&["register", "overdue", &site, "--anchor", anchor], &self.results)?;
         self.title("7. An auditor checks every entry, tile and signature");
-        let honest = self.must(&["audit", &site, "--anchor", anchor], &self.told)?;
+        let honest = self.must(&["audit", &site, "--anchor", anchor], &self.results)?;
         self.title("8. A forger with access to the disk flips one bit in a copy");
         let index = TAMPERED as u64;
         let file = self.tamper()?;
         self.out.line(format!("  one bit flipped in {file}, inside entry {index}"));
         let copy = self.path("tampered");
-        let forged = self.step(&["audit", &copy, "--anchor", anchor], &self.told)?;
+        let forged = self.step(&["audit", &copy, "--anchor", anchor], &self.results)?;
         let named = forged.object["problems"]
             .as_array()
             .is_some_and(|problems| problems.len() == 1 && problems[0]["index"] == json!(index));
@@ -439,7 +440,7 @@ impl Demo {
         let (statement, reach) = (text("statement"), ["--node", node, "--anchor", anchor]);
         let step = |args: &[&str]| {
             let args: Vec<&str> = args.iter().chain(&reach).copied().collect();
-            self.must(&args, &self.told)
+            self.must(&args, &self.results)
         };
         step(&["propose", &draft, "--key", &self.key(lab)])?;
         step(&["inbox", "--key", &self.key(other)])?;

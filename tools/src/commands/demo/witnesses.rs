@@ -37,7 +37,7 @@ impl Demo {
         for member in &members {
             self.publish(member, 0)?;
         }
-        self.must(&["witness", "status", "--node", &members[1].grpc], &self.told)?;
+        self.must(&["witness", "status", "--node", &members[1].grpc], &self.results)?;
 
         self.title("10. One operator restores an old backup, and its node refuses to sign");
         let refused = self.restore(runtime, &mut members[0])?;
@@ -137,7 +137,7 @@ impl Demo {
         self.out.line(format!("  the witness answers: {answer}"));
         let file = runtime.block_on(evidence(witness))?;
         let file = file.display().to_string();
-        let outcome = self.must(&["verify", &file, "--vkey", &cheat.vkey], &self.told)?;
+        let outcome = self.must(&["verify", &file, "--vkey", &cheat.vkey], &self.results)?;
         let (status, text) = runtime.block_on(offer(witness, &shown)).map(split)?;
         self.out.line(format!("  from now on the witness answers to this log: {status} {text}"));
         Ok(json!({ "file": file, "verdict": outcome.object, "status": status }))

@@ -51,7 +51,7 @@ pub fn make(args: &MakeArgs, out: &Output) -> Result<Outcome, Failure> {
     let (trust, authority) = (whom(args, out)?, bundles(args)?);
     let (one, other) = (head(&args.one)?, head(&args.other)?);
     let conflict = conflict(Heads { one: &one, other: &other }, args.source.as_deref())?;
-    let evidence = accuse(&conflict, Case { trust: &trust, authority: &authority })?;
+    let evidence = convict(&conflict, Case { trust: &trust, authority: &authority })?;
     let shown = verdict(&evidence, &trust);
     let file = evidence.as_str();
     match &args.output {
@@ -144,7 +144,7 @@ fn in_tree(heads: Heads<'_>, source: &str) -> Result<Option<Conflict>, Failure> 
 }
 
 /// Makes evidence against the log, or against a cosigner that signed both heads.
-fn accuse(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failure> {
+fn convict(conflict: &Conflict, case: Case<'_>) -> Result<ClaimedEvidence, Failure> {
     let mut cosigners = case.trust.cosigners().iter();
     let made = ClaimedEvidence::against_log(conflict, case).or_else(|| {
         cosigners.find_map(|key| ClaimedEvidence::against_cosigner(conflict, key, case))

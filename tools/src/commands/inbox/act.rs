@@ -91,7 +91,7 @@ pub fn sign(args: &SignDraftArgs, out: &Output) -> Result<Outcome, Failure> {
         }
         let draft = member.cosign(&draft).await?;
         out.line("");
-        let mut outcome = tell(&member, &draft, "signed", out);
+        let mut outcome = report(&member, &draft, "signed", out);
         outcome.object["opened"] = json!(opened);
         Ok(outcome)
     })
@@ -106,7 +106,7 @@ pub fn decline(args: &DeclineArgs, out: &Output) -> Result<Outcome, Failure> {
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
         let draft = member.decline(id, &args.reason).await?;
-        Ok(tell(&member, &draft, "declined", out))
+        Ok(report(&member, &draft, "declined", out))
     })
 }
 
@@ -119,11 +119,11 @@ pub fn withdraw(args: &WithdrawArgs, out: &Output) -> Result<Outcome, Failure> {
     client::runtime()?.block_on(async {
         let mut member = Member::connect(&args.member, out).await?;
         let draft = member.withdraw(id).await?;
-        Ok(tell(&member, &draft, "withdrawn", out))
+        Ok(report(&member, &draft, "withdrawn", out))
     })
 }
 
-fn tell(member: &Member, draft: &Pending, done: &str, out: &Output) -> Outcome {
+fn report(member: &Member, draft: &Pending, done: &str, out: &Output) -> Outcome {
     out.line(Line::good(done).and(" ").and(view::headline(draft)));
     view::standing(member, draft, out);
     if view::state(draft) == "logged" {

@@ -23,7 +23,7 @@ use crate::recovery::catch_up;
 pub const MAX_AHEAD: u64 = crate::clock::MAX_WITNESS_OFFSET;
 
 /// The fold over a log's entries, from its charter on.
-pub struct Law {
+pub struct EntryJudge {
     fold: EntryVisitor<SeenInCopy>,
     index: Arc<Index>,
     /// The keys of what was judged and is not in the index yet.
@@ -60,14 +60,14 @@ pub enum Stop {
     Other(Trouble),
 }
 
-impl Law {
+impl EntryJudge {
     /// Begins with the entry at index 0, which must be the charter of this statement.
     pub fn found(
         first: &[u8],
         anchor: StatementId,
         index: Arc<Index>,
         reader: Arc<LogReader>,
-    ) -> Result<Law, Trouble> {
+    ) -> Result<EntryJudge, Trouble> {
         let foreign = |why: String| Trouble::Foreign(format!("entry 0: {why}"));
         let entry = Entry::parse(first).map_err(|e| foreign(e.to_string()))?;
         let found = entry.record().statement();
@@ -76,7 +76,7 @@ impl Law {
         }
         let charter = Charter::found(&entry).map_err(|e| foreign(e.to_string()))?;
         index.clear()?;
-        Ok(Law::new(Arc::new(charter), 0, index, reader, TreeSize::ZERO))
+        Ok(EntryJudge::new(Arc::new(charter), 0, index, reader, TreeSize::ZERO))
     }
 
     /// Goes on behind the copy's first `size` entries, which were judged before they were written.
@@ -84,7 +84,7 @@ impl Law {
         size: TreeSize,
         index: Arc<Index>,
         reader: Arc<LogReader>,
-    ) -> Result<Law, Trouble> {
+    ) -> Result<EntryJudge, Trouble> {
         catch_up(&index, &reader, size)
             .map_err(|e| Trouble::Store(crate::store::StoreError::Damaged(e.to_string())))?;
         let governance = governance::replay(&reader, size)?;
@@ -93,7 +93,7 @@ impl Law {
             None => Vec::new(),
         };
         let before = Entry::split(&last).map_or(0, |(logged, _)| logged.time);
-        Ok(Law::new(Arc::clone(governance.charter()), before, index, reader, size))
+        Ok(EntryJudge::new(Arc::clone(governance.charter()), before, index, reader, size))
     }
 
     fn new(
@@ -102,9 +102,9 @@ impl Law {
         index: Arc<Index>,
         reader: Arc<LogReader>,
         size: TreeSize,
-    ) -> Law {
+    ) -> EntryJudge {
         let seen = SeenInCopy { index: Arc::clone(&index), reader, size, fresh: HashMap::new() };
-        Law { fold: EntryVisitor::new(charter, before, seen), index, judged: Vec::new() }
+        EntryJudge { fold: EntryVisitor::new(charter, before, seen), index, judged: Vec::new() }
     }
 
     /// The rules in force behind what was judged.
