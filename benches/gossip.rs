@@ -7,7 +7,7 @@
 //! while nothing happens, while every log grows in every round, and while a fork is found.
 //!
 //! In a round each node in turn, in a random order, asks one other, at random. A message counts
-//! once, for its protobuf fields, without what HTTP/2 adds. Proofs come from gossip alone: nobody
+//! once, for its protobuf fields, without what HTTP/2 adds. Proofs come from gossip alone: no node
 //! reads a log's tiles.
 
 use ledger_core::TreeSize;
@@ -248,7 +248,7 @@ impl<'a> Net<'a> {
         while !self.views.iter().all(convicts) {
             rounds += 1;
             self.round();
-            assert!(rounds < 1_000, "nobody finds it");
+            assert!(rounds < 1_000, "no node finds it");
         }
         rounds
     }

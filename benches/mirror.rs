@@ -1,7 +1,7 @@
-//! A real mirror that copies a large log over HTTP and gRPC on loopback, in a process of its own.
+//! A real mirror that copies a large log over HTTP and gRPC on loopback, in a separate process.
 //!
 //! `cargo bench -p ledger-benches --bench mirror` prints how long a million entries of 1 KiB take
-//! from the mirror's start to its cosignature: of any C2SP log, and of a log of ours, each of whose
+//! from the mirror's start to its cosignature: of any C2SP log, and of a ledger, each of whose
 //! entries is judged, from its files and from a node; and in the same run how long a client takes
 //! that only fetches the same bundles and looks at nothing. `LEDGER_BENCH_ENTRIES` sets another
 //! number of entries; see RESULTS.md.
@@ -20,7 +20,7 @@ use ledger_tests::process::{NodeProcess, run};
 use ledger_tests::served::{ServedSite, SiteWriter};
 use ledger_tests::{index, key, size};
 
-/// Entries unless told otherwise.
+/// Entries, unless the environment says otherwise.
 const ENTRIES: u64 = 1_000_000;
 
 /// Entries that are written at once.
@@ -51,16 +51,20 @@ fn main() {
     let anchor = records(&ours, entries);
     let source = runtime.block_on(ServedSite::start(&ours));
     let list = format!("ledger {ORIGIN} {anchor} {}\n", source.url);
-    report("mirrored, a log of ours", entries, mirror(&runtime, folder.path(), &list, entries));
+    report("mirrored, a ledger", entries, mirror(&runtime, folder.path(), &list, entries));
     drop(source);
 
     let node = from_copy(folder.path(), &ours, &anchor);
     std::fs::remove_dir_all(&ours).expect("it was there");
     let list = format!("ledger {ORIGIN} {anchor} {}\n", node.grpc.replacen("http", "grpc", 1));
-    report("mirrored, a node of ours", entries, mirror(&runtime, folder.path(), &list, entries));
+    report(
+        "mirrored, a ledger from its node",
+        entries,
+        mirror(&runtime, folder.path(), &list, entries),
+    );
 }
 
-/// A node of ours that serves the log of a folder.
+/// A node that serves the log of a folder.
 fn from_copy(folder: &Path, site: &Path, anchor: &str) -> NodeProcess {
     let (dir, key) = (folder.join("node"), folder.join("node.key"));
     let consortium = Consortium::new();

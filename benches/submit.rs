@@ -1,4 +1,4 @@
-//! A real node in a process of its own, asked over loopback.
+//! A real node in a separate process, asked over loopback.
 //!
 //! `cargo bench -p ledger-benches --bench submit` prints, for the machine it runs on, what a bare
 //! `fdatasync` and a bare signature check take, and in the same run how long an idle node takes

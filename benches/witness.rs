@@ -1,4 +1,4 @@
-//! A real node as a witness, in a process of its own, asked over HTTP on loopback.
+//! A real node as a witness, in a separate process, asked over HTTP on loopback.
 //!
 //! `cargo bench -p ledger-benches --bench witness` prints what a bare `fdatasync` takes on this
 //! machine, how long an idle witness takes to answer one `add-checkpoint`, and how many a second it

@@ -1,4 +1,4 @@
-//! A real log that two of three real witnesses have to cosign, all in processes of their own.
+//! A real log that two of three real witnesses have to cosign, all in separate processes.
 //!
 //! `cargo bench -p ledger-benches --bench witnessed` prints how long an idle log takes from Submit
 //! to a proof that its policy accepts, verified by this client, and in the same run what the disk's
@@ -56,7 +56,7 @@ fn witness_key(n: u8) -> SignerKey {
     key(&format!("witness-{n}.example"), Algorithm::CosignatureV1, 100 + n)
 }
 
-/// A node with a log of its own, which witnesses `log` too.
+/// A node with another log, which witnesses `log` too.
 fn witness(folder: &Path, n: u8, log: &str) -> NodeProcess {
     let own = key(&format!("other-{n}.example"), Algorithm::Ed25519, 110 + n);
     let consortium = Consortium { log: own, ..Consortium::new() };

@@ -181,12 +181,14 @@ mod tests {
                 "the message has more than 16384 fields in {} bytes\nhint: ",
                 message.len()
             );
-            let told = refusal(&message, shape).expect("far too many");
-            assert!(told.starts_with(&expected), "{number}: {told}");
+            let refused = refusal(&message, shape).expect("far too many");
+            assert!(refused.starts_with(&expected), "{number}: {refused}");
         }
         // the messages of the outer one count too, and those of the witness
         let many = [4 << 3 | 2, 0].repeat(100);
-        assert!(refusal(&many, shape).is_some_and(|told| told.contains("more than 80 fields")));
+        assert!(
+            refusal(&many, shape).is_some_and(|refused| refused.contains("more than 80 fields"))
+        );
         let proof = [2 << 3 | 2, 0].repeat(2_000);
         assert!(refusal(&proof, <wire::AddCheckpointRequest as Shaped>::SHAPE).is_some());
     }
@@ -233,8 +235,8 @@ mod tests {
     fn what_is_cut_or_no_protobuf_is_malformed() {
         let shape = <wire::SubmitRequest as Shaped>::SHAPE;
         for bad in [&[0x0a, 5, 1][..], &[0x0a], &[0x0b], &[0xff; 11], &[0x09, 1], &[0x10, 0x80]] {
-            let told = refusal(bad, shape).expect("malformed");
-            assert!(told.starts_with("the message is no protobuf"), "{bad:?}: {told}");
+            let refused = refusal(bad, shape).expect("malformed");
+            assert!(refused.starts_with("the message is no protobuf"), "{bad:?}: {refused}");
         }
         // fields that this version does not know are no error
         assert_eq!(refusal(&[0xf8, 1, 0], shape), None);
